@@ -1,0 +1,1 @@
+"""Where the configs lie, how a node becomes an object, rules across groups, seeds."""

@@ -1,0 +1,1 @@
+"""Trainers, one optimisation step, history and progress."""
