@@ -1,0 +1,112 @@
+"""``dagrec COMMAND [overrides]``: names the command and hands the rest to Hydra.
+
+Nothing heavy is imported here, so ``dagrec --help`` answers at once.
+Exit codes: 0 done, 1 something failed inside, 2 the user can mend it (one line on stderr), 130 Ctrl-C.
+"""
+
+import os
+import sys
+from importlib import import_module
+
+COMMANDS = {
+    "train": "train a model, evaluate it, write a run folder",
+    "data describe": "count what a data set holds, and what its split leaks",
+    "data validate": "check a file of compositions and name every fault",
+    "data fetch": "download a public data set and check its hash",
+}
+
+HELP = """dagrec: a bench for next-service recommendation on DAG compositions
+
+Usage: dagrec COMMAND [group=option …] [setting=value …]
+
+Commands
+{commands}
+
+dagrec COMMAND --help          groups, settings and examples of one command
+eval "$(dagrec -sc install=bash)"   completion for bash
+dagrec --version
+
+Start with: dagrec train"""
+
+
+def main() -> None:
+    """Run the command that the command line names."""
+    arguments = sys.argv[1:]
+    if "-sc" in arguments or "--shell-completion" in arguments:
+        _complete()
+    elif not arguments or arguments[0] in ("-h", "--help", "help"):
+        _say(_help())
+    elif arguments[0] in ("--version", "-V"):
+        from dagrec_cli import __version__
+
+        _say(f"dagrec {__version__}")
+    else:
+        _run(arguments)
+
+
+def _run(arguments: list[str]) -> None:
+    command = _command_in(arguments)
+    if command is None:
+        _unknown(arguments)
+    words = command.split()
+    sys.argv = [sys.argv[0], *arguments[len(words) :]]
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting
+    from dagrec_cli.commands.failures import explained
+
+    with explained(command):
+        if any(argument.startswith("--experimental-rerun") for argument in sys.argv):
+            from dagrec_cli.errors import ConfigError
+
+            raise ConfigError("--experimental-rerun reads a pickle and is not supported.")
+        import_module(f"dagrec_cli.commands.{'_'.join(words)}").main()
+
+
+def _command_in(arguments: list[str]) -> str | None:
+    """Return the command that the arguments begin with, or None."""
+    return next((c for c in (" ".join(arguments[:n]) for n in (2, 1)) if c in COMMANDS), None)
+
+
+def _unknown(arguments: list[str]) -> None:
+    from difflib import get_close_matches
+
+    first = arguments[0]
+    inside = [command for command in COMMANDS if command.startswith(f"{first} ")]
+    if inside:
+        if arguments[1:2] in ([], ["-h"], ["--help"]):
+            _say(_help(inside))
+            sys.exit(0)
+        first = " ".join(arguments[:2])
+    near = get_close_matches(first, inside or COMMANDS, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    sys.stderr.write(
+        f"dagrec: unknown command {first!r}; {hint}commands: {', '.join(inside or COMMANDS)}.\n"
+    )
+    sys.exit(2)
+
+
+def _complete() -> None:
+    """Answer the shell: command names first, then Hydra's completion of that command."""
+    words = os.environ.get("COMP_LINE", "").split(" ")[1:]
+    command = _command_in([word for word in words if word])
+    if "COMP_LINE" in os.environ and (command is None or len(words) <= len(command.split())):
+        typed = len([word for word in words[:-1] if word])
+        _say(" ".join(sorted({(c.split() + [""])[typed] for c in COMMANDS if _fits(c, words)})))
+        return
+    if command:
+        position = os.environ["COMP_LINE"].index(command)
+        rest = os.environ["COMP_LINE"][position + len(command) :]
+        os.environ["COMP_LINE"] = f"{os.environ['COMP_LINE'].split(' ')[0]}{rest}"
+    import_module(f"dagrec_cli.commands.{(command or 'train').replace(' ', '_')}").main()
+
+
+def _fits(command: str, words: list[str]) -> bool:
+    return command.startswith(" ".join(word for word in words if word))
+
+
+def _help(commands: list[str] | None = None) -> str:
+    lines = [f"  {name:<15} {COMMANDS[name]}" for name in commands or COMMANDS]
+    return HELP.format(commands="\n".join(lines))
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")

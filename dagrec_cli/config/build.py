@@ -1,0 +1,86 @@
+"""Turn a config node with a ``_target_`` into the object it describes.
+
+Only classes of this package are built, and a node's keys are checked against the constructor
+first: a wrong setting is the user's error, a TypeError inside a constructor stays ours.
+"""
+
+import inspect
+from collections.abc import Callable
+from difflib import get_close_matches
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from dagrec_cli.errors import ConfigError
+
+TARGET_PREFIX = "dagrec_cli."
+
+
+def build(node: DictConfig, group: str, *facts: object) -> Any:
+    """Return the object of a config node.
+
+    Parameters
+    ----------
+    node
+        A mapping with ``_target_`` and exactly the keyword-only parameters of that class.
+    group
+        Name of the group, for messages: ``model``, ``loss``, …
+    facts
+        Positional arguments that only the running program knows (sizes, the service graph).
+
+    Raises
+    ------
+    ConfigError
+        If ``_target_`` is no class of this package, or a key is unknown or missing.
+    """
+    target = str(node.get("_target_", ""))
+    if not target.startswith(TARGET_PREFIX):
+        raise ConfigError(f"{group}._target_ is {target!r}; only classes of dagrec_cli are built.")
+    keys = [str(key) for key in node if key != "_target_"]
+    allowed = parameters_of(_import(target, group))
+    for key in keys:
+        if key not in allowed:
+            near = get_close_matches(key, allowed, n=1)
+            hint = f"; did you mean {group}.{near[0]}" if near else ""
+            raise ConfigError(f"{group}.{key} is not a setting of {target}{hint}?")
+    if missing := [name for name in allowed if name not in keys]:
+        raise ConfigError(f"{group}.{missing[0]} is missing; {target} needs it.")
+
+    from hydra.utils import instantiate
+
+    factory: Callable[..., Any] = instantiate(node, _partial_=True, _convert_="all")
+    return factory(*facts)
+
+
+def parameters_of(cls: type) -> list[str]:
+    """Return the names of a class's settings: its constructor's keyword-only parameters.
+
+    A constructor that takes ``**settings`` hands them to its parent, whose settings then count too.
+    """
+    names: list[str] = []
+    for ancestor in cls.__mro__:
+        if "__init__" not in vars(ancestor):
+            continue
+        kinds = {p.name: p.kind for p in inspect.signature(ancestor.__init__).parameters.values()}  # type: ignore[misc]
+        names += [n for n, kind in kinds.items() if kind is inspect.Parameter.KEYWORD_ONLY]
+        if inspect.Parameter.VAR_KEYWORD not in kinds.values():
+            break
+    return names
+
+
+def plain(node: DictConfig) -> dict[str, Any]:
+    """Return a config as plain, resolved Python containers."""
+    return {str(k): v for k, v in OmegaConf.to_container(node, resolve=True).items()}  # type: ignore[union-attr]
+
+
+def _import(target: str, group: str) -> type:
+    from importlib import import_module
+
+    module, _, name = target.rpartition(".")
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"{group}._target_ {target!r} does not exist.") from error
+    if not inspect.isclass(found):
+        raise ConfigError(f"{group}._target_ {target!r} is no class.")
+    return found

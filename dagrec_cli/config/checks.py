@@ -1,0 +1,46 @@
+"""Rules across config groups, checked before any work is done."""
+
+from collections.abc import Sequence
+
+from dagrec_cli.errors import ConfigError
+
+NO_SAMPLER = "sampler=none"
+SAMPLERS = "sampler=popularity or sampler=uniform"
+
+
+def check_loss_and_sampler(loss: str, *, needs_negatives: bool, n_sample: int) -> None:
+    """Raise ConfigError unless a loss gets the negatives it needs, and none that it ignores.
+
+    Parameters
+    ----------
+    loss
+        The loss's name, for the message.
+    needs_negatives
+        Whether the loss compares the target with samples.
+    n_sample
+        Negatives per pair that the sampler draws.
+    """
+    if needs_negatives and not n_sample:
+        raise ConfigError(f"loss {loss} needs negatives but sampler is none; add {SAMPLERS}.")
+    if not needs_negatives and n_sample:
+        raise ConfigError(
+            f"loss {loss} scores every service and needs no negatives, but the sampler draws "
+            f"{n_sample}; use {NO_SAMPLER}, or loss=bpr."
+        )
+
+
+def seeds_of(seed: object, seeds: Sequence[object] | None) -> list[int]:
+    """Return the seeds of a run: ``seeds`` if given, else the single ``seed``.
+
+    Raises
+    ------
+    ConfigError
+        If a seed is no whole number of 0 or more, or one stands twice.
+    """
+    chosen = [seed] if seeds is None else list(seeds)
+    for each in chosen:
+        if not isinstance(each, int) or isinstance(each, bool) or not 0 <= each < 2**32:
+            raise ConfigError(f"seed is {each!r}; use a whole number from 0 to 4294967295.")
+    if len(set(chosen)) < len(chosen) or not chosen:
+        raise ConfigError(f"seeds is {chosen}; give one or more seeds, each once.")
+    return [int(each) for each in chosen if isinstance(each, int)]

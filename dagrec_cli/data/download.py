@@ -1,0 +1,105 @@
+"""Public data files: found beside the user's data, in the cache, or fetched and checked.
+
+A pinned sha256 makes the three places interchangeable; a file that differs is never read.
+"""
+
+import gzip
+import hashlib
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+from pathlib import Path, PurePosixPath
+
+from dagrec_cli.errors import ConfigError, DataError
+
+
+def locate(*, file: str, url: str, sha256: str) -> Path:
+    """Return the path of a public file, downloading it only if it is nowhere at hand.
+
+    Looks at ``$DAGREC_DATA_DIR/<file>``, then in pooch's cache folder, then at ``url``.
+
+    Parameters
+    ----------
+    file
+        Folder and name under either root, such as ``geoportal/compositionsDAG.json``.
+    url
+        Public address, https only.
+    sha256
+        Hash that the content must have, 64 hexadecimal digits.
+
+    Raises
+    ------
+    ConfigError
+        If ``url`` is not an https address.
+    DataError
+        If the file in ``$DAGREC_DATA_DIR`` or the downloaded one has another hash, or nothing
+        can be downloaded.
+    """
+    if not url.startswith("https://"):
+        raise ConfigError(f"data.download.url is {url!r}; use an address that starts with https://")
+    if folder := os.environ.get("DAGREC_DATA_DIR"):
+        path = Path(folder) / file
+        if path.is_file():
+            return _checked(path, sha256)
+    return _download(PurePosixPath(file), url, sha256)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the hash of a file's bytes, read in pieces."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextmanager
+def file_errors(path: Path) -> Iterator[None]:
+    """Turn what goes wrong with a file inside the ``with`` block into a line for the user.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, a folder, not readable, or broken gzip.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file; {_instead(path)} with data.path=FILE.") from error
+    except IsADirectoryError as error:
+        raise DataError(f"{path}: a folder; name one file with data.path=FILE.") from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path}: broken gzip ({error}); fetch or compress it anew.") from error
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}; make it a readable file.") from error
+
+
+def _checked(path: Path, sha256: str) -> Path:
+    with file_errors(path):
+        found = sha256_of(path)
+    if found != sha256:
+        raise DataError(
+            f"{path}: sha256 is {found}, but {sha256} is pinned; replace the file, or move it away "
+            "to have it downloaded, or read it all the same with data.path=FILE."
+        )
+    return path
+
+
+def _download(file: PurePosixPath, url: str, sha256: str) -> Path:
+    """Return the file from pooch's cache, where a missing or altered one is fetched first."""
+    import pooch
+
+    folder = pooch.os_cache("dagrec") / file.parent
+    at_hand = f"put the file into $DAGREC_DATA_DIR/{file} to go on without it."
+    try:
+        return Path(pooch.retrieve(url, f"sha256:{sha256}", fname=file.name, path=folder))
+    except OSError as error:  # requests' own errors are among these
+        reason = " ".join(str(error).split())
+        raise DataError(f"cannot download {url} to {folder} ({reason}); {at_hand}") from error
+    except ValueError as error:  # pooch has compared the hashes
+        raise DataError(f"{url}: its sha256 is not the pinned {sha256}; {at_hand}") from error
+
+
+def _instead(path: Path) -> str:
+    names = [entry.name for entry in path.parent.glob("*")]
+    near = ", ".join(map(repr, get_close_matches(path.name, names)))
+    return f"near names in that folder: {near}; give one" if near else "give an existing one"

@@ -1,0 +1,86 @@
+"""What happens to compositions that break a rule: stop at the first, or leave out and count."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from dagrec_cli.data.composition import Composition, Invalid
+from dagrec_cli.errors import ConfigError, DataError
+
+ON_INVALID = ("error", "skip")
+
+# What differs between two faults of one kind: ids, walks along a cycle, byte positions.
+_DETAIL = re.compile(r""" ?('[^']*'|"[^"]*"|\([^)]*\)|(?<=^cycle )[^;]*)""")
+
+
+def check_settings(*, on_invalid: str, max_paths: int) -> None:
+    """Check the settings that every reader has.
+
+    Raises
+    ------
+    ConfigError
+        If ``on_invalid`` is neither ``error`` nor ``skip``, or ``max_paths`` is below 1.
+    """
+    if on_invalid not in ON_INVALID:
+        raise ConfigError(f"data.on_invalid is {on_invalid!r}; use error or skip.")
+    if max_paths < 1:
+        raise ConfigError(f"data.max_paths is {max_paths}; use a whole number of 1 or more.")
+
+
+def valid(
+    items: Iterable[Composition | Invalid], on_invalid: str, skipped: list[Invalid]
+) -> Iterator[Composition]:
+    """Yield the valid compositions; the others stop the reading or go to ``skipped``.
+
+    Parameters
+    ----------
+    items
+        What a reader yields.
+    on_invalid
+        ``error`` or ``skip``.
+    skipped
+        Receives the invalid compositions if ``on_invalid`` is ``skip``.
+
+    Raises
+    ------
+    DataError
+        At the first invalid composition, if ``on_invalid`` is ``error``.
+    """
+    for item in items:
+        if isinstance(item, Composition):
+            yield item
+        elif on_invalid == "skip":
+            skipped.append(item)
+        else:
+            raise DataError(_message(item))
+
+
+def summarise(skipped: Sequence[Invalid]) -> str:
+    """Return one line such as ``3 compositions skipped: 2 x unknown node, 1 x cycle``.
+
+    A composition counts once, under its first fault, so the counts sum to the total. Empty if
+    nothing was skipped.
+    """
+    if not skipped:
+        return ""
+    kinds = Counter(_kind(invalid.faults[0].problem) for invalid in skipped)
+    counts = ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common())
+    return f"{_plural(len(skipped), 'composition')} skipped: {counts}"
+
+
+def _message(invalid: Invalid) -> str:
+    first, *others = invalid.faults
+    more = f" ({_plural(len(others), 'more fault')} in this composition)" if others else ""
+    return (
+        f"{first}{more}. Mend the file, or leave such compositions out with data.on_invalid=skip; "
+        "`dagrec data validate` lists every fault."
+    )
+
+
+def _kind(problem: str) -> str:
+    """Return a problem without its details: ``unknown node '9'; ...`` is ``unknown node``."""
+    return _DETAIL.sub("", problem).split(";")[0].strip()
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

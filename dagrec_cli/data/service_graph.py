@@ -1,0 +1,68 @@
+"""The service graph: every observed step between nodes, and the successors it allows.
+
+Source: PAPER §2 and §3 ("DAG mask"). The graph is the union of the paths' edges.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+Int32 = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class ServiceGraph:
+    """Edges between node indices, sorted by (source, target), with how often each was walked.
+
+    Attributes
+    ----------
+    source, target
+        Node indices of each edge's ends, ``[edges]``.
+    count
+        How often the step occurs over all paths, ``[edges]``.
+    service_class
+        Class of each node index, -1 where it is none, ``[nodes + 1]``.
+    """
+
+    source: Int32
+    target: Int32
+    count: NDArray[np.int64]
+    service_class: Int32
+
+    @classmethod
+    def from_steps(cls, source: Int32, target: Int32, service_class: Int32) -> "ServiceGraph":
+        """Count steps (node indices of both ends, one entry per occurrence) into edges."""
+        key = source.astype(np.int64) << 32 | target
+        values, counts = np.unique(key, return_counts=True)
+        return cls(
+            (values >> 32).astype(np.int32), values.astype(np.int32), counts, service_class
+        )
+
+    @cached_property
+    def successors(self) -> tuple[NDArray[np.int64], Int32]:
+        """Service classes that may follow each node, as CSR ``(indptr[nodes + 2], indices)``.
+
+        ``indices[indptr[n]:indptr[n + 1]]`` are the sorted classes that may follow node ``n``.
+        """
+        classes = self.service_class[self.target]
+        is_service = classes >= 0
+        source, classes = self.source[is_service], classes[is_service]
+        order = np.lexsort((classes, source))
+        per_node = np.bincount(source, minlength=len(self.service_class))
+        return np.concatenate([[0], np.cumsum(per_node)]), classes[order]
+
+    def allowed(self, last: Int32 | Sequence[int], n_services: int) -> NDArray[np.bool_]:
+        """Return which services may follow each of the given nodes, ``[nodes, services]``.
+
+        A node without known successors allows every service, as the paper has it.
+        """
+        indptr, indices = self.successors
+        nodes, position = np.unique(np.asarray(last), return_inverse=True)
+        table = np.zeros((len(nodes), n_services), bool)
+        for row, node in enumerate(nodes):
+            table[row, indices[indptr[node] : indptr[node + 1]]] = True
+        table[~table.any(axis=1)] = True
+        return table[position]

@@ -1,0 +1,101 @@
+"""What every model is: something that scores all services for a batch of contexts."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dagrec_cli.data.pairs import WeightedPairs
+from dagrec_cli.data.service_graph import ServiceGraph
+from dagrec_cli.data.vocabulary import Vocabulary
+from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.models.layers.dag_mask import DagMask
+from dagrec_cli.models.layers.scoring_head import ScoringHead
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a model has to know of the data before it exists.
+
+    Attributes
+    ----------
+    vocabulary
+        Nodes and services; node indices are ``1..n_nodes``, 0 is padding.
+    graph
+        The service graph that the split allows (``split.graph``).
+    longest_context
+        Number of nodes in the longest context.
+    """
+
+    vocabulary: Vocabulary
+    graph: ServiceGraph
+    longest_context: int
+
+    @property
+    def n_nodes(self) -> int:
+        """Number of nodes, padding not counted."""
+        return len(self.vocabulary.nodes)
+
+    @property
+    def n_services(self) -> int:
+        """Size of the catalogue; classes are ``0..n_services - 1``."""
+        return len(self.vocabulary.services)
+
+
+class Model(nn.Module, ABC):
+    """Scores every service of the catalogue for a batch of contexts.
+
+    Parameters
+    ----------
+    facts
+        Sizes of the data and its service graph.
+    dag_mask
+        True to give services that never followed the context's last node a score of minus
+        infinity, in training (cross-entropy) and in evaluation.
+    """
+
+    def __init__(self, facts: Facts, *, dag_mask: bool) -> None:
+        super().__init__()
+        self.facts = facts
+        self.dag_mask = dag_mask
+
+    @property
+    def mask(self) -> DagMask | None:
+        """The mask that the model asks for."""
+        return DagMask(self.facts.graph, self.facts.n_services) if self.dag_mask else None
+
+    @abstractmethod
+    def forward(self, contexts: Contexts) -> Float[Tensor, "contexts services"]:
+        """Return the unmasked score of every service after each context."""
+
+
+class CountingModel(Model):
+    """A model that counts training pairs instead of following gradients."""
+
+    @abstractmethod
+    def count(self, pairs: WeightedPairs, contexts: Contexts) -> None:
+        """Learn from weighted pairs; ``pairs.context`` are rows of ``contexts``."""
+
+
+class TorchModel(Model):
+    """A model trained by gradients: a state per context, then a linear score per service.
+
+    Parameters
+    ----------
+    hidden
+        Width of the state that :meth:`encode` returns.
+    """
+
+    def __init__(self, facts: Facts, *, hidden: int, dag_mask: bool) -> None:
+        super().__init__(facts, dag_mask=dag_mask)
+        self.head = ScoringHead(hidden, facts.n_services)
+
+    @abstractmethod
+    def encode(self, contexts: Contexts) -> Float[Tensor, "contexts hidden"]:
+        """Return one state per context."""
+
+    def forward(self, contexts: Contexts) -> Float[Tensor, "contexts services"]:
+        """Return the unmasked score of every service after each context."""
+        scores: Tensor = self.head(self.encode(contexts))
+        return scores

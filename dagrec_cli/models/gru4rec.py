@@ -1,0 +1,80 @@
+"""GRU4Rec: a recurrent network that reads a context node by node.
+
+Source: Hidasi et al., "Session-based Recommendations with Recurrent Neural Networks", ICLR 2016,
+eq. 1-4, as PAPER §3 adapts it to compositions.
+Differs from the source: contexts are independent rows, so no state is carried between batches.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from dagrec_cli.config.limits import check_count, check_share
+from dagrec_cli.data.vocabulary import PAD
+from dagrec_cli.models.base import Facts, TorchModel
+from dagrec_cli.models.contexts import Contexts
+
+
+class GRU4Rec(TorchModel):
+    """Encode a context as the GRU's state after its last node.
+
+    Embedding, dropout, GRU, dropout, state of the last node, linear head. Rows are right-padded, so
+    padding comes after the state that is read and changes nothing.
+
+    Parameters
+    ----------
+    embedding_dim
+        Width of a node's embedding, 1 and up.
+    hidden
+        Width of the recurrent state, 1 and up.
+    num_layers
+        Number of stacked GRU layers, 1 and up.
+    dropout_embed
+        Probability, in ``[0, 1)``, of zeroing an embedding coordinate while training.
+    dropout_hidden
+        The same for the states between layers and before the head.
+    dag_mask
+        See :class:`~dagrec_cli.models.base.Model`.
+
+    Raises
+    ------
+    ConfigError
+        If a size is below 1 or a dropout is outside ``[0, 1)``.
+    """
+
+    def __init__(
+        self,
+        facts: Facts,
+        *,
+        embedding_dim: int,
+        hidden: int,
+        num_layers: int,
+        dropout_embed: float,
+        dropout_hidden: float,
+        dag_mask: bool,
+    ) -> None:
+        check_count("model.embedding_dim", embedding_dim)
+        check_count("model.hidden", hidden)
+        check_count("model.num_layers", num_layers)
+        check_share("model.dropout_embed", dropout_embed)
+        check_share("model.dropout_hidden", dropout_hidden)
+        super().__init__(facts, hidden=hidden, dag_mask=dag_mask)
+        self.embedding = nn.Embedding(facts.n_nodes + 1, embedding_dim, padding_idx=PAD)
+        self.dropout_embed = nn.Dropout(dropout_embed)
+        between_layers = dropout_hidden if num_layers > 1 else 0.0
+        self.gru = nn.GRU(
+            embedding_dim, hidden, num_layers, batch_first=True, dropout=between_layers
+        )
+        self.dropout_hidden = nn.Dropout(dropout_hidden)
+
+    def encode(self, contexts: Contexts) -> Float[Tensor, "contexts hidden"]:
+        """Return the state after each context's last node."""
+        return self.read(contexts.nodes, contexts.length - 1)
+
+    def read(
+        self, rows: Int[Tensor, "contexts steps"], step: Int[Tensor, " contexts"]
+    ) -> Float[Tensor, "contexts hidden"]:
+        """Run the GRU over padded rows and return each row's state at its own step, from 0."""
+        states, _ = self.gru(self.dropout_embed(self.embedding(rows)))
+        picked = states[torch.arange(len(states), device=states.device), step]
+        return self.dropout_hidden(picked)

@@ -1,0 +1,53 @@
+"""GRU4Rec as published: kept to reproduce the paper's rows, not to recommend with.
+
+Source: PAPER §3 ("Read-out") and §9.
+
+Why it is wrong: rows are padded on the left to ``max_len``, but the state is read at step
+``length - 1``, as if they were padded on the right. For every context shorter than ``max_len``
+that is a padding step, so nothing of the context reaches the score except its length (and, through
+the DAG mask, its last node). Contexts of one length get one score row; on the paper's data every
+seed therefore gives the same metrics. ``gru4rec`` reads the state of the last node instead.
+"""
+
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from dagrec_cli.config.limits import check_count
+from dagrec_cli.errors import ConfigError
+from dagrec_cli.models.base import Facts
+from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.models.gru4rec import GRU4Rec
+
+
+class GRU4RecPaper(GRU4Rec):
+    """Read the state at step ``length - 1`` of left-padded rows.
+
+    Parameters
+    ----------
+    max_len
+        Width of the padded rows.
+    settings
+        The settings of :class:`~dagrec_cli.models.gru4rec.GRU4Rec`.
+
+    Raises
+    ------
+    ConfigError
+        If a context of the data is longer than ``max_len``: the paper cuts it and then reads
+        beyond the row.
+    """
+
+    def __init__(self, facts: Facts, *, max_len: int, **settings: Any) -> None:
+        check_count("model.max_len", max_len)
+        if facts.longest_context > max_len:
+            raise ConfigError(
+                f"model.max_len is {max_len} but the longest context has {facts.longest_context} "
+                f"nodes; use model.max_len={facts.longest_context} or more, or model=gru4rec."
+            )
+        super().__init__(facts, **settings)
+        self.max_len = max_len
+
+    def encode(self, contexts: Contexts) -> Float[Tensor, "contexts hidden"]:
+        """Return the state at the published, wrong, step."""
+        return self.read(contexts.left_padded(self.max_len), contexts.length - 1)

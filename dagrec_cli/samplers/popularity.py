@@ -1,0 +1,68 @@
+"""Negatives drawn by popularity: p(service) proportional to count^alpha.
+
+Source: PAPER §4; Hidasi & Karatzoglou, "Recurrent Neural Networks with Top-k Gains for
+Session-based Recommendations", CIKM 2018, §3.1.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Generator, Tensor
+
+from dagrec_cli.config.limits import check_count, check_positive
+from dagrec_cli.errors import ConfigError
+from dagrec_cli.samplers.base import Sampler
+
+ROUNDING = 2.0**-50  # keeps a point that rounds up out of the target's slice
+
+
+class PopularitySampler(Sampler):
+    """Draw services in proportion to ``count ** sample_alpha`` over training targets.
+
+    The target is left out exactly, without rejection: its slice is cut out of the cumulative
+    distribution before a uniform number is looked up in it.
+
+    Parameters
+    ----------
+    n_sample
+        Negatives per row, 1 and up, with replacement.
+    sample_alpha
+        0 is uniform, 1 is by popularity; 0 and up.
+    exclude_target
+        False lets a target be its own negative, as the paper's code does.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is out of range.
+    """
+
+    def __init__(self, *, n_sample: int, sample_alpha: float, exclude_target: bool) -> None:
+        check_count("sampler.n_sample", n_sample)
+        check_positive("sampler.sample_alpha", sample_alpha, or_zero=True)
+        self.n_sample = n_sample
+        self.sample_alpha = sample_alpha
+        self.exclude_target = exclude_target
+
+    def prepare(self, counts: Float[Tensor, " services"]) -> None:
+        """Build the cumulative distribution."""
+        weight = counts.double() ** self.sample_alpha
+        upper = torch.cumsum(weight, 0)
+        self.upper = upper / upper[-1]  # ends in exactly 1, also where the last weights are 0
+        self.lower = torch.cat([self.upper.new_zeros(1), self.upper[:-1]])
+        if self.exclude_target and int((weight > 0).sum()) < 2:
+            raise ConfigError(
+                "no negative is left: every training pair has the same target; use loss=ce "
+                "or a split that trains on two services or more."
+            )
+
+    def sample(
+        self, target: Int[Tensor, " rows"], generator: Generator
+    ) -> Int[Tensor, "rows samples"]:
+        """Return negatives for each row, drawn with replacement."""
+        shape = (len(target), self.n_sample)
+        point = torch.rand(shape, generator=generator, dtype=torch.float64)
+        if self.exclude_target:
+            low, high = self.lower[target][:, None], self.upper[target][:, None]
+            point = torch.minimum(point * (1 - (high - low)), 1 - (high - low) - ROUNDING)
+            point = torch.where(point >= low, point + (high - low), point)
+        return torch.searchsorted(self.upper, point, right=True)

@@ -1,0 +1,343 @@
+import gzip
+import json
+import os
+import tracemalloc
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from dagrec_cli.data.composition import Composition, Invalid
+from dagrec_cli.data.readers.json_file import JsonFile
+from dagrec_cli.errors import DataError
+
+CONFIGS = Path(__file__).parents[3] / "configs" / "data"
+BOM = b"\xef\xbb\xbf"
+
+# table 5 -> service 308 -> service 309
+PLAIN: dict[str, Any] = {
+    "nodes": [{"id": 5}, {"id": "6", "mid": 308}, {"id": 7, "mid": "309"}],
+    "links": [{"source": "5", "target": 6}, {"source": 6, "target": 7}],
+}
+EXPECTED = Composition(
+    ("table_5", "service_308", "service_309"), (False, True, True), ((0, 1), (1, 2))
+)
+
+
+def json_file(path: Path | str | None) -> JsonFile:
+    return JsonFile(
+        path=None if path is None else str(path),
+        table_mid_min=1_000_000,
+        on_invalid="error",
+        max_paths=10_000,
+        download=None,
+    )
+
+
+def read(tmp_path: Path, content: bytes) -> list[Composition | Invalid]:
+    path = tmp_path / "file.json"
+    path.write_bytes(content)
+    return list(json_file(path).read())
+
+
+def read_one(tmp_path: Path, composition: object) -> Composition | Invalid:
+    (item,) = read(tmp_path, json.dumps([composition]).encode())
+    return item
+
+
+def faults(item: Composition | Invalid) -> list[str]:
+    assert isinstance(item, Invalid)
+    return [str(fault) for fault in item.faults]
+
+
+def message(path: Path | str | None) -> str:
+    with pytest.raises(DataError) as caught:
+        list(json_file(path).read())
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"id": 5},
+        {"id": "5", "mid": None},
+        {"id": 5, "mid": ""},
+        {"id": 5, "mid": 1_000_000},
+        {"id": 5, "mid": 1_002_132},
+        {"id": 5, "mid": "1000000"},
+        {"id": 5, "mid": "9" * 5_000},
+    ],
+)
+def test_every_spelling_of_a_table_reads_alike(tmp_path: Path, table: dict[str, Any]) -> None:
+    assert read_one(tmp_path, {**PLAIN, "nodes": [table, *PLAIN["nodes"][1:]]}) == EXPECTED
+
+
+@pytest.mark.parametrize("mid", [999_999, "999999", 0, "buffer", "-1000001"])
+def test_any_other_mid_is_a_service(tmp_path: Path, mid: object) -> None:
+    item = read_one(tmp_path, {**PLAIN, "nodes": [{"id": 5, "mid": mid}, *PLAIN["nodes"][1:]]})
+    assert isinstance(item, Composition)
+    assert item.is_service[0]
+    assert item.names[0] == f"service_{mid}"
+
+
+LINE = json.dumps(PLAIN).encode()
+FORMATS = {
+    "array": b"[" + LINE + b"," + LINE + b"]",
+    "indented array": b"\n \r\n" + json.dumps([PLAIN, PLAIN], indent=2).encode(),
+    "lines": LINE + b"\n" + LINE,
+    "lines with blanks": b"\n  \n" + LINE + b"\r\n\r\n" + LINE + b"\n\n",
+    "wrapped": json.dumps([{"composition": PLAIN}, {"id": 3, "composition": PLAIN}]).encode(),
+}
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("mark", [b"", BOM])
+@pytest.mark.parametrize("content", FORMATS.values(), ids=FORMATS.keys())
+def test_every_format_reads_alike(
+    tmp_path: Path, content: bytes, mark: bytes, zipped: bool
+) -> None:
+    content = mark + content
+    items = read(tmp_path, gzip.compress(content) if zipped else content)
+    assert items == [EXPECTED, EXPECTED]
+
+
+def test_equal_links_collapse_in_order(tmp_path: Path) -> None:
+    links = [*reversed(PLAIN["links"]), {"source": 5, "target": "6"}]
+    item = read_one(tmp_path, {**PLAIN, "links": links})
+    assert isinstance(item, Composition)
+    assert item.links == ((1, 2), (0, 1))
+
+
+NODES = [
+    {"id": 1, "owner": None, "start_time": "2001-01-01T00:00:00Z"},  # a table does not start
+    {"id": 2, "mid": 8, "owner": 42, "start_time": "2020-03-16T12:24:15.000Z"},
+    {"id": 3, "mid": 9, "owner": "b", "start_time": "2020-03-16T14:24:14+02:00"},
+    {"id": 4, "mid": 9, "start_time": "yesterday"},
+    {"id": 5, "mid": 9, "start_time": [1]},
+]
+
+
+@pytest.mark.parametrize(
+    ("fields", "owner", "time"),
+    [
+        ({}, "42", 1_584_361_454.0),  # 2020-03-16 12:24:14 UTC, by `date -u +%s`
+        ({"owner": "top", "start_time": 12.5}, "top", 12.5),
+        ({"start_time": "1970-01-01T00:01:00"}, "42", 60.0),
+        ({"start_time": "unknown"}, "42", None),
+    ],
+)
+def test_owner_and_time(
+    tmp_path: Path, fields: dict[str, Any], owner: str, time: float | None
+) -> None:
+    item = read_one(tmp_path, {"nodes": NODES, "links": [{"source": 1, "target": 2}], **fields})
+    assert isinstance(item, Composition)
+    assert (item.owner, item.time) == (owner, time)
+
+
+def test_owner_and_time_may_be_missing(tmp_path: Path) -> None:
+    item = read_one(tmp_path, PLAIN)
+    assert isinstance(item, Composition)
+    assert (item.owner, item.time) == (None, None)
+
+
+def link(source: object, target: object) -> dict[str, object]:
+    return {"source": source, "target": target}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"nodes": []}, [".nodes: no node; a composition needs at least two"]),
+        ({"links": []}, [".links: no link; a composition needs at least one"]),
+        ({"nodes": None}, [".nodes: Expected `array`, got `null`"]),
+        (
+            {"nodes": [*PLAIN["nodes"], {"id": "7"}]},
+            [".nodes[3].id: duplicate id '7'; nodes[2] has it"],
+        ),
+        (
+            {"nodes": [{"id": 5}, {"id": "x", "mid": True}]},
+            [".nodes[1].mid: Expected `int | str | null`, got `bool`"],
+        ),
+        ({"nodes": [{"id": 5}, {}]}, [".nodes[1]: Object missing required field `id`"]),
+        ({"nodes": [{"id": 1e400}]}, None),
+        (
+            {"links": [link(5, 6), link(6, 5)]},
+            [".links: cycle 6 -> 5 -> 6; a composition must be acyclic"],
+        ),
+        (
+            # every fault is told, with the number its link has in the file
+            {"links": [link(5, "66"), link("?", 6), link(7, 7), link(5, 6)]},
+            [
+                ".links[0].target: unknown node '66'; nearest ids: '6'",
+                ".links[1].source: unknown node '?'; use a node's id",
+                ".links[2]: node '7' is linked to itself",
+            ],
+        ),
+    ],
+)
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_faults_name_their_place(
+    tmp_path: Path, change: dict[str, Any], expected: list[str] | None, wrapped: bool
+) -> None:
+    bad: dict[str, Any] = {**PLAIN, **change}
+    place = "compositions[1]"
+    if wrapped:
+        bad, place = {"composition": bad}, "compositions[1].composition"
+    text = json.dumps([PLAIN, bad]).replace("Infinity", "1e400")
+    first, second = read(tmp_path, text.encode())
+    assert first == EXPECTED
+    expected = [".nodes[0].id: Number out of range"] if expected is None else expected
+    assert faults(second) == [f"{place}{fault}" for fault in expected]
+
+
+@pytest.mark.parametrize(
+    ("bad", "expected"),
+    [
+        (b'{"nodes": [,]}', ": JSON is malformed: invalid character (byte 11)"),
+        (LINE[:-5], ": JSON ends too early; a line must hold one whole composition"),
+        (b"{" * 3, ": JSON is malformed: object keys must be strings (byte 1)"),
+        (b"3", ": Expected `object`, got `int`"),
+        (b'{"x": "\xe9"}', ": not UTF-8 (byte 7); save the file in UTF-8"),
+        (b'{"x": ' + b"[" * 100_000, ": JSON nested too deeply"),
+        (b'{"nodes": [{"id": 1.5}]}', ".nodes[0].id: Expected `int | str`, got `float`"),
+    ],
+)
+def test_a_bad_line_is_one_invalid_composition(tmp_path: Path, bad: bytes, expected: str) -> None:
+    before, item, after = read(tmp_path, b"\n".join([b"", LINE, b"", bad, LINE]))
+    assert before == after == EXPECTED
+    place, _, problem = expected.partition(": ")
+    assert faults(item) == [f"compositions[1]{place} (line 4): {problem}"]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", "the file is empty"),
+        (BOM + b" \n", "the file is empty"),
+        (b'"text"', "unexpected '\"text\"' in line 1"),
+        (b"\nnodes;mid\n5;6", "unexpected 'nodes;mid' in line 2"),
+        ("[]".encode("utf-16"), "bytes that are not UTF-8 in line 1"),
+        (b"[" + LINE, f"Input data was truncated at line 1, column {len(LINE) + 2}"),
+        ('[\n{"é": 1} 3]'.encode(), "expected ',' or ']' at line 2, column 10"),
+        (b"[1] 2", "trailing characters at line 1"),
+        (b"[" * 100_000, "nested too deeply"),
+        (gzip.compress(LINE)[:-9], "broken gzip"),
+        (gzip.compress(LINE)[:-8] + b"12345678", "broken gzip"),
+        (b"\x1f\x8b\x07", "broken gzip"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_one_line(
+    tmp_path: Path, content: bytes, expected: str
+) -> None:
+    path = tmp_path / "file.json"
+    path.write_bytes(content)
+    found = message(path)
+    assert found.startswith(f"{path}: ")
+    assert expected in found
+
+
+def test_a_missing_file_offers_near_names(tmp_path: Path) -> None:
+    (tmp_path / "compositions.json").touch()
+    found = message(tmp_path / "composition.json")
+    assert "no such file" in found
+    assert "'compositions.json'" in found
+    assert "give an existing one" in message(tmp_path / "nowhere" / "x.json")
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    assert f"{tmp_path}: a folder;" in message(tmp_path)
+
+
+def test_no_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)  # root may read anything, so chmod would not do
+    assert "x.json: Permission denied" in message("x.json")
+    with pytest.raises(DataError, match="Permission denied"):
+        json_file("x.json").sha256()
+
+
+def test_without_a_path_the_message_says_how_to_give_one() -> None:
+    assert "data.path=FILE" in message(None)
+
+
+@given(st.data())
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+def test_no_damage_raises_anything_but_a_user_error(tmp_path: Path, data: st.DataObject) -> None:
+    content = bytearray(data.draw(st.sampled_from(list(FORMATS.values()))))
+    if data.draw(st.booleans()):
+        content = bytearray(gzip.compress(content))
+    for _ in range(data.draw(st.integers(1, 4))):
+        start = data.draw(st.integers(0, len(content)))
+        stop = start + data.draw(st.integers(0, 3))
+        content[start:stop] = data.draw(st.binary(max_size=3) | st.sampled_from([b"{", b"]", b"1"]))
+    told, items = "", []
+    try:
+        items = read(tmp_path, bytes(content))
+    except DataError as error:
+        told = str(error)
+    assert "\n" not in told
+    assert all(isinstance(item, (Composition, Invalid)) for item in items)
+
+
+def peak_bytes(path: Path) -> int:
+    tracemalloc.start()
+    for _ in json_file(path).read():
+        pass
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_lines_are_read_in_constant_memory(tmp_path: Path, zipped: bool) -> None:
+    def peak(n_lines: int) -> int:
+        path = tmp_path / f"{n_lines}.jsonl"
+        content = (LINE + b"\n") * n_lines
+        path.write_bytes(gzip.compress(content, 1) if zipped else content)
+        return peak_bytes(path)
+
+    peak(10)  # what is allocated once
+    small, large = peak(200), peak(4_000)  # 32 and 640 kB of text
+    assert large < small + 200_000
+
+
+def test_an_array_is_decoded_one_composition_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "array.json"
+    path.write_text(json.dumps([PLAIN] * 2_000))
+    # text and its pieces take about 2.5 times the file, all records decoded about 7 times
+    assert peak_bytes(path) < 4 * path.stat().st_size
+
+
+def test_the_hash_is_that_of_the_file_as_it_lies(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    path.write_bytes(b"abc")
+    # FIPS 180-2, appendix B.1
+    expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert json_file(path).sha256() == expected
+
+
+@pytest.mark.real
+@pytest.mark.skipif(
+    "DAGREC_DATA_DIR" not in os.environ, reason="set DAGREC_DATA_DIR to the folder of real data"
+)
+def test_geoportal_has_the_figures_of_its_description() -> None:
+    config: Any = OmegaConf.load(CONFIGS / "geoportal.yaml")
+    target = config.pop("_target_")
+    assert target == f"{JsonFile.__module__}.{JsonFile.__name__}"
+    source = JsonFile(**config)
+    items = [item for item in source.read() if isinstance(item, Composition)]
+    assert source.sha256() == config.download.sha256
+    assert len(items) == 943
+    names = {name for item in items for name in item.names}
+    assert Counter(name.split("_")[0] for name in names) == {"table": 34, "service": 16}
+    assert Counter(len(item.names) for item in items) == {2: 886, 3: 41, 4: 16}
+    assert sum(len(item.links) for item in items) == 1_016
+    assert items[0].names == ("table_1002132", "service_308", "service_309")
+    assert items[0].time == 1_584_361_455.0  # 2020-03-16T12:24:15Z

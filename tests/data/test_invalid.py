@@ -1,0 +1,58 @@
+import pytest
+
+from dagrec_cli.data.composition import Composition, Fault, Invalid
+from dagrec_cli.data.invalid import check_settings, summarise, valid
+from dagrec_cli.errors import ConfigError, DataError
+
+GOOD = Composition(("table_1", "service_2"), (False, True), ((0, 1),))
+ONE = Invalid((Fault("compositions[1].links", "cycle a b -> c -> a b; must be acyclic"),))
+TWO = Invalid(
+    (
+        Fault("compositions[2].links[0].source", "unknown node 'x;y'; use a node's id"),
+        Fault("compositions[2].links[1]", "node '7' is linked to itself"),
+    )
+)
+THREE = Invalid((Fault("compositions[3].links[0].target", 'unknown node "it\'s"; use an id'),))
+
+
+def test_error_raises_the_first_fault_after_the_compositions_before_it() -> None:
+    items = valid([GOOD, TWO, GOOD], "error", [])
+    assert next(items) is GOOD
+    with pytest.raises(DataError) as caught:
+        next(items)
+    message = str(caught.value)
+    assert message.startswith("compositions[2].links[0].source: unknown node 'x;y'; ")
+    assert "(1 more fault in this composition)" in message
+    assert "data.on_invalid=skip" in message
+    assert "dagrec data validate" in message
+    assert "\n" not in message
+
+
+def test_a_single_fault_is_not_said_to_have_company() -> None:
+    with pytest.raises(DataError) as caught:
+        list(valid([ONE], "error", []))
+    assert "more fault" not in str(caught.value)
+
+
+def test_skip_collects_and_goes_on() -> None:
+    skipped: list[Invalid] = []
+    assert list(valid([ONE, GOOD, TWO, GOOD], "skip", skipped)) == [GOOD, GOOD]
+    assert skipped == [ONE, TWO]
+
+
+def test_a_summary_counts_each_composition_once_by_kind() -> None:
+    assert summarise([ONE, TWO, THREE]) == "3 compositions skipped: 2 x unknown node, 1 x cycle"
+    assert summarise([ONE]) == "1 composition skipped: 1 x cycle"
+    assert summarise([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("settings", "found"),
+    [
+        ({"on_invalid": "ignore", "max_paths": 1}, "data.on_invalid is 'ignore'"),
+        ({"on_invalid": "skip", "max_paths": 0}, "data.max_paths is 0"),
+    ],
+)
+def test_settings_that_are_not_allowed(settings: dict[str, object], found: str) -> None:
+    with pytest.raises(ConfigError, match=found):
+        check_settings(**settings)  # type: ignore[arg-type]

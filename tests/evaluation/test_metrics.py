@@ -1,0 +1,137 @@
+import doctest
+from itertools import permutations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, ndcg_score, precision_recall_fscore_support
+
+from dagrec_cli.evaluation import metrics
+from dagrec_cli.evaluation.metrics import METRICS, evaluate, evaluate_batch
+from dagrec_cli.evaluation.ranks import Outcomes, outcomes
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def random_scores(seed):
+    """Scores with many ties, one row per pair, and targets that leave some classes out."""
+    rng = np.random.default_rng(seed)
+    n_pairs, n_services = rng.integers(1, 40), rng.integers(2, 12)
+    scores = rng.integers(0, rng.integers(1, 9), size=(n_pairs, n_services)) / 4
+    return scores, rng.integers(n_services, size=n_pairs)
+
+
+def random_outcomes(seed):
+    scores, target = random_scores(seed)
+    return outcomes(scores, np.arange(len(target)), target)
+
+
+def take(pairs, rows):
+    return Outcomes(*(column[rows] for column in pairs))
+
+
+@settings(deadline=None)
+@given(SEEDS)
+def test_equals_scikit_learn(seed):
+    scores, target = random_scores(seed)
+    found = evaluate(outcomes(scores, np.arange(len(target)), target))
+
+    predicted = scores.argmax(axis=1)
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        target, predicted, average="macro", zero_division=0
+    )
+    expected = {
+        "accuracy": accuracy_score(target, predicted),
+        "precision": precision,
+        "recall": recall,
+        "f1": f1,
+        "ndcg": ndcg_score(np.eye(scores.shape[1])[target], scores),
+    }
+    assert {name: found[name] for name in expected} == pytest.approx(expected, rel=0, abs=1e-12)
+
+
+def test_ndcg_equals_scikit_learn_on_a_large_catalogue():
+    rng = np.random.default_rng(0)
+    scores, target = rng.normal(size=(8, 10_000)).round(3), rng.integers(10_000, size=8)
+    found = metrics.ndcg(outcomes(scores, np.arange(8), target))
+    expected = ndcg_score(np.eye(10_000)[target], scores)
+    assert found == pytest.approx(expected, rel=0, abs=1e-12)
+
+
+@pytest.mark.parametrize("scores", [[2, 2, 1, 2], [0, 0, 0, 0], [3, 2, 2, 1]])
+def test_ties_give_the_mean_over_all_orders(scores):
+    found = evaluate(outcomes(np.array([scores], dtype=float), np.array([0]), np.array([1])))
+    ranks = np.array(
+        [
+            1 + sorted(range(4), key=lambda service: (-scores[service], order[service])).index(1)
+            for order in permutations(range(4))
+        ]
+    )
+    assert found["mrr"] == pytest.approx((1 / ranks).mean())
+    assert found["ndcg"] == pytest.approx((1 / np.log2(1 + ranks)).mean())
+    assert found["hr@1"] == pytest.approx((ranks <= 1).mean())
+    assert found["hr@3"] == pytest.approx((ranks <= 3).mean())
+
+
+@pytest.mark.parametrize("n_services", [3, 15])
+def test_constant_scores_give_chance(n_services):
+    rows, target = np.zeros(6, dtype=int), np.array([0, 1, 2, 2, 2, 1])
+    found = evaluate(outcomes(np.full((1, n_services), 0.7), rows, target))
+    ranks = np.arange(1, n_services + 1)
+    assert found["mrr"] == pytest.approx((1 / ranks).mean())
+    assert found["ndcg"] == pytest.approx((1 / np.log2(1 + ranks)).mean())
+    for k in (1, 3, 5):
+        assert found[f"hr@{k}"] == pytest.approx(min(k / n_services, 1))
+
+
+def test_targets_on_top_give_one_everywhere():
+    found = evaluate(outcomes(np.eye(7), np.array([0, 4, 4, 6]), np.array([0, 4, 4, 6])))
+    assert found == dict.fromkeys(METRICS, 1.0)
+
+
+@settings(deadline=None)
+@given(SEEDS)
+def test_weights_count_pairs(seed):
+    pairs = random_outcomes(seed)
+    weights = np.random.default_rng(seed).integers(0, 3, size=len(pairs.target))
+    weights[0] += 1
+    repeated = evaluate(take(pairs, np.repeat(np.arange(len(weights)), weights)))
+    assert evaluate(pairs, weights) == pytest.approx(repeated, rel=0, abs=1e-12)
+
+
+@settings(deadline=None)
+@given(SEEDS)
+def test_a_batch_of_weights_equals_its_rows(seed):
+    pairs = random_outcomes(seed)
+    weights = np.random.default_rng(seed).random((3, len(pairs.target)))
+    batch = evaluate_batch(pairs, weights)
+    assert tuple(batch) == METRICS
+    for row, values in enumerate(zip(*batch.values(), strict=True)):
+        alone = evaluate(pairs, weights[row])
+        assert list(values) == pytest.approx(list(alone.values()), rel=0, abs=1e-12)
+
+
+@pytest.mark.parametrize("weights", [[0, 0, 0], [1, -1, 1], [[1, 1, 1], [0, 0, 0]], [1, 1], [1]])
+def test_senseless_weights_are_refused(weights):
+    pairs = outcomes(np.eye(3), np.arange(3), np.arange(3))
+    with pytest.raises(ValueError, match="weigh"):
+        evaluate_batch(pairs, np.array(weights))
+
+
+def test_no_pairs_are_refused():
+    nothing = np.empty(0, dtype=int)
+    with pytest.raises(ValueError, match="pair"):
+        evaluate(outcomes(np.eye(3), nothing, nothing))
+
+
+def test_examples_in_docstrings():
+    shared = dict(vars(metrics))
+    runner = doctest.DocTestRunner()
+    examples = sorted(doctest.DocTestFinder().find(metrics))  # the module, with the pairs, is first
+    for example in examples:
+        example.globs = shared
+        runner.run(example, clear_globs=False)
+    assert runner.summarize(verbose=False).failed == 0
+    documented = {example.name.rsplit(".", 1)[-1] for example in examples if example.examples}
+    assert documented >= {"accuracy", "macro_averages", "ndcg", "mrr", "hit_rate"}
