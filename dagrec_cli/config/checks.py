@@ -1,6 +1,7 @@
 """Rules across config groups, checked before any work is done."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 
 from dagrec_cli.errors import ConfigError
 
@@ -44,3 +45,12 @@ def seeds_of(seed: object, seeds: Sequence[object] | None) -> list[int]:
     if len(set(chosen)) < len(chosen) or not chosen:
         raise ConfigError(f"seeds is {chosen}; give one or more seeds, each once.")
     return [int(each) for each in chosen if isinstance(each, int)]
+
+
+def check_keys(config: Iterable[object], known: Sequence[str]) -> None:
+    """Raise ConfigError if a config has a top-level key that nothing reads."""
+    for key in map(str, config):
+        if key not in known:
+            near = get_close_matches(key, known, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise ConfigError(f"unknown setting {key!r}; {hint}known: {', '.join(known)}.")

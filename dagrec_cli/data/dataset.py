@@ -74,11 +74,6 @@ class Dataset:
         """How many compositions were read."""
         return len(self.time)
 
-    @property
-    def last_node(self) -> Int32:
-        """Node index of each context's last node, ``[contexts]``."""
-        return self.contexts.node
-
     def graph(self, rows: Rows | None = None) -> ServiceGraph:
         """Return the service graph of all pairs, or of the given rows and their compositions."""
         pairs, other = self.pairs, self.other_steps

@@ -66,3 +66,14 @@ class ServiceGraph:
             table[row, indices[indptr[node] : indptr[node + 1]]] = True
         table[~table.any(axis=1)] = True
         return table[position]
+
+    def count_forbidden(self, last: Int32, target: Int32) -> int:
+        """Return how many targets (classes) do not follow their context's last node.
+
+        Targets after a node without known successors are not forbidden.
+        """
+        indptr, indices = self.successors
+        n_services = int(max(target.max(initial=0), indices.max(initial=0))) + 1
+        edge = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr)) * n_services + indices
+        is_edge = np.isin(last.astype(np.int64) * n_services + target, edge)
+        return int((~is_edge & (np.diff(indptr)[last] > 0)).sum())

@@ -56,7 +56,7 @@ class Synthetic:
         Paths of three nodes or more start at so many of the most popular first nodes.
     branching
         Probability, in ``[0, 1]``, that a step has two children, each drawn on its own.
-    table_skew
+    start_skew
         Zipf exponent, 0 or more, of the popularity of first nodes.
     service_skew
         Zipf exponent, 0 or more, of the popularity of services as candidates.
@@ -93,7 +93,7 @@ class Synthetic:
     lengths: Mapping[int, float]
     deep_starts: int
     branching: float
-    table_skew: float
+    start_skew: float
     service_skew: float
     candidates: int
     sharpness_deep: float
@@ -109,7 +109,7 @@ class Synthetic:
         check_settings(on_invalid=self.on_invalid, max_paths=self.max_paths)
         for name, least in LEAST.items():
             check_count(f"data.{name}", getattr(self, name), least)
-        for name in ("table_skew", "service_skew"):
+        for name in ("start_skew", "service_skew"):
             check_positive(f"data.{name}", getattr(self, name), or_zero=True)
         for name in ("branching", "sharpness_deep", "sharpness_start", "sharpness_service"):
             if not 0 <= getattr(self, name) <= 1:
@@ -208,7 +208,7 @@ class Synthetic:
         nodes, weights = zip(*sorted(self.lengths.items()), strict=True)
         counts = apportion(np.array(weights, dtype=np.float64), self.compositions)
         lengths = np.repeat(nodes, counts)
-        popularity = zipf(self._starts, self.table_skew)
+        popularity = zipf(self._starts, self.start_skew)
         n_short = int((lengths == 2).sum())
         parts = ((n_short, self._starts), (self.compositions - n_short, self.deep_starts))
         starts = [

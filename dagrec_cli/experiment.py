@@ -1,0 +1,211 @@
+"""One experiment: data, split, model, training, evaluation, run folder.
+
+``train``, ``reproduce`` and sweeps all run this.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from omegaconf import DictConfig
+from torch import Generator
+
+from dagrec_cli.config.build import build
+from dagrec_cli.config.checks import check_loss_and_sampler, seeds_of
+from dagrec_cli.config.limits import check_choice, check_count
+from dagrec_cli.config.seeds import seed_everything
+from dagrec_cli.data.composition import Source
+from dagrec_cli.data.dataset import prepare
+from dagrec_cli.data.splits import Split
+from dagrec_cli.errors import TrainingError
+from dagrec_cli.evaluation.ceiling import true_outcomes
+from dagrec_cli.evaluation.evaluator import evaluate_model
+from dagrec_cli.evaluation.metrics import METRICS, evaluate
+from dagrec_cli.losses.base import Loss
+from dagrec_cli.models.base import CountingModel, Model, TorchModel
+from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.reporting.result import Result
+from dagrec_cli.reporting.run_folder import RESULT, RunFolder
+from dagrec_cli.reporting.seed_run import (
+    SeedRun,
+    write_history,
+    write_predictions,
+    write_setup,
+    write_weights,
+)
+from dagrec_cli.reporting.tables import Table
+from dagrec_cli.samplers.base import Sampler
+from dagrec_cli.training.batch import Batch, encode_once
+from dagrec_cli.training.full_batch import FullBatch
+from dagrec_cli.training.history import History
+from dagrec_cli.training.progress import Progress
+from dagrec_cli.training.work import Work
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the config groups describe, built before any work so that mistakes stop at once."""
+
+    source: Source
+    split: Split
+    loss: Loss
+    sampler: Sampler
+    trainer: FullBatch
+    seeds: list[int]
+
+    @classmethod
+    def of(cls, config: DictConfig) -> "Parts":
+        """Build every group but the model, which needs the data first.
+
+        Raises
+        ------
+        ConfigError
+            If a setting is out of range or two groups do not go together.
+        """
+        seeds = seeds_of(config.seed, config.seeds)
+        check_count("bootstrap", config.bootstrap, least=2)
+        groups = ("data", "split", "loss", "sampler", "trainer")
+        parts = cls(*(build(config[group], group) for group in groups), seeds)
+        check_choice("trainer.monitor", parts.trainer.monitor, METRICS)
+        check_loss_and_sampler(
+            type(parts.loss).__name__,
+            needs_negatives=parts.loss.needs_negatives,
+            n_sample=parts.sampler.n_sample,
+        )
+        return parts
+
+
+def run_seed(
+    config: DictConfig, parts: Parts, work: Work, seed: int, history: History, progress: Progress
+) -> SeedRun:
+    """Train and evaluate one seed.
+
+    Raises
+    ------
+    Stopped
+        If training failed or was interrupted; holds the model with its last good weights.
+    """
+    generator = seed_everything(seed)
+    model: Model = build(config.model, "model", work.facts)
+    start = time.perf_counter()
+    try:
+        if isinstance(model, TorchModel):
+            _train(model, parts, work, history, generator, progress)
+        else:
+            _count(cast(CountingModel, model), work)
+    except (TrainingError, KeyboardInterrupt) as reason:
+        raise Stopped(model, seed, reason) from reason
+    trained = time.perf_counter()
+    evaluation = evaluate_model(model, work.dataset.contexts, work.dataset.pairs.take(work.test))
+    done = time.perf_counter()
+    return SeedRun(seed, model, history, evaluation, trained - start, done - trained)
+
+
+class Stopped(Exception):
+    """Training ended early; the model keeps its last good weights."""
+
+    def __init__(self, model: Model, seed: int, reason: BaseException) -> None:
+        super().__init__(str(reason))
+        self.model = model
+        self.seed = seed
+        self.reason = reason
+
+
+def _train(
+    model: TorchModel,
+    parts: Parts,
+    work: Work,
+    history: History,
+    generator: Generator,
+    progress: Progress,
+) -> None:
+    dataset, trainer = work.dataset, parts.trainer
+    batch = Batch.of(dataset, work.train, model.mask, distinct=trainer.distinct_contexts)
+    counts = torch.bincount(batch.target, batch.weight, minlength=model.facts.n_services)
+    parts.sampler.prepare(counts)
+    held_out = dataset.pairs.take(work.validation)
+
+    def validate() -> dict[str, float]:
+        return evaluate(evaluate_model(model, dataset.contexts, held_out).outcomes)
+
+    def watch(row: dict[str, float]) -> None:
+        progress.step(int(row["epoch"]), f"loss {row['loss']:.4f}")
+
+    progress.start("training", trainer.epochs)
+    trainer.fit(
+        model,
+        parts.loss,
+        parts.sampler,
+        batch,
+        history,
+        generator=generator,
+        validate=validate if len(work.validation) else None,
+        watch=watch,
+    )
+
+
+def _count(model: CountingModel, work: Work) -> None:
+    pairs = work.dataset.pairs.take(work.train).distinct()
+    entries, row = encode_once(pairs)
+    model.count(pairs._replace(context=row), Contexts.of(work.dataset.contexts, entries))
+
+
+def run_experiment(
+    config: DictConfig, folder: RunFolder, choices: Mapping[str, str], progress: Progress
+) -> Table:
+    """Run all seeds of a config and fill its run folder.
+
+    Parameters
+    ----------
+    config
+        The composed config of ``dagrec train``.
+    folder
+        Where the files go.
+    choices
+        Which option each group was given, for names in tables.
+    progress
+        A display of how far the work is.
+
+    Returns
+    -------
+    Table
+        The model's row and, where the data's law is known, the ceiling's.
+
+    Raises
+    ------
+    DagrecError
+        If a setting or the data is not as it must be; nothing is left in the folder.
+    TrainingError
+        If the loss is not finite; the folder holds the last good weights.
+    """
+    start = time.perf_counter()
+    parts = Parts.of(config)
+    progress.start("reading", None)
+    dataset = prepare(parts.source, progress.step)
+    work = Work.of(dataset, parts.split, parts.trainer.validation_share)
+    seconds_data = time.perf_counter() - start
+    histories = {seed: History() for seed in parts.seeds}
+    runs: list[SeedRun] = []
+    result = Result(work, choices, parts.seeds, seconds_data)
+    write_setup(folder, config, dataset)
+    try:
+        for seed in parts.seeds:
+            runs.append(run_seed(config, parts, work, seed, histories[seed], progress))
+    except Stopped as stop:
+        write_history(folder, histories, parts.trainer.monitor)
+        write_weights(folder, stop.model)
+        folder.write_json(RESULT, result.stopped(stop.seed, stop.reason))
+        raise stop.reason from None
+    law = getattr(parts.source, "truth", None)
+    ceiling = true_outcomes(law, dataset, work.test) if law else None
+    result.finish(runs, ceiling, n_resamples=config.bootstrap)
+    write_history(folder, histories, parts.trainer.monitor)
+    write_predictions(folder, dataset, work.test, runs)
+    for run in runs:
+        write_weights(folder, run.model, None if run is runs[0] else run.seed)
+    table = result.table()
+    table.save(folder)
+    folder.write_json(RESULT, result.to_json(time.perf_counter() - start))
+    return table

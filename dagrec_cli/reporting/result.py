@@ -1,0 +1,141 @@
+"""``result.json`` and the table: what a run found, and what the numbers rest on."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from dagrec_cli.data.invalid import summarise as summarise_skipped
+from dagrec_cli.evaluation.bootstrap import Summary, summarise
+from dagrec_cli.evaluation.metrics import METRICS
+from dagrec_cli.evaluation.ranks import Outcomes
+from dagrec_cli.reporting.provenance import provenance
+from dagrec_cli.reporting.seed_run import SeedRun
+from dagrec_cli.reporting.tables import Table
+from dagrec_cli.training.work import Work
+
+FORMAT = 1
+TIE_RULE = "equal scores share their ranks (expected value over their order); padding is not scored"
+
+
+class Result:
+    """Collects the findings of one run.
+
+    Parameters
+    ----------
+    work
+        The data and its sides.
+    choices
+        Which option each config group was given.
+    seeds
+        The seeds of the run.
+    seconds_data
+        How long reading and splitting took.
+    """
+
+    def __init__(
+        self, work: Work, choices: Mapping[str, str], seeds: Sequence[int], seconds_data: float
+    ) -> None:
+        self.work = work
+        self.choices = dict(choices)
+        self.seeds = list(seeds)
+        self.seconds = {"data": seconds_data}
+        self.started = datetime.now(UTC).isoformat(timespec="seconds")
+        self.metrics: dict[str, Summary] = {}
+        self.ceiling: dict[str, Summary] | None = None
+        self.model: dict[str, Any] = {}
+
+    def finish(
+        self, runs: Sequence[SeedRun], ceiling: Outcomes | None, *, n_resamples: int
+    ) -> None:
+        """Take in the finished seeds and, where the law is known, the best possible outcomes."""
+        self.metrics = summarise([r.evaluation.outcomes for r in runs], n_resamples=n_resamples)
+        if ceiling is not None:
+            self.ceiling = summarise([ceiling], n_resamples=n_resamples)
+        n_epochs = sum(len(run.history.rows) for run in runs)
+        step_seconds = sum(row["seconds"] for run in runs for row in run.history.rows)
+        self.seconds |= {
+            "train": sum(run.seconds_train for run in runs),
+            "evaluate": sum(run.seconds_evaluate for run in runs),
+            "per_epoch": step_seconds / n_epochs if n_epochs else 0.0,
+        }
+        self.model = {
+            "parameters": sum(p.numel() for p in runs[0].model.parameters()),
+            "dag_mask": runs[0].model.dag_mask,
+            "epochs": [len(run.history.rows) for run in runs],
+            "best_epoch": [run.history.best_epoch for run in runs],
+        }
+
+    def to_json(self, seconds_total: float) -> dict[str, Any]:
+        """Return the whole ``result.json`` of a finished run."""
+        return {
+            **self._head("finished"),
+            "metrics": self.metrics,
+            "ceiling": self.ceiling,
+            "tie_rule": TIE_RULE,
+            "model": self.model,
+            "seconds": {**self.seconds, "total": seconds_total},
+        }
+
+    def stopped(self, seed: int, reason: BaseException) -> dict[str, Any]:
+        """Return the ``result.json`` of a run that was interrupted or failed."""
+        status = "interrupted" if isinstance(reason, KeyboardInterrupt) else "failed"
+        return {**self._head(status), "error": str(reason) or status, "stopped_at_seed": seed}
+
+    def table(self) -> Table:
+        """Return the model's row and the ceiling's."""
+        row = {
+            "model": self.choices.get("model", "model"),
+            "loss": self.choices.get("loss", "") if self.model["parameters"] else "–",
+            **self.metrics,
+            "seconds_per_epoch": self.seconds["per_epoch"] or None,
+        }
+        rows = [row]
+        if self.ceiling is not None:
+            rows.append({"model": "ceiling", "loss": "–", **self.ceiling})
+        title = f"data={self.choices.get('data')} split={self.choices.get('split')}"
+        columns = ["model", "loss", *METRICS, "seconds_per_epoch"]
+        return Table(title, columns, rows, self.notes())
+
+    def notes(self) -> list[str]:
+        """Return the lines below the table."""
+        work, n_test = self.work, len(self.work.test)
+        spread = "mean ± standard deviation over them, " if len(self.seeds) > 1 else ""
+        notes = [
+            f"n = {n_test:,} test pairs of {len(work.dataset.pairs.context):,}; seeds "
+            f"{', '.join(map(str, self.seeds))}; {spread}[95 % bootstrap interval over test pairs].",
+            f"Leakage: {work.leakage.pairs:.0%} of test pairs and {work.leakage.contexts:.0%} of "
+            "their contexts also occur in training.",
+            f"Ties: {TIE_RULE}; accuracy takes the first of equal services.",
+        ]
+        if self.model["dag_mask"]:
+            notes.append(f"DAG mask: {work.n_forbidden:,} test targets are ruled out by it.")
+        if self.ceiling is not None:
+            notes.append("Ceiling: the best possible predictor, which knows the data's law.")
+        if work.dataset.skipped:
+            notes.append(f"Left out: {summarise_skipped(work.dataset.skipped)}.")
+        return notes
+
+    def _head(self, status: str) -> dict[str, Any]:
+        work, dataset = self.work, self.work.dataset
+        return {
+            "format": FORMAT,
+            "status": status,
+            "started": self.started,
+            "choices": self.choices,
+            "seeds": self.seeds,
+            "data": {
+                "sha256": dataset.sha256,
+                "compositions": dataset.n_compositions,
+                "skipped": len(dataset.skipped),
+                "paths": len(dataset.path),
+                "pairs": len(dataset.pairs.context),
+                "nodes": len(dataset.vocabulary.nodes),
+                "services": len(dataset.vocabulary.services),
+                "train": len(work.train),
+                "validation": len(work.validation),
+                "test": len(work.test),
+                "leakage": work.leakage._asdict(),
+                "forbidden_test_targets": work.n_forbidden,
+            },
+            **provenance("train"),
+        }

@@ -1,0 +1,65 @@
+"""A run is a folder: every file is written under a temporary name, flushed, and renamed.
+
+So a file is either whole or absent, whenever the program dies.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+RESULT = "result.json"
+CONFIG = "config.yaml"
+METRICS = "metrics.csv"
+MODEL = "model.safetensors"
+VOCABULARY = "vocabulary.json"
+PREDICTIONS = "predictions.csv"
+LOG = "run.log"
+
+
+class RunFolder:
+    """Writes the files of one run.
+
+    Parameters
+    ----------
+    path
+        The folder; made with its parents if need be.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.mkdir(parents=True, exist_ok=True)
+
+    def write(self, name: str, fill: Callable[[IO[bytes]], Any]) -> Path:
+        """Write a file as a whole: ``fill`` gets an open binary file."""
+        temporary = self.path / f".{name}.tmp"
+        try:
+            with temporary.open("wb") as file:
+                fill(file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self.path / name)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        return self.path / name
+
+    def write_text(self, name: str, text: str) -> Path:
+        """Write a text file as UTF-8 with the line ends that it has."""
+        return self.write(name, lambda file: file.write(text.encode()))
+
+    def write_json(self, name: str, content: object) -> Path:
+        """Write an object as indented JSON; NaN is not allowed in it."""
+        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+        return self.write_text(name, f"{text}\n")
+
+    def remove_if_empty(self) -> None:
+        """Remove the folder, and the folders above it that this leaves empty, if nothing is in it.
+
+        A command that stops before its first result leaves nothing behind.
+        """
+        for folder in (self.path, *self.path.parents[:2]):
+            if not folder.is_dir() or any(folder.iterdir()):
+                return
+            folder.rmdir()

@@ -1,0 +1,103 @@
+"""What one seed of an experiment leaves, and the files that hold it."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import IO
+
+import numpy as np
+from omegaconf import DictConfig, OmegaConf
+
+from dagrec_cli.data.dataset import Dataset
+from dagrec_cli.data.pairs import Rows
+from dagrec_cli.evaluation.evaluator import Evaluation, probabilities
+from dagrec_cli.models.base import Model
+from dagrec_cli.reporting.csv_text import csv_text
+from dagrec_cli.reporting.plots import learning_curve, save_png
+from dagrec_cli.reporting.run_folder import (
+    CONFIG,
+    METRICS,
+    MODEL,
+    PREDICTIONS,
+    VOCABULARY,
+    RunFolder,
+)
+from dagrec_cli.training.history import History
+
+STEP = " -> "
+
+
+@dataclass(frozen=True)
+class SeedRun:
+    """A trained model, how it got there, and what it made of the test pairs."""
+
+    seed: int
+    model: Model
+    history: History
+    evaluation: Evaluation
+    seconds_train: float
+    seconds_evaluate: float
+
+
+def write_weights(folder: RunFolder, model: Model, seed: int | None = None) -> None:
+    """Write ``model.safetensors``, or ``model_seed<seed>.safetensors``."""
+    from safetensors.torch import save
+
+    name = MODEL if seed is None else MODEL.replace(".", f"_seed{seed}.", 1)
+    state = {key: value.contiguous() for key, value in model.state_dict().items()}
+    folder.write(name, lambda file: file.write(save(state)))
+
+
+def write_setup(folder: RunFolder, config: DictConfig, dataset: Dataset) -> None:
+    """Write ``config.yaml``, and ``vocabulary.json``: what the model's numbers mean."""
+    folder.write_text(CONFIG, OmegaConf.to_yaml(config, resolve=True))
+    vocabulary = dataset.vocabulary
+    content = {
+        "nodes": vocabulary.nodes,
+        "is_service": vocabulary.is_service,
+        "services": vocabulary.services,
+    }
+    folder.write_text(VOCABULARY, f"{json.dumps(content, ensure_ascii=False)}\n")
+
+
+def write_history(folder: RunFolder, histories: dict[int, History], monitor: str) -> None:
+    """Write ``metrics.csv`` and, if anything was trained, ``learning_curve.png``."""
+    rows = [{"seed": seed, **row} for seed, h in histories.items() for row in h.rows]
+    columns = list(dict.fromkeys(["seed", "epoch", "loss", "seconds", *(k for r in rows for k in r)]))
+    folder.write_text(METRICS, csv_text(columns, ([row.get(c) for c in columns] for row in rows)))
+    if rows:
+        figure = learning_curve({seed: h.rows for seed, h in histories.items()}, monitor)
+
+        def draw(file: IO[bytes]) -> None:
+            save_png(figure, file)
+
+        folder.write("learning_curve.png", draw)
+
+
+def write_predictions(
+    folder: RunFolder, dataset: Dataset, test: Rows, runs: Sequence[SeedRun]
+) -> None:
+    """Write ``predictions.csv``: for each seed and test pair, what was predicted and its rank."""
+    columns = "seed pair composition context target predicted rank probability".split()
+    rows = (row for run in runs for row in _predictions(dataset, test, run))
+    folder.write_text(PREDICTIONS, csv_text(columns, rows))
+
+
+def _predictions(dataset: Dataset, test: Rows, run: SeedRun) -> Iterator[tuple[object, ...]]:
+    services = dataset.vocabulary.services
+    outcomes, scores, row = run.evaluation
+    pairs = dataset.pairs.take(test)
+    entries = np.unique(pairs.context)
+    context = [STEP.join(dataset.vocabulary.spell(dataset.contexts.spell(e))) for e in entries]
+    chance = probabilities(scores)[row, pairs.target]
+    for k, pair in enumerate(test.tolist()):
+        yield (
+            run.seed,
+            pair,
+            int(pairs.composition[k]),
+            context[row[k]],
+            services[pairs.target[k]],
+            services[outcomes.predicted[k]],
+            f"{outcomes.mean_rank[k]:g}",
+            f"{chance[k]:.6g}",
+        )

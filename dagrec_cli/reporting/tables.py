@@ -1,0 +1,164 @@
+"""One table, four ways to read it: terminal, CSV, Markdown, JSON."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from dagrec_cli.reporting.csv_text import csv_text
+from dagrec_cli.reporting.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
+Summary = Mapping[str, float | None]
+Value = str | int | float | None | Summary
+
+HEADINGS = {
+    "accuracy": "accuracy",
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "F1",
+    "ndcg": "nDCG",
+    "mrr": "MRR",
+    "hr@1": "HR@1",
+    "hr@3": "HR@3",
+    "hr@5": "HR@5",
+    "seconds_per_epoch": "s/epoch",
+}
+TURNED_ROWS = 3
+SPARE = ("hr@1", "precision", "recall", "hr@5", "mrr", "hr@3", "seconds_per_epoch", "seeds")
+
+
+@dataclass
+class Table:
+    """Rows of named values.
+
+    Attributes
+    ----------
+    title
+        One line above.
+    columns
+        Keys of the rows, in order.
+    rows
+        A value is text, a number, or a summary with ``mean``, ``std``, ``low`` and ``high``.
+    notes
+        Lines below: what the numbers rest on.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: list[dict[str, Any]]
+    notes: list[str] = field(default_factory=list)
+
+    def save(self, folder: RunFolder, name: str = "table") -> None:
+        """Write ``<name>.csv``, ``<name>.md`` and ``<name>.json``."""
+        folder.write_text(f"{name}.csv", self.to_csv())
+        folder.write_text(f"{name}.md", self.to_markdown())
+        folder.write_json(f"{name}.json", {"title": self.title, "rows": self.rows, "notes": self.notes})
+
+    def to_csv(self) -> str:
+        """Return plain numbers; a summary becomes ``x``, ``x_std``, ``x_low``, ``x_high``."""
+        wide: list[str] = []
+        for column in self.columns:
+            wide.append(column)
+            if any(isinstance(row.get(column), Mapping) for row in self.rows):
+                wide += [f"{column}_{part}" for part in ("std", "low", "high")]
+        return csv_text(wide, [[_part(row, name) for name in wide] for row in self.rows])
+
+    def to_markdown(self) -> str:
+        """Return a Markdown table with the title above and the notes below."""
+        numeric = self._numeric()
+        lines = [
+            f"**{self.title}**\n",
+            "| " + " | ".join(_heading(c) for c in self.columns) + " |",
+            "|" + "|".join("---:" if c in numeric else "---" for c in self.columns) + "|",
+        ]
+        for row in self.rows:
+            cells = [spell(row.get(c)).replace("|", "\\|").replace("\n", " ") for c in self.columns]
+            lines.append("| " + " | ".join(cells) + " |")
+        return "\n".join([*lines, "", *(f"{note}  " for note in self.notes), ""])
+
+    def to_rich(self, width: int = 80) -> "RichTable":
+        """Return the table for a terminal of ``width`` characters.
+
+        A few rows are turned on their side, so that intervals fit; many rows show means only, and
+        leave out the columns of :data:`SPARE` one after another until they fit.
+        """
+        is_turned = len(self.rows) <= TURNED_ROWS
+        heads, body = self._turned() if is_turned else self._fitting(width)
+        from rich.table import Table as RichTable
+        from rich.text import Text
+
+        table = RichTable(
+            title=self.title, caption="\n".join(self.notes), caption_justify="left", expand=False
+        )
+        for position, head in enumerate(heads):
+            table.add_column(Text(head), justify="right" if position else "left")
+        for row in body:
+            table.add_row(*map(Text, row))
+        return table
+
+    def _turned(self) -> tuple[list[str], list[list[str]]]:
+        """Return heads and cells with a line per column: ``accuracy  .5410 [.485, .597]``."""
+        named, *rest = self.columns
+        body = [[_heading(c), *(spell(row.get(c)) for row in self.rows)] for c in rest]
+        return [_heading(named), *(spell(row.get(named)) for row in self.rows)], body
+
+    def _fitting(self, width: int) -> tuple[list[str], list[list[str]]]:
+        """Return heads and cells of as many columns as fit."""
+        columns = list(self.columns)
+        for spare in (None, *SPARE):
+            columns = [column for column in columns if column != spare]
+            heads = [_heading(column) for column in columns]
+            body = [[spell(_short(row.get(c))) for c in columns] for row in self.rows]
+            widths = [max(map(len, cells)) + 3 for cells in zip(heads, *body, strict=True)]
+            if sum(widths) < width:
+                break
+        return heads, body
+
+    def _numeric(self) -> set[str]:
+        return {
+            column
+            for column in self.columns
+            if all(not isinstance(row.get(column), str) for row in self.rows)
+        }
+
+
+def _short(value: Value) -> Value:
+    return {**value, "low": None} if isinstance(value, Mapping) else value
+
+
+def spell(value: Value) -> str:
+    """Return a value as a reader of a paper expects it: ``.5410 ± .0021 [.485, .597]``."""
+    if value is None:
+        return "–"
+    if isinstance(value, Mapping):
+        mean = _digits(value["mean"], 4)
+        if value.get("std") is not None:
+            mean += f" ± {_digits(value['std'], 4)}"
+        if value.get("low") is None:
+            return mean
+        return f"{mean} [{_digits(value['low'], 3)}, {_digits(value['high'], 3)}]"
+    if isinstance(value, float):
+        return _digits(value, 4)
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _digits(number: float | None, places: int) -> str:
+    """Return a number without the zero before its point, as tables of shares have it."""
+    text = "–" if number is None else f"{number:.{places}f}"
+    return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
+
+
+def _heading(column: str) -> str:
+    return HEADINGS.get(column, column.replace("_", " "))
+
+
+def _part(row: Mapping[str, Any], name: str) -> object:
+    """Return the plain number of a wide column such as ``ndcg_low``."""
+    if name in row:
+        value = row[name]
+        return value["mean"] if isinstance(value, Mapping) else value
+    column, _, part = name.rpartition("_")
+    value = row.get(column)
+    return value.get(part) if isinstance(value, Mapping) else None

@@ -1,0 +1,59 @@
+"""A progress bar on the terminal's standard error, or nothing."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Shows how far a long piece of work is."""
+
+    def start(self, name: str, total: int | None) -> None:
+        """Begin a new line: its name, and how many steps it takes if that is known."""
+
+    def step(self, done: int, detail: str = "") -> None:
+        """Say how many steps of the newest line are done."""
+
+
+class Silent:
+    """Shows nothing."""
+
+    def start(self, name: str, total: int | None) -> None:
+        """Do nothing."""
+
+    def step(self, done: int, detail: str = "") -> None:
+        """Do nothing."""
+
+
+@contextmanager
+def progress(wanted: bool | str) -> Iterator[Progress]:
+    """Open a progress display: ``True``, ``False``, or ``auto`` for a terminal only."""
+    if not (sys.stderr.isatty() if wanted == "auto" else wanted):
+        yield Silent()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+
+    display = RichProgress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[detail]}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+    with display:
+        yield _Bars(display)
+
+
+class _Bars:
+    def __init__(self, display: "RichProgress") -> None:  # type: ignore[name-defined] # noqa: F821
+        self._display = display
+
+    def start(self, name: str, total: int | None) -> None:
+        self._task = self._display.add_task(name, total=total, detail="")
+
+    def step(self, done: int, detail: str = "") -> None:
+        self._display.update(self._task, completed=done, detail=detail)

@@ -1,0 +1,53 @@
+"""Prepared data, its sides, and what a model has to know of it."""
+
+from dataclasses import dataclass
+
+from dagrec_cli.data.dataset import Dataset
+from dagrec_cli.data.pairs import Rows
+from dagrec_cli.data.splits import Leakage, Split, leakage
+from dagrec_cli.models.base import Facts
+
+
+@dataclass(frozen=True)
+class Work:
+    """One data set, split, ready to train and test on.
+
+    Attributes
+    ----------
+    train, validation, test
+        Row numbers of ``dataset.pairs``; validation may be empty.
+    facts
+        Sizes and the service graph that the split allows.
+    leakage
+        What test pairs share with training and validation pairs.
+    n_forbidden
+        Test pairs whose target the DAG mask rules out.
+    """
+
+    dataset: Dataset
+    train: Rows
+    validation: Rows
+    test: Rows
+    facts: Facts
+    leakage: Leakage
+    n_forbidden: int
+
+    @classmethod
+    def of(cls, dataset: Dataset, split: Split, validation_share: float) -> "Work":
+        """Split a data set and draw the service graph that the mask may know.
+
+        Raises
+        ------
+        DataError
+            If a side of the split would be empty.
+        """
+        train, test = split.split(dataset)
+        graph = dataset.graph(train if split.graph == "train" else None)
+        shown = leakage(dataset, train, test)
+        validation = train[:0]
+        if validation_share:
+            train, validation = split.hold_out(dataset, train, validation_share)
+        asked = dataset.pairs.take(test)
+        n_forbidden = graph.count_forbidden(dataset.contexts.node[asked.context], asked.target)
+        facts = Facts(dataset.vocabulary, graph, int(dataset.contexts.depth.max()))
+        return cls(dataset, train, validation, test, facts, shown, n_forbidden)
