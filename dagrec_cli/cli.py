@@ -1,7 +1,8 @@
 """``dagrec COMMAND [overrides]``: names the command and hands the rest to Hydra.
 
 Nothing heavy is imported here, so ``dagrec --help`` answers at once.
-Exit codes: 0 done, 1 something failed inside, 2 the user can mend it (one line on stderr), 130 Ctrl-C.
+Exit codes: 0 done, 1 something failed inside, 2 the user can mend it (one line on stderr),
+130 interrupted.
 """
 
 import os
@@ -47,7 +48,7 @@ def main() -> None:
 def _run(arguments: list[str]) -> None:
     command = _command_in(arguments)
     if command is None:
-        _unknown(arguments)
+        sys.exit(_unknown(arguments))
     words = command.split()
     sys.argv = [sys.argv[0], *arguments[len(words) :]]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting
@@ -66,7 +67,8 @@ def _command_in(arguments: list[str]) -> str | None:
     return next((c for c in (" ".join(arguments[:n]) for n in (2, 1)) if c in COMMANDS), None)
 
 
-def _unknown(arguments: list[str]) -> None:
+def _unknown(arguments: list[str]) -> int:
+    """Say what there is instead, and return the exit code."""
     from difflib import get_close_matches
 
     first = arguments[0]
@@ -74,14 +76,14 @@ def _unknown(arguments: list[str]) -> None:
     if inside:
         if arguments[1:2] in ([], ["-h"], ["--help"]):
             _say(_help(inside))
-            sys.exit(0)
+            return 0
         first = " ".join(arguments[:2])
     near = get_close_matches(first, inside or COMMANDS, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     sys.stderr.write(
         f"dagrec: unknown command {first!r}; {hint}commands: {', '.join(inside or COMMANDS)}.\n"
     )
-    sys.exit(2)
+    return 2
 
 
 def _complete() -> None:
@@ -90,7 +92,7 @@ def _complete() -> None:
     command = _command_in([word for word in words if word])
     if "COMP_LINE" in os.environ and (command is None or len(words) <= len(command.split())):
         typed = len([word for word in words[:-1] if word])
-        _say(" ".join(sorted({(c.split() + [""])[typed] for c in COMMANDS if _fits(c, words)})))
+        _say(" ".join(sorted({[*c.split(), ""][typed] for c in COMMANDS if _fits(c, words)})))
         return
     if command:
         position = os.environ["COMP_LINE"].index(command)

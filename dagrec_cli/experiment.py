@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
+import numpy as np
 import torch
 from omegaconf import DictConfig
 from torch import Generator
@@ -26,6 +27,7 @@ from dagrec_cli.evaluation.metrics import METRICS, evaluate
 from dagrec_cli.losses.base import Loss
 from dagrec_cli.models.base import CountingModel, Model, TorchModel
 from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.reporting.provenance import Request
 from dagrec_cli.reporting.result import Result
 from dagrec_cli.reporting.run_folder import RESULT, RunFolder
 from dagrec_cli.reporting.seed_run import (
@@ -48,7 +50,7 @@ from dagrec_cli.training.work import Work
 class Parts:
     """What the config groups describe, built before any work so that mistakes stop at once."""
 
-    source: Source
+    data: Source
     split: Split
     loss: Loss
     sampler: Sampler
@@ -56,7 +58,7 @@ class Parts:
     seeds: list[int]
 
     @classmethod
-    def of(cls, config: DictConfig) -> "Parts":
+    def of(cls, config: DictConfig, choices: Mapping[str, str]) -> "Parts":
         """Build every group but the model, which needs the data first.
 
         Raises
@@ -67,10 +69,10 @@ class Parts:
         seeds = seeds_of(config.seed, config.seeds)
         check_count("bootstrap", config.bootstrap, least=2)
         groups = ("data", "split", "loss", "sampler", "trainer")
-        parts = cls(*(build(config[group], group) for group in groups), seeds)
+        parts = cls(**{group: build(config[group], group) for group in groups}, seeds=seeds)
         check_choice("trainer.monitor", parts.trainer.monitor, METRICS)
         check_loss_and_sampler(
-            type(parts.loss).__name__,
+            choices["loss"],
             needs_negatives=parts.loss.needs_negatives,
             n_sample=parts.sampler.n_sample,
         )
@@ -84,7 +86,7 @@ def run_seed(
 
     Raises
     ------
-    Stopped
+    StoppedError
         If training failed or was interrupted; holds the model with its last good weights.
     """
     generator = seed_everything(seed)
@@ -96,14 +98,14 @@ def run_seed(
         else:
             _count(cast(CountingModel, model), work)
     except (TrainingError, KeyboardInterrupt) as reason:
-        raise Stopped(model, seed, reason) from reason
+        raise StoppedError(model, seed, reason) from reason
     trained = time.perf_counter()
     evaluation = evaluate_model(model, work.dataset.contexts, work.dataset.pairs.take(work.test))
     done = time.perf_counter()
     return SeedRun(seed, model, history, evaluation, trained - start, done - trained)
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """Training ended early; the model keeps its last good weights."""
 
     def __init__(self, model: Model, seed: int, reason: BaseException) -> None:
@@ -149,11 +151,13 @@ def _train(
 def _count(model: CountingModel, work: Work) -> None:
     pairs = work.dataset.pairs.take(work.train).distinct()
     entries, row = encode_once(pairs)
-    model.count(pairs._replace(context=row), Contexts.of(work.dataset.contexts, entries))
+    model.count(
+        pairs._replace(context=row.astype(np.int32)), Contexts.of(work.dataset.contexts, entries)
+    )
 
 
 def run_experiment(
-    config: DictConfig, folder: RunFolder, choices: Mapping[str, str], progress: Progress
+    config: DictConfig, folder: RunFolder, request: Request, progress: Progress
 ) -> Table:
     """Run all seeds of a config and fill its run folder.
 
@@ -163,8 +167,8 @@ def run_experiment(
         The composed config of ``dagrec train``.
     folder
         Where the files go.
-    choices
-        Which option each group was given, for names in tables.
+    request
+        What the user asked for, for names in tables and for the record.
     progress
         A display of how far the work is.
 
@@ -181,24 +185,22 @@ def run_experiment(
         If the loss is not finite; the folder holds the last good weights.
     """
     start = time.perf_counter()
-    parts = Parts.of(config)
+    parts = Parts.of(config, request.choices)
     progress.start("reading", None)
-    dataset = prepare(parts.source, progress.step)
+    dataset = prepare(parts.data, progress.step)
     work = Work.of(dataset, parts.split, parts.trainer.validation_share)
     seconds_data = time.perf_counter() - start
     histories = {seed: History() for seed in parts.seeds}
-    runs: list[SeedRun] = []
-    result = Result(work, choices, parts.seeds, seconds_data)
+    result = Result(work, request, parts.seeds, seconds_data)
     write_setup(folder, config, dataset)
     try:
-        for seed in parts.seeds:
-            runs.append(run_seed(config, parts, work, seed, histories[seed], progress))
-    except Stopped as stop:
+        runs = [run_seed(config, parts, work, s, histories[s], progress) for s in parts.seeds]
+    except StoppedError as stop:
         write_history(folder, histories, parts.trainer.monitor)
         write_weights(folder, stop.model)
         folder.write_json(RESULT, result.stopped(stop.seed, stop.reason))
         raise stop.reason from None
-    law = getattr(parts.source, "truth", None)
+    law = getattr(parts.data, "truth", None)
     ceiling = true_outcomes(law, dataset, work.test) if law else None
     result.finish(runs, ceiling, n_resamples=config.bootstrap)
     write_history(folder, histories, parts.trainer.monitor)

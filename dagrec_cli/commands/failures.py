@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from typing import Any
 
 from dagrec_cli.errors import DagrecError, TrainingError
 
@@ -51,6 +52,8 @@ def explain(error: Exception, command: str) -> str | None:
         return f"cannot write {error.filename}: {DISK[error.errno]}, or use another hydra.run.dir."
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return f"{DISK[errno.ENOSPC]}, or use another hydra.run.dir."
+    if override := str(getattr(error, "override", "")):
+        return f"cannot read {override!r}; write setting=value, and a list as seeds=[0,1]."
     if type(error).__module__.split(".")[0] in ("hydra", "omegaconf"):
         return _explain_hydra(str(error), command)
     return None
@@ -62,8 +65,6 @@ def _explain_hydra(message: str, command: str) -> str:
         return _unknown_choice(group, option, _options(group))
     if found := re.search(r"Could not override '([^']+)'", message):
         return _unknown_setting(found[1], command)
-    if found := re.search(r"Error parsing override '(.*)'", message):
-        return f"cannot read {found[1]!r}; write setting=value, lists as seeds=[0,1], no spaces."
     return " ".join(message.split())
 
 
@@ -100,7 +101,7 @@ def _settings(command: str) -> list[str]:
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         config = OmegaConf.to_container(compose(command.replace(" ", "_")))
     keys: list[str] = []
-    stack = [("", config)]
+    stack: list[tuple[str, Any]] = [("", config)]
     while stack:
         prefix, node = stack.pop()
         if isinstance(node, dict):

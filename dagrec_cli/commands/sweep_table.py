@@ -1,6 +1,7 @@
 """One table over all jobs of a multirun, made from their run folders."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
@@ -11,9 +12,7 @@ class SweepTable(Callback):
     """Hydra callback: after the last job, collect the jobs' results and print them."""
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Write ``sweep.csv``, ``sweep.md`` and ``sweep.json``; exit 1 if a job failed."""
-        from pathlib import Path
-
+        """Write ``sweep.csv``, ``sweep.md`` and ``sweep.json``; exit 1 if a job did not finish."""
         from rich.console import Console
 
         from dagrec_cli.reporting.run_folder import RunFolder

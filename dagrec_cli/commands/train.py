@@ -1,11 +1,18 @@
-"""``dagrec train``: one experiment, one run folder."""
+"""``dagrec train``: one experiment, one run folder; with ``-m`` one job after another."""
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
 from dagrec_cli.commands.hydra_main import run_with_hydra
+
+if TYPE_CHECKING:
+    from dagrec_cli.reporting.provenance import Request
+    from dagrec_cli.reporting.tables import Table
+
+TOP_LEVEL = ("seed", "seeds", "bootstrap", "progress")
 
 
 def main() -> None:
@@ -14,35 +21,35 @@ def main() -> None:
 
 
 def train(config: DictConfig) -> float | None:
-    """Run one job; in a sweep a failure is written down and the sweep goes on.
+    """Run one job; in a multirun a failure is written down and the other jobs go on.
 
     Returns
     -------
     float or None
-        The mean of the monitored metric, which a sweeper may optimise; None for a failed job.
+        The mean of the monitored metric, which a sweeper may maximise; None for a failed job.
     """
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from dagrec_cli.commands.failures import explain
+    from dagrec_cli.reporting.provenance import Request
 
     hydra = HydraConfig.get()
     path = Path(hydra.runtime.output_dir)
-    if hydra.mode == RunMode.RUN:
-        return _run(config, path)
-    try:
-        return _run(config, path)
-    except Exception as error:
-        line = explain(error, "train")
-        _write_failure(path, line or f"{type(error).__name__}: {error}")
-        sys.stderr.write(f"job {hydra.job.num} ({hydra.job.override_dirname}) failed: {line}\n")
-        return None
+    choices = {k: v for k, v in hydra.runtime.choices.items() if "/" not in k}
+    request = Request(choices, list(hydra.overrides.task))
+    if hydra.mode == RunMode.MULTIRUN:
+        return _job(config, path, request, f"job {hydra.job.num} {hydra.job.override_dirname}")
+    table = _run(config, path, request)
 
-
-def _run(config: DictConfig, path: Path) -> float | None:
-    from hydra.core.hydra_config import HydraConfig
     from rich.console import Console
 
+    console = Console()
+    console.print(table.to_rich(console.width))
+    sys.stdout.write(f"Run folder: {_short(path)}\n")
+    return _objective(config, table)
+
+
+def _run(config: DictConfig, path: Path, request: "Request") -> "Table":
     from dagrec_cli.config.checks import check_keys
     from dagrec_cli.errors import DagrecError
     from dagrec_cli.experiment import run_experiment
@@ -50,26 +57,37 @@ def _run(config: DictConfig, path: Path) -> float | None:
     from dagrec_cli.training.progress import progress
 
     folder = RunFolder(path)
-    choices = {k: v for k, v in HydraConfig.get().runtime.choices.items() if "/" not in k}
     try:
-        check_keys(config, [*choices, "seed", "seeds", "bootstrap", "progress"])
+        check_keys(config, [*request.choices, *TOP_LEVEL])
         with progress(config.progress) as display:
-            table = run_experiment(config, folder, choices, display)
+            return run_experiment(config, folder, request, display)
     except DagrecError:
         folder.remove_if_empty()
         raise
-    console = Console()
-    console.print(table.to_rich(console.width))
-    sys.stdout.write(f"Run folder: {_short(path)}\n")
+
+
+def _job(config: DictConfig, path: Path, request: "Request", name: str) -> float | None:
+    from dagrec_cli.commands.failures import explain
+    from dagrec_cli.reporting.run_folder import RESULT, RunFolder
+    from dagrec_cli.reporting.tables import spell
+
+    try:
+        table = _run(config, path, request)
+    except Exception as error:
+        line = explain(error, "train") or f"{type(error).__name__}: {error}"
+        if not (path / RESULT).exists():
+            failure = {"status": "failed", "error": line, **request._asdict()}
+            RunFolder(path).write_json(RESULT, failure)
+        sys.stderr.write(f"{name} failed: {line}\n")
+        return None
+    row = table.rows[0]
+    sys.stdout.write(f"{name}: accuracy {spell(row['accuracy'])}, nDCG {spell(row['ndcg'])}\n")
+    return _objective(config, table)
+
+
+def _objective(config: DictConfig, table: "Table") -> float:
     value: float = table.rows[0][config.trainer.monitor]["mean"]
     return value
-
-
-def _write_failure(path: Path, line: str) -> None:
-    from dagrec_cli.reporting.run_folder import RESULT, RunFolder
-
-    if not (path / RESULT).exists():
-        RunFolder(path).write_json(RESULT, {"status": "failed", "error": line})
 
 
 def _short(path: Path) -> Path:

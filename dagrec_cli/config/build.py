@@ -41,8 +41,10 @@ def build(node: DictConfig, group: str, *facts: object) -> Any:
     for key in keys:
         if key not in allowed:
             near = get_close_matches(key, allowed, n=1)
-            hint = f"; did you mean {group}.{near[0]}" if near else ""
-            raise ConfigError(f"{group}.{key} is not a setting of {target}{hint}?")
+            hint = f"did you mean {group}.{near[0]}? " if near else ""
+            raise ConfigError(
+                f"{group}.{key} is no setting of {target}; {hint}it has {', '.join(allowed)}."
+            )
     if missing := [name for name in allowed if name not in keys]:
         raise ConfigError(f"{group}.{missing[0]} is missing; {target} needs it.")
 

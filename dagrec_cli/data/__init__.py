@@ -1,1 +1,1 @@
-"""From raw compositions to padded sequences: readers, paths, contexts, pairs, splits, service graph."""
+"""From raw compositions to pairs: readers, paths, contexts, splits, the service graph."""

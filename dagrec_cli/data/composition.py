@@ -4,7 +4,7 @@ Readers of every format yield these records; nothing behind them knows the forma
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 PREFIX_TABLE = "table_"
 PREFIX_SERVICE = "service_"
@@ -51,6 +51,7 @@ class Invalid(NamedTuple):
     faults: tuple[Fault, ...]
 
 
+@runtime_checkable
 class Source(Protocol):
     """Where compositions come from; the target of every YAML in ``configs/data``."""
 

@@ -39,7 +39,7 @@ class ContextTrie:
     def __len__(self) -> int:
         return len(self.node)
 
-    def spell(self, context: int) -> list[int]:
+    def spell(self, context: int | np.int32) -> list[int]:
         """Return a context's node indices, first node first."""
         nodes = []
         while context != ROOT:

@@ -37,9 +37,7 @@ class ServiceGraph:
         """Count steps (node indices of both ends, one entry per occurrence) into edges."""
         key = source.astype(np.int64) << 32 | target
         values, counts = np.unique(key, return_counts=True)
-        return cls(
-            (values >> 32).astype(np.int32), values.astype(np.int32), counts, service_class
-        )
+        return cls((values >> 32).astype(np.int32), values.astype(np.int32), counts, service_class)
 
     @cached_property
     def successors(self) -> tuple[NDArray[np.int64], Int32]:
@@ -54,7 +52,9 @@ class ServiceGraph:
         per_node = np.bincount(source, minlength=len(self.service_class))
         return np.concatenate([[0], np.cumsum(per_node)]), classes[order]
 
-    def allowed(self, last: Int32 | Sequence[int], n_services: int) -> NDArray[np.bool_]:
+    def allowed(
+        self, last: Int32 | NDArray[np.int64] | Sequence[int], n_services: int
+    ) -> NDArray[np.bool_]:
         """Return which services may follow each of the given nodes, ``[nodes, services]``.
 
         A node without known successors allows every service, as the paper has it.

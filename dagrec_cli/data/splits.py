@@ -90,7 +90,7 @@ class PaperSplit(Split):
         self.seed = seed
 
     def _hold_out(self, dataset: Dataset, rows: Rows, share: float) -> Sides:
-        order = np.random.RandomState(self.seed).permutation(len(rows))  # noqa: NPY002
+        order = np.random.RandomState(self.seed).permutation(len(rows))
         n_held_out = int(np.ceil(share * len(rows)))
         return Sides(rows[order[n_held_out:]], rows[order[:n_held_out]])
 
@@ -108,14 +108,14 @@ class CompositionSplit(Split):
 
     def _hold_out(self, dataset: Dataset, rows: Rows, share: float) -> Sides:
         group = dataset.group[dataset.pairs.composition[rows]]
-        names, group, sizes = np.unique(group, return_inverse=True, return_counts=True)
+        names, number, sizes = np.unique(group, return_inverse=True, return_counts=True)
         room = int(np.ceil(share * len(rows)))
         is_held_out = np.zeros(len(names), bool)
-        for number in np.random.default_rng(self.seed).permutation(len(names)):
-            if sizes[number] <= room:
-                is_held_out[number] = True
-                room -= int(sizes[number])
-        return Sides(rows[~is_held_out[group]], rows[is_held_out[group]])
+        for drawn in np.random.default_rng(self.seed).permutation(len(names)):
+            if sizes[drawn] <= room:
+                is_held_out[drawn] = True
+                room -= int(sizes[drawn])
+        return Sides(rows[~is_held_out[number]], rows[is_held_out[number]])
 
 
 class TemporalSplit(Split):

@@ -1,1 +1,1 @@
-"""Ranks, metrics from ranks, their intervals, and the scoring that evaluation and prediction share."""
+"""Ranks, metrics from ranks, their intervals, and the scoring behind them."""

@@ -1,7 +1,7 @@
 """The best possible predictor of data whose true probabilities are known."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -11,6 +11,7 @@ from dagrec_cli.data.pairs import Rows
 from dagrec_cli.evaluation.ranks import Outcomes, outcomes
 
 
+@runtime_checkable
 class Truth(Protocol):
     """The law that synthetic data is drawn from."""
 

@@ -67,4 +67,5 @@ def probabilities(
 ) -> Float[np.ndarray, "contexts services"]:
     """Return the softmax of each score row; a masked service has probability 0."""
     shifted = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return shifted / shifted.sum(axis=1, keepdims=True)
+    chance: Float[np.ndarray, "contexts services"] = shifted / shifted.sum(axis=1, keepdims=True)
+    return chance

@@ -77,4 +77,5 @@ class GRU4Rec(TorchModel):
         """Run the GRU over padded rows and return each row's state at its own step, from 0."""
         states, _ = self.gru(self.dropout_embed(self.embedding(rows)))
         picked = states[torch.arange(len(states), device=states.device), step]
-        return self.dropout_hidden(picked)
+        state: Tensor = self.dropout_hidden(picked)
+        return state

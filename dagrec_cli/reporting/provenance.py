@@ -3,23 +3,33 @@
 import platform
 import shlex
 import subprocess
-import sys
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import NamedTuple
 
 PACKAGES = ("dagrec", "torch", "numpy", "hydra-core", "omegaconf", "msgspec", "safetensors")
 
 
-def provenance(command: str) -> dict[str, object]:
-    """Return what it takes to make a result again.
+class Request(NamedTuple):
+    """What the user asked for.
 
-    Parameters
+    Attributes
     ----------
-    command
-        Name of the command, which Hydra has taken off the command line.
+    choices
+        Which option each config group was given.
+    overrides
+        The overrides of the command line (in a multirun: of this job), as they were written.
     """
+
+    choices: dict[str, str]
+    overrides: list[str]
+
+
+def provenance(command: str, overrides: Sequence[str]) -> dict[str, object]:
+    """Return what it takes to make a result again."""
     return {
-        "command_line": shlex.join(["dagrec", *command.split(), *sys.argv[1:]]),
+        "command_line": shlex.join(["dagrec", *command.split(), *overrides]),
         "versions": {"python": platform.python_version(), **_versions()},
         "git_commit": git_commit(),
         "machine": f"{platform.system()} {platform.machine()}",
@@ -33,7 +43,9 @@ def git_commit() -> str | None:
         return None
     try:
         commit = _git(folder, "rev-parse", "HEAD")
-        return commit + ("+" if _git(folder, "status", "--porcelain", "--untracked-files=no") else "")
+        return commit + (
+            "+" if _git(folder, "status", "--porcelain", "--untracked-files=no") else ""
+        )
     except (OSError, subprocess.SubprocessError):
         return None
 

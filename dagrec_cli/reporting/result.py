@@ -1,6 +1,6 @@
 """``result.json`` and the table: what a run found, and what the numbers rest on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,7 +8,7 @@ from dagrec_cli.data.invalid import summarise as summarise_skipped
 from dagrec_cli.evaluation.bootstrap import Summary, summarise
 from dagrec_cli.evaluation.metrics import METRICS
 from dagrec_cli.evaluation.ranks import Outcomes
-from dagrec_cli.reporting.provenance import provenance
+from dagrec_cli.reporting.provenance import Request, provenance
 from dagrec_cli.reporting.seed_run import SeedRun
 from dagrec_cli.reporting.tables import Table
 from dagrec_cli.training.work import Work
@@ -24,8 +24,8 @@ class Result:
     ----------
     work
         The data and its sides.
-    choices
-        Which option each config group was given.
+    request
+        What the user asked for.
     seeds
         The seeds of the run.
     seconds_data
@@ -33,10 +33,10 @@ class Result:
     """
 
     def __init__(
-        self, work: Work, choices: Mapping[str, str], seeds: Sequence[int], seconds_data: float
+        self, work: Work, request: Request, seeds: Sequence[int], seconds_data: float
     ) -> None:
         self.work = work
-        self.choices = dict(choices)
+        self.request = request
         self.seeds = list(seeds)
         self.seconds = {"data": seconds_data}
         self.started = datetime.now(UTC).isoformat(timespec="seconds")
@@ -84,15 +84,15 @@ class Result:
     def table(self) -> Table:
         """Return the model's row and the ceiling's."""
         row = {
-            "model": self.choices.get("model", "model"),
-            "loss": self.choices.get("loss", "") if self.model["parameters"] else "–",
+            "model": self.request.choices.get("model", "model"),
+            "loss": self.request.choices.get("loss", "") if self.model["parameters"] else "–",
             **self.metrics,
             "seconds_per_epoch": self.seconds["per_epoch"] or None,
         }
         rows = [row]
         if self.ceiling is not None:
             rows.append({"model": "ceiling", "loss": "–", **self.ceiling})
-        title = f"data={self.choices.get('data')} split={self.choices.get('split')}"
+        title = f"data={self.request.choices.get('data')} split={self.request.choices.get('split')}"
         columns = ["model", "loss", *METRICS, "seconds_per_epoch"]
         return Table(title, columns, rows, self.notes())
 
@@ -102,7 +102,7 @@ class Result:
         spread = "mean ± standard deviation over them, " if len(self.seeds) > 1 else ""
         notes = [
             f"n = {n_test:,} test pairs of {len(work.dataset.pairs.context):,}; seeds "
-            f"{', '.join(map(str, self.seeds))}; {spread}[95 % bootstrap interval over test pairs].",
+            f"{', '.join(map(str, self.seeds))}; {spread}[95 % bootstrap interval over pairs].",
             f"Leakage: {work.leakage.pairs:.0%} of test pairs and {work.leakage.contexts:.0%} of "
             "their contexts also occur in training.",
             f"Ties: {TIE_RULE}; accuracy takes the first of equal services.",
@@ -121,7 +121,7 @@ class Result:
             "format": FORMAT,
             "status": status,
             "started": self.started,
-            "choices": self.choices,
+            **self.request._asdict(),
             "seeds": self.seeds,
             "data": {
                 "sha256": dataset.sha256,
@@ -137,5 +137,5 @@ class Result:
                 "leakage": work.leakage._asdict(),
                 "forbidden_test_targets": work.n_forbidden,
             },
-            **provenance("train"),
+            **provenance("train", self.request.overrides),
         }

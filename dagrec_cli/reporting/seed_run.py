@@ -25,6 +25,16 @@ from dagrec_cli.reporting.run_folder import (
 from dagrec_cli.training.history import History
 
 STEP = " -> "
+PREDICTION_COLUMNS = (
+    "seed",
+    "pair",
+    "composition",
+    "context",
+    "target",
+    "predicted",
+    "rank",
+    "probability",
+)
 
 
 @dataclass(frozen=True)
@@ -63,7 +73,9 @@ def write_setup(folder: RunFolder, config: DictConfig, dataset: Dataset) -> None
 def write_history(folder: RunFolder, histories: dict[int, History], monitor: str) -> None:
     """Write ``metrics.csv`` and, if anything was trained, ``learning_curve.png``."""
     rows = [{"seed": seed, **row} for seed, h in histories.items() for row in h.rows]
-    columns = list(dict.fromkeys(["seed", "epoch", "loss", "seconds", *(k for r in rows for k in r)]))
+    columns = list(
+        dict.fromkeys(["seed", "epoch", "loss", "seconds", *(k for r in rows for k in r)])
+    )
     folder.write_text(METRICS, csv_text(columns, ([row.get(c) for c in columns] for row in rows)))
     if rows:
         figure = learning_curve({seed: h.rows for seed, h in histories.items()}, monitor)
@@ -78,9 +90,8 @@ def write_predictions(
     folder: RunFolder, dataset: Dataset, test: Rows, runs: Sequence[SeedRun]
 ) -> None:
     """Write ``predictions.csv``: for each seed and test pair, what was predicted and its rank."""
-    columns = "seed pair composition context target predicted rank probability".split()
     rows = (row for run in runs for row in _predictions(dataset, test, run))
-    folder.write_text(PREDICTIONS, csv_text(columns, rows))
+    folder.write_text(PREDICTIONS, csv_text(PREDICTION_COLUMNS, rows))
 
 
 def _predictions(dataset: Dataset, test: Rows, run: SeedRun) -> Iterator[tuple[object, ...]]:

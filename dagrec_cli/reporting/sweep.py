@@ -1,4 +1,4 @@
-"""One table over the run folders below a folder."""
+"""One table over the run folders of a multirun."""
 
 import json
 from pathlib import Path
@@ -8,33 +8,35 @@ from dagrec_cli.evaluation.metrics import METRICS
 from dagrec_cli.reporting.run_folder import RESULT
 from dagrec_cli.reporting.tables import Table
 
+UNREADABLE = {"status": "missing", "error": f"{RESULT} is missing or damaged"}
+
 
 def sweep_table(folder: Path) -> tuple[Table, int]:
-    """Return a row per job, in the order of the job numbers, and how many did not finish."""
-    rows, n_failed = [], 0
-    jobs = [path for path in folder.iterdir() if path.is_dir() and path.name.isdigit()]
-    for path in sorted(jobs, key=lambda path: int(path.name)):
-        row = _row(path)
-        n_failed += row["status"] != "finished"
-        rows.append(row)
-    columns = ["job", "model", "loss", "seeds", *METRICS, "status"]
-    title = f"{len(rows)} jobs, {n_failed} not finished"
-    failures = [f"job {row['job']}: {row['error']}" for row in rows if row.get("error")]
-    return Table(title, columns, rows, failures), n_failed
+    """Return a row per job below a folder, and how many jobs did not finish."""
+    jobs = sorted((p for p in folder.iterdir() if p.name.isdigit()), key=lambda p: int(p.name))
+    results = {path.name: _result(path) for path in jobs}
+    given = [set(result.get("overrides", [])) for result in results.values()]
+    common = set.intersection(*given) if len(given) > 1 else set()
+    rows = [
+        {
+            "job": job,
+            "overrides": " ".join(o for o in result.get("overrides", []) if o not in common),
+            **result.get("metrics", {}),
+            "status": result["status"],
+        }
+        for job, result in results.items()
+    ]
+    failed = {job: r for job, r in results.items() if r["status"] != "finished"}
+    title = f"{len(rows)} jobs, {len(failed)} not finished"
+    notes = [
+        f"job {job}: {result.get('error', result['status'])}" for job, result in failed.items()
+    ]
+    return Table(title, ["job", "overrides", *METRICS, "status"], rows, notes), len(failed)
 
 
-def _row(path: Path) -> dict[str, Any]:
+def _result(path: Path) -> dict[str, Any]:
     try:
-        result = json.loads((path / RESULT).read_text(encoding="utf-8"))
+        result: dict[str, Any] = json.loads((path / RESULT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        result = {"status": "missing", "error": f"{RESULT} is missing or unreadable"}
-    choices = result.get("choices", {})
-    return {
-        "job": path.name,
-        "model": choices.get("model", "?"),
-        "loss": choices.get("loss", "?"),
-        "seeds": ",".join(map(str, result.get("seeds", []))),
-        **result.get("metrics", {}),
-        "status": result["status"],
-        "error": result.get("error"),
-    }
+        return UNREADABLE
+    return result

@@ -54,7 +54,9 @@ class Table:
         """Write ``<name>.csv``, ``<name>.md`` and ``<name>.json``."""
         folder.write_text(f"{name}.csv", self.to_csv())
         folder.write_text(f"{name}.md", self.to_markdown())
-        folder.write_json(f"{name}.json", {"title": self.title, "rows": self.rows, "notes": self.notes})
+        folder.write_json(
+            f"{name}.json", {"title": self.title, "rows": self.rows, "notes": self.notes}
+        )
 
     def to_csv(self) -> str:
         """Return plain numbers; a summary becomes ``x``, ``x_std``, ``x_low``, ``x_high``."""

@@ -64,5 +64,6 @@ class PopularitySampler(Sampler):
         if self.exclude_target:
             low, high = self.lower[target][:, None], self.upper[target][:, None]
             point = torch.minimum(point * (1 - (high - low)), 1 - (high - low) - ROUNDING)
-            point = torch.where(point >= low, point + (high - low), point)
+            beyond = torch.maximum(point + (high - low), high)  # the sum may round into the slice
+            point = torch.where(point >= low, beyond, point)
         return torch.searchsorted(self.upper, point, right=True)

@@ -5,10 +5,10 @@ from torch import nn
 
 
 class Snapshot:
-    """A copy of a model's parameters, overwritten by :meth:`take`."""
+    """A copy of a model's parameters and buffers, overwritten by :meth:`take`."""
 
     def __init__(self, model: nn.Module) -> None:
-        self._live = list(model.parameters())
+        self._live = [*model.parameters(), *model.buffers()]
         self._kept = [p.detach().clone() for p in self._live]
 
     def take(self) -> None:

@@ -131,9 +131,10 @@ class FullBatch:
             norm = clip_grad_norm_(model.parameters(), self.gradient_clip)
             if not (value.isfinite() and norm.isfinite()):
                 good.restore()
+                history.best_epoch = max(epoch - 2, 0)
                 raise TrainingError(
                     f"epoch {epoch}: the loss is {value.item()}, its gradient {norm.item()}; the "
-                    f"weights of epoch {max(epoch - 2, 0)} are kept; try a smaller "
+                    f"weights of epoch {history.best_epoch} are kept; try a smaller "
                     f"trainer.learning_rate (now {self.learning_rate})."
                 )
             good.take()

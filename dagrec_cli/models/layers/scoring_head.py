@@ -16,5 +16,6 @@ class ScoringHead(nn.Linear):
         and picking is the lesser work; otherwise only the candidates' weights are touched.
         """
         if classes.shape[1] >= self.out_features:
-            return self(states).gather(1, classes)
+            scores: Tensor = self(states)
+            return scores.gather(1, classes)
         return (self.weight[classes] @ states.unsqueeze(2)).squeeze(2) + self.bias[classes]

@@ -1,0 +1,43 @@
+"""``dagrec data describe``: counts of a data set and of its split."""
+
+import sys
+
+from omegaconf import DictConfig
+
+from dagrec_cli.commands.hydra_main import run_with_hydra
+
+
+def main() -> None:
+    """Compose the config and run."""
+    run_with_hydra("data_describe", describe)
+
+
+def describe(config: DictConfig) -> None:
+    """Print what the data set holds."""
+    import json
+
+    from hydra.core.hydra_config import HydraConfig
+
+    from dagrec_cli.config.build import build
+    from dagrec_cli.config.checks import check_keys
+    from dagrec_cli.config.limits import check_choice
+    from dagrec_cli.data.dataset import prepare
+    from dagrec_cli.reporting.description import Description
+
+    check_keys(config, ["data", "split", "format"])
+    check_choice("format", config.format, ("table", "json"))
+    choices = HydraConfig.get().runtime.choices
+    split = build(config.split, "split")
+    found = Description.of(prepare(build(config.data, "data")), split, choices["split"])
+    if config.format == "json":
+        sys.stdout.write(f"{json.dumps(found.to_json(), indent=2, ensure_ascii=False)}\n")
+        return
+
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=f"data={choices['data']}", show_header=False)
+    for heading, text in found.lines():
+        table.add_row(heading, Text(text, overflow="fold"))
+    Console().print(table)

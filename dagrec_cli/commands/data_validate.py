@@ -1,0 +1,70 @@
+"""``dagrec data validate``: every fault of a file, with its place."""
+
+import sys
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from dagrec_cli.commands.hydra_main import run_with_hydra
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dagrec_cli.data.composition import Fault, Source
+
+
+def main() -> None:
+    """Compose the config and run."""
+    run_with_hydra("data_validate", validate)
+
+
+def validate(config: DictConfig) -> None:
+    """Print every fault, one a line, and a last line that counts them.
+
+    Raises
+    ------
+    DataError
+        If there is a fault, or the file as a whole cannot be read.
+    """
+    from dagrec_cli.config.build import build
+    from dagrec_cli.config.checks import check_keys
+    from dagrec_cli.config.limits import check_count
+    from dagrec_cli.errors import DataError
+
+    check_keys(config, ["data", "most"])
+    check_count("most", config.most, least=0)
+    n_read = n_invalid = n_faults = 0
+    for faults in _faults_of_each(build(config.data, "data")):
+        n_read += 1
+        n_invalid += bool(faults)
+        for fault in faults:
+            n_faults += 1
+            if n_faults <= config.most:
+                sys.stdout.write(f"{fault}\n")
+    if n_faults > config.most:
+        sys.stdout.write(f"… and {n_faults - config.most:,} more; most={n_faults} prints them.\n")
+    if n_faults:
+        raise DataError(
+            f"{n_faults:,} faults; {n_invalid:,} of {n_read:,} compositions are invalid. "
+            "Mend them, or train without them: data.on_invalid=skip."
+        )
+    if not n_read:
+        raise DataError("no composition in it; a file holds at least one.")
+    sys.stdout.write(f"{n_read:,} compositions, no fault.\n")
+
+
+def _faults_of_each(source: "Source") -> "Iterator[tuple[Fault, ...]]":
+    """Yield the faults of every composition, none for a valid one."""
+    from dagrec_cli.data.composition import Fault, Invalid
+    from dagrec_cli.data.paths import count_paths
+
+    for position, item in enumerate(source.read()):
+        if isinstance(item, Invalid):
+            yield item.faults
+            continue
+        n_paths = count_paths(len(item.names), item.links)
+        if n_paths > source.max_paths:
+            problem = f"{n_paths:,} paths, more than data.max_paths={source.max_paths:,}"
+            yield (Fault(f"compositions[{position}]", problem),)
+        else:
+            yield ()

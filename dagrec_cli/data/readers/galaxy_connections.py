@@ -1,0 +1,159 @@
+"""A table of Galaxy tool connections: tab-separated, no header, gzipped or not.
+
+Columns: workflow id, updated, source step id, source tool, version, target step id, target tool;
+what follows is ignored. The rows of one workflow id, wherever they stand, are one composition. A
+step id is a node; its service is named by the tool's short id, and a step without a tool is an
+input dataset, a table.
+
+Source: the extract of usegalaxy.eu in github.com/anuprulez/galaxy_tool_recommendation.
+"""
+
+import gzip
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from dagrec_cli.data.composition import (
+    PREFIX_SERVICE,
+    PREFIX_TABLE,
+    Composition,
+    Fault,
+    Invalid,
+    check_links,
+)
+from dagrec_cli.data.download import file_errors, sha256_of
+from dagrec_cli.data.invalid import check_settings
+from dagrec_cli.data.readers.galaxy import given_or_at_hand, short_id
+from dagrec_cli.errors import DataError
+
+ALLOWED = "a tab-separated table of tool connections, in UTF-8, gzipped or not"
+GZIP_MAGIC = b"\x1f\x8b"
+INPUT_DATASET = f"{PREFIX_TABLE}data_input"  # as the same step is named in a workflow file
+
+
+class _Row(msgspec.Struct, array_like=True):
+    workflow: str
+    updated: datetime | None
+    source: str
+    source_tool: str | None
+    source_version: str | None
+    target: str
+    target_tool: str | None
+
+
+@dataclass
+class _Workflow:
+    """What the rows of one workflow id say."""
+
+    names: dict[str, str] = field(default_factory=dict)  # of each step id
+    links: dict[tuple[str, str], None] = field(default_factory=dict)
+    updated: datetime | None = None
+    faults: list[Fault] = field(default_factory=list)
+
+
+class GalaxyConnections:
+    """A table of Galaxy tool connections.
+
+    Parameters
+    ----------
+    path
+        The file; null for ``at_hand`` in ``$DAGREC_DATA_DIR``.
+    at_hand
+        Folder and name in ``$DAGREC_DATA_DIR``.
+    on_invalid
+        ``error``: the first invalid composition stops the reading; ``skip``: it is left out.
+    max_paths
+        Most source-to-sink paths one composition may have, 1 or more.
+
+    Raises
+    ------
+    ConfigError
+        If ``on_invalid`` or ``max_paths`` has a value that is not allowed.
+    """
+
+    def __init__(self, *, path: str | None, at_hand: str, on_invalid: str, max_paths: int) -> None:
+        check_settings(on_invalid=on_invalid, max_paths=max_paths)
+        self.path = path
+        self.at_hand = at_hand
+        self.on_invalid = on_invalid
+        self.max_paths = max_paths
+
+    def read(self) -> Iterator[Composition | Invalid]:
+        """Yield the composition of each workflow id, in the order of their first rows.
+
+        Steps and links of the whole table are held, since its last row may belong to any workflow.
+
+        Raises
+        ------
+        DataError
+            If the file as a whole cannot be read: not there, empty, not UTF-8, broken gzip.
+        """
+        path = self._file()
+        workflows: dict[str, _Workflow] = {}
+        with file_errors(path):
+            for number, line in _lines(path):
+                cells = line.split("\t")
+                workflow = workflows.setdefault(cells[0], _Workflow())
+                _add_row(workflow, cells, f"{path.name} line {number}")
+        if not workflows:
+            raise DataError(f"{path}: the file is empty; it must hold {ALLOWED}.")
+        for key, workflow in workflows.items():
+            yield _composition(workflow, f"workflow {key}")
+
+    def sha256(self) -> str:
+        """Return the hash of the file as it lies on the disk."""
+        path = self._file()
+        with file_errors(path):
+            return sha256_of(path)
+
+    def _file(self) -> Path:
+        return given_or_at_hand(self.path, self.at_hand, ALLOWED)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield each line that is not blank, with its number from 1."""
+    with path.open("rb") as file:
+        is_gzip = file.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC)
+        for number, line in enumerate(gzip.GzipFile(fileobj=file) if is_gzip else file, start=1):
+            try:
+                text = line.decode("utf-8-sig").rstrip("\r\n")
+            except UnicodeDecodeError as error:
+                raise DataError(f"{path}: line {number} is not UTF-8; give {ALLOWED}.") from error
+            if text.strip():
+                yield number, text
+
+
+def _add_row(workflow: _Workflow, cells: list[str], place: str) -> None:
+    try:
+        row = msgspec.convert([cell or None for cell in cells], _Row)
+    except msgspec.ValidationError as error:
+        problem, _, column = str(error).partition(" - at `$")
+        workflow.faults.append(Fault(place + column.removesuffix("`"), problem))
+        return
+    for step, tool in ((row.source, row.source_tool), (row.target, row.target_tool)):
+        name = PREFIX_SERVICE + short_id(tool) if tool else INPUT_DATASET
+        known = workflow.names.setdefault(step, name)
+        if known != name:
+            problem = f"two tools '{known}', '{name}' of one step; a step has one tool"
+            workflow.faults.append(Fault(f"{place} step {step}", problem))
+    workflow.links[row.source, row.target] = None
+    workflow.updated = workflow.updated or row.updated
+
+
+def _composition(workflow: _Workflow, place: str) -> Composition | Invalid:
+    position = {step: k for k, step in enumerate(workflow.names)}
+    links = tuple((position[source], position[target]) for source, target in workflow.links)
+    faults = workflow.faults or check_links(len(position), links, list(position), place)
+    if faults:
+        return Invalid(tuple(faults))
+    names = tuple(workflow.names.values())
+    updated = workflow.updated
+    return Composition(
+        names,
+        tuple(name != INPUT_DATASET for name in names),
+        links,
+        time=updated and (updated if updated.tzinfo else updated.replace(tzinfo=UTC)).timestamp(),
+    )

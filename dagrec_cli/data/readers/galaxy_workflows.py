@@ -1,0 +1,279 @@
+"""Galaxy workflows: a folder of ``.ga`` files, each one composition.
+
+A step with a tool is a service, named by the tool's short id; an input step is a table, named by
+its type. The links are the ``input_connections``. A subworkflow is expanded in place: what feeds
+the outer step feeds the steps that read its inner inputs, and what reads an output of the outer
+step reads the inner step behind the output's label. An inner input that nothing feeds stays a
+table. The condition of a subworkflow (its connection ``when``) feeds the inner steps that come
+first.
+
+A fault's place is file and step, ``rnaseq.ga.steps[24].subworkflow.steps[3]``.
+
+Source: the exports of github.com/galaxyproject/iwc.
+"""
+
+import glob
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import accumulate
+from pathlib import Path
+
+import msgspec
+
+from dagrec_cli.data.composition import (
+    Composition,
+    Fault,
+    Invalid,
+)
+from dagrec_cli.data.download import file_errors, sha256_of
+from dagrec_cli.data.invalid import check_settings
+from dagrec_cli.data.readers.galaxy import given_or_at_hand
+from dagrec_cli.errors import DataError
+
+ALLOWED = "a folder or a glob of .ga files"
+TOOL, SUBWORKFLOW = "tool", "subworkflow"
+INPUTS = ("data_input", "data_collection_input", "parameter_input")
+CONDITION = "when"
+
+
+class _Connection(msgspec.Struct):
+    id: int
+    output_name: str
+    input_subworkflow_step_id: int | None = None
+
+
+class _Output(msgspec.Struct):
+    output_name: str
+    label: str | None = None
+
+
+class _Workflow(msgspec.Struct):
+    steps: dict[int, msgspec.Raw]  # decoded one by one, so that a fault can name its step
+
+
+class _Step(msgspec.Struct):
+    type: str
+    tool_id: str | None = None
+    input_connections: dict[str, _Connection | list[_Connection]] = {}
+    workflow_outputs: list[_Output] = []
+    subworkflow: _Workflow | None = None
+
+    def sources(self) -> Iterator[tuple[str, _Connection]]:
+        """Yield each connection with the name of the input it feeds."""
+        for name, found in self.input_connections.items():
+            for connection in found if isinstance(found, list) else [found]:
+                yield name, connection
+
+
+_WORKFLOW = msgspec.json.Decoder(_Workflow)
+_STEP = msgspec.json.Decoder(_Step)
+
+
+class GalaxyWorkflows:
+    """A folder of Galaxy workflows.
+
+    Parameters
+    ----------
+    path
+        A folder, or a glob, of ``.ga`` files; null for ``at_hand`` in ``$DAGREC_DATA_DIR``.
+    at_hand
+        Name of the folder in ``$DAGREC_DATA_DIR``.
+    on_invalid
+        ``error``: the first invalid composition stops the reading; ``skip``: it is left out.
+    max_paths
+        Most source-to-sink paths one composition may have, 1 or more.
+
+    Raises
+    ------
+    ConfigError
+        If ``on_invalid`` or ``max_paths`` has a value that is not allowed.
+    """
+
+    def __init__(self, *, path: str | None, at_hand: str, on_invalid: str, max_paths: int) -> None:
+        check_settings(on_invalid=on_invalid, max_paths=max_paths)
+        self.path = path
+        self.at_hand = at_hand
+        self.on_invalid = on_invalid
+        self.max_paths = max_paths
+
+    def read(self) -> Iterator[Composition | Invalid]:
+        """Yield the composition of each file, sorted by path, or what is wrong with it.
+
+        Raises
+        ------
+        DataError
+            If there is no file, or one cannot be read from the disk.
+        """
+        for file in self._files():
+            with file_errors(file):
+                text = file.read_bytes()
+            yield _composition(text, file.name)
+
+    def sha256(self) -> str:
+        """Return what ``sha256sum *.ga | sha256sum`` prints in the folder."""
+        total = hashlib.sha256()
+        for file in self._files():
+            with file_errors(file):
+                total.update(f"{sha256_of(file)}  ".encode() + os.fsencode(file.name) + b"\n")
+        return total.hexdigest()
+
+    def _files(self) -> list[Path]:
+        path = given_or_at_hand(self.path, self.at_hand, ALLOWED)
+        if path.is_file():
+            return [path]
+        pattern = path / "*.ga" if path.is_dir() else path
+        if files := glob.glob(str(pattern), recursive=True):
+            return sorted(map(Path, files))
+        raise DataError(f"{path}: no .ga file there; give {ALLOWED} with data.path=PATH.")
+
+
+def _composition(text: bytes, place: str) -> Composition | Invalid:
+    expansion = _Expansion(place)
+    try:
+        expansion.add(_WORKFLOW.decode(text), place)
+    except (msgspec.DecodeError, RecursionError) as error:
+        return Invalid((_decoding_fault(error, place),))
+    return expansion.composition()
+
+
+def _decoding_fault(error: Exception, place: str) -> Fault:
+    problem, _, path = str(error).partition(" - at `$")
+    return Fault(place + path.removesuffix("`"), problem)
+
+
+@dataclass
+class _Part:
+    """One workflow of the expansion, as the steps around it see it."""
+
+    node: dict[int, int] = field(default_factory=dict)  # of each tool and input step
+    inner: dict[int, "_Part"] = field(default_factory=dict)  # of each subworkflow step
+    outputs: dict[str, int | None] = field(default_factory=dict)  # node behind each label
+    services: list[int] = field(default_factory=list)  # nodes of tools, those further in included
+
+    def source(self, step: int, output: str) -> int | None:
+        """Return the node that makes a step's output, None if there is no such output."""
+        return self.inner[step].outputs.get(output) if step in self.inner else self.node.get(step)
+
+
+class _Expansion:
+    """Nodes and links of a workflow and of everything inside it.
+
+    An inner input that is fed from outside is a node without a name until the end, when what feeds
+    it is linked to what reads it.
+    """
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.names: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[tuple[int, int]] = []
+        self.conditions: list[tuple[int, list[int]]] = []  # node, and the services that wait for it
+        self.faults: list[Fault] = []
+
+    def add(self, workflow: _Workflow, place: str, fed: Set[int | None] = frozenset()) -> _Part:
+        """Add a workflow whose input steps ``fed`` are fed from outside."""
+        part = _Part()
+        steps = self._decode(workflow, place)
+        for k, (step, at) in steps.items():
+            if step.subworkflow:
+                inputs = {connection.input_subworkflow_step_id for _, connection in step.sources()}
+                part.inner[k] = self.add(step.subworkflow, f"{at}.subworkflow", inputs)
+                part.services += part.inner[k].services
+            else:
+                part.node[k] = self._add_node(step, at, is_fed=k in fed)
+                part.services += [part.node[k]] * (step.type == TOOL)
+        for k, (step, at) in steps.items():
+            for name, connection in step.sources():
+                if problem := self._connect(part, k, name, connection):
+                    self.faults.append(Fault(f"{at}.input_connections[{name!r}]", problem))
+        part.outputs = {
+            output.label or f"{k}:{output.output_name}": part.source(k, output.output_name)
+            for k, (step, _) in steps.items()
+            for output in step.workflow_outputs
+        }
+        return part
+
+    def composition(self) -> Composition | Invalid:
+        """Return the composition of all nodes that have a name."""
+        waiting = [(condition, node) for condition, nodes in self.conditions for node in nodes]
+        links = [*self.links, *waiting]
+        faults = self.faults or check_links(len(self.names), links, self.ids, self.file)
+        if not faults:
+            links = self._named_links()
+            faults = check_links(len(self.names), links, self.ids, self.file)
+        if faults:
+            return Invalid(tuple(faults))
+        names = tuple(filter(None, self.names))
+        position = list(accumulate(map(bool, self.names), initial=0))  # without the nameless
+        return Composition(
+            names,
+            tuple(name.startswith(PREFIX_SERVICE) for name in names),
+            tuple((position[source], position[target]) for source, target in links),
+        )
+
+    def _decode(self, workflow: _Workflow, place: str) -> dict[int, tuple[_Step, str]]:
+        """Return each step with its place, those that cannot be decoded left out."""
+        steps = {}
+        for k in sorted(workflow.steps):
+            at = f"{place}.steps[{k}]"
+            try:
+                steps[k] = (_STEP.decode(workflow.steps[k]), at)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                self.faults.append(_decoding_fault(error, at))
+        return steps
+
+    def _add_node(self, step: _Step, at: str, *, is_fed: bool) -> int:
+        name = ""
+        if step.type == TOOL and step.tool_id:
+            name = PREFIX_SERVICE + short_id(step.tool_id)
+        elif step.type == TOOL:
+            self.faults.append(Fault(at, "no tool_id; a step of type tool must name its tool"))
+        elif step.type == SUBWORKFLOW:
+            self.faults.append(Fault(at, "no subworkflow; export the workflow with what it embeds"))
+        elif step.type not in INPUTS:
+            known = ", ".join([TOOL, SUBWORKFLOW, *INPUTS])
+            self.faults.append(Fault(f"{at}.type", f"unknown type {step.type!r}; known: {known}"))
+        elif not is_fed:
+            name = PREFIX_TABLE + step.type
+        self.names.append(name)
+        self.ids.append(at.removeprefix(f"{self.file}."))
+        return len(self.names) - 1
+
+    def _connect(self, part: _Part, k: int, name: str, connection: _Connection) -> str | None:
+        """Link what a connection names to step ``k``, or return why that cannot be."""
+        source = part.source(connection.id, connection.output_name)
+        if source is None:
+            unknown = f"{connection.id}: {connection.output_name}"
+            return (
+                f"unknown source {unknown!r}; name a step, and a subworkflow's output by its label"
+            )
+        if k in part.node:
+            self.links.append((source, part.node[k]))
+            return None
+        inner, inner_input = part.inner[k], connection.input_subworkflow_step_id
+        if inner_input in inner.node:
+            self.links.append((source, inner.node[inner_input]))
+        elif name == CONDITION:
+            self.conditions.append((source, inner.services))
+        else:
+            return f"unknown inner input '{inner_input}'; name an input step of the subworkflow"
+        return None
+
+    def _named_links(self) -> list[tuple[int, int]]:
+        parents: list[list[int]] = [[] for _ in self.names]
+        for source, target in self.links:
+            parents[target].append(source)
+
+        def origins(node: int) -> list[int]:
+            if self.names[node]:
+                return [node]
+            return [origin for parent in parents[node] for origin in origins(parent)]
+
+        links = [(origin, b) for a, b in self.links if self.names[b] for origin in origins(a)]
+        for condition, nodes in self.conditions:
+            later = {b for a, b in links if a in nodes}
+            first = [node for node in nodes if node not in later]
+            links += [(origin, node) for origin in origins(condition) for node in first]
+        return list(dict.fromkeys(links))

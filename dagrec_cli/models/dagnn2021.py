@@ -1,0 +1,103 @@
+"""DAGNN2021: states computed along the partial order of the graph.
+
+Source: PAPER §7, "DAGNN2021", after Thost & Chen, "Directed Acyclic Graph Neural Networks", ICLR
+2021.
+Differs from the source: the nodes of one topological level are computed at once; a node that shares
+a cycle of the service graph with a predecessor sees that predecessor's previous-layer state.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dagrec_cli.config.limits import check_count, check_share
+from dagrec_cli.models.base import Facts, TorchModel
+from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.models.layers.edge_attention import EdgeAttention
+from dagrec_cli.models.layers.node_features import NodeFeatures
+from dagrec_cli.models.layers.node_graph import Level, graph_levels
+
+
+class DAGNN2021(TorchModel):
+    """Encode a context as the states of its last node in all layers.
+
+    In each layer, level by level, a node attends with its previous state to its predecessors'
+    states of the same layer; a source keeps its state.
+
+    Parameters
+    ----------
+    node_features, embedding_dim
+        See :class:`~dagrec_cli.models.layers.node_features.NodeFeatures`.
+    hidden
+        Width of a node's state, a multiple of ``heads``.
+    num_layers
+        Number of passes over the graph, 1 and up.
+    heads
+        Attention heads, 1 and up.
+    dropout_hidden
+        Probability, in ``[0, 1)``, of zeroing an attention or a coordinate while training.
+    dag_mask
+        See :class:`~dagrec_cli.models.base.Model`.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is out of range.
+    """
+
+    def __init__(
+        self,
+        facts: Facts,
+        *,
+        node_features: str,
+        embedding_dim: int,
+        hidden: int,
+        num_layers: int,
+        heads: int,
+        dropout_hidden: float,
+        dag_mask: bool,
+    ) -> None:
+        check_count("model.hidden", hidden)
+        check_count("model.num_layers", num_layers)
+        check_share("model.dropout_hidden", dropout_hidden)
+        super().__init__(facts, hidden=hidden, dag_mask=dag_mask)
+        self.features = NodeFeatures(facts, node_features, embedding_dim)
+        self.start = nn.Linear(self.features.width, hidden)
+        self.levels = nn.ModuleList(graph_levels(facts.graph))
+        self.passes = nn.ModuleList(_Pass(hidden, heads, dropout_hidden) for _ in range(num_layers))
+        self.readout = nn.Sequential(
+            nn.Linear((num_layers + 1) * hidden, hidden), nn.GELU(), nn.Dropout(dropout_hidden)
+        )
+
+    def encode(self, contexts: Contexts) -> Float[Tensor, "contexts hidden"]:
+        """Return the state of each context's last node."""
+        layers = [self.start(self.features())]
+        for walk in self.passes:
+            layers.append(walk(layers[-1], self.levels))
+        states = self.readout(torch.cat(layers, dim=1))
+        return states[contexts.last - 1]
+
+
+class _Pass(nn.Module):
+    """One walk over the levels, with the weights of one layer."""
+
+    def __init__(self, hidden: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.attention = EdgeAttention(hidden, heads, dropout)
+        self.combine = nn.Sequential(
+            nn.Linear(2 * hidden, hidden), nn.LayerNorm(hidden), nn.GELU(), nn.Dropout(dropout)
+        )
+
+    def forward(self, previous: Tensor, levels: Iterable[Level]) -> Tensor:
+        states, query = previous, self.attention.query(previous)
+        for level in levels:
+            nodes, senders = level.nodes, states.index_select(0, level.senders)
+            heard = self.attention(
+                query.index_select(0, nodes), senders, level.source, level.target
+            )
+            own = previous.index_select(0, nodes)
+            changed = self.combine(torch.cat([own, heard], dim=1))
+            states = states.index_put((nodes,), changed)
+        return states

@@ -1,0 +1,100 @@
+"""DirectedDAGNN: node features spread along the edges, all hops mixed.
+
+Source: PAPER §7, "DirectedDAGNN", after Liu et al., "Towards Deeper Graph Neural Networks", KDD
+2020, and the propagation of Gasteiger et al., "Predict then Propagate", ICLR 2019 (APPNP), eq. 4.
+Differs from the source: the linear layers before a BatchNorm have no bias, which the BatchNorm
+would take away again.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dagrec_cli.config.limits import check_count, check_share
+from dagrec_cli.models.base import Facts, TorchModel
+from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.models.layers.node_features import NodeFeatures
+from dagrec_cli.models.layers.node_graph import Spread, edge_rows, share
+
+
+class DirectedDAGNN(TorchModel):
+    """Encode a context as the state of its last node after all hops over the service graph.
+
+    One hop starts at ``z = h`` and repeats ``z = (1 - restart) A z + restart h``, where A sends
+    along u -> v the share that v has of u's outgoing steps. Hops are weighted by a learned softmax.
+
+    Parameters
+    ----------
+    node_features, embedding_dim
+        See :class:`~dagrec_cli.models.layers.node_features.NodeFeatures`.
+    hidden
+        Width of a node's state, 2 and up; the head reads half of it.
+    hops
+        How often the operator is applied, 0 and up.
+    inner_steps
+        Steps of one hop, 1 and up.
+    restart
+        Share of its starting state that a node keeps at each inner step, ``[0, 1)``.
+    dropout_hidden
+        Probability, in ``[0, 1)``, of zeroing a state's coordinate while training.
+    dag_mask
+        See :class:`~dagrec_cli.models.base.Model`.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is out of range.
+    """
+
+    def __init__(
+        self,
+        facts: Facts,
+        *,
+        node_features: str,
+        embedding_dim: int,
+        hidden: int,
+        hops: int,
+        inner_steps: int,
+        restart: float,
+        dropout_hidden: float,
+        dag_mask: bool,
+    ) -> None:
+        check_count("model.hidden", hidden, least=2)
+        check_count("model.hops", hops, least=0)
+        check_count("model.inner_steps", inner_steps)
+        check_share("model.restart", restart)
+        check_share("model.dropout_hidden", dropout_hidden)
+        super().__init__(facts, hidden=hidden // 2, dag_mask=dag_mask)
+        self.inner_steps = inner_steps
+        self.restart = restart
+        self.features = NodeFeatures(facts, node_features, embedding_dim)
+        self.first = _normalised(self.features.width, hidden)
+        self.second = _normalised(hidden, hidden)
+        source, target = edge_rows(facts.graph)
+        steps = torch.from_numpy(facts.graph.count).float()
+        self.spread = Spread(source, target, share(steps, source))
+        self.hop_weight = nn.Parameter(torch.zeros(hops + 1))
+        self.dropout = nn.Dropout(dropout_hidden)
+        self.readout = nn.Sequential(_normalised(hidden, hidden // 2), nn.Dropout(dropout_hidden))
+
+    def encode(self, contexts: Contexts) -> Float[Tensor, "contexts hidden"]:
+        """Return the state of each context's last node."""
+        state = self.dropout(self.first(self.features()))
+        state = self.dropout(state + self.second(state))
+        hops = [state]
+        for _ in self.hop_weight[1:]:
+            hops.append(self.dropout(self.hop(hops[-1])))
+        mixed = torch.einsum("k,knh->nh", self.hop_weight.softmax(0), torch.stack(hops))
+        states: Tensor = self.readout(mixed)
+        return states[contexts.last - 1]
+
+    def hop(self, start: Float[Tensor, "nodes hidden"]) -> Float[Tensor, "nodes hidden"]:
+        """Apply the propagation operator once."""
+        state = start
+        for _ in range(self.inner_steps):
+            state = (1 - self.restart) * self.spread(state) + self.restart * start
+        return state
+
+
+def _normalised(width: int, hidden: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(width, hidden, bias=False), nn.BatchNorm1d(hidden), nn.ReLU())

@@ -1,0 +1,89 @@
+"""Multi-head attention along edges only: nothing of size nodes x nodes is made."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from dagrec_cli.config.limits import check_count
+from dagrec_cli.errors import ConfigError
+
+
+def segment_softmax(
+    scores: Float[Tensor, "edges heads"], segment: Int[Tensor, " edges"], n_segments: int
+) -> Float[Tensor, "edges heads"]:
+    """Return the softmax of scores over the edges of each segment."""
+    index = segment[:, None].expand_as(scores)
+    empty = scores.new_zeros(n_segments, scores.shape[1])
+    with torch.no_grad():  # a shift that cancels, so it needs no gradient
+        highest = empty.scatter_reduce(0, index, scores, "amax", include_self=False)
+        shift = highest.index_select(0, segment)
+    weight = torch.exp(scores - shift)
+    return weight / empty.index_add(0, segment, weight).index_select(0, segment)
+
+
+class EdgeAttention(nn.Module):
+    """Each receiver attends to the senders that have an edge to it.
+
+    The same function and initial weights as :class:`torch.nn.MultiheadAttention` with a mask that
+    allows the edges alone.
+
+    Parameters
+    ----------
+    hidden
+        Width of a state; a multiple of ``heads``.
+    heads
+        Number of attention heads, 1 and up.
+    dropout
+        Probability of zeroing an edge's attention while training.
+
+    Raises
+    ------
+    ConfigError
+        If ``heads`` does not divide ``hidden``.
+    """
+
+    def __init__(self, hidden: int, heads: int, dropout: float) -> None:
+        check_count("model.heads", heads)
+        if hidden % heads:
+            raise ConfigError(
+                f"model.hidden is {hidden} and model.heads {heads}; use a multiple of model.heads."
+            )
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(hidden, hidden)
+        self.key_value = nn.Linear(hidden, 2 * hidden)
+        self.dropout = nn.Dropout(dropout)
+        self.out = nn.Linear(hidden, hidden)
+        bound = (6 / (hidden + 3 * hidden)) ** 0.5  # Glorot's, of the three matrices as one
+        for linear in (self.query, self.key_value):
+            nn.init.uniform_(linear.weight, -bound, bound)
+        for linear in (self.query, self.key_value, self.out):
+            nn.init.zeros_(linear.bias)
+
+    def forward(
+        self,
+        query: Float[Tensor, "receivers hidden"],
+        senders: Float[Tensor, "senders hidden"],
+        source: Int[Tensor, " edges"],
+        target: Int[Tensor, " edges"],
+    ) -> Float[Tensor, "receivers hidden"]:
+        """Return what each receiver gathers.
+
+        Parameters
+        ----------
+        query
+            ``self.query`` of the receivers' states.
+        senders
+            States of the nodes that send.
+        source, target
+            Row of each edge's ends in ``senders`` and ``query``.
+        """
+        n, hidden = query.shape
+        heads = (-1, self.heads, hidden // self.heads)
+        key, value = self.key_value(senders).index_select(0, source).chunk(2, dim=1)
+        match = (query.index_select(0, target) * key).view(heads).sum(dim=2)
+        attention = segment_softmax(match * (self.heads / hidden) ** 0.5, target, n)
+        sent = value.view(heads) * self.dropout(attention)[:, :, None]
+        gathered = torch.zeros_like(query).index_add(0, target, sent.flatten(1))
+        out: Tensor = self.out(gathered)
+        return out

@@ -1,0 +1,47 @@
+"""What a graph model knows of a node before any message is passed."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dagrec_cli.config.limits import check_choice, check_count
+from dagrec_cli.models.base import Facts
+
+KINDS = ("type", "embedding")
+
+
+class NodeFeatures(nn.Module):
+    """The bits [is_service, is_table] of every node, beside a learned embedding if asked for.
+
+    Row ``n`` is node index ``n + 1``: padding is no node and has no row.
+
+    Parameters
+    ----------
+    kind
+        ``type``: the two bits alone (the paper); ``embedding``: the bits and an embedding.
+    embedding_dim
+        Width of the embedding, 1 and up; unused with ``type``.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is out of range.
+    """
+
+    types: Tensor
+
+    def __init__(self, facts: Facts, kind: str, embedding_dim: int) -> None:
+        check_choice("model.node_features", kind, KINDS)
+        check_count("model.embedding_dim", embedding_dim)
+        super().__init__()
+        is_service = torch.tensor(facts.vocabulary.is_service)
+        types = torch.stack([is_service, ~is_service], dim=1).float()
+        self.register_buffer("types", types, persistent=False)
+        self.embedding = nn.Embedding(facts.n_nodes, embedding_dim) if kind == "embedding" else None
+        self.width = 2 + (embedding_dim if self.embedding else 0)
+
+    def forward(self) -> Float[Tensor, "nodes features"]:
+        """Return the features of every node."""
+        if self.embedding is None:
+            return self.types
+        return torch.cat([self.types, self.embedding.weight], dim=1)

@@ -1,0 +1,112 @@
+"""The service graph as tensors, for models that compute a state for every node.
+
+Everything here follows from ``facts.graph`` and is computed once, when the model is built; the
+buffers are therefore not part of a saved model. Row ``n`` is node index ``n + 1`` (padding is no
+node).
+
+The union of acyclic compositions need not be acyclic: one may walk a -> b, another b -> a. Where a
+model needs an order, the nodes of a cycle (a strongly connected component) share one level.
+"""
+
+import networkx as nx
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from dagrec_cli.data.service_graph import ServiceGraph
+
+
+def edge_rows(graph: ServiceGraph) -> Int[Tensor, "2 edges"]:
+    """Return the rows of each edge's source and target node."""
+    return torch.from_numpy(np.stack([graph.source, graph.target])).long() - 1
+
+
+def node_levels(graph: ServiceGraph) -> NDArray[np.int64]:
+    """Return the longest path (in edges) from any source to each node, a cycle counted as one node.
+
+    An edge leads to a higher level, or lies inside a cycle and stays on its level.
+    """
+    level = np.zeros(len(graph.service_class) - 1, np.int64)
+    whole = nx.DiGraph()
+    whole.add_nodes_from(range(len(level)))
+    whole.add_edges_from(edge_rows(graph).T.tolist())
+    cycles = nx.condensation(whole)
+    for depth, generation in enumerate(nx.topological_generations(cycles)):
+        for component in generation:
+            level[list(cycles.nodes[component]["members"])] = depth
+    return level
+
+
+class Spread(nn.Module):
+    """A fixed sparse matrix: ``out[v]`` is the sum over edges u -> v of ``weight * states[u]``.
+
+    Parameters
+    ----------
+    source, target
+        Rows of each edge's ends.
+    weight
+        Weight of each edge.
+    """
+
+    source: Tensor
+    target: Tensor
+    weight: Tensor
+
+    def __init__(
+        self,
+        source: Int[Tensor, " edges"],
+        target: Int[Tensor, " edges"],
+        weight: Float[Tensor, " edges"],
+    ) -> None:
+        super().__init__()
+        self.register_buffer("source", source, persistent=False)
+        self.register_buffer("target", target, persistent=False)
+        self.register_buffer("weight", weight[:, None], persistent=False)
+
+    def forward(self, states: Float[Tensor, "nodes hidden"]) -> Float[Tensor, "nodes hidden"]:
+        """Send every node's state along its edges and add up what arrives."""
+        sent = states[self.source] * self.weight
+        return torch.zeros_like(states).index_add(0, self.target, sent)
+
+
+def share(weight: Float[Tensor, " edges"], group: Int[Tensor, " edges"]) -> Tensor:
+    """Return each edge's weight as a share of its group's sum."""
+    total = weight.new_zeros(int(group.max()) + 1).index_add(0, group, weight)
+    return weight / total[group]
+
+
+class Level(nn.Module):
+    """The edges into one level's nodes, numbered within the level.
+
+    Attributes
+    ----------
+    nodes
+        Rows of the nodes that receive, each once.
+    senders
+        Rows of the nodes that send, each once.
+    source, target
+        Position of each edge's ends in ``senders`` and ``nodes``.
+    """
+
+    nodes: Tensor
+    senders: Tensor
+    source: Tensor
+    target: Tensor
+
+    def __init__(self, edges: Int[Tensor, "2 edges"]) -> None:
+        super().__init__()
+        senders, source = edges[0].unique(return_inverse=True)
+        nodes, target = edges[1].unique(return_inverse=True)
+        self.register_buffer("nodes", nodes, persistent=False)
+        self.register_buffer("senders", senders, persistent=False)
+        self.register_buffer("source", source, persistent=False)
+        self.register_buffer("target", target, persistent=False)
+
+
+def graph_levels(graph: ServiceGraph) -> list[Level]:
+    """Return the levels that receive edges, from the sources down."""
+    edges = edge_rows(graph)
+    level = torch.from_numpy(node_levels(graph))[edges[1]]
+    return [Level(edges[:, level == depth]) for depth in level.unique()]

@@ -1,0 +1,140 @@
+"""Fixtures that many tests share. Shapes in signatures are checked wherever tests run."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from jaxtyping import install_import_hook
+from omegaconf import DictConfig, OmegaConf
+
+install_import_hook("dagrec_cli", "beartype.beartype")  # before any module of it is imported
+
+from dagrec_cli.config.build import build  # noqa: E402
+from dagrec_cli.config.paths import config_dir  # noqa: E402
+from dagrec_cli.data.composition import (  # noqa: E402
+    PREFIX_SERVICE,
+    PREFIX_TABLE,
+    Composition,
+    Invalid,
+)
+from dagrec_cli.data.dataset import Dataset, prepare  # noqa: E402
+
+torch.set_num_threads(1)
+
+PREFIX = {"t": PREFIX_TABLE, "s": PREFIX_SERVICE}
+DAY = 86_400.0
+
+Compose = Callable[..., Composition]
+DatasetOf = Callable[..., Dataset]
+Config = Callable[..., DictConfig]
+
+
+@dataclass
+class Records:
+    """Compositions at hand, as a source."""
+
+    compositions: Sequence[Composition | Invalid]
+    max_paths: int
+    on_invalid: str = "error"
+
+    def read(self) -> Iterator[Composition | Invalid]:
+        return iter(self.compositions)
+
+    def sha256(self) -> str:
+        return "none"
+
+
+def compose_walks(*walks: str, time: float | None = None) -> Composition:
+    """Return the composition of walks such as ``"t1 s1 s2"``; ``s1'`` is another call of s1."""
+    steps = [walk.split() for walk in walks]
+    nodes = list(dict.fromkeys(node for walk in steps for node in walk))
+    links = dict.fromkeys(
+        (nodes.index(a), nodes.index(b)) for walk in steps for a, b in pairwise(walk)
+    )
+    return Composition(
+        tuple(PREFIX[node[0]] + node[1:].strip("'") for node in nodes),
+        tuple(node[0] == "s" for node in nodes),
+        tuple(links),
+        time=time,
+    )
+
+
+def prepare_records(
+    compositions: Sequence[Composition | Invalid], max_paths: int = 1000
+) -> Dataset:
+    return prepare(Records(compositions, max_paths))
+
+
+@cache
+def group_config(group: str, option: str) -> DictConfig:
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        node: DictConfig = compose("train", [f"{group}={option}"])[group]
+    return node
+
+
+def config_with(group: str, option: str, **settings: object) -> DictConfig:
+    node = OmegaConf.merge(group_config(group, option), settings)
+    assert isinstance(node, DictConfig)
+    return node
+
+
+@pytest.fixture(scope="session")
+def walks() -> Compose:
+    """A function of walks: ``walks("t1 s1 s2", "t1 s2", time=0.0)`` is one composition."""
+    return compose_walks
+
+
+@pytest.fixture(scope="session")
+def dataset_of() -> DatasetOf:
+    """A function of compositions, and of ``max_paths``."""
+    return prepare_records
+
+
+@pytest.fixture(scope="session")
+def config() -> Config:
+    """A function of group, option and settings: the node that ``dagrec train`` composes."""
+    return config_with
+
+
+@pytest.fixture(scope="session")
+def compositions() -> list[Composition]:
+    """Chains, branches, a repetition, a service called twice, a table inside; one each day.
+
+    Favourite target: service_7, the last class; service_6 only starts paths.
+    """
+    drawn = [
+        ("t1 s7 s2",),
+        ("t1 s7 s2",),
+        ("t2 s7 s3",),
+        ("t1 s2",),
+        ("t2 s3 s4",),
+        ("t1 s7 s2 s4", "s7 s3 s4"),
+        ("t1 s3 s5", "t2 s3"),
+        ("s6 s7 s7' s2",),
+        ("t2 s4 t3 s5",),
+        ("t1 s7 s5", "t1 s4", "s7 s2"),
+        ("t3 s5 s4",),
+    ]
+    return [compose_walks(*each, time=day * DAY) for day, each in enumerate(drawn)]
+
+
+@pytest.fixture(scope="session")
+def tiny(compositions: list[Composition]) -> Dataset:
+    """The data set of ``compositions``."""
+    return prepare_records(compositions)
+
+
+@pytest.fixture(scope="session")
+def geoportal() -> Dataset:
+    """The data behind the paper's tables; mark the test ``real``."""
+    node = group_config("data", "geoportal")
+    file = Path(os.environ.get("DAGREC_DATA_DIR", "")) / node.download.file
+    if "DAGREC_DATA_DIR" not in os.environ or not file.is_file():
+        pytest.skip(f"real data: set DAGREC_DATA_DIR to a folder that holds {node.download.file}")
+    return prepare(build(node, "data"))

@@ -1,0 +1,105 @@
+"""What every loss promises, run over every YAML in configs/loss; each needs an oracle here."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from omegaconf import DictConfig
+from torch import Tensor
+
+from dagrec_cli.config.build import build
+from dagrec_cli.config.paths import config_dir
+from dagrec_cli.losses.base import Loss
+from dagrec_cli.losses.bpr import BPR
+from dagrec_cli.models.layers.scoring_head import ScoringHead
+
+LOSSES = sorted(path.stem for path in (config_dir() / "loss").glob("*.yaml"))
+SERVICES = 6
+
+
+def cross_entropy(scores: list[float], target: int) -> float:
+    total = sum(math.exp(score) for score in scores)
+    return -math.log(math.exp(scores[target]) / total)
+
+
+def bpr(positive: float, negatives: list[float]) -> float:
+    chances = [1 / (1 + math.exp(-(positive - negative))) for negative in negatives]
+    return sum(-math.log(chance) for chance in chances) / len(chances)
+
+
+CATALOGUE_ORACLES = {"ce": cross_entropy}
+SAMPLED_ORACLES = {"bpr": bpr}
+
+
+@pytest.fixture(params=LOSSES)
+def name(request: pytest.FixtureRequest) -> str:
+    option: str = request.param
+    return option
+
+
+@pytest.fixture
+def loss(name: str, config: Callable[..., DictConfig]) -> Loss:
+    built: Loss = build(config("loss", name), "loss")
+    return built
+
+
+def per_row(loss: Loss, scores: Tensor, target: Tensor) -> Tensor:
+    """Give a loss what it asks for: all scores, or the target's and those of all services."""
+    if not loss.needs_negatives:
+        return loss(scores, target)  # type: ignore[operator, no-any-return]
+    return loss(scores.gather(1, target[:, None]), scores)  # type: ignore[operator, no-any-return]
+
+
+def test_a_loss_equals_brute_force(name: str, loss: Loss) -> None:
+    torch.manual_seed(0)
+    scores, target = 3 * torch.randn(8, SERVICES), torch.randint(SERVICES, (8,))
+    rows = zip(scores.tolist(), target.tolist(), strict=True)
+    if loss.needs_negatives:
+        expected = [SAMPLED_ORACLES[name](row[k], row) for row, k in rows]
+    else:
+        expected = [CATALOGUE_ORACLES[name](row, k) for row, k in rows]
+    assert per_row(loss, scores, target).tolist() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("extreme", [1e4, -1e4])
+def test_loss_and_gradient_are_finite_at_extreme_scores(loss: Loss, extreme: float) -> None:
+    scores = torch.zeros(2, SERVICES)
+    scores[0, 1] = scores[1, 0] = extreme
+    scores.requires_grad_()
+    found = per_row(loss, scores, torch.tensor([1, 1]))
+    found.sum().backward()  # type: ignore[no-untyped-call]
+    assert found.isfinite().all()
+    assert found.max() > 1000  # a wrong sign would be cheap on both rows
+    assert scores.grad is not None
+    assert scores.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("name", CATALOGUE_ORACLES)
+def test_masked_services_cost_nothing(loss: Loss) -> None:
+    scores, target = torch.randn(4, SERVICES), torch.tensor([0, 1, 2, 0])
+    masked = torch.cat([scores, torch.full((4, 3), -torch.inf)], dim=1).requires_grad_()
+    found = per_row(loss, masked, target)
+    assert torch.allclose(found, per_row(loss, scores, target), atol=1e-6)
+    found.sum().backward()  # type: ignore[no-untyped-call]
+    assert masked.grad is not None
+    assert masked.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("name", SAMPLED_ORACLES)
+@pytest.mark.parametrize("n_sample", [SERVICES // 2, 4 * SERVICES])
+def test_scoring_candidates_only_equals_scoring_all_services(loss: Loss, n_sample: int) -> None:
+    torch.manual_seed(0)
+    head, states = ScoringHead(3, SERVICES), torch.randn(5, 3)
+    target, negatives = torch.randint(SERVICES, (5,)), torch.randint(SERVICES, (5, n_sample))
+
+    few = head.candidates(states, torch.cat([target[:, None], negatives], dim=1))
+    scores = head(states)
+    expected = loss(scores.gather(1, target[:, None]), scores.gather(1, negatives))  # type: ignore[operator]
+    assert torch.allclose(loss(few[:, :1], few[:, 1:]), expected, atol=1e-6)  # type: ignore[operator]
+
+
+def test_the_paper_s_example_of_bpr() -> None:
+    # PAPER §4: target 2.1, negatives -2.1 and 1.5; sigmoid(4.2) = .985 and sigmoid(0.6) = .646
+    found = BPR()(torch.tensor([[2.1]]), torch.tensor([[-2.1, 1.5]]))
+    assert found.item() == pytest.approx(-(math.log(0.985) + math.log(0.646)) / 2, abs=1e-3)

@@ -1,0 +1,93 @@
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from omegaconf import DictConfig
+from torch import nn
+
+from dagrec_cli.config.build import build
+from dagrec_cli.data.dataset import Dataset
+from dagrec_cli.errors import ConfigError
+from dagrec_cli.models.base import Facts
+from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.models.gru4rec import GRU4Rec
+
+Array = NDArray[np.float32]
+Make = Callable[..., GRU4Rec]
+
+
+@pytest.fixture
+def make(config: Callable[..., DictConfig], tiny: Dataset) -> Make:
+    def made(**settings: object) -> GRU4Rec:
+        facts = Facts(tiny.vocabulary, tiny.graph(), int(tiny.contexts.depth.max()))
+        torch.manual_seed(0)
+        model: GRU4Rec = build(config("model", "gru4rec", **settings), "model", facts).eval()
+        return model
+
+    return made
+
+
+def sigmoid(x: Array) -> Array:
+    return 1 / (1 + np.exp(-x))
+
+
+def gru_step(x: Array, h: Array, weights: dict[str, Array], layer: int) -> Array:
+    """PAPER §3, as torch has it: r multiplies W h + b, not h; torch's z is the paper's 1 - z."""
+    by_gate: dict[str, list[Array]] = {
+        kind: np.split(weights[f"{kind}_l{layer}"], 3)
+        for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    }
+    from_x = [w @ x + b for w, b in zip(by_gate["weight_ih"], by_gate["bias_ih"], strict=True)]
+    from_h = [w @ h + b for w, b in zip(by_gate["weight_hh"], by_gate["bias_hh"], strict=True)]
+    r = sigmoid(from_x[0] + from_h[0])
+    z = 1 - sigmoid(from_x[1] + from_h[1])
+    candidate = np.tanh(from_x[2] + r * from_h[2])
+    return (1 - z) * h + z * candidate
+
+
+def test_states_equal_the_paper_s_equations(make: Make, tiny: Dataset) -> None:
+    model = make(embedding_dim=3, hidden=4)
+    weights = {name: p.detach().numpy() for name, p in model.gru.named_parameters()}
+    embedding = model.embedding.weight.detach().numpy()
+    entries = np.arange(len(tiny.contexts), dtype=np.int32)
+
+    expected = []
+    for entry in entries:
+        lower = upper = np.zeros(4, np.float32)
+        for node in tiny.contexts.spell(entry):
+            lower = gru_step(embedding[node], lower, weights, 0)
+            upper = gru_step(lower, upper, weights, 1)
+        expected.append(upper)
+
+    found = model.encode(Contexts.of(tiny.contexts, entries)).detach().numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_dropout_acts_while_training_only(make: Make, tiny: Dataset) -> None:
+    model = make()
+    contexts = Contexts.of(tiny.contexts, np.arange(3, dtype=np.int32))
+    assert torch.equal(model(contexts), model(contexts))
+    model.train()
+    assert not torch.equal(model(contexts), model(contexts))
+
+
+def test_one_layer_is_no_warning(make: Make) -> None:
+    assert isinstance(make(num_layers=1).gru, nn.GRU)  # torch warns of dropout in a single layer
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"hidden": 0},
+        {"embedding_dim": 0},
+        {"num_layers": 0},
+        {"dropout_embed": 1.0},
+        {"dropout_hidden": -0.1},
+    ],
+)
+def test_settings_out_of_range(make: Make, setting: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=f"model.{next(iter(setting))} is"):
+        make(**setting)

@@ -1,0 +1,59 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import DictConfig
+
+from dagrec_cli.config.build import build
+from dagrec_cli.data.dataset import Dataset
+from dagrec_cli.errors import ConfigError
+from dagrec_cli.models.base import Facts
+from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.models.gru4rec_paper import GRU4RecPaper
+
+Make = Callable[..., GRU4RecPaper]
+
+
+@pytest.fixture
+def make(config: Callable[..., DictConfig], tiny: Dataset) -> Make:
+    def made(**settings: object) -> GRU4RecPaper:
+        facts = Facts(tiny.vocabulary, tiny.graph(), int(tiny.contexts.depth.max()))
+        torch.manual_seed(0)
+        node = config("model", "gru4rec_paper", **settings)
+        model: GRU4RecPaper = build(node, "model", facts).eval()
+        return model
+
+    return made
+
+
+@pytest.fixture
+def contexts(tiny: Dataset) -> Contexts:
+    return Contexts.of(tiny.contexts, np.arange(len(tiny.contexts), dtype=np.int32))
+
+
+def test_only_the_length_of_a_context_reaches_the_scores(make: Make, contexts: Contexts) -> None:
+    scores = make()(contexts)
+    by_length = {int(n): scores[contexts.length == n] for n in contexts.length.unique()}
+    assert len(by_length) == 3
+    for rows in by_length.values():
+        assert torch.equal(rows, rows[:1].expand_as(rows))
+    first = torch.stack([rows[0] for rows in by_length.values()])
+    assert len(first.unique(dim=0)) == 3
+
+
+def test_a_context_that_fills_the_row_is_read_at_its_last_node(
+    make: Make, contexts: Contexts
+) -> None:
+    model = make(max_len=3)
+    longest = Contexts(*(each[contexts.length == 3] for each in contexts))
+    right = model.read(longest.nodes, longest.length - 1)
+    assert torch.equal(model.encode(longest), right)
+    assert len(right.unique(dim=0)) == len(right) > 1
+
+
+def test_contexts_longer_than_a_row_are_refused(make: Make) -> None:
+    with pytest.raises(ConfigError, match=r"max_len is 2 .* has 3 nodes; use model.max_len=3"):
+        make(max_len=2)
+    with pytest.raises(ConfigError, match=r"model.max_len is 0"):
+        make(max_len=0)

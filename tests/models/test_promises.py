@@ -1,0 +1,221 @@
+"""What every model promises, run over every YAML in configs/model: a new one needs no edit here.
+
+That no model reads the target needs no test: ``forward`` is given contexts, which have none.
+"""
+
+from collections.abc import Callable
+from fnmatch import fnmatch
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import DictConfig
+from safetensors.torch import load, save
+from torch import Tensor
+
+from dagrec_cli.config.build import build
+from dagrec_cli.config.paths import config_dir
+from dagrec_cli.data.composition import Composition
+from dagrec_cli.data.contexts import trie_of
+from dagrec_cli.data.dataset import Dataset
+from dagrec_cli.losses.ce import CrossEntropy
+from dagrec_cli.models.base import CountingModel, Facts, Model, TorchModel
+from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.samplers.none import NoSampler
+from dagrec_cli.training.batch import Batch, encode_once
+from dagrec_cli.training.full_batch import FullBatch
+from dagrec_cli.training.history import History
+from dagrec_cli.training.step import batch_loss
+
+MODELS = sorted(path.stem for path in (config_dir() / "model").glob("*.yaml"))
+
+# Names (or patterns) of models that break a promise on purpose; the tests assert that they do.
+CANNOT_TELL_CONTEXTS_APART = {
+    "popularity": "ignores the context by definition",
+    "gru4rec_paper": "the published read-out sees nothing of a context but its length",
+    "*_paper": "the paper's graph models see node types and the graph, in which chains look alike",
+}
+PADDING_ONLY = {  # weights that no gradient reaches
+    "gru4rec_paper": {"embedding.weight", "gru.weight_ih_l0"},  # reads the steps of padding
+}
+
+Make = Callable[..., Model]
+
+
+@pytest.fixture(params=MODELS)
+def name(request: pytest.FixtureRequest) -> str:
+    option: str = request.param
+    return option
+
+
+@pytest.fixture
+def make(name: str, config: Callable[..., DictConfig]) -> Make:
+    """A function of data set, seed and settings: the model of this YAML."""
+
+    def made(dataset: Dataset, seed: int = 7, **settings: object) -> Model:
+        longest = int(dataset.contexts.depth.max())
+        torch.manual_seed(seed)
+        facts = Facts(dataset.vocabulary, dataset.graph(), longest)
+        model: Model = build(config("model", name, **settings), "model", facts)
+        return model
+
+    return made
+
+
+@pytest.fixture
+def still(name: str, config: Callable[..., DictConfig]) -> dict[str, float]:
+    """Settings that switch dropout off."""
+    return {key: 0.0 for key in config("model", name) if str(key).startswith("dropout")}
+
+
+@pytest.fixture
+def chains(
+    walks: Callable[..., Composition], dataset_of: Callable[[list[Composition]], Dataset]
+) -> Dataset:
+    """Five chains of one shape: ten pairs, each of another context and another target."""
+    return dataset_of([walks(f"t{k} s{k} s{k + 5}") for k in range(1, 6)])
+
+
+def batch_of(dataset: Dataset, model: Model) -> Batch:
+    rows = np.arange(len(dataset.pairs.context))
+    return Batch.of(dataset, rows, model.mask, distinct=True)
+
+
+def train(model: Model, dataset: Dataset, epochs: int = 3) -> Batch:
+    batch = batch_of(dataset, model)
+    if isinstance(model, TorchModel):
+        trainer = FullBatch(
+            epochs=epochs,
+            learning_rate=0.01,
+            gradient_clip=1.0,
+            distinct_contexts=True,
+            validation_share=0.0,
+            validate_every=1,
+            monitor="ndcg",
+            patience=0,
+        )
+        generator = torch.Generator().manual_seed(0)
+        trainer.fit(model, CrossEntropy(), NoSampler(), batch, History(), generator=generator)
+    else:
+        assert isinstance(model, CountingModel)
+        pairs = dataset.pairs.distinct()
+        _, row = encode_once(pairs)
+        model.count(pairs._replace(context=row.astype(np.int32)), batch.contexts)
+    return batch
+
+
+@torch.no_grad()
+def scores(model: Model, contexts: Contexts) -> Tensor:
+    result: Tensor = model.eval()(contexts)
+    return result
+
+
+def every_context(dataset: Dataset) -> Contexts:
+    return Contexts.of(dataset.contexts, np.arange(len(dataset.contexts), dtype=np.int32))
+
+
+def tells_contexts_apart(name: str) -> bool:
+    return not any(fnmatch(name, pattern) for pattern in CANNOT_TELL_CONTEXTS_APART)
+
+
+def test_every_service_has_a_finite_score(make: Make, tiny: Dataset) -> None:
+    model = make(tiny)
+    train(model, tiny)
+    found = scores(model, every_context(tiny))
+    assert found.shape == (len(tiny.contexts), len(tiny.vocabulary.services))
+    assert found.isfinite().all()
+
+
+def test_contexts_of_one_length_score_differently(make: Make, name: str, chains: Dataset) -> None:
+    model = make(chains)
+    train(model, chains)
+    contexts = every_context(chains)
+    for length in (1, 2):
+        found = scores(model, contexts)[contexts.length == length]
+        is_alike = torch.allclose(found, found[:1].expand_as(found), atol=1e-5)
+        assert is_alike != tells_contexts_apart(name)
+
+
+def test_padding_batch_mates_and_batch_size_change_nothing(make: Make, tiny: Dataset) -> None:
+    model = make(tiny)
+    train(model, tiny)
+    contexts = every_context(tiny)
+    expected = scores(model, contexts)
+
+    padded = torch.nn.functional.pad(contexts.nodes, (0, 3))
+    assert torch.allclose(scores(model, contexts._replace(nodes=padded)), expected, atol=1e-5)
+    for entry in range(len(tiny.contexts)):
+        alone = Contexts.of(tiny.contexts, np.array([entry], np.int32))
+        assert torch.allclose(scores(model, alone)[0], expected[entry], atol=1e-5)
+
+
+def test_a_gradient_reaches_every_parameter(
+    make: Make, name: str, still: dict[str, float], tiny: Dataset
+) -> None:
+    model = make(tiny, **still)
+    if not isinstance(model, TorchModel):
+        assert not list(model.parameters())
+        return
+    loss = batch_loss(model, CrossEntropy(), NoSampler(), batch_of(tiny, model), torch.Generator())
+    loss.backward()  # type: ignore[no-untyped-call]
+    unreached = {
+        weight for weight, p in model.named_parameters() if p.grad is None or not p.grad.any()
+    }
+    assert unreached == PADDING_ONLY.get(name, set())
+
+
+def test_ten_pairs_are_learnt(
+    make: Make, name: str, still: dict[str, float], chains: Dataset
+) -> None:
+    model = make(chains, dag_mask=False, **still)
+    batch = train(model, chains, epochs=60)
+    found = scores(model, batch.contexts)[batch.row]
+    assert (len(batch.row), len(batch.target.unique())) == (10, 10)
+    is_learnt = (found.argmax(dim=1) == batch.target).all()
+    if isinstance(model, TorchModel):
+        is_learnt &= CrossEntropy()(found, batch.target).mean() < 0.05
+    assert is_learnt == tells_contexts_apart(name)
+
+
+def test_the_same_seed_gives_the_same_scores(make: Make, tiny: Dataset) -> None:
+    models = [make(tiny), make(tiny)]
+    found = []
+    for model in models:
+        torch.manual_seed(1)
+        train(model, tiny)
+        found.append(scores(model, every_context(tiny)))
+    assert torch.equal(*found)
+
+
+def test_saved_weights_keep_the_scores(make: Make, tiny: Dataset) -> None:
+    model, other = make(tiny), make(tiny, seed=8)
+    train(model, tiny)
+    contexts = every_context(tiny)
+    assert not torch.equal(scores(other, contexts), scores(model, contexts))
+    other.load_state_dict(load(save(model.state_dict())))
+    assert torch.equal(scores(other, contexts), scores(model, contexts))
+
+
+def test_training_leaves_the_batch_as_it_was(make: Make, tiny: Dataset) -> None:
+    model = make(tiny)
+    before, after = batch_of(tiny, model), train(model, tiny)
+    assert torch.equal(before.contexts.nodes, after.contexts.nodes)
+    assert torch.equal(before.contexts.length, after.contexts.length)
+    for one, other in zip(before[1:], after[1:], strict=True):
+        assert one is None or torch.equal(one, other)
+
+
+def test_contexts_never_walked_still_score(make: Make, tiny: Dataset) -> None:
+    model = make(tiny, dag_mask=True)
+    train(model, tiny)
+    names = ["service_5 table_1 service_5", "service_6 service_4", "service_2 " * 5]
+    unseen = [[tiny.vocabulary.lookup(node) for node in each.split()] for each in names]
+    single = [[node] for node in tiny.vocabulary.index.values()]
+    assert len(unseen[-1]) > tiny.contexts.depth.max()
+    contexts = Contexts.of(*trie_of(unseen + single))
+    found = scores(model, contexts)
+    assert found.isfinite().all()
+    assert model.mask is not None
+    masked = model.mask(found, contexts.last)
+    assert masked.isfinite().any(dim=1).all()
+    assert not masked.isnan().any()
