@@ -11,6 +11,9 @@ from importlib import import_module
 
 COMMANDS = {
     "train": "train a model, evaluate it, write a run folder",
+    "bench": "measure plain against fast, both checked equal",
+    "reproduce": "run the rows of a table, and say what comes back of the paper",
+    "compare": "put any run folders into one table, with tests between them",
     "data describe": "count what a data set holds, and what its split leaks",
     "data validate": "check a file of compositions and name every fault",
     "data fetch": "download a public data set and check its hash",

@@ -21,7 +21,7 @@ from dagrec_cli.data.composition import Source
 from dagrec_cli.data.dataset import prepare
 from dagrec_cli.data.splits import Split
 from dagrec_cli.errors import TrainingError
-from dagrec_cli.evaluation.ceiling import true_outcomes
+from dagrec_cli.evaluation.ceiling import ceilings
 from dagrec_cli.evaluation.evaluator import evaluate_model
 from dagrec_cli.evaluation.metrics import METRICS, evaluate
 from dagrec_cli.losses.base import Loss
@@ -200,9 +200,8 @@ def run_experiment(
         write_weights(folder, stop.model)
         folder.write_json(RESULT, result.stopped(stop.seed, stop.reason))
         raise stop.reason from None
-    law = getattr(parts.data, "truth", None)
-    ceiling = true_outcomes(law, dataset, work.test) if law else None
-    result.finish(runs, ceiling, n_resamples=config.bootstrap)
+    bounds = ceilings(dataset, work.test, getattr(parts.data, "truth", None))
+    result.finish(runs, bounds, n_resamples=config.bootstrap)
     write_history(folder, histories, parts.trainer.monitor)
     write_predictions(folder, dataset, work.test, runs)
     for run in runs:

@@ -13,7 +13,9 @@ from hydra import compose, initialize_config_dir
 from jaxtyping import install_import_hook
 from omegaconf import DictConfig, OmegaConf
 
-install_import_hook("dagrec_cli", "beartype.beartype")  # before any module of it is imported
+# Before any module is imported; with the numeric tower an int is a float, as mypy has it.
+CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+install_import_hook("dagrec_cli", CHECKER)
 
 from dagrec_cli.config.build import build  # noqa: E402
 from dagrec_cli.config.paths import config_dir  # noqa: E402

@@ -20,7 +20,7 @@ class SweepTable(Callback):
 
         folder = RunFolder(Path(config.hydra.sweep.dir))
         table, n_failed = sweep_table(folder.path)
-        table.save(folder, "sweep")
+        table.save(folder)
         console = Console()
         console.print(table.to_rich(console.width))
         sys.stdout.write(f"Sweep folder: {folder.path}\n")

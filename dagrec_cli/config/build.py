@@ -50,7 +50,9 @@ def build(node: DictConfig, group: str, *facts: object) -> Any:
 
     from hydra.utils import instantiate
 
-    factory: Callable[..., Any] = instantiate(node, _partial_=True, _convert_="all")
+    factory: Callable[..., Any] = instantiate(
+        node, _partial_=True, _recursive_=False, _convert_="all"
+    )
     return factory(*facts)
 
 
@@ -82,7 +84,7 @@ def _import(target: str, group: str) -> type:
     try:
         found = getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
-        raise ConfigError(f"{group}._target_ {target!r} does not exist.") from error
+        raise ConfigError(f"{group}._target_ {target!r} does not exist ({error}).") from error
     if not inspect.isclass(found):
         raise ConfigError(f"{group}._target_ {target!r} is no class.")
     return found

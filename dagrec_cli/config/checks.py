@@ -30,14 +30,16 @@ def check_loss_and_sampler(loss: str, *, needs_negatives: bool, n_sample: int) -
         )
 
 
-def seeds_of(seed: object, seeds: Sequence[object] | None) -> list[int]:
+def seeds_of(seed: object, seeds: object) -> list[int]:
     """Return the seeds of a run: ``seeds`` if given, else the single ``seed``.
 
     Raises
     ------
     ConfigError
-        If a seed is no whole number of 0 or more, or one stands twice.
+        If a seed is no whole number of 0 or more, one stands twice, or ``seeds`` is no list.
     """
+    if seeds is not None and (isinstance(seeds, str) or not isinstance(seeds, Sequence)):
+        raise ConfigError(f"seeds is {seeds!r}; give a list, such as seeds=[0,1,2].")
     chosen = [seed] if seeds is None else list(seeds)
     for each in chosen:
         if not isinstance(each, int) or isinstance(each, bool) or not 0 <= each < 2**32:

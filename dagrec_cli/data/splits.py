@@ -9,9 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dagrec_cli.config.limits import check_choice, check_count, check_positive, check_share
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import Rows
-from dagrec_cli.errors import ConfigError, DataError
+from dagrec_cli.errors import DataError
+
+GRAPHS = ("all", "train")
 
 
 class Sides(NamedTuple):
@@ -35,14 +38,13 @@ class Split(ABC):
     Raises
     ------
     ConfigError
-        If ``test_share`` is outside ``(0, 1)`` or ``graph`` is neither.
+        If ``test_share`` is outside ``(0, 1)``, ``graph`` is neither, or a seed is below 0.
     """
 
     def __init__(self, *, test_share: float, graph: str) -> None:
-        if not 0 < test_share < 1:
-            raise ConfigError(f"split.test_share is {test_share}; use a share between 0 and 1.")
-        if graph not in ("all", "train"):
-            raise ConfigError(f"split.graph is {graph!r}; use all or train.")
+        check_positive("split.test_share", test_share)
+        check_share("split.test_share", test_share)
+        check_choice("split.graph", graph, GRAPHS)
         self.test_share = test_share
         self.graph = graph
 
@@ -87,6 +89,7 @@ class PaperSplit(Split):
 
     def __init__(self, *, test_share: float, graph: str, seed: int) -> None:
         super().__init__(test_share=test_share, graph=graph)
+        check_count("split.seed", seed, least=0)
         self.seed = seed
 
     def _hold_out(self, dataset: Dataset, rows: Rows, share: float) -> Sides:
@@ -104,6 +107,7 @@ class CompositionSplit(Split):
 
     def __init__(self, *, test_share: float, graph: str, seed: int) -> None:
         super().__init__(test_share=test_share, graph=graph)
+        check_count("split.seed", seed, least=0)
         self.seed = seed
 
     def _hold_out(self, dataset: Dataset, rows: Rows, share: float) -> Sides:

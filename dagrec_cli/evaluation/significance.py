@@ -31,8 +31,10 @@ def paired_difference(
 ) -> dict[str, Difference]:
     """Compare two models on the same resamples of the test pairs, metric by metric.
 
-    ``p = min(1, 2 min((1 + #{d <= 0}) / (1 + R), (1 + #{d >= 0}) / (1 + R)))`` over the R resampled
-    differences d, so p is never 0.
+    With d the observed difference and d* the R resampled ones, the interval is the percentiles of
+    d*, and ``p = (1 + #{|d* - d| >= |d|}) / (1 + R)``: how often a difference as large arises when
+    resamples are centred on "no difference". (The share of d* beyond 0 would be no test: six pairs
+    of 305, all in favour of one side, would give p = .005, where an exact sign test gives .031.)
 
     Parameters
     ----------
@@ -47,18 +49,16 @@ def paired_difference(
     ValueError
         If a side has no outcomes, or the targets are not the same in all of them.
 
-    Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 15 (a
-    test from the percentile interval); the +1 as in Davison and Hinkley, "Bootstrap Methods and
-    their Application", 1997, chapter 4.
+    Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, section 16.4; Berg-
+    Kirkpatrick et al., "An Empirical Investigation of Statistical Significance in NLP", 2012, §2.
     """
     means = resampled_means([a, b], n_resamples=n_resamples, seed=seed)
     resampled = means[0] - means[1]
     resampled[np.abs(resampled) < ROUNDING] = 0
-    not_above = np.count_nonzero(resampled <= 0, axis=0)
-    not_below = np.count_nonzero(resampled >= 0, axis=0)
-    p_values = np.minimum(1, 2 * (1 + np.minimum(not_above, not_below)) / (1 + n_resamples))
-    bounds = percentile_bounds(resampled, level)
     observed = seed_values(a).mean(axis=0) - seed_values(b).mean(axis=0)
+    is_as_large = np.abs(resampled - observed) >= np.abs(observed) - ROUNDING
+    p_values = (1 + np.count_nonzero(is_as_large, axis=0)) / (1 + n_resamples)
+    bounds = percentile_bounds(resampled, level)
     return {
         name: Difference(float(difference), *bounds[name], float(p_value))
         for name, difference, p_value in zip(METRICS, observed, p_values, strict=True)

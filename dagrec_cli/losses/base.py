@@ -29,9 +29,14 @@ class CatalogueLoss(Loss):
 
 
 class SampledLoss(Loss):
-    """A loss over the target's score and sampled services' scores."""
+    """A loss over the target's score and sampled services' scores.
+
+    With ``needs_correction`` each negative's score comes less the logarithm of how often the
+    sampler is expected to draw it for that row.
+    """
 
     needs_negatives = True
+    needs_correction = False
 
     @abstractmethod
     def __call__(

@@ -1,20 +1,43 @@
 """Cross-entropy over the catalogue.
 
-Source: PAPER §4; with the DAG mask it is exact over a node's valid successors.
+Source: PAPER §4; with the DAG mask it is exact over a node's valid successors. Label smoothing:
+Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016, §7.
 """
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import log_softmax
 
+from dagrec_cli.config.limits import check_share
 from dagrec_cli.losses.base import CatalogueLoss
 
 
 class CrossEntropy(CatalogueLoss):
-    """``-log softmax(scores)[target]``."""
+    """``-log softmax(scores)[target]``, or the same against a smoothed target.
+
+    Parameters
+    ----------
+    label_smoothing
+        Share of the target's probability, in ``[0, 1)``, spread evenly over the services that the
+        mask allows.
+
+    Raises
+    ------
+    ConfigError
+        If it is outside ``[0, 1)``.
+    """
+
+    def __init__(self, *, label_smoothing: float) -> None:
+        check_share("loss.label_smoothing", label_smoothing)
+        self.label_smoothing = label_smoothing
 
     def __call__(
         self, scores: Float[Tensor, "rows services"], target: Int[Tensor, " rows"]
     ) -> Float[Tensor, " rows"]:
         """Return each row's loss."""
-        return cross_entropy(scores, target, reduction="none")
+        log_p = log_softmax(scores, dim=1)
+        of_target = log_p.gather(1, target[:, None]).squeeze(1)
+        is_valid = scores > -torch.inf
+        of_valid = log_p.where(is_valid, 0).sum(dim=1) / is_valid.sum(dim=1)
+        return -torch.lerp(of_target, of_valid, self.label_smoothing)

@@ -74,8 +74,8 @@ class DAGGNN(TorchModel):
         states = self.start(self.features())
         for message_round in self.rounds:
             states = message_round(states)
-        states = self.readout(states)
-        return states[contexts.last - 1]
+        read: Tensor = self.readout(states)
+        return read[contexts.last - 1]
 
 
 class _Round(nn.Module):

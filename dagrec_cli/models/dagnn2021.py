@@ -7,6 +7,7 @@ a cycle of the service graph with a predecessor sees that predecessor's previous
 """
 
 from collections.abc import Iterable
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -17,14 +18,15 @@ from dagrec_cli.models.base import Facts, TorchModel
 from dagrec_cli.models.contexts import Contexts
 from dagrec_cli.models.layers.edge_attention import EdgeAttention
 from dagrec_cli.models.layers.node_features import NodeFeatures
-from dagrec_cli.models.layers.node_graph import Level, graph_levels
+from dagrec_cli.models.layers.node_graph import Level, graph_levels, node_levels
 
 
 class DAGNN2021(TorchModel):
     """Encode a context as the states of its last node in all layers.
 
     In each layer, level by level, a node attends with its previous state to its predecessors'
-    states of the same layer; a source keeps its state.
+    states of the same layer; a source keeps its state. Levels that no context ends in or passes are
+    left out: their states reach no score.
 
     Parameters
     ----------
@@ -47,6 +49,8 @@ class DAGNN2021(TorchModel):
         If a setting is out of range.
     """
 
+    level_of: Tensor
+
     def __init__(
         self,
         facts: Facts,
@@ -65,7 +69,9 @@ class DAGNN2021(TorchModel):
         super().__init__(facts, hidden=hidden, dag_mask=dag_mask)
         self.features = NodeFeatures(facts, node_features, embedding_dim)
         self.start = nn.Linear(self.features.width, hidden)
-        self.levels = nn.ModuleList(graph_levels(facts.graph))
+        level_of = node_levels(facts.graph)
+        self.register_buffer("level_of", torch.from_numpy(level_of), persistent=False)
+        self.levels = nn.ModuleList(graph_levels(facts.graph, level_of))
         self.passes = nn.ModuleList(_Pass(hidden, heads, dropout_hidden) for _ in range(num_layers))
         self.readout = nn.Sequential(
             nn.Linear((num_layers + 1) * hidden, hidden), nn.GELU(), nn.Dropout(dropout_hidden)
@@ -73,11 +79,14 @@ class DAGNN2021(TorchModel):
 
     def encode(self, contexts: Contexts) -> Float[Tensor, "contexts hidden"]:
         """Return the state of each context's last node."""
+        wanted = contexts.last - 1
+        highest = self.level_of[wanted].max()
+        levels = [each for each in cast(Iterable[Level], self.levels) if each.depth <= highest]
         layers = [self.start(self.features())]
         for walk in self.passes:
-            layers.append(walk(layers[-1], self.levels))
-        states = self.readout(torch.cat(layers, dim=1))
-        return states[contexts.last - 1]
+            layers.append(walk(layers[-1], levels))
+        states: Tensor = self.readout(torch.cat(layers, dim=1))
+        return states[wanted]
 
 
 class _Pass(nn.Module):
@@ -90,14 +99,11 @@ class _Pass(nn.Module):
             nn.Linear(2 * hidden, hidden), nn.LayerNorm(hidden), nn.GELU(), nn.Dropout(dropout)
         )
 
-    def forward(self, previous: Tensor, levels: Iterable[Level]) -> Tensor:
-        states, query = previous, self.attention.query(previous)
+    def forward(self, previous: Tensor, levels: list[Level]) -> Tensor:
+        states = previous
         for level in levels:
-            nodes, senders = level.nodes, states.index_select(0, level.senders)
-            heard = self.attention(
-                query.index_select(0, nodes), senders, level.source, level.target
-            )
-            own = previous.index_select(0, nodes)
+            own, senders = previous[level.nodes], states[level.senders]
+            heard = self.attention(own, senders, level.source, level.target)
             changed = self.combine(torch.cat([own, heard], dim=1))
-            states = states.index_put((nodes,), changed)
+            states = states.index_put((level.nodes,), changed)
         return states

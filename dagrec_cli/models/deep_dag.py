@@ -90,8 +90,8 @@ class DeepDAG(TorchModel):
         states = self.start(torch.cat([self.features(), self.of_depth(self.depth)], dim=1))
         for block in self.blocks:
             states = block(states, self.source, self.target)
-        states = self.readout(states)
-        return states[contexts.last - 1]
+        read: Tensor = self.readout(states)
+        return read[contexts.last - 1]
 
 
 class _Block(nn.Module):
@@ -110,8 +110,7 @@ class _Block(nn.Module):
         self.norm_feed_forward = nn.LayerNorm(hidden)
 
     def forward(self, states: Tensor, source: Tensor, target: Tensor) -> Tensor:
-        query = self.attention.query(states)
-        states = self.norm_attention(states + self.attention(query, states, source, target))
+        states = self.norm_attention(states + self.attention(states, states, source, target))
         out: Tensor = self.norm_feed_forward(states + self.feed_forward(states))
         return out
 

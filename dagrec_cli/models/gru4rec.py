@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from dagrec_cli.config.limits import check_count, check_share
 from dagrec_cli.data.vocabulary import PAD
+from dagrec_cli.errors import ConfigError
 from dagrec_cli.models.base import Facts, TorchModel
 from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.models.layers.scoring_head import TiedHead
 
 
 class GRU4Rec(TorchModel):
@@ -33,13 +35,16 @@ class GRU4Rec(TorchModel):
         Probability, in ``[0, 1)``, of zeroing an embedding coordinate while training.
     dropout_hidden
         The same for the states between layers and before the head.
+    tie_weights
+        True to score services by their input embeddings; needs ``embedding_dim`` = ``hidden``.
     dag_mask
         See :class:`~dagrec_cli.models.base.Model`.
 
     Raises
     ------
     ConfigError
-        If a size is below 1 or a dropout is outside ``[0, 1)``.
+        If a size is below 1, a dropout is outside ``[0, 1)``, or weights of different widths are
+        tied.
     """
 
     def __init__(
@@ -51,6 +56,7 @@ class GRU4Rec(TorchModel):
         num_layers: int,
         dropout_embed: float,
         dropout_hidden: float,
+        tie_weights: bool,
         dag_mask: bool,
     ) -> None:
         check_count("model.embedding_dim", embedding_dim)
@@ -58,8 +64,16 @@ class GRU4Rec(TorchModel):
         check_count("model.num_layers", num_layers)
         check_share("model.dropout_embed", dropout_embed)
         check_share("model.dropout_hidden", dropout_hidden)
+        if tie_weights and embedding_dim != hidden:
+            raise ConfigError(
+                f"model.tie_weights needs equal widths, but model.embedding_dim is {embedding_dim} "
+                f"and model.hidden {hidden}; use model.embedding_dim={hidden}."
+            )
         super().__init__(facts, hidden=hidden, dag_mask=dag_mask)
         self.embedding = nn.Embedding(facts.n_nodes + 1, embedding_dim, padding_idx=PAD)
+        if tie_weights:
+            service_nodes = torch.from_numpy(facts.vocabulary.service_nodes).long()
+            self.head = TiedHead(self.embedding, service_nodes)
         self.dropout_embed = nn.Dropout(dropout_embed)
         between_layers = dropout_hidden if num_layers > 1 else 0.0
         self.gru = nn.GRU(

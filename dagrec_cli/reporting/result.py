@@ -1,12 +1,12 @@
 """``result.json`` and the table: what a run found, and what the numbers rest on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from dagrec_cli.data.invalid import summarise as summarise_skipped
 from dagrec_cli.evaluation.bootstrap import Summary, summarise
-from dagrec_cli.evaluation.metrics import METRICS
+from dagrec_cli.evaluation.metrics import METRICS, evaluate
 from dagrec_cli.evaluation.ranks import Outcomes
 from dagrec_cli.reporting.provenance import Request, provenance
 from dagrec_cli.reporting.seed_run import SeedRun
@@ -41,16 +41,20 @@ class Result:
         self.seconds = {"data": seconds_data}
         self.started = datetime.now(UTC).isoformat(timespec="seconds")
         self.metrics: dict[str, Summary] = {}
-        self.ceiling: dict[str, Summary] | None = None
+        self.per_seed: dict[int, dict[str, float]] = {}
+        self.ceilings: dict[str, dict[str, Summary]] = {}
         self.model: dict[str, Any] = {}
 
     def finish(
-        self, runs: Sequence[SeedRun], ceiling: Outcomes | None, *, n_resamples: int
+        self, runs: Sequence[SeedRun], bounds: Mapping[str, Outcomes], *, n_resamples: int
     ) -> None:
-        """Take in the finished seeds and, where the law is known, the best possible outcomes."""
+        """Take in the finished seeds, and the best possible outcomes by name."""
         self.metrics = summarise([r.evaluation.outcomes for r in runs], n_resamples=n_resamples)
-        if ceiling is not None:
-            self.ceiling = summarise([ceiling], n_resamples=n_resamples)
+        self.per_seed = {run.seed: evaluate(run.evaluation.outcomes) for run in runs}
+        self.ceilings = {
+            name: summarise([outcomes], n_resamples=n_resamples)
+            for name, outcomes in bounds.items()
+        }
         n_epochs = sum(len(run.history.rows) for run in runs)
         step_seconds = sum(row["seconds"] for run in runs for row in run.history.rows)
         self.seconds |= {
@@ -70,7 +74,8 @@ class Result:
         return {
             **self._head("finished"),
             "metrics": self.metrics,
-            "ceiling": self.ceiling,
+            "per_seed": self.per_seed,
+            "ceilings": self.ceilings,
             "tie_rule": TIE_RULE,
             "model": self.model,
             "seconds": {**self.seconds, "total": seconds_total},
@@ -89,9 +94,8 @@ class Result:
             **self.metrics,
             "seconds_per_epoch": self.seconds["per_epoch"] or None,
         }
-        rows = [row]
-        if self.ceiling is not None:
-            rows.append({"model": "ceiling", "loss": "–", **self.ceiling})
+        name = "law" if "law" in self.ceilings else "context"
+        rows = [row, {"model": "ceiling", "loss": "–", **self.ceilings[name]}]
         title = f"data={self.request.choices.get('data')} split={self.request.choices.get('split')}"
         columns = ["model", "loss", *METRICS, "seconds_per_epoch"]
         return Table(title, columns, rows, self.notes())
@@ -109,8 +113,10 @@ class Result:
         ]
         if self.model["dag_mask"]:
             notes.append(f"DAG mask: {work.n_forbidden:,} test targets are ruled out by it.")
-        if self.ceiling is not None:
+        if "law" in self.ceilings:
             notes.append("Ceiling: the best possible predictor, which knows the data's law.")
+        else:
+            notes.append("Ceiling: the best function of the whole context, chosen on the test.")
         if work.dataset.skipped:
             notes.append(f"Left out: {summarise_skipped(work.dataset.skipped)}.")
         return notes

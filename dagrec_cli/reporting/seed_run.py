@@ -33,6 +33,7 @@ PREDICTION_COLUMNS = (
     "target",
     "predicted",
     "rank",
+    "ties",
     "probability",
 )
 
@@ -110,5 +111,6 @@ def _predictions(dataset: Dataset, test: Rows, run: SeedRun) -> Iterator[tuple[o
             services[pairs.target[k]],
             services[outcomes.predicted[k]],
             f"{outcomes.mean_rank[k]:g}",
+            int(outcomes.tied[k]),
             f"{chance[k]:.6g}",
         )

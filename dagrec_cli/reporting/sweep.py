@@ -31,7 +31,7 @@ def sweep_table(folder: Path) -> tuple[Table, int]:
     notes = [
         f"job {job}: {result.get('error', result['status'])}" for job, result in failed.items()
     ]
-    return Table(title, ["job", "overrides", *METRICS, "status"], rows, notes), len(failed)
+    return Table(title, ["job", "overrides", *METRICS, "status"], rows, notes, "sweep"), len(failed)
 
 
 def _result(path: Path) -> dict[str, Any]:

@@ -43,15 +43,19 @@ class Table:
         A value is text, a number, or a summary with ``mean``, ``std``, ``low`` and ``high``.
     notes
         Lines below: what the numbers rest on.
+    name
+        Name of its files, without ending.
     """
 
     title: str
     columns: Sequence[str]
     rows: list[dict[str, Any]]
     notes: list[str] = field(default_factory=list)
+    name: str = "table"
 
-    def save(self, folder: RunFolder, name: str = "table") -> None:
+    def save(self, folder: RunFolder) -> None:
         """Write ``<name>.csv``, ``<name>.md`` and ``<name>.json``."""
+        name = self.name
         folder.write_text(f"{name}.csv", self.to_csv())
         folder.write_text(f"{name}.md", self.to_markdown())
         folder.write_json(

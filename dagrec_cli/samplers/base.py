@@ -2,14 +2,23 @@
 
 from abc import ABC, abstractmethod
 
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor
 
 
 class Sampler(ABC):
-    """Draws negatives. ``n_sample`` is 0 where none are drawn."""
+    """Draws negatives.
+
+    Attributes
+    ----------
+    n_sample
+        Negatives per row; 0 where none are drawn.
+    needs_mask
+        True if :meth:`sample` has to know what the DAG mask forbids.
+    """
 
     n_sample: int
+    needs_mask = False
 
     @abstractmethod
     def prepare(self, counts: Float[Tensor, " services"]) -> None:
@@ -23,6 +32,24 @@ class Sampler(ABC):
 
     @abstractmethod
     def sample(
-        self, target: Int[Tensor, " rows"], generator: Generator
+        self,
+        target: Int[Tensor, " rows"],
+        generator: Generator,
+        forbidden: Bool[Tensor, "rows services"] | None = None,
     ) -> Int[Tensor, "rows samples"]:
-        """Return negatives for each row, drawn with replacement."""
+        """Return negatives for each row, drawn with replacement.
+
+        Parameters
+        ----------
+        forbidden
+            True where the DAG mask forbids a service; None where nothing is forbidden.
+        """
+
+    @abstractmethod
+    def log_expected(
+        self,
+        target: Int[Tensor, " rows"],
+        negatives: Int[Tensor, "rows samples"],
+        forbidden: Bool[Tensor, "rows services"] | None = None,
+    ) -> Float[Tensor, "rows samples"]:
+        """Return the logarithm of how often each negative is expected among its row's samples."""

@@ -1,7 +1,7 @@
 """No negatives, for losses that score the whole catalogue."""
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor
 
 from dagrec_cli.samplers.base import Sampler
@@ -19,7 +19,19 @@ class NoSampler(Sampler):
         """Do nothing."""
 
     def sample(
-        self, target: Int[Tensor, " rows"], generator: Generator
+        self,
+        target: Int[Tensor, " rows"],
+        generator: Generator,
+        forbidden: Bool[Tensor, "rows services"] | None = None,
     ) -> Int[Tensor, "rows samples"]:
         """Return a row of no samples for each target."""
         return torch.empty(len(target), 0, dtype=torch.long)
+
+    def log_expected(
+        self,
+        target: Int[Tensor, " rows"],
+        negatives: Int[Tensor, "rows samples"],
+        forbidden: Bool[Tensor, "rows services"] | None = None,
+    ) -> Float[Tensor, "rows samples"]:
+        """Return a row of nothing for each target."""
+        return torch.empty(len(target), 0)

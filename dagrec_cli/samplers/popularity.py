@@ -5,7 +5,7 @@ Session-based Recommendations", CIKM 2018, §3.1.
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor
 
 from dagrec_cli.config.limits import check_count, check_positive
@@ -56,7 +56,10 @@ class PopularitySampler(Sampler):
             )
 
     def sample(
-        self, target: Int[Tensor, " rows"], generator: Generator
+        self,
+        target: Int[Tensor, " rows"],
+        generator: Generator,
+        forbidden: Bool[Tensor, "rows services"] | None = None,
     ) -> Int[Tensor, "rows samples"]:
         """Return negatives for each row, drawn with replacement."""
         shape = (len(target), self.n_sample)
@@ -67,3 +70,14 @@ class PopularitySampler(Sampler):
             beyond = torch.maximum(point + (high - low), high)  # the sum may round into the slice
             point = torch.where(point >= low, beyond, point)
         return torch.searchsorted(self.upper, point, right=True)
+
+    def log_expected(
+        self,
+        target: Int[Tensor, " rows"],
+        negatives: Int[Tensor, "rows samples"],
+        forbidden: Bool[Tensor, "rows services"] | None = None,
+    ) -> Float[Tensor, "rows samples"]:
+        """Return the logarithm of how often each negative is expected among its row's samples."""
+        p = self.upper - self.lower
+        left = 1 - p[target][:, None] if self.exclude_target else 1.0
+        return (self.n_sample * p[negatives] / left).log().float()

@@ -38,7 +38,13 @@ def _sampled(
     states: Tensor,
     generator: Generator,
 ) -> Tensor:
-    negatives = sampler.sample(batch.target, generator)
+    forbidden = None
+    if sampler.needs_mask and batch.forbidden is not None:
+        forbidden = batch.forbidden[batch.row]
+    negatives = sampler.sample(batch.target, generator, forbidden)
     candidates = torch.cat([batch.target[:, None], negatives], dim=1)
     scores = model.head.candidates(states[batch.row], candidates)
-    return loss(scores[:, :1], scores[:, 1:])
+    positive, negative = scores[:, :1], scores[:, 1:]
+    if loss.needs_correction:
+        negative = negative - sampler.log_expected(batch.target, negatives, forbidden)
+    return loss(positive, negative)

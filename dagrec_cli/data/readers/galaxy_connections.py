@@ -50,7 +50,7 @@ class _Workflow:
 
     names: dict[str, str] = field(default_factory=dict)  # of each step id
     links: dict[tuple[str, str], None] = field(default_factory=dict)
-    updated: datetime | None = None
+    time: float | None = None
     faults: list[Fault] = field(default_factory=list)
 
 
@@ -140,7 +140,8 @@ def _add_row(workflow: _Workflow, cells: list[str], place: str) -> None:
             problem = f"two tools '{known}', '{name}' of one step; a step has one tool"
             workflow.faults.append(Fault(f"{place} step {step}", problem))
     workflow.links[row.source, row.target] = None
-    workflow.updated = workflow.updated or row.updated
+    if row.updated:
+        workflow.time = row.updated.replace(tzinfo=row.updated.tzinfo or UTC).timestamp()
 
 
 def _composition(workflow: _Workflow, place: str) -> Composition | Invalid:
@@ -150,10 +151,5 @@ def _composition(workflow: _Workflow, place: str) -> Composition | Invalid:
     if faults:
         return Invalid(tuple(faults))
     names = tuple(workflow.names.values())
-    updated = workflow.updated
-    return Composition(
-        names,
-        tuple(name != INPUT_DATASET for name in names),
-        links,
-        time=updated and (updated if updated.tzinfo else updated.replace(tzinfo=UTC)).timestamp(),
-    )
+    is_service = tuple(name != INPUT_DATASET for name in names)
+    return Composition(names, is_service, links, time=workflow.time)

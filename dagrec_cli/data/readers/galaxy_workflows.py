@@ -15,7 +15,7 @@ Source: the exports of github.com/galaxyproject/iwc.
 import glob
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
@@ -23,13 +23,16 @@ from pathlib import Path
 import msgspec
 
 from dagrec_cli.data.composition import (
+    PREFIX_SERVICE,
+    PREFIX_TABLE,
     Composition,
     Fault,
     Invalid,
+    check_links,
 )
 from dagrec_cli.data.download import file_errors, sha256_of
 from dagrec_cli.data.invalid import check_settings
-from dagrec_cli.data.readers.galaxy import given_or_at_hand
+from dagrec_cli.data.readers.galaxy import given_or_at_hand, short_id
 from dagrec_cli.errors import DataError
 
 ALLOWED = "a folder or a glob of .ga files"
@@ -197,8 +200,7 @@ class _Expansion:
 
     def composition(self) -> Composition | Invalid:
         """Return the composition of all nodes that have a name."""
-        waiting = [(condition, node) for condition, nodes in self.conditions for node in nodes]
-        links = [*self.links, *waiting]
+        links = self.links
         faults = self.faults or check_links(len(self.names), links, self.ids, self.file)
         if not faults:
             links = self._named_links()

@@ -62,28 +62,18 @@ class EdgeAttention(nn.Module):
 
     def forward(
         self,
-        query: Float[Tensor, "receivers hidden"],
+        receivers: Float[Tensor, "receivers hidden"],
         senders: Float[Tensor, "senders hidden"],
         source: Int[Tensor, " edges"],
         target: Int[Tensor, " edges"],
     ) -> Float[Tensor, "receivers hidden"]:
-        """Return what each receiver gathers.
-
-        Parameters
-        ----------
-        query
-            ``self.query`` of the receivers' states.
-        senders
-            States of the nodes that send.
-        source, target
-            Row of each edge's ends in ``senders`` and ``query``.
-        """
-        n, hidden = query.shape
+        """Return what each receiver gathers; ``source`` and ``target`` are rows of the two."""
+        n, hidden = receivers.shape
         heads = (-1, self.heads, hidden // self.heads)
+        query = self.query(receivers).index_select(0, target)
         key, value = self.key_value(senders).index_select(0, source).chunk(2, dim=1)
-        match = (query.index_select(0, target) * key).view(heads).sum(dim=2)
-        attention = segment_softmax(match * (self.heads / hidden) ** 0.5, target, n)
-        sent = value.view(heads) * self.dropout(attention)[:, :, None]
-        gathered = torch.zeros_like(query).index_add(0, target, sent.flatten(1))
-        out: Tensor = self.out(gathered)
+        match = (query * key).view(heads).sum(dim=2) * (self.heads / hidden) ** 0.5
+        attention = self.dropout(segment_softmax(match, target, n))
+        sent = value.view(heads) * attention[:, :, None]
+        out: Tensor = self.out(torch.zeros_like(receivers).index_add(0, target, sent.flatten(1)))
         return out

@@ -29,7 +29,7 @@ def node_levels(graph: ServiceGraph) -> NDArray[np.int64]:
     An edge leads to a higher level, or lies inside a cycle and stays on its level.
     """
     level = np.zeros(len(graph.service_class) - 1, np.int64)
-    whole = nx.DiGraph()
+    whole: nx.DiGraph[int] = nx.DiGraph()
     whole.add_nodes_from(range(len(level)))
     whole.add_edges_from(edge_rows(graph).T.tolist())
     cycles = nx.condensation(whole)
@@ -82,6 +82,8 @@ class Level(nn.Module):
 
     Attributes
     ----------
+    depth
+        Which level it is.
     nodes
         Rows of the nodes that receive, each once.
     senders
@@ -90,23 +92,31 @@ class Level(nn.Module):
         Position of each edge's ends in ``senders`` and ``nodes``.
     """
 
+    depth: int
     nodes: Tensor
     senders: Tensor
     source: Tensor
     target: Tensor
 
-    def __init__(self, edges: Int[Tensor, "2 edges"]) -> None:
+    def __init__(self, depth: int, edges: NDArray[np.int64]) -> None:
         super().__init__()
-        senders, source = edges[0].unique(return_inverse=True)
-        nodes, target = edges[1].unique(return_inverse=True)
-        self.register_buffer("nodes", nodes, persistent=False)
-        self.register_buffer("senders", senders, persistent=False)
-        self.register_buffer("source", source, persistent=False)
-        self.register_buffer("target", target, persistent=False)
+        self.depth = depth
+        senders, source = np.unique(edges[0], return_inverse=True)
+        nodes, target = np.unique(edges[1], return_inverse=True)
+        self.register_buffer("nodes", torch.from_numpy(nodes), persistent=False)
+        self.register_buffer("senders", torch.from_numpy(senders), persistent=False)
+        self.register_buffer("source", torch.from_numpy(source), persistent=False)
+        self.register_buffer("target", torch.from_numpy(target), persistent=False)
 
 
-def graph_levels(graph: ServiceGraph) -> list[Level]:
-    """Return the levels that receive edges, from the sources down."""
-    edges = edge_rows(graph)
-    level = torch.from_numpy(node_levels(graph))[edges[1]]
-    return [Level(edges[:, level == depth]) for depth in level.unique()]
+def graph_levels(graph: ServiceGraph, level_of: NDArray[np.int64]) -> list[Level]:
+    """Return the levels whose nodes receive something, from the sources down.
+
+    Parameters
+    ----------
+    level_of
+        Level of each node; see :func:`node_levels`.
+    """
+    edges = edge_rows(graph).numpy()
+    level = level_of[edges[1]]
+    return [Level(int(depth), edges[:, level == depth]) for depth in np.unique(level)]

@@ -1,0 +1,162 @@
+"""What ``dagrec bench`` leaves: ``bench.json``, a table, a log-log picture."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Any
+
+from dagrec_cli.benchmarks.runner import Measurement, Runs, growth
+from dagrec_cli.reporting.plots import save_png
+from dagrec_cli.reporting.provenance import provenance
+from dagrec_cli.reporting.run_folder import RunFolder
+from dagrec_cli.reporting.tables import Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+WAYS = ("plain", "fast")
+MEBIBYTE = 2**20
+
+
+@dataclass
+class Finding:
+    """A benchmark's measurements, one per size."""
+
+    unit: str
+    measurements: list[Measurement] = field(default_factory=list)
+
+    @property
+    def timed(self) -> list[Measurement]:
+        """The measurements whose two ways agree."""
+        return [m for m in self.measurements if not m.mismatch]
+
+    def growth(self, way: str) -> float | None:
+        """Return the slope of log seconds of ``plain`` or ``fast`` over log size."""
+        sizes = [m.size for m in self.timed]
+        return growth(sizes, [getattr(m, way).median for m in self.timed])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it."""
+        return {
+            "unit": self.unit,
+            "growth": {way: self.growth(way) for way in WAYS},
+            "sizes": [m.to_json() for m in self.measurements],
+        }
+
+
+Findings = Mapping[str, Finding]
+
+
+def faults(findings: Findings) -> list[str]:
+    """Return what is wrong, a line each: ways that differ, promises missed."""
+    return [
+        f"{name} at {m.size:,} {finding.unit}: {m.fault}"
+        for name, finding in findings.items()
+        for m in finding.measurements
+        if m.fault
+    ]
+
+
+def write(folder: RunFolder, findings: Findings, threads: int) -> Table:
+    """Write every file and return the table."""
+    from matplotlib.figure import Figure
+
+    wrong = faults(findings)
+    folder.write_json(
+        "bench.json",
+        {
+            "status": "failed" if wrong else "finished",
+            "faults": wrong,
+            "threads": threads,
+            "benchmarks": {name: finding.to_json() for name, finding in findings.items()},
+            **provenance("bench"),
+        },
+    )
+    table = table_of(findings, threads)
+    table.save(folder)
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    draw(figure, findings)
+
+    def fill(file: IO[bytes]) -> None:
+        save_png(figure, file)
+
+    folder.write("bench.png", fill)
+    return table
+
+
+def table_of(findings: Findings, threads: int) -> Table:
+    """Return a row per benchmark and size; numbers with three digits."""
+    columns = [
+        "benchmark",
+        "size",
+        "plain_ms",
+        "fast_ms",
+        "plain_MiB",
+        "fast_MiB",
+        "ratio",
+        "quartiles",
+        "promised",
+    ]
+    rows = [
+        {"benchmark": name, "size": f"{m.size:,} {finding.unit}", **_cells(m)}
+        for name, finding in findings.items()
+        for m in finding.measurements
+    ]
+    notes = [
+        "Both ways in turn in one process, after a check that their results are equal; medians, and "
+        f"quartiles of the rounds' ratios. {threads} threads. MiB: peak memory on top.",
+        *(
+            f"{name}: time grows as size^{finding.growth('plain'):.2f} (plain) and "
+            f"size^{finding.growth('fast'):.2f} (fast)."
+            for name, finding in findings.items()
+            if finding.growth("fast") is not None
+        ),
+        *(f"Not as promised: {line}." for line in faults(findings)),
+    ]
+    return Table("plain against fast", columns, rows, notes)
+
+
+def draw(figure: "Figure", findings: Findings) -> None:
+    """Draw median seconds over size, both axes logarithmic; bars reach from quartile to quartile."""
+    axes = figure.add_subplot()
+    axes.set(xscale="log", yscale="log", xlabel="size", ylabel="seconds", title="Plain and fast")
+    axes.grid(alpha=0.25)
+    for number, (name, finding) in enumerate(findings.items()):
+        for way, line in zip(WAYS, ("--", "-"), strict=True):
+            runs: list[Runs] = [getattr(m, way) for m in finding.timed]
+            summaries = [each.to_json() for each in runs]
+            axes.errorbar(
+                [m.size for m in finding.timed],
+                [s["median"] for s in summaries],
+                yerr=[
+                    [s["median"] - s["low"] for s in summaries],
+                    [s["high"] - s["median"] for s in summaries],
+                ],
+                color=f"C{number}",
+                linestyle=line,
+                marker="o" if way == "fast" else "s",
+                fillstyle="full" if way == "fast" else "none",
+                label=f"{name} ({finding.unit}), {way}",
+            )
+    figure.legend(loc="outside right upper", fontsize=8)
+
+
+def _cells(m: Measurement) -> dict[str, Any]:
+    if m.ratio is None or m.ratio_spread is None:
+        return {"ratio": "differ", "promised": _promise(m)}
+    return {
+        "plain_ms": f"{1000 * m.plain.median:.3g}",
+        "fast_ms": f"{1000 * m.fast.median:.3g}",
+        "plain_MiB": _mebibytes(m.plain),
+        "fast_MiB": _mebibytes(m.fast),
+        "ratio": f"{m.ratio:.3g}",
+        "quartiles": "{:.3g} to {:.3g}".format(*m.ratio_spread),
+        "promised": _promise(m),
+    }
+
+
+def _promise(m: Measurement) -> str | None:
+    return None if m.promise is None else f"{m.promise:g}"
+
+
+def _mebibytes(runs: Runs) -> str | None:
+    return None if runs.peak_bytes is None else f"{runs.peak_bytes / MEBIBYTE:.0f}"

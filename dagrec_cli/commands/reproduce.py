@@ -1,0 +1,63 @@
+"""``dagrec reproduce``: the rows of a table, run or reused, and what comes back."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig
+
+from dagrec_cli.commands.hydra_main import run_with_hydra
+
+if TYPE_CHECKING:
+    from dagrec_cli.reproduction import Sheet
+
+TOP_LEVEL = "table seeds overrides n_jobs resume metric bootstrap progress".split()
+
+
+def main() -> None:
+    """Compose the config and run."""
+    run_with_hydra("reproduce", reproduce)
+
+
+def reproduce(config: DictConfig) -> None:
+    """Run every row that is not finished, then write and print the tables."""
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
+    from rich.console import Console
+
+    from dagrec_cli.config.checks import check_keys
+    from dagrec_cli.config.limits import check_choice, check_count
+    from dagrec_cli.evaluation.metrics import METRICS
+    from dagrec_cli.reporting.run_folder import RunFolder
+    from dagrec_cli.reproduction import read_tables, run_sheets
+    from dagrec_cli.training.progress import progress
+
+    check_keys(config, TOP_LEVEL)
+    check_count("n_jobs", config.n_jobs)
+    check_choice("metric", config.metric, METRICS)
+    folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))
+    name = HydraConfig.get().runtime.choices["table"]
+    settings: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    try:
+        sheets = read_tables(name, settings["table"], settings, folder.path.parent)
+        with progress(config.progress) as display:
+            run_sheets(sheets, settings, display)
+    finally:
+        folder.remove_if_empty()
+    console = Console()
+    folder = RunFolder(folder.path)
+    for sheet in sheets:
+        for table in sheet.tables(settings):
+            table.save(folder)
+            console.print(table.to_rich(console.width))
+    sys.stdout.write(f"Tables: {folder.path}\n")
+    sys.exit(_say_problems(sheets))
+
+
+def _say_problems(sheets: "Sequence[Sheet]") -> int:
+    """Print what failed or missed what it must give, and return the exit code."""
+    problems = [line for sheet in sheets for line in sheet.problems]
+    for line in problems:
+        sys.stderr.write(f"dagrec reproduce: {line}\n")
+    return 1 if problems else 0

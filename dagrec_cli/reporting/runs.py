@@ -1,0 +1,155 @@
+"""Finished run folders, read back: their result, and the outcome of every test pair."""
+
+import csv
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from dagrec_cli.errors import RunError
+from dagrec_cli.evaluation.ranks import Outcomes
+from dagrec_cli.reporting.run_folder import CONFIG, METRICS, PREDICTIONS, RESULT, VOCABULARY
+from dagrec_cli.reporting.seed_run import STEP
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """``predictions.csv`` of one run.
+
+    Attributes
+    ----------
+    outcomes
+        By seed; classes are positions in the run's ``services``.
+    pair
+        Number of each test pair in the data, ``[pairs]``.
+    length
+        Number of nodes in each test pair's context, ``[pairs]``.
+    """
+
+    outcomes: dict[int, Outcomes]
+    pair: Int[np.ndarray, " pairs"]
+    length: Int[np.ndarray, " pairs"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder that holds a ``result.json``, whatever its status."""
+
+    path: Path
+    result: Mapping[str, Any]
+
+    @classmethod
+    def load(cls, path: Path) -> "Run":
+        """Read a folder's ``result.json``.
+
+        Raises
+        ------
+        RunError
+            If it is missing, damaged, or of another format.
+        """
+        file = path / RESULT
+        try:
+            result = json.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise RunError(f"{path}: no {RESULT}; the run has not ended, or is no run.") from error
+        except (OSError, ValueError) as error:
+            raise RunError(f"{file}: damaged ({error}); run it again.") from error
+        if not isinstance(result, dict) or "status" not in result:
+            raise RunError(f"{file}: no status in it; it is no result of dagrec train.")
+        if result.get("format", FORMAT) != FORMAT:
+            raise RunError(
+                f"{file}: format {result['format']}, but this version reads {FORMAT}; "
+                "use the version of dagrec that wrote it."
+            )
+        return cls(path, result)
+
+    @property
+    def is_finished(self) -> bool:
+        """True if the run went through."""
+        return bool(self.result["status"] == "finished")
+
+    @property
+    def reason(self) -> str:
+        """Why the run is not finished."""
+        return str(self.result.get("error", self.result["status"]))
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The composed config."""
+        import yaml
+
+        try:
+            text = (self.path / CONFIG).read_text(encoding="utf-8")
+            config = yaml.safe_load(text)
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise RunError(f"{self.path / CONFIG}: unreadable ({error}).") from error
+        return config if isinstance(config, dict) else {}
+
+    @cached_property
+    def services(self) -> tuple[str, ...]:
+        """The catalogue, in the order of its classes."""
+        try:
+            found = json.loads((self.path / VOCABULARY).read_text(encoding="utf-8"))["services"]
+        except (OSError, ValueError, KeyError) as error:
+            raise RunError(f"{self.path / VOCABULARY}: missing or damaged ({error}).") from error
+        return tuple(found)
+
+    @cached_property
+    def history(self) -> list[dict[str, str]]:
+        """Rows of ``metrics.csv``."""
+        with (self.path / METRICS).open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        """The outcome of every test pair.
+
+        Raises
+        ------
+        RunError
+            If ``predictions.csv`` is missing or damaged.
+        """
+        file = self.path / PREDICTIONS
+        number = {name: k for k, name in enumerate(self.services)}
+        by_seed: dict[int, list[tuple[int, ...]]] = {}
+        try:
+            with file.open(encoding="utf-8", newline="") as lines:
+                for row in csv.DictReader(lines):
+                    by_seed.setdefault(int(row["seed"]), []).append(_outcome(row, number))
+            columns = {seed: np.array(rows).T for seed, rows in by_seed.items()}
+            some = next(iter(columns.values()))
+        except (OSError, ValueError, KeyError, StopIteration) as error:
+            raise RunError(f"{file}: missing or damaged ({error!r}); run it again.") from error
+        outcomes = {seed: Outcomes(*column[:4]) for seed, column in columns.items()}
+        return Predictions(outcomes, some[4], some[5])
+
+
+def _outcome(row: dict[str, str], number: Mapping[str, int]) -> tuple[int, ...]:
+    """Return target, predicted, better, tied, pair and context length of a line."""
+    ties = int(row["ties"])
+    better = round(float(row["rank"]) - 1 - ties / 2)
+    target, predicted = (number[row[key].removeprefix("'")] for key in ("target", "predicted"))
+    return target, predicted, better, ties, int(row["pair"]), row["context"].count(STEP) + 1
+
+
+def find_runs(path: Path) -> list[Path]:
+    """Return the run folders at or below a folder, in order of their names.
+
+    Raises
+    ------
+    RunError
+        If the folder does not exist or holds no run.
+    """
+    if not path.is_dir():
+        raise RunError(f"{path}: no such folder; name run folders or a folder that holds some.")
+    found = sorted(file.parent for file in path.rglob(RESULT))
+    if not found:
+        raise RunError(f"{path}: no {RESULT} at or below it, so no run to compare.")
+    return found

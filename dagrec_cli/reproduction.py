@@ -1,0 +1,160 @@
+"""The tables of ``configs/table``: which rows they have, and what came of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dagrec_cli.config.paths import config_dir
+from dagrec_cli.errors import ConfigError
+from dagrec_cli.reporting.comparison import Entry, compare
+from dagrec_cli.reporting.runs import Run
+from dagrec_cli.reporting.tables import Table
+from dagrec_cli.reporting.verdict import COMPARED, judge
+from dagrec_cli.row_jobs import ROWS, RowJob, run_all
+from dagrec_cli.training.progress import Progress
+
+BOUNDS = {"last_node": "ceiling: last node", "context": "ceiling: whole context", "law": "ceiling"}
+
+
+@dataclass
+class Sheet:
+    """One table: its rows as jobs.
+
+    Attributes
+    ----------
+    name
+        For files: ``summary``, ``honest_split_paper``.
+    title
+        For reading.
+    rows
+        The rows of the YAML.
+    jobs
+        One per row.
+    problems
+        Lines about rows that failed or miss what they must give; filled by :meth:`tables`.
+    """
+
+    name: str
+    title: str
+    rows: Sequence[Mapping[str, Any]]
+    jobs: Sequence[RowJob]
+    problems: list[str] = field(default_factory=list)
+
+    def entries(self) -> list[Entry]:
+        """Return what came of each row."""
+        found = []
+        for row, job in zip(self.rows, self.jobs, strict=True):
+            run = job.finished
+            reason = "" if run else Run.load(job.folder).reason
+            found.append(Entry(row["name"], [run] if run else [], reason))
+        return found
+
+    def tables(self, settings: Mapping[str, Any]) -> list[Table]:
+        """Return the comparison of all rows and, where rows have published numbers, the verdicts."""
+        entries = self.entries()
+        self.problems = [
+            f"{self.name}: row {e.name!r} failed: {e.reason}" for e in entries if e.reason
+        ]
+        table = compare(
+            entries, title=self.title, metric=settings["metric"], n_resamples=settings["bootstrap"]
+        )
+        table.name = self.name
+        table.rows += self._bounds(entries)
+        judged = [
+            (r, e) for r, e in zip(self.rows, entries, strict=True) if "paper" in r and e.runs
+        ]
+        return [table, self._verdicts(judged)] if judged else [table]
+
+    def _bounds(self, entries: Sequence[Entry]) -> list[dict[str, Any]]:
+        run = next((entry.runs[0] for entry in entries if entry.runs), None)
+        bounds = run.result["ceilings"] if run else {}
+        return [{"row": BOUNDS[name], **metrics} for name, metrics in bounds.items()]
+
+    def _verdicts(self, judged: Sequence[tuple[Mapping[str, Any], Entry]]) -> Table:
+        lines = []
+        for row, entry in judged:
+            result = entry.runs[0].result
+            verdict = judge(row, list(result["per_seed"].values()))
+            if not verdict.is_as_it_must:
+                self.problems.append(f"{self.name}: row {entry.name!r}: {verdict.text}")
+            for metric in COMPARED:
+                paper, ours = row["paper"][metric], result["metrics"][metric]
+                lines.append(
+                    {
+                        "row": entry.name,
+                        "metric": metric,
+                        "paper": float(paper),
+                        "ours": ours,
+                        "difference": ours["mean"] - paper,
+                        "verdict": verdict.text,
+                    }
+                )
+        columns = ["row", "metric", "paper", "ours", "difference", "verdict"]
+        seeds = judged[0][1].runs[0].result["seeds"]
+        notes = [f"ours: mean ± standard deviation over seeds {', '.join(map(str, seeds))}."]
+        return Table(f"{self.title}: paper and ours", columns, lines, notes, f"{self.name}_paper")
+
+
+def read_tables(
+    name: str, table: Mapping[str, Any], settings: Mapping[str, Any], below: Path
+) -> list[Sheet]:
+    """Return the sheets of a table: one, one per ``vary``, or those of every named table.
+
+    Parameters
+    ----------
+    name
+        The table's name, for files.
+    table
+        Content of its YAML.
+    settings
+        ``seeds`` and ``overrides`` of the command.
+    below
+        Folder of the tables; rows go to ``rows/`` in it.
+
+    Raises
+    ------
+    ConfigError
+        If the YAML has no rows.
+    """
+    if "tables" in table:
+        return [
+            sheet
+            for each in table["tables"]
+            for sheet in read_tables(each, _read(each), settings, below)
+        ]
+    if not table.get("rows"):
+        raise ConfigError(f"table {name} has no rows; give rows, each with name and overrides.")
+    seeds = settings["seeds"] or table["seeds"]
+    shared = [*table["base"], f"seeds={list(seeds)}".replace(" ", "")]
+    sheets = []
+    for varied in table.get("vary", [None]):
+        extra = [] if varied is None else [varied]
+        jobs = [
+            RowJob.of([*shared, *extra, *row["overrides"], *settings["overrides"]], below / ROWS)
+            for row in table["rows"]
+        ]
+        suffix, title = ("", "") if varied is None else (f"_{_slug(varied)}", f", {varied}")
+        sheets.append(Sheet(f"{name}{suffix}", f"{table['title']}{title}", table["rows"], jobs))
+    return sheets
+
+
+def run_sheets(sheets: Sequence[Sheet], settings: Mapping[str, Any], progress: Progress) -> None:
+    """Run every job of the sheets that is not finished; equal jobs run once."""
+    jobs = {job.folder: job for sheet in sheets for job in sheet.jobs}
+    todo = [job for job in jobs.values() if not settings["resume"] or job.finished is None]
+    progress.start(f"rows ({len(jobs) - len(todo)} of {len(jobs)} at hand)", len(todo))
+    run_all(todo, settings["n_jobs"], progress.step)
+
+
+def _slug(override: str) -> str:
+    return "".join(c if c.isalnum() else "_" for c in override)
+
+
+def _read(name: str) -> Mapping[str, Any]:
+    from omegaconf import OmegaConf
+
+    content = OmegaConf.to_container(OmegaConf.load(config_dir() / "table" / f"{name}.yaml"))
+    if not isinstance(content, dict):
+        raise ConfigError(f"table {name} is no mapping.")
+    return {str(key): value for key, value in content.items()}

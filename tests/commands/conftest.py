@@ -1,0 +1,78 @@
+"""A user at the keyboard: command lines run in this process, in a folder of their own."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+
+from dagrec_cli.cli import main
+
+SHORT = ("trainer.epochs=2", "bootstrap=20")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back from a command line."""
+
+    code: int
+    out: str
+    err: str
+    folder: Path
+
+    @property
+    def runs(self) -> list[Path]:
+        """The run folders that it left, oldest first."""
+        return sorted(self.folder.glob("outputs/train/*"))
+
+    @property
+    def run(self) -> Path:
+        (run,) = self.runs
+        return run
+
+    def result(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.run / "result.json").read_text())
+        return found
+
+
+Dagrec = Callable[..., Answer]
+
+
+def run_dagrec(folder: Path, words: Sequence[str]) -> Answer:
+    """Run ``dagrec WORDS`` in a folder."""
+    GlobalHydra.instance().clear()
+    out, err = StringIO(), StringIO()
+    code: Any = 0
+    with (
+        chdir(folder),
+        redirect_stdout(out),
+        redirect_stderr(err),
+        patch.object(sys, "argv", ["dagrec", *words]),
+        patch.dict(os.environ, {"COLUMNS": "100"}),
+    ):
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code
+    return Answer(code or 0, out.getvalue(), err.getvalue(), folder)
+
+
+@pytest.fixture
+def dagrec(tmp_path: Path) -> Dagrec:
+    """A function of words: ``dagrec("train", "model=popularity")`` runs in ``tmp_path``."""
+    return lambda *words: run_dagrec(tmp_path, words)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Answer:
+    """Two seeds of a short GRU4Rec on the synthetic data; for reading only."""
+    folder = tmp_path_factory.mktemp("trained")
+    return run_dagrec(folder, ["train", *SHORT, "seeds=[0,1]"])

@@ -1,0 +1,91 @@
+from collections.abc import Callable
+
+import pytest
+from omegaconf import DictConfig, OmegaConf
+
+from dagrec_cli.config.build import build, parameters_of, plain
+from dagrec_cli.data.readers.json_file import JsonFile
+from dagrec_cli.errors import ConfigError
+from dagrec_cli.models.gru4rec_paper import GRU4RecPaper
+from dagrec_cli.samplers.popularity import PopularitySampler
+
+UNIFORM = "dagrec_cli.samplers.uniform.UniformSampler"
+
+
+def node_of(**settings: object) -> DictConfig:
+    return OmegaConf.create(settings)
+
+
+def build_uniform(**settings: object) -> object:
+    return build(node_of(_target_=UNIFORM, **settings), "sampler")
+
+
+def test_the_object_has_the_settings_of_its_node() -> None:
+    built = build_uniform(n_sample=3, exclude_target=False)
+    assert isinstance(built, PopularitySampler)
+    assert (built.n_sample, built.exclude_target) == (3, False)
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("os.getcwd", "only classes of dagrec_cli are built"),
+        ("dagrec_cli_other.models.Model", "only classes of dagrec_cli are built"),
+        ("", "only classes of dagrec_cli are built"),
+        ("dagrec_cli.models.nothing.Model", "does not exist"),
+        ("dagrec_cli.models.gru4rec.GRU5Rec", "does not exist"),
+        ("dagrec_cli.data.dataset.prepare", "is no class"),
+    ],
+)
+def test_only_classes_of_this_package_are_built(target: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build(node_of(_target_=target), "model")
+
+
+def test_a_target_inside_a_setting_is_not_called(config: Callable[..., DictConfig]) -> None:
+    inside = {"_target_": "os.getcwd"}
+    node = node_of(**{**config("data", "compositions"), "download": inside})
+    built = build(node, "data")
+    assert isinstance(built, JsonFile)
+    assert built.download == inside
+
+
+def test_an_unknown_setting_gets_the_nearest_name() -> None:
+    with pytest.raises(ConfigError, match=r"sampler.n_samples is no .* mean sampler.n_sample\?"):
+        build_uniform(n_samples=3, exclude_target=True)
+
+
+def test_an_unknown_setting_with_no_near_name() -> None:
+    with pytest.raises(ConfigError) as caught:
+        build_uniform(n_sample=3, exclude_target=True, zzz=1)
+    assert "sampler.zzz is no setting" in str(caught.value)
+    assert "did you mean" not in str(caught.value)
+
+
+def test_a_missing_setting_is_named() -> None:
+    with pytest.raises(ConfigError, match="sampler.exclude_target is missing"):
+        build_uniform(n_sample=3)
+
+
+def test_a_defect_inside_a_constructor_stays_visible(
+    config: Callable[..., DictConfig],
+) -> None:
+    with pytest.raises(TypeError, match="facts"):
+        build(config("model", "popularity"), "model")  # without its facts
+
+
+def test_settings_handed_to_the_parent_count_once() -> None:
+    own, *handed_on = parameters_of(GRU4RecPaper)
+    assert own == "max_len"
+    assert sorted(handed_on) == [
+        "dag_mask",
+        "dropout_embed",
+        "dropout_hidden",
+        "embedding_dim",
+        "hidden",
+        "num_layers",
+    ]
+
+
+def test_plain_resolves() -> None:
+    assert plain(node_of(a=1, b="${a}", c=[{"d": "${b}"}])) == {"a": 1, "b": 1, "c": [{"d": 1}]}

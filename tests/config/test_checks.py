@@ -1,0 +1,65 @@
+import pytest
+from omegaconf import OmegaConf
+
+from dagrec_cli.config.checks import check_keys, check_loss_and_sampler, seeds_of
+from dagrec_cli.errors import ConfigError
+
+
+@pytest.mark.parametrize(("needs_negatives", "n_sample"), [(True, 512), (False, 0)])
+def test_loss_and_sampler_that_fit(needs_negatives: bool, n_sample: int) -> None:
+    check_loss_and_sampler("any", needs_negatives=needs_negatives, n_sample=n_sample)
+
+
+@pytest.mark.parametrize(
+    ("needs_negatives", "n_sample", "message"),
+    [
+        (True, 0, "loss any needs negatives but sampler is none; add sampler=popularity or"),
+        (False, 7, "loss any scores every service .* draws 7; use sampler=none, or loss=bpr"),
+    ],
+)
+def test_loss_and_sampler_that_do_not_fit(
+    needs_negatives: bool, n_sample: int, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check_loss_and_sampler("any", needs_negatives=needs_negatives, n_sample=n_sample)
+
+
+@pytest.mark.parametrize(
+    ("seed", "seeds", "expected"),
+    [
+        (3, None, [3]),
+        (3, [0, 2], [0, 2]),
+        (3, OmegaConf.create([5]), [5]),
+        (2**32 - 1, None, [2**32 - 1]),
+    ],
+)
+def test_seeds_win_over_the_seed(seed: int, seeds: object, expected: list[int]) -> None:
+    assert seeds_of(seed, seeds) == expected
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 1.0, True, "1", None])
+def test_seeds_that_are_none(seed: object) -> None:
+    with pytest.raises(ConfigError, match="seed is"):
+        seeds_of(seed, None)
+    with pytest.raises(ConfigError, match="seed is"):
+        seeds_of(0, [0, seed])
+
+
+@pytest.mark.parametrize("seeds", [[], [1, 1]])
+def test_seeds_stand_once(seeds: list[int]) -> None:
+    with pytest.raises(ConfigError, match="one or more seeds, each once"):
+        seeds_of(0, seeds)
+
+
+@pytest.mark.parametrize("seeds", [3, "0,1"])
+def test_seeds_are_a_list(seeds: object) -> None:
+    with pytest.raises(ConfigError, match=r"give a list, such as seeds=\[0,1,2\]"):
+        seeds_of(0, seeds)
+
+
+def test_a_key_that_nothing_reads() -> None:
+    check_keys({"model": 1, "seed": 2}, ["model", "seed", "seeds"])
+    with pytest.raises(ConfigError, match=r"unknown setting 'sede'; did you mean seed\? known: m"):
+        check_keys({"model": 1, "sede": 2}, ["model", "seed"])
+    with pytest.raises(ConfigError, match=r"unknown setting 'zzz'; known: model, seed"):
+        check_keys({"zzz": 2}, ["model", "seed"])

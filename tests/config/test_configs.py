@@ -1,0 +1,112 @@
+"""The YAMLs and the classes they describe fit each other; new ones are picked up by globbing."""
+
+import inspect
+import re
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from pkgutil import walk_packages
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from dagrec_cli import losses, models, samplers
+from dagrec_cli.config.build import build, parameters_of
+from dagrec_cli.config.checks import check_loss_and_sampler
+from dagrec_cli.config.paths import config_dir
+from dagrec_cli.losses.base import Loss
+from dagrec_cli.models.base import Model
+from dagrec_cli.samplers.base import Sampler
+
+GROUPS = ["data", "loss", "model", "sampler", "split", "trainer"]
+YAMLS = [path for group in GROUPS for path in sorted((config_dir() / group).glob("*.yaml"))]
+SOURCED = ["loss", "model", "sampler"]
+
+Config = Callable[[str, str], DictConfig]
+
+each_yaml = pytest.mark.parametrize(
+    "yaml", YAMLS, ids=[f"{path.parent.name}={path.stem}" for path in YAMLS]
+)
+
+
+def class_of(config: Config, yaml: Path) -> type:
+    module, _, name = config(yaml.parent.name, yaml.stem)["_target_"].rpartition(".")
+    cls: type = getattr(import_module(module), name)
+    return cls
+
+
+@each_yaml
+def test_keys_are_the_settings_of_the_class(config: Config, yaml: Path) -> None:
+    keys = [key for key in config(yaml.parent.name, yaml.stem) if key != "_target_"]
+    assert sorted(map(str, keys)) == sorted(parameters_of(class_of(config, yaml)))
+
+
+@each_yaml
+def test_yaml_is_the_only_home_of_a_value(config: Config, yaml: Path) -> None:
+    for ancestor in class_of(config, yaml).__mro__[:-1]:
+        for parameter in inspect.signature(ancestor).parameters.values():
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
+                assert parameter.default is inspect.Parameter.empty, parameter
+
+
+@each_yaml
+def test_every_setting_is_explained(yaml: Path) -> None:
+    head, *_ = lines = yaml.read_text().splitlines()
+    assert head.startswith("# ")
+    settings = [line for line in lines if re.match(r"(?!_target_|defaults)\w+:", line)]
+    assert [line for line in settings if " # " not in line] == []
+
+
+@each_yaml
+def test_the_code_is_named(yaml: Path) -> None:
+    text = yaml.read_text()
+    if target := re.search(r"^_target_: ([\w.]+)\.\w+$", text, re.MULTILINE):
+        file = target[1].replace(".", "/")
+        assert re.search(rf"^# (.* )?Code[\w ]*: {file}\.py$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("yaml", [path for path in YAMLS if path.parent.name in SOURCED])
+def test_every_source_is_named(config: Config, yaml: Path) -> None:
+    cls = class_of(config, yaml)
+    module = sys.modules[cls.__module__]
+    assert "Source:" in f"{module.__doc__}{cls.__doc__}"
+
+
+@pytest.mark.parametrize("yaml", [path for path in YAMLS if path.parent.name != "model"])
+def test_every_option_can_be_built(config: Config, yaml: Path) -> None:
+    built = build(config(yaml.parent.name, yaml.stem), yaml.parent.name)
+    assert isinstance(built, class_of(config, yaml))
+
+
+@pytest.mark.parametrize(
+    ("package", "base", "group"),
+    [(losses, Loss, "loss"), (models, Model, "model"), (samplers, Sampler, "sampler")],
+)
+def test_every_class_has_a_yaml(config: Config, package: object, base: type, group: str) -> None:
+    path, name = package.__path__, package.__name__  # type: ignore[attr-defined]
+    modules = [import_module(found.name) for found in walk_packages(path, f"{name}.")]
+    concrete = {
+        cls
+        for module in modules
+        for cls in vars(module).values()
+        if inspect.isclass(cls) and issubclass(cls, base) and not inspect.isabstract(cls)
+    } - {base}
+    described = {class_of(config, yaml) for yaml in YAMLS if yaml.parent.name == group}
+    assert concrete == described
+
+
+@pytest.mark.parametrize("yaml", [path for path in YAMLS if path.parent.name == "loss"])
+@pytest.mark.parametrize("sampler", [None, "uniform"])
+def test_a_loss_brings_its_sampler_unless_one_is_named(yaml: Path, sampler: str | None) -> None:
+    named = [f"sampler={sampler}"] if sampler else []
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        config = compose("train", [f"loss={yaml.stem}", *named])
+    loss, drawn = build(config.loss, "loss"), build(config.sampler, "sampler")
+    if not sampler:
+        check_loss_and_sampler(
+            yaml.stem, needs_negatives=loss.needs_negatives, n_sample=drawn.n_sample
+        )
+    else:
+        assert type(drawn).__name__ == "UniformSampler"

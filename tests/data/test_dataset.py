@@ -1,0 +1,211 @@
+"""The data set against the plain way: networkx paths per composition, tuples and counters."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import networkx as nx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dagrec_cli.data.composition import Composition
+from dagrec_cli.data.dataset import Dataset
+from dagrec_cli.data.service_graph import ServiceGraph
+from dagrec_cli.errors import DataError
+
+Walks = Callable[..., Composition]
+DatasetOf = Callable[..., Dataset]
+Path = tuple[str, ...]
+
+
+class Step(NamedTuple):
+    """What was walked so far, what came next, and in which composition."""
+
+    composition: int
+    context: Path
+    next: str
+
+
+def paths_of(composition: Composition) -> list[Path]:
+    graph = nx.DiGraph(list(composition.links))
+    sinks = [node for node in graph if not graph.out_degree(node)]
+    return [
+        tuple(composition.names[node] for node in path)
+        for source in sorted(graph)
+        if not graph.in_degree(source)
+        for path in nx.all_simple_paths(graph, source, sinks)
+    ]
+
+
+def plain_steps(compositions: Sequence[Composition]) -> list[Step]:
+    return [
+        Step(position, path[:k], path[k])
+        for position, composition in enumerate(compositions)
+        for path in paths_of(composition)
+        for k in range(1, len(path))
+    ]
+
+
+def plain_pairs(compositions: Sequence[Composition]) -> list[Step]:
+    return [step for step in plain_steps(compositions) if step.next.startswith("service")]
+
+
+def spelt_pairs(dataset: Dataset) -> list[Step]:
+    services, pairs = dataset.vocabulary.services, dataset.pairs
+    return [
+        Step(composition, spell(dataset, context), services[target])
+        for context, target, composition in zip(*(a.tolist() for a in pairs), strict=True)
+    ]
+
+
+def spell(dataset: Dataset, context: int) -> Path:
+    return tuple(dataset.vocabulary.spell(dataset.contexts.spell(context)))
+
+
+def spelt_edges(dataset: Dataset, graph: ServiceGraph) -> dict[tuple[str, str], int]:
+    ends = [dataset.vocabulary.spell(each) for each in (graph.source, graph.target)]
+    return dict(zip(zip(*ends, strict=True), graph.count.tolist(), strict=True))
+
+
+def edges_of(steps: Sequence[Step]) -> Counter[tuple[str, str]]:
+    return Counter((step.context[-1], step.next) for step in steps)
+
+
+@st.composite
+def compositions(draw: st.DrawFn) -> Composition:
+    """Return a small DAG of few names, so that names, prefixes and compositions recur."""
+    names = draw(st.lists(st.sampled_from(["t1", "t2", "s1", "s2", "s3"]), min_size=2, max_size=6))
+    forward = [(a, b) for b in range(len(names)) for a in range(b)]
+    links = draw(st.lists(st.sampled_from(forward), unique=True, min_size=1, max_size=8))
+    kinds = {"t": "table_", "s": "service_"}
+    return Composition(
+        tuple(kinds[name[0]] + name[1] for name in names),
+        tuple(name[0] == "s" for name in names),
+        tuple(links),
+    )
+
+
+@settings(deadline=None)
+@given(records=st.lists(compositions(), min_size=1, max_size=5))
+def test_branching_compositions_give_what_the_plain_way_gives(
+    dataset_of: DatasetOf, records: list[Composition]
+) -> None:
+    steps, pairs = plain_steps(records), plain_pairs(records)
+    services = sorted({step.next for step in pairs})
+    if len(services) < 2:
+        with pytest.raises(DataError, match="comes next"):
+            dataset_of(records)
+        return
+    dataset = dataset_of(records)
+
+    assert Counter(spelt_pairs(dataset)) == Counter(pairs)
+    assert spelt_edges(dataset, dataset.graph()) == edges_of(steps)
+    contexts = [spell(dataset, entry) for entry in range(len(dataset.contexts))]
+    assert sorted(contexts) == sorted({step.context for step in steps})
+    assert dataset.vocabulary.services == tuple(services)
+    assert dataset.vocabulary.nodes == tuple(sorted({n for r in records for n in r.names}))
+
+
+@settings(deadline=None)
+@given(records=st.lists(compositions(), min_size=1, max_size=6))
+def test_compositions_that_share_a_path_have_one_group(
+    dataset_of: DatasetOf, walks: Walks, records: list[Composition]
+) -> None:
+    records = [*records, walks("t9 s1 s2")]  # so that there are two services
+    dataset = dataset_of(records)
+    shares = nx.Graph()
+    for position, record in enumerate(records):
+        shares.add_edges_from((position, path) for path in paths_of(record))
+    connected = {
+        frozenset(n for n in c if isinstance(n, int)) for c in nx.connected_components(shares)
+    }
+    groups = {frozenset(np.flatnonzero(dataset.group == g).tolist()) for g in dataset.group}
+    assert groups == connected
+
+    paths = [(position, path) for position, r in enumerate(records) for path in paths_of(r)]
+    assert len(np.unique(dataset.path)) == len({path for _, path in paths})
+    assert dataset.path_composition.tolist() == [position for position, _ in paths]
+
+
+def test_chains_keep_the_file_s_order(walks: Walks, dataset_of: DatasetOf) -> None:
+    chains = ["t2 s1 s2 s3", "t1 s3", "t2 s1 s2 s3", "s4 t1 s1", "t1 s3 s1"]
+    records = [walks(chain) for chain in chains]
+    assert spelt_pairs(dataset_of(records)) == plain_pairs(records)
+
+
+def test_a_hand_counted_composition(walks: Walks, dataset_of: DatasetOf) -> None:
+    # t1 -> s1 -> s2 -> s4 and s1 -> s3 -> s4; t2 leads to s3 and s4 leads to the table t3
+    dataset = dataset_of([walks("t1 s1 s2 s4 t3", "s1 s3 s4", "t2 s3")])
+    assert len(dataset.path) == 3
+    counted = Counter((len(step.context), step.next[-1]) for step in spelt_pairs(dataset))
+    assert counted == {(1, "1"): 2, (2, "2"): 1, (2, "3"): 1, (1, "3"): 1, (2, "4"): 1, (3, "4"): 2}
+    assert dataset.vocabulary.nodes[:4] == dataset.vocabulary.services
+    assert spelt_edges(dataset, dataset.graph())["service_4", "table_3"] == 3
+    assert dataset.n_compositions == 1
+    assert np.isnan(dataset.time).all()
+
+
+def test_a_service_called_twice_is_no_cycle(walks: Walks, dataset_of: DatasetOf) -> None:
+    found = spelt_pairs(dataset_of([walks("s2 s1 s1' s2'")]))
+    first, second = "service_1", "service_2"
+    assert found == [
+        Step(0, (second,), first),
+        Step(0, (second, first), first),
+        Step(0, (second, first, first), second),
+    ]
+
+
+def test_the_graph_of_some_rows_knows_their_compositions_only(
+    walks: Walks, dataset_of: DatasetOf
+) -> None:
+    records = [walks("t1 s1 t2 s2"), walks("t1 s2 t3"), walks("t1 s1 s2")]
+    dataset = dataset_of(records)
+    # rows: 0 (t1)->s1 and 1 (t1 s1 t2)->s2 of the first; 2 (t1)->s2; 3 (t1)->s1, 4 (t1 s1)->s2
+    found = spelt_edges(dataset, dataset.graph(np.array([0, 4])))
+    assert found == {
+        ("table_1", "service_1"): 1,  # row 0
+        ("service_1", "table_2"): 1,  # the step into a table of row 0's composition
+        ("service_1", "service_2"): 1,  # row 4
+    }
+
+
+def test_times_are_kept(compositions: list[Composition], tiny: Dataset) -> None:
+    assert tiny.time.tolist() == [record.time for record in compositions]
+
+
+def test_a_composition_of_too_many_paths_is_refused(walks: Walks, dataset_of: DatasetOf) -> None:
+    records = [walks("t1 s1 s2"), walks("t1 s1 s3", "t1 s2 s3", "t2 s1", "t2 s2")]
+    with pytest.raises(DataError, match=r"composition 1 \(of 5 nodes\) has 4 paths, .*max_paths=3"):
+        dataset_of(records, max_paths=3)
+    assert len(dataset_of(records, max_paths=4).path) == 5
+
+
+@pytest.mark.parametrize(
+    ("chains", "message"),
+    [
+        ([], r"no composition to learn from \(0 invalid"),
+        (["t1 t2", "s1 t2"], "no service comes next in 2 compositions"),
+        (["t1 s1", "s2 s1", "s1 s1'"], "only 'service_1' ever comes next in 3 compositions"),
+    ],
+)
+def test_there_must_be_something_to_learn(
+    walks: Walks, dataset_of: DatasetOf, chains: list[str], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        dataset_of([walks(chain) for chain in chains])
+
+
+@pytest.mark.real
+def test_the_paper_s_data_has_the_paper_s_figures(geoportal: Dataset) -> None:
+    # PAPER §2 and the figures that come with the data
+    vocabulary, pairs = geoportal.vocabulary, geoportal.pairs
+    assert geoportal.n_compositions == len(geoportal.path) == 943
+    assert len(np.unique(geoportal.path)) == 106
+    assert (len(pairs.context), len(pairs.distinct().context)) == (1016, 109)
+    assert len(np.unique(pairs.context)) == 51
+    assert np.bincount(geoportal.contexts.depth[pairs.context]).tolist() == [0, 943, 57, 16]
+    assert Counter(vocabulary.is_service) == {False: 34, True: 16}
+    assert len(vocabulary.services) == 15
+    assert len(geoportal.graph().source) == 97

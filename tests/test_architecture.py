@@ -1,0 +1,102 @@
+"""Imports run down one list, and what should only compute does nothing else."""
+
+import ast
+from pathlib import Path
+
+import dagrec_cli
+
+PACKAGE = Path(dagrec_cli.__file__).parent
+FILES = {
+    file.relative_to(PACKAGE).with_suffix("").as_posix(): file for file in PACKAGE.rglob("*.py")
+}
+TREES = {name: ast.parse(file.read_text()) for name, file in FILES.items()}
+
+RANK = {  # a part may import itself and parts of a greater rank
+    "__main__": 0,
+    "cli": 1,
+    "commands": 2,
+    "benchmarks": 3,
+    "reproduction": 3,
+    "row_jobs": 4,
+    "experiment": 5,
+    "reporting": 6,
+    "training": 7,
+    "evaluation": 8,
+    "losses": 9,
+    "samplers": 9,
+    "models": 10,
+    "data": 11,
+    "config": 12,
+    "errors": 13,
+    "__init__": 14,
+}
+PURE = ("models/", "losses/", "samplers/", "evaluation/metrics")
+IMPURE_MODULES = {"io", "json", "logging", "os", "pathlib", "pickle", "random", "sys", "warnings"}
+IMPURE_CALLS = {"exec", "input", "load", "manual_seed", "open", "print", "save", "seed"}
+
+
+def part_of(name: str) -> str:
+    return name.split("/")[0]
+
+
+def imports_of(name: str) -> list[str]:
+    """Return the dotted modules that a file imports, wherever in the file."""
+    modules = []
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.Import):
+            modules += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            modules.append("." * node.level + (node.module or ""))
+    return modules
+
+
+def parts_imported(name: str) -> set[str]:
+    inside = [module.split(".") for module in imports_of(name)]
+    return {(names[1:] or ["__init__"])[0] for names in inside if names[0] == PACKAGE.name}
+
+
+def test_every_part_has_its_place_in_the_list() -> None:
+    assert {part_of(name) for name in TREES} <= set(RANK)
+
+
+def test_imports_run_down_the_list() -> None:
+    upward = [
+        f"{name} imports {part}"
+        for name in TREES
+        for part in parts_imported(name) - {part_of(name)}
+        if RANK[part] <= RANK[part_of(name)]
+    ]
+    assert upward == []
+
+
+def test_training_does_not_know_of_evaluation() -> None:
+    training = [name for name in TREES if part_of(name) == "training"]
+    assert [name for name in training if "evaluation" in parts_imported(name)] == []
+    assert "training/full_batch" in training
+
+
+def test_no_import_is_relative() -> None:
+    assert [name for name in TREES if any(m.startswith(".") for m in imports_of(name))] == []
+
+
+def test_files_are_short() -> None:
+    lengths = {name: len(file.read_text().splitlines()) for name, file in FILES.items()}
+    assert [name for name, length in lengths.items() if length > 300] == []
+
+
+def test_what_computes_does_not_read_write_log_or_seed() -> None:
+    pure = [name for name in TREES if name.startswith(PURE)]
+    impure = [
+        f"{name} imports {module}"
+        for name in pure
+        for module in imports_of(name)
+        if module.split(".")[0] in IMPURE_MODULES
+    ] + [
+        f"{name}:{node.lineno} calls {called}"
+        for name in pure
+        for node in ast.walk(TREES[name])
+        if isinstance(node, ast.Call)
+        and (called := getattr(node.func, "id", getattr(node.func, "attr", ""))) in IMPURE_CALLS
+    ]
+    assert impure == []
+    assert {"models/base", "losses/ce", "samplers/uniform", "evaluation/metrics"} <= set(pure)
