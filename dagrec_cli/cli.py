@@ -36,11 +36,13 @@ Start with: dagrec train"""
 def main() -> None:
     """Run the command that the command line names."""
     arguments = sys.argv[1:]
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:], "--help"]
     if "-sc" in arguments or "--shell-completion" in arguments:
         _complete()
-    elif not arguments or arguments[0] in ("-h", "--help", "help"):
+    elif not arguments or arguments[0] in ("-h", "--help"):
         _say(_help())
-    elif arguments[0] in ("--version", "-V"):
+    elif "--version" in arguments or arguments[0] == "-V":
         from dagrec_cli import __version__
 
         _say(f"dagrec {__version__}")
@@ -52,17 +54,15 @@ def _run(arguments: list[str]) -> None:
     command = _command_in(arguments)
     if command is None:
         sys.exit(_unknown(arguments))
-    words = command.split()
-    sys.argv = [sys.argv[0], *arguments[len(words) :]]
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting
+    sys.argv = [sys.argv[0], *arguments[len(command.split()) :]]
+    _hand_over(command)
+
+
+def _hand_over(command: str) -> None:
     from dagrec_cli.commands.failures import explained
 
     with explained(command):
-        if any(argument.startswith("--experimental-rerun") for argument in sys.argv):
-            from dagrec_cli.errors import ConfigError
-
-            raise ConfigError("--experimental-rerun reads a pickle and is not supported.")
-        import_module(f"dagrec_cli.commands.{'_'.join(words)}").main()
+        import_module(f"dagrec_cli.commands.{command.replace(' ', '_')}").main()
 
 
 def _command_in(arguments: list[str]) -> str | None:
@@ -98,10 +98,11 @@ def _complete() -> None:
         _say(" ".join(sorted({[*c.split(), ""][typed] for c in COMMANDS if _fits(c, words)})))
         return
     if command:
-        position = os.environ["COMP_LINE"].index(command)
-        rest = os.environ["COMP_LINE"][position + len(command) :]
-        os.environ["COMP_LINE"] = f"{os.environ['COMP_LINE'].split(' ')[0]}{rest}"
-    import_module(f"dagrec_cli.commands.{(command or 'train').replace(' ', '_')}").main()
+        program, rest = os.environ["COMP_LINE"].split(maxsplit=1)
+        for word in command.split():
+            rest = rest.lstrip().removeprefix(word)
+        os.environ["COMP_LINE"] = f"{program}{rest}"
+    _hand_over(command or "train")
 
 
 def _fits(command: str, words: list[str]) -> bool:

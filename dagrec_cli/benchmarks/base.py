@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,7 +21,7 @@ PACKAGE = Path(__file__).parent
 ALL = "all"
 
 
-class Mismatch(Exception):
+class MismatchError(Exception):
     """The plain and the fast way do not give equal results."""
 
 
@@ -33,7 +33,7 @@ class Case(NamedTuple):
     plain, fast
         The two ways, ready to be called again and again.
     check
-        Raises :class:`Mismatch` unless both ways give equal results.
+        Raises :class:`MismatchError` unless both ways give equal results.
     """
 
     plain: Callable[[], object]
@@ -80,11 +80,14 @@ def benchmark_types() -> dict[str, type[Benchmark]]:
     found = {}
     for path in sorted(PACKAGE.glob("*.py")):
         module = import_module(f"{__package__}.{path.stem}")
-        for value in vars(module).values():
-            if isinstance(value, type) and issubclass(value, Benchmark) and value is not Benchmark:
-                if value.__module__ == module.__name__:
-                    found[path.stem] = value
+        for kind in filter(_is_benchmark, vars(module).values()):
+            if kind.__module__ == module.__name__:
+                found[path.stem] = kind
     return found
+
+
+def _is_benchmark(value: object) -> TypeGuard[type[Benchmark]]:
+    return isinstance(value, type) and issubclass(value, Benchmark) and value is not Benchmark
 
 
 def choose(wanted: str | Sequence[str]) -> dict[str, type[Benchmark]]:
@@ -110,10 +113,10 @@ def choose(wanted: str | Sequence[str]) -> dict[str, type[Benchmark]]:
 
 
 def require_close(what: str, plain: ArrayLike, fast: ArrayLike, tolerance: float = 0.0) -> None:
-    """Raise Mismatch unless two arrays agree to ``tolerance``, absolute."""
+    """Raise MismatchError unless two arrays agree to ``tolerance``, absolute."""
     plain, fast = np.asarray(plain), np.asarray(fast)
     if plain.shape != fast.shape:
-        raise Mismatch(f"{what}: plain has shape {plain.shape}, fast has {fast.shape}")
+        raise MismatchError(f"{what}: plain has shape {plain.shape}, fast has {fast.shape}")
     far = np.abs(plain - fast).max(initial=0)
     if not far <= tolerance:
-        raise Mismatch(f"{what}: plain and fast differ by {far:.3g}, {tolerance:g} is allowed")
+        raise MismatchError(f"{what}: plain and fast differ by {far:.3g}, {tolerance:g} is allowed")

@@ -5,13 +5,12 @@ and negatives are picked. Negatives are drawn once, by count ** 0.75; both ways 
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Int
 from torch import Generator, Tensor
 
 from dagrec_cli.benchmarks.base import Benchmark, Case
 from dagrec_cli.benchmarks.score_step import ScoreStep
 from dagrec_cli.losses.bpr import BPR
-from dagrec_cli.samplers.base import Sampler
 from dagrec_cli.samplers.popularity import PopularitySampler
 
 N_SAMPLE = 2048
@@ -29,34 +28,31 @@ class BprStep(Benchmark):
         """Draw the negatives of Zipf-distributed counts."""
         given = ScoreStep(size, self.config.seed)
         model, batch = given.model, given.batch
-        sampler = PopularitySampler(
-            n_sample=N_SAMPLE, sample_alpha=SAMPLE_ALPHA, exclude_target=True
-        )
+        sampler = DrawnOnce(n_sample=N_SAMPLE, sample_alpha=SAMPLE_ALPHA, exclude_target=True)
         sampler.prepare(1 / torch.arange(1.0, size + 1))
-        generator = torch.Generator().manual_seed(self.config.seed)
-        drawn = Drawn(sampler.sample(batch.target, generator))
+        sampler.draw(batch.target, torch.Generator().manual_seed(self.config.seed))
 
         def plain_loss() -> Tensor:
             scores = model.states @ model.head.weight.T + model.head.bias
             positive = scores.gather(1, batch.target[:, None])
-            negative = scores.gather(1, drawn.negatives)
+            negative = scores.gather(1, sampler.negatives)
             return -torch.log(torch.sigmoid(positive - negative) + 1e-24).mean()
 
-        return given.case(plain_loss, BPR(), drawn)
+        return given.case(plain_loss, BPR(), sampler)
 
 
-class Drawn(Sampler):
-    """Negatives that are known beforehand."""
+class DrawnOnce(PopularitySampler):
+    """Negatives drawn beforehand and given out again and again."""
 
-    def __init__(self, negatives: Int[Tensor, "rows samples"]) -> None:
-        self.negatives = negatives
-        self.n_sample = negatives.shape[1]
-
-    def prepare(self, counts: Float[Tensor, " services"]) -> None:
-        """Do nothing."""
+    def draw(self, target: Int[Tensor, " rows"], generator: Generator) -> None:
+        """Draw the negatives."""
+        self.negatives = super().sample(target, generator)
 
     def sample(
-        self, target: Int[Tensor, " rows"], generator: Generator
+        self,
+        target: Int[Tensor, " rows"],
+        generator: Generator,
+        forbidden: Bool[Tensor, "rows services"] | None = None,
     ) -> Int[Tensor, "rows samples"]:
-        """Return the known negatives."""
+        """Return what was drawn."""
         return self.negatives

@@ -27,7 +27,7 @@ class Evaluation(Benchmark):
     """Pairs of 1,000 contexts with 10 successors each; 15 services, as many as the paper has."""
 
     unit = "pairs, 15 services"
-    sizes = (1_000, 10_000, 100_000)
+    sizes: tuple[int, ...] = (1_000, 10_000, 100_000)
     target = 10
     services = 15
 
@@ -52,7 +52,7 @@ class Evaluation(Benchmark):
 
 
 def evaluate_plainly(scores: Scores, pairs: Pairs) -> dict[str, float]:
-    """Return every metric by sorting the scores once per pair; no score may occur twice in a row."""
+    """Return every metric by sorting the catalogue once per pair; scores must not tie."""
     ranks: list[int] = []
     predicted: list[int] = []
     for context, target in zip(pairs.context, pairs.target, strict=True):

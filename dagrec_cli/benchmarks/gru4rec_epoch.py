@@ -24,6 +24,7 @@ from dagrec_cli.data.pairs import Rows
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.losses.ce import CrossEntropy
 from dagrec_cli.models.gru4rec import GRU4Rec
+from dagrec_cli.models.layers.scoring_head import ScoringHead
 from dagrec_cli.samplers.none import NoSampler
 from dagrec_cli.training.batch import Batch
 from dagrec_cli.training.full_batch import FullBatch
@@ -72,13 +73,15 @@ class _Fast:
     def __init__(self, config: DictConfig, work: Work, rows: Rows) -> None:
         self.generator = seed_everything(config.seed)
         self.model = _model(config, work)
+        self.loss: CrossEntropy = build(config.loss, "loss")
+        self.sampler: NoSampler = build(config.sampler, "sampler")
         self.trainer: FullBatch = build(config.trainer, "trainer")
         distinct = self.trainer.distinct_contexts
         self.batch = Batch.of(work.dataset, rows, self.model.mask, distinct=distinct)
 
     def train(self) -> list[float]:
         history = History()
-        rules = CrossEntropy(), NoSampler()
+        rules = self.loss, self.sampler
         self.trainer.fit(self.model, *rules, self.batch, history, generator=self.generator)
         return [row["loss"] for row in history.rows]
 
@@ -137,7 +140,8 @@ class _PlainGRU4Rec(nn.Module):
 
     def __init__(self, like: GRU4Rec) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(*like.embedding.weight.shape, padding_idx=0)
+        n_rows, width = like.embedding.weight.shape
+        self.embedding = nn.Embedding(n_rows, width, padding_idx=0)
         self.dropout_embed = nn.Dropout(like.dropout_embed.p)
         self.gru = nn.GRU(
             like.gru.input_size,
@@ -159,9 +163,10 @@ class _PlainGRU4Rec(nn.Module):
 
 def _model(config: DictConfig, work: Work) -> GRU4Rec:
     model = build(config.model, "model", work.facts)
-    if type(model) is not GRU4Rec or not model.dag_mask:
+    if type(model) is not GRU4Rec or type(model.head) is not ScoringHead or not model.dag_mask:
         raise ConfigError(
-            "gru4rec_epoch compares model=gru4rec with its mask; leave model and model.dag_mask."
+            "gru4rec_epoch compares model=gru4rec with its mask and a head of its own; use "
+            "model=gru4rec model.dag_mask=true model.tie_weights=false."
         )
     return model
 

@@ -6,12 +6,12 @@ Compositions are in memory before the clock starts, so that reading the file is 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import cycle, islice, pairwise
+from itertools import compress, cycle, islice, pairwise
 from typing import NamedTuple
 
 import networkx as nx
 
-from dagrec_cli.benchmarks.base import Benchmark, Case, Mismatch
+from dagrec_cli.benchmarks.base import Benchmark, Case, MismatchError
 from dagrec_cli.config.build import build
 from dagrec_cli.data.composition import Composition
 from dagrec_cli.data.dataset import Dataset, prepare
@@ -83,11 +83,9 @@ def prepare_plainly(compositions: Sequence[Composition]) -> Prepared:
     """Return the pairs of all simple paths of every composition, in file order."""
     paths: list[tuple[str, ...]] = []
     pairs: list[tuple[tuple[str, ...], str]] = []
-    services = set()
+    services: set[str] = set()
     for composition in compositions:
-        services.update(
-            n for n, s in zip(composition.names, composition.is_service, strict=True) if s
-        )
+        services.update(compress(composition.names, composition.is_service))
         for path in _paths(composition):
             paths.append(path)
             pairs += [(path[:k], path[k]) for k in range(1, len(path)) if path[k] in services]
@@ -104,7 +102,7 @@ def prepare_plainly(compositions: Sequence[Composition]) -> Prepared:
 
 
 def _paths(composition: Composition) -> Iterator[tuple[str, ...]]:
-    graph = nx.DiGraph()
+    graph: nx.DiGraph[int] = nx.DiGraph()
     graph.add_edges_from(composition.links)
     sinks = [node for node in sorted(graph) if not graph.out_degree(node)]
     for source in sorted(node for node in graph if not graph.in_degree(node)):
@@ -126,4 +124,4 @@ def _check(plain: Prepared, fast: Dataset) -> None:
     )
     for name in Prepared._fields:
         if getattr(plain, name) != getattr(same, name):
-            raise Mismatch(f"{name} differ")
+            raise MismatchError(f"{name} differ")

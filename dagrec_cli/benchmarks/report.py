@@ -1,10 +1,12 @@
 """What ``dagrec bench`` leaves: ``bench.json``, a table, a log-log picture."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
-from dagrec_cli.benchmarks.runner import Measurement, Runs, growth
+import numpy as np
+
+from dagrec_cli.benchmarks.runner import Measurement, Runs, growth, spread
 from dagrec_cli.reporting.plots import save_png
 from dagrec_cli.reporting.provenance import provenance
 from dagrec_cli.reporting.run_folder import RunFolder
@@ -56,11 +58,18 @@ def faults(findings: Findings) -> list[str]:
     ]
 
 
-def write(folder: RunFolder, findings: Findings, threads: int) -> Table:
-    """Write every file and return the table."""
+def write(folder: RunFolder, findings: Findings, overrides: Sequence[str]) -> Table:
+    """Write every file and return the table.
+
+    Parameters
+    ----------
+    overrides
+        What the command line asked for.
+    """
+    import torch
     from matplotlib.figure import Figure
 
-    wrong = faults(findings)
+    wrong, threads = faults(findings), torch.get_num_threads()
     folder.write_json(
         "bench.json",
         {
@@ -68,12 +77,12 @@ def write(folder: RunFolder, findings: Findings, threads: int) -> Table:
             "faults": wrong,
             "threads": threads,
             "benchmarks": {name: finding.to_json() for name, finding in findings.items()},
-            **provenance("bench"),
+            **provenance("bench", overrides),
         },
     )
     table = table_of(findings, threads)
     table.save(folder)
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    figure = Figure(figsize=(9, 5), layout="constrained")
     draw(figure, findings)
 
     def fill(file: IO[bytes]) -> None:
@@ -85,25 +94,15 @@ def write(folder: RunFolder, findings: Findings, threads: int) -> Table:
 
 def table_of(findings: Findings, threads: int) -> Table:
     """Return a row per benchmark and size; numbers with three digits."""
-    columns = [
-        "benchmark",
-        "size",
-        "plain_ms",
-        "fast_ms",
-        "plain_MiB",
-        "fast_MiB",
-        "ratio",
-        "quartiles",
-        "promised",
-    ]
+    columns = "benchmark size plain_ms fast_ms plain_MiB fast_MiB ratio quartiles promised"
     rows = [
         {"benchmark": name, "size": f"{m.size:,} {finding.unit}", **_cells(m)}
         for name, finding in findings.items()
         for m in finding.measurements
     ]
     notes = [
-        "Both ways in turn in one process, after a check that their results are equal; medians, and "
-        f"quartiles of the rounds' ratios. {threads} threads. MiB: peak memory on top.",
+        "Both ways in turn in one process, after a check that their results are equal.",
+        f"Medians; quartiles of the rounds' ratios; MiB: peak memory on top; {threads} threads.",
         *(
             f"{name}: time grows as size^{finding.growth('plain'):.2f} (plain) and "
             f"size^{finding.growth('fast'):.2f} (fast)."
@@ -112,31 +111,28 @@ def table_of(findings: Findings, threads: int) -> Table:
         ),
         *(f"Not as promised: {line}." for line in faults(findings)),
     ]
-    return Table("plain against fast", columns, rows, notes)
+    return Table("plain against fast", columns.split(), rows, notes)
 
 
 def draw(figure: "Figure", findings: Findings) -> None:
-    """Draw median seconds over size, both axes logarithmic; bars reach from quartile to quartile."""
+    """Draw median seconds over size, both axes logarithmic; bars span the quartiles."""
     axes = figure.add_subplot()
     axes.set(xscale="log", yscale="log", xlabel="size", ylabel="seconds", title="Plain and fast")
     axes.grid(alpha=0.25)
     for number, (name, finding) in enumerate(findings.items()):
-        for way, line in zip(WAYS, ("--", "-"), strict=True):
+        sizes = [m.size for m in finding.timed]
+        for way, line, marker in zip(WAYS, ("--", "-"), ("x", "o"), strict=True):
             runs: list[Runs] = [getattr(m, way) for m in finding.timed]
-            summaries = [each.to_json() for each in runs]
-            axes.errorbar(
-                [m.size for m in finding.timed],
-                [s["median"] for s in summaries],
-                yerr=[
-                    [s["median"] - s["low"] for s in summaries],
-                    [s["high"] - s["median"] for s in summaries],
-                ],
+            quartiles = np.array([spread(each.seconds) for each in runs]).reshape(-1, 2)
+            axes.plot(
+                sizes,
+                [each.median for each in runs],
                 color=f"C{number}",
                 linestyle=line,
-                marker="o" if way == "fast" else "s",
-                fillstyle="full" if way == "fast" else "none",
+                marker=marker,
                 label=f"{name} ({finding.unit}), {way}",
             )
+            axes.vlines(sizes, *quartiles.T, color=f"C{number}")
     figure.legend(loc="outside right upper", fontsize=8)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dagrec_cli.benchmarks.base import Benchmark, Case, Mismatch
+from dagrec_cli.benchmarks.base import Benchmark, MismatchError
 
 LEAST_ROUNDS = 3
 QUARTILES = (25, 75)
@@ -129,26 +129,20 @@ def measure(
     case = benchmark.case(size)
     try:
         case.check()
-    except Mismatch as difference:
+    except MismatchError as difference:
         result.mismatch = str(difference)
         return result
-    _alternate(case, result, repeats, limit, watch)
-    return result
-
-
-def _alternate(
-    case: Case, into: Measurement, repeats: int, limit: float, watch: Watch | None
-) -> None:
     case.plain()
     case.fast()
     start = time.perf_counter()
     for done in range(repeats):
         if done >= LEAST_ROUNDS and time.perf_counter() - start > limit:
             break
-        into.plain.time(case.plain)
-        into.fast.time(case.fast)
+        result.plain.time(case.plain)
+        result.fast.time(case.fast)
         if watch:
             watch(done + 1)
+    return result
 
 
 def spread(values: Sequence[float]) -> tuple[float, float]:

@@ -65,10 +65,8 @@ class ScoreStep:
             self.model.zero_grad()
             number = value()
             number.backward()  # type: ignore[no-untyped-call]
-            return [
-                number.detach(),
-                *(p.grad for p in self.model.parameters() if p.grad is not None),
-            ]
+            gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+            return [number.detach(), *gradients]
 
         def fast_loss() -> Tensor:
             return batch_loss(self.model, loss, sampler, self.batch, Generator())

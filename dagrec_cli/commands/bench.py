@@ -2,12 +2,16 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
 from dagrec_cli.commands.hydra_main import run_with_hydra
 
-SETTINGS = ("bench", "sizes", "repeats", "limit", "threads", "seed", "progress")
+if TYPE_CHECKING:
+    from dagrec_cli.benchmarks.report import Finding
+
+TOP_LEVEL = ("bench", "sizes", "repeats", "limit", "threads", "seed", "progress")
 
 
 def main() -> None:
@@ -28,28 +32,45 @@ def bench(config: DictConfig) -> None:
     hydra = HydraConfig.get()
     folder = RunFolder(Path(hydra.runtime.output_dir))
     try:
-        check_keys(config, [*(k for k in hydra.runtime.choices if "/" not in k), *SETTINGS])
-        threads, findings = _run(config)
+        check_keys(config, [*(k for k in hydra.runtime.choices if "/" not in k), *TOP_LEVEL])
+        findings = _measure(config)
     except DagrecError:
         folder.remove_if_empty()
         raise
-    table = write(folder, findings, threads)
+    table = write(folder, findings, list(hydra.overrides.task))
     console = Console()
     console.print(table.to_rich(console.width))
     sys.stdout.write(f"Run folder: {folder.path}\n")
     if wrong := faults(findings):
-        sys.stderr.writelines(f"dagrec bench: {line}\n" for line in wrong)
+        sys.stderr.writelines(f"dagrec bench: {line}.\n" for line in wrong)
         sys.exit(1)
 
 
-def _run(config: DictConfig) -> "tuple[int, dict[str, Finding]]":  # type: ignore[name-defined] # noqa: F821
+def _measure(config: DictConfig) -> dict[str, "Finding"]:
     import torch
 
     from dagrec_cli.benchmarks.base import choose
     from dagrec_cli.benchmarks.report import Finding
-    from dagrec_cli.benchmarks.runner import LEAST_ROUNDS, measure
-    from dagrec_cli.config.limits import check_count, check_positive
+    from dagrec_cli.benchmarks.runner import measure
     from dagrec_cli.training.progress import progress
+
+    _check(config)
+    kinds = choose(config.bench)
+    torch.set_num_threads(config.threads or torch.get_num_threads())
+    findings = {name: Finding(kind.unit) for name, kind in kinds.items()}
+    rounds = {"repeats": config.repeats, "limit": config.limit}
+    with progress(config.progress) as display:
+        for name, kind in kinds.items():
+            for size in config.sizes or kind.sizes:
+                display.start(f"{name} {size:,}", config.repeats)
+                measured = measure(kind(config), size, **rounds, watch=display.step)
+                findings[name].measurements.append(measured)
+    return findings
+
+
+def _check(config: DictConfig) -> None:
+    from dagrec_cli.benchmarks.runner import LEAST_ROUNDS
+    from dagrec_cli.config.limits import check_count, check_positive
 
     check_count("repeats", config.repeats, least=LEAST_ROUNDS)
     check_positive("limit", config.limit)
@@ -57,21 +78,3 @@ def _run(config: DictConfig) -> "tuple[int, dict[str, Finding]]":  # type: ignor
         check_count("sizes", size)
     if config.threads is not None:
         check_count("threads", config.threads)
-        torch.set_num_threads(config.threads)
-    findings = {}
-    with progress(config.progress) as display:
-        for name, kind in choose(config.bench).items():
-            benchmark = kind(config)
-            findings[name] = Finding(benchmark.unit)
-            for size in config.sizes or benchmark.sizes:
-                display.start(f"{name} {size:,}", config.repeats)
-                findings[name].measurements.append(
-                    measure(
-                        benchmark,
-                        size,
-                        repeats=config.repeats,
-                        limit=config.limit,
-                        watch=display.step,
-                    )
-                )
-    return torch.get_num_threads(), findings

@@ -11,13 +11,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from traceback import walk_tb
 from typing import Any
 
 from dagrec_cli.errors import DagrecError, TrainingError
 
 DISK = {
-    errno.ENOSPC: "the disk is full; free some space",
-    errno.EDQUOT: "the disk quota is used up; free some space",
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
     errno.EROFS: "the file system is read-only",
     errno.EACCES: "there is no permission to write there",
     errno.EPERM: "there is no permission to write there",
@@ -25,7 +26,9 @@ DISK = {
     errno.EEXIST: "a part of it is a file, not a folder",
     errno.ENOENT: "the folder above it cannot be made",
     errno.ENAMETOOLONG: "the name is too long",
+    errno.EFBIG: "the file is larger than the system allows",
 }
+ELSEWHERE = "write elsewhere with hydra.run.dir=FOLDER"
 
 
 @contextmanager
@@ -36,6 +39,9 @@ def explained(command: str) -> Iterator[None]:
     except KeyboardInterrupt:
         sys.stderr.write(f"dagrec {command}: interrupted.\n")
         sys.exit(130)
+    except BrokenPipeError:  # the reader of the output has gone, as in `dagrec train --help | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except Exception as error:
         line = explain(error, command)
         if line is None or os.environ.get("DAGREC_DEBUG") == "1" or _is_verbose():
@@ -48,23 +54,33 @@ def explain(error: Exception, command: str) -> str | None:
     """Return the line for an error, or None if it is a defect of the program."""
     if isinstance(error, DagrecError | TrainingError):
         return str(error)
-    if isinstance(error, OSError) and error.errno in DISK and error.filename is not None:
-        return f"cannot write {error.filename}: {DISK[error.errno]}, or use another hydra.run.dir."
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return f"{DISK[errno.ENOSPC]}, or use another hydra.run.dir."
+    if isinstance(error, OSError) and error.errno in DISK:
+        place = "" if error.filename is None else f" {error.filename}"
+        return f"cannot write{place}: {DISK[error.errno]}; {ELSEWHERE}."
     if override := str(getattr(error, "override", "")):
         return f"cannot read {override!r}; write setting=value, and a list as seeds=[0,1]."
-    if type(error).__module__.split(".")[0] in ("hydra", "omegaconf"):
+    if type(error).__module__.split(".")[0] in ("hydra", "omegaconf") or _is_from_hydra(error):
         return _explain_hydra(str(error), command)
     return None
+
+
+def _is_from_hydra(error: Exception) -> bool:
+    """Return whether Hydra's own code refused a value."""
+    *_, (frame, _) = walk_tb(error.__traceback__)
+    return isinstance(error, ValueError) and frame.f_globals["__name__"].startswith("hydra.")
 
 
 def _explain_hydra(message: str, command: str) -> str:
     if found := re.search(r"Could not find '([\w/]+)/([^']*)'", message):
         group, option = found.groups()
-        return _unknown_choice(group, option, _options(group))
+        return _unknown_choice(group, option, re.findall(r"^\t(\S+)$", message, re.M))
     if found := re.search(r"Could not override '([^']+)'", message):
         return _unknown_setting(found[1], command)
+    if found := re.search(r"Ambiguous value for argument '([^=]+)=([^']+)'", message):
+        key, values = found.groups()
+        return f"{key} has several values; add -m to run each, or write a list: {key}=[{values}]."
+    if message.startswith("Config group override"):
+        return "a group takes the name of one of its options, as in model=gru4rec."
     return " ".join(message.split())
 
 
@@ -75,12 +91,21 @@ def _unknown_choice(group: str, option: str, options: list[str]) -> str:
 
 
 def _unknown_setting(key: str, command: str) -> str:
-    known = _settings(command)
-    near = get_close_matches(key, known, n=1) or [
-        k for k in known if k.rpartition(".")[2] == key.rpartition(".")[2]
-    ]
-    hint = f"did you mean {near[0]}? " if near else ""
+    group, _, name = key.partition(".")
+    if owners := [
+        f"{group}={option}" for option in _options(group) if name in _keys(group, option)
+    ]:
+        return f"the chosen {group} has no setting {name!r}; add {' or '.join(owners[:4])}."
+    near = nearest_setting(key, command)
+    hint = f"did you mean {near}? " if near else ""
     return f"unknown setting {key!r}; {hint}dagrec {command} --help lists all of them."
+
+
+def nearest_setting(key: str, command: str) -> str | None:
+    """Return the setting that a wrong key may stand for: ``trainer.epochs`` for ``epochs``."""
+    known = _settings(command)
+    same = [k for k in known if k.rpartition(".")[2] == key.rpartition(".")[2]]
+    return next(iter(get_close_matches(key, known, n=1) or same), None)
 
 
 def _options(group: str) -> list[str]:
@@ -89,17 +114,32 @@ def _options(group: str) -> list[str]:
     return sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
 
 
-def _settings(command: str) -> list[str]:
-    """Return every key of a command's default config, dotted, and its groups."""
-    from hydra import compose, initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
+def _keys(group: str, option: str) -> list[str]:
     from omegaconf import OmegaConf
 
     from dagrec_cli.config.paths import config_dir
 
+    return [str(key) for key in OmegaConf.load(config_dir() / group / f"{option}.yaml")]
+
+
+def _settings(command: str) -> list[str]:
+    """Return every key of a command's config with the options that were chosen, dotted."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+
+    from dagrec_cli.config.paths import config_dir
+
+    chosen = [word for word in sys.argv[1:] if re.fullmatch(r"[a-z]+=\w+", word)]
+    chosen = [word for word in chosen if _options(word.partition("=")[0])]
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        config = OmegaConf.to_container(compose(command.replace(" ", "_")))
+        try:
+            composed = compose(command.replace(" ", "_"), chosen)
+        except HydraException:
+            composed = compose(command.replace(" ", "_"))
+    config = OmegaConf.to_container(composed)
     keys: list[str] = []
     stack: list[tuple[str, Any]] = [("", config)]
     while stack:

@@ -1,22 +1,35 @@
 """Hands a command's task to Hydra with that command's own config."""
 
+import os
+from argparse import ArgumentError
 from collections.abc import Callable
 from functools import wraps
 
 from omegaconf import DictConfig
 
+from dagrec_cli.commands.failures import nearest_setting
 from dagrec_cli.config.paths import config_dir
+from dagrec_cli.errors import ConfigError
+
+SHELLS = ("install=", "uninstall=", "query=")
 
 
 def run_with_hydra(config_name: str, task: Callable[[DictConfig], object]) -> None:
     """Compose ``configs/<config_name>.yaml`` with the overrides in ``sys.argv`` and run the task.
 
     An error of a single run is carried past Hydra, which would print a line of its own for it.
+
+    Raises
+    ------
+    ConfigError
+        If a flag is not Hydra's, or is used wrongly.
     """
     import hydra
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
+    _check_flags(config_name.replace("_", " "))
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting
     failures: list[Exception] = []
 
     @wraps(task)
@@ -33,3 +46,27 @@ def run_with_hydra(config_name: str, task: Callable[[DictConfig], object]) -> No
     main(guarded)()
     if failures:
         raise failures[0]
+
+
+def _check_flags(command: str) -> None:
+    """Read the command line as Hydra will, to say in one line what it would answer with a page."""
+    from difflib import get_close_matches
+
+    from hydra._internal.utils import get_args_parser
+
+    parser = get_args_parser()
+    parser.exit_on_error = False
+    try:
+        found, unknown = parser.parse_known_args()
+    except ArgumentError as error:
+        raise ConfigError(f"{error}; --help lists the flags.") from error
+    for word in unknown:
+        flag = word.partition("=")[0]
+        near = get_close_matches(flag, parser._option_string_actions, n=1)
+        setting = nearest_setting(flag.strip("-").replace("-", "_"), command)
+        hint = near[0] if near else f"{setting or 'setting'}=VALUE, without dashes"
+        raise ConfigError(f"unknown flag {flag!r}; did you mean {hint}?")
+    if found.experimental_rerun:
+        raise ConfigError("--experimental-rerun reads a pickle and is not supported.")
+    if found.shell_completion and not any(word.startswith(SHELLS) for word in found.overrides):
+        raise ConfigError("-sc needs to know what to do, such as dagrec -sc install=bash.")

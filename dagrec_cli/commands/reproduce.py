@@ -12,7 +12,7 @@ from dagrec_cli.commands.hydra_main import run_with_hydra
 if TYPE_CHECKING:
     from dagrec_cli.reproduction import Sheet
 
-TOP_LEVEL = "table seeds overrides n_jobs resume metric bootstrap progress".split()
+TOP_LEVEL = ["table", "seeds", "overrides", "n_jobs", "resume", "metric", "bootstrap", "progress"]
 
 
 def main() -> None:

@@ -51,7 +51,6 @@ def train(config: DictConfig) -> float | None:
 
 def _run(config: DictConfig, path: Path, request: "Request") -> "Table":
     from dagrec_cli.config.checks import check_keys
-    from dagrec_cli.errors import DagrecError
     from dagrec_cli.experiment import run_experiment
     from dagrec_cli.reporting.run_folder import RunFolder
     from dagrec_cli.training.progress import progress
@@ -61,9 +60,8 @@ def _run(config: DictConfig, path: Path, request: "Request") -> "Table":
         check_keys(config, [*request.choices, *TOP_LEVEL])
         with progress(config.progress) as display:
             return run_experiment(config, folder, request, display)
-    except DagrecError:
+    finally:
         folder.remove_if_empty()
-        raise
 
 
 def _job(config: DictConfig, path: Path, request: "Request", name: str) -> float | None:

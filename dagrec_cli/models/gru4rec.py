@@ -2,7 +2,8 @@
 
 Source: Hidasi et al., "Session-based Recommendations with Recurrent Neural Networks", ICLR 2016,
 eq. 1-4, as PAPER §3 adapts it to compositions.
-Differs from the source: contexts are independent rows, so no state is carried between batches.
+Differs from the source: contexts are independent rows, so no state is carried between batches;
+torch's GRU resets ``W h + b`` instead of ``h`` and swaps the names of keeping and updating.
 """
 
 import torch

@@ -14,7 +14,7 @@ from dagrec_cli.reporting.runs import Run
 from dagrec_cli.reporting.tables import Table
 
 SIGNIFICANT = 0.05
-BEST, AS_GOOD = "best", "not worse"
+BEST, AS_GOOD = "best", "≈ best"
 
 
 @dataclass(frozen=True)
@@ -67,27 +67,28 @@ def compare(entries: Sequence[Entry], *, title: str, metric: str, n_resamples: i
     n_resamples
         Bootstrap resamples.
     """
-    rows: list[dict[str, Any]] = []
-    for entry in entries:
-        row: dict[str, Any] = {"row": entry.name, "status": entry.reason or "finished"}
-        if entry.runs:
-            row |= summarise(entry.outcomes, n_resamples=n_resamples)
-            row |= {"seeds": len(entry.outcomes), "seconds_per_epoch": entry.seconds_per_epoch}
-        rows.append(row)
+    notes = [f"Not finished: {entry.name}: {entry.reason}" for entry in entries if entry.reason]
+    entries = [entry for entry in entries if entry.runs]
+    rows: list[dict[str, Any]] = [
+        {
+            "row": entry.name,
+            "seeds": len(entry.outcomes),
+            "seconds_per_epoch": entry.seconds_per_epoch,
+            **summarise(entry.outcomes, n_resamples=n_resamples),
+        }
+        for entry in entries
+    ]
     alike = _alike(entries)
     if len(alike) > 1:
         _test_against(alike[0], entries, rows, alike, metric, n_resamples)
         _mark_best(entries, rows, alike, metric, n_resamples)
     columns = ["row", "mark", *METRICS, "difference", "p", "seconds_per_epoch", "seeds"]
-    if any(entry.reason for entry in entries):
-        columns.append("status")
-    return Table(title, columns, rows, _notes(entries, alike, metric))
+    return Table(title, columns, rows, [*_notes(entries, alike, metric), *notes])
 
 
 def _alike(entries: Sequence[Entry]) -> list[int]:
-    """Return the positions of the finished entries about the same pairs as the first of them."""
-    finished = [k for k, entry in enumerate(entries) if entry.runs]
-    return [k for k in finished if entries[k].test == entries[finished[0]].test]
+    """Return the positions of the entries about the same pairs as the first."""
+    return [k for k, entry in enumerate(entries) if entry.test == entries[0].test]
 
 
 def _test_against(
@@ -149,10 +150,9 @@ def _notes(entries: Sequence[Entry], alike: Sequence[int], metric: str) -> list[
             f"The DAG mask rules out {data['forbidden_test_targets']:,} test targets.",
             f"Ties: {run.result['tie_rule']}.",
             f"difference and p: {metric} against the first row, paired bootstrap, Holm-corrected. "
-            f"mark: {AS_GOOD} = not significantly worse than the best ({SIGNIFICANT:.0%}).",
+            f'"{AS_GOOD}": not significantly worse than the best ({SIGNIFICANT:.0%}, Holm).',
         ]
-    apart = [e.name for k, e in enumerate(entries) if e.runs and k not in alike]
+    apart = [entry.name for k, entry in enumerate(entries) if k not in alike]
     if apart:
         notes.append(f"Other test pairs, so not tested: {', '.join(apart)}.")
-    notes += [f"{entry.name}: {entry.reason}" for entry in entries if entry.reason]
     return notes

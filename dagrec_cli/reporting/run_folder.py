@@ -55,11 +55,12 @@ class RunFolder:
         return self.write_text(name, f"{text}\n")
 
     def remove_if_empty(self) -> None:
-        """Remove the folder, and the folders above it that this leaves empty, if nothing is in it.
+        """Remove the folder if nothing is in it, and those above it up to the working directory.
 
         A command that stops before its first result leaves nothing behind.
         """
-        for folder in (self.path, *self.path.parents[:2]):
-            if not folder.is_dir() or any(folder.iterdir()):
+        here = Path.cwd()
+        for folder in (self.path.absolute(), *self.path.absolute().parents):
+            if (is_users and folder != self.path) or any(folder.iterdir()):
                 return
             folder.rmdir()

@@ -142,14 +142,13 @@ def _outcome(row: dict[str, str], number: Mapping[str, int]) -> tuple[int, ...]:
 def find_runs(path: Path) -> list[Path]:
     """Return the run folders at or below a folder, in order of their names.
 
+    A folder without any is returned itself: it is a run that did not come to a result.
+
     Raises
     ------
     RunError
-        If the folder does not exist or holds no run.
+        If the folder does not exist.
     """
     if not path.is_dir():
         raise RunError(f"{path}: no such folder; name run folders or a folder that holds some.")
-    found = sorted(file.parent for file in path.rglob(RESULT))
-    if not found:
-        raise RunError(f"{path}: no {RESULT} at or below it, so no run to compare.")
-    return found
+    return sorted(file.parent for file in path.rglob(RESULT)) or [path]

@@ -8,7 +8,7 @@ from dagrec_cli.reporting.csv_text import csv_text
 from dagrec_cli.reporting.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from rich.table import Table as RichTable
+    from rich.console import Group
 
 Summary = Mapping[str, float | None]
 Value = str | int | float | None | Summary
@@ -25,8 +25,18 @@ HEADINGS = {
     "hr@5": "HR@5",
     "seconds_per_epoch": "s/epoch",
 }
-TURNED_ROWS = 3
-SPARE = ("hr@1", "precision", "recall", "hr@5", "mrr", "hr@3", "seconds_per_epoch", "seeds")
+TURNED_ROWS = 2
+SPARE = (
+    "hr@1",
+    "precision",
+    "recall",
+    "hr@5",
+    "mrr",
+    "hr@3",
+    "seconds_per_epoch",
+    "seeds",
+    "f1",
+)
 
 
 @dataclass
@@ -84,25 +94,24 @@ class Table:
             lines.append("| " + " | ".join(cells) + " |")
         return "\n".join([*lines, "", *(f"{note}  " for note in self.notes), ""])
 
-    def to_rich(self, width: int = 80) -> "RichTable":
-        """Return the table for a terminal of ``width`` characters.
+    def to_rich(self, width: int = 80) -> "Group":
+        """Return the table and its notes for a terminal of ``width`` characters.
 
         A few rows are turned on their side, so that intervals fit; many rows show means only, and
         leave out the columns of :data:`SPARE` one after another until they fit.
         """
         is_turned = len(self.rows) <= TURNED_ROWS
         heads, body = self._turned() if is_turned else self._fitting(width)
+        from rich.console import Group
         from rich.table import Table as RichTable
         from rich.text import Text
 
-        table = RichTable(
-            title=self.title, caption="\n".join(self.notes), caption_justify="left", expand=False
-        )
+        table = RichTable(title=Text(self.title), title_justify="left")
         for position, head in enumerate(heads):
             table.add_column(Text(head), justify="right" if position else "left")
         for row in body:
             table.add_row(*map(Text, row))
-        return table
+        return Group(table, *(Text(note, style="dim") for note in self.notes))
 
     def _turned(self) -> tuple[list[str], list[list[str]]]:
         """Return heads and cells with a line per column: ``accuracy  .5410 [.485, .597]``."""
@@ -141,7 +150,7 @@ def spell(value: Value) -> str:
     if isinstance(value, Mapping):
         mean = _digits(value["mean"], 4)
         if value.get("std") is not None:
-            mean += f" ± {_digits(value['std'], 4)}"
+            mean += f" ± {_digits(value['std'], 3)}"
         if value.get("low") is None:
             return mean
         return f"{mean} [{_digits(value['low'], 3)}, {_digits(value['high'], 3)}]"

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import networkx as nx
 import numpy as np
@@ -115,7 +115,7 @@ def test_compositions_that_share_a_path_have_one_group(
 ) -> None:
     records = [*records, walks("t9 s1 s2")]  # so that there are two services
     dataset = dataset_of(records)
-    shares = nx.Graph()
+    shares: nx.Graph[Any] = nx.Graph()
     for position, record in enumerate(records):
         shares.add_edges_from((position, path) for path in paths_of(record))
     connected = {

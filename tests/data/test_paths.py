@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import networkx as nx
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,7 +42,7 @@ def test_a_path_runs_from_source_to_sink_along_links(graph: Graph) -> None:
     _, links = graph
     sources, targets = {a for a, _ in links}, {b for _, b in links}
     for path in iterate_paths(*graph):
-        assert set(zip(path, path[1:], strict=False)) <= set(links)
+        assert set(pairwise(path)) <= set(links)
         assert path[0] not in targets
         assert path[-1] not in sources
 

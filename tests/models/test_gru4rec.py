@@ -15,7 +15,7 @@ from dagrec_cli.models.base import Facts
 from dagrec_cli.models.contexts import Contexts
 from dagrec_cli.models.gru4rec import GRU4Rec
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating]
 Make = Callable[..., GRU4Rec]
 
 

@@ -27,6 +27,7 @@ from dagrec_cli.training.full_batch import FullBatch
 from dagrec_cli.training.history import History
 from dagrec_cli.training.step import batch_loss
 
+LOSS = CrossEntropy(label_smoothing=0.0)
 MODELS = sorted(path.stem for path in (config_dir() / "model").glob("*.yaml"))
 
 # Names (or patterns) of models that break a promise on purpose; the tests assert that they do.
@@ -65,7 +66,7 @@ def make(name: str, config: Callable[..., DictConfig]) -> Make:
 @pytest.fixture
 def still(name: str, config: Callable[..., DictConfig]) -> dict[str, float]:
     """Settings that switch dropout off."""
-    return {key: 0.0 for key in config("model", name) if str(key).startswith("dropout")}
+    return {key: 0.0 for key in map(str, config("model", name)) if key.startswith("dropout")}
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def train(model: Model, dataset: Dataset, epochs: int = 3) -> Batch:
             patience=0,
         )
         generator = torch.Generator().manual_seed(0)
-        trainer.fit(model, CrossEntropy(), NoSampler(), batch, History(), generator=generator)
+        trainer.fit(model, LOSS, NoSampler(), batch, History(), generator=generator)
     else:
         assert isinstance(model, CountingModel)
         pairs = dataset.pairs.distinct()
@@ -156,7 +157,7 @@ def test_a_gradient_reaches_every_parameter(
     if not isinstance(model, TorchModel):
         assert not list(model.parameters())
         return
-    loss = batch_loss(model, CrossEntropy(), NoSampler(), batch_of(tiny, model), torch.Generator())
+    loss = batch_loss(model, LOSS, NoSampler(), batch_of(tiny, model), torch.Generator())
     loss.backward()  # type: ignore[no-untyped-call]
     unreached = {
         weight for weight, p in model.named_parameters() if p.grad is None or not p.grad.any()
@@ -170,10 +171,10 @@ def test_ten_pairs_are_learnt(
     model = make(chains, dag_mask=False, **still)
     batch = train(model, chains, epochs=60)
     found = scores(model, batch.contexts)[batch.row]
-    assert (len(batch.row), len(batch.target.unique())) == (10, 10)
+    assert (len(batch.row), len(set(batch.target.tolist()))) == (10, 10)
     is_learnt = (found.argmax(dim=1) == batch.target).all()
     if isinstance(model, TorchModel):
-        is_learnt &= CrossEntropy()(found, batch.target).mean() < 0.05
+        is_learnt &= LOSS(found, batch.target).mean() < 0.05
     assert is_learnt == tells_contexts_apart(name)
 
 
@@ -201,8 +202,9 @@ def test_training_leaves_the_batch_as_it_was(make: Make, tiny: Dataset) -> None:
     before, after = batch_of(tiny, model), train(model, tiny)
     assert torch.equal(before.contexts.nodes, after.contexts.nodes)
     assert torch.equal(before.contexts.length, after.contexts.length)
-    for one, other in zip(before[1:], after[1:], strict=True):
-        assert one is None or torch.equal(one, other)
+    assert torch.equal(before.row, after.row)
+    assert torch.equal(before.target, after.target)
+    assert torch.equal(before.weight, after.weight)
 
 
 def test_contexts_never_walked_still_score(make: Make, tiny: Dataset) -> None:

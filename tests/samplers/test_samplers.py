@@ -16,7 +16,9 @@ from dagrec_cli.samplers.base import Sampler
 from dagrec_cli.samplers.none import NoSampler
 from dagrec_cli.samplers.popularity import PopularitySampler
 
-SAMPLERS = sorted(path.stem for path in (config_dir() / "sampler").glob("*.yaml"))
+YAMLS = sorted((config_dir() / "sampler").glob("*.yaml"))
+SAMPLERS = [yaml.stem for yaml in YAMLS]
+MAY_DRAW_TARGETS = [yaml.stem for yaml in YAMLS if "\nexclude_target:" in yaml.read_text()]
 COUNTS = torch.tensor([0.0, 40.0, 1.0, 0.0, 9.0, 25.0, 0.0])
 
 Config = Callable[..., DictConfig]
@@ -49,14 +51,32 @@ def test_every_service_but_the_target_may_be_a_negative(node: DictConfig) -> Non
         assert set(found[target == service].flatten().tolist()) == others
 
 
-def test_a_target_may_be_its_own_negative_if_asked_for(node: DictConfig) -> None:
-    node.exclude_target = False
+@pytest.mark.parametrize("name", MAY_DRAW_TARGETS)
+def test_a_target_may_be_its_own_negative_if_asked_for(config: Config, name: str) -> None:
+    node = config("sampler", name, n_sample=64, exclude_target=False)
     sampler: Sampler = build(node, "sampler")
     sampler.prepare(torch.ones(7))
     target = torch.arange(7)
     is_own = draw(sampler, target) == target[:, None]
     assert is_own.any()
     assert not is_own.all()
+
+
+@pytest.mark.parametrize("forbidden", [None, [1, 4], [2, 5]])
+def test_negatives_come_as_often_as_expected(node: DictConfig, forbidden: list[int] | None) -> None:
+    node.n_sample = n = 200_000
+    sampler: Sampler = build(node, "sampler")
+    sampler.prepare(COUNTS)
+    target, mask = torch.tensor([5]), None
+    if forbidden is not None:
+        mask = torch.zeros(1, 7, dtype=torch.bool)
+        mask[0, forbidden] = True
+    drawn = sampler.sample(target, Generator().manual_seed(0), mask)
+    found = torch.bincount(drawn[0], minlength=7)
+    expected = sampler.log_expected(target, torch.arange(7)[None], mask)[0].exp()
+    expected[target] = 0
+    assert expected.sum().item() == pytest.approx(n, rel=1e-5)
+    assert ((found - expected).abs() <= 5 * expected.sqrt()).all()
 
 
 def test_the_same_generator_state_gives_the_same_negatives(node: DictConfig) -> None:

@@ -21,7 +21,10 @@ from dagrec_cli.training.full_batch import FullBatch
 from dagrec_cli.training.history import History
 from dagrec_cli.training.step import batch_loss
 
+CROSS_ENTROPY = CrossEntropy(label_smoothing=0.0)
+
 Trainer = Callable[..., FullBatch]
+Make = Callable[..., GRU4Rec]
 
 
 class Normalised(TorchModel):
@@ -46,7 +49,7 @@ class FailsAt(CatalogueLoss):
 
     def __call__(self, scores: Tensor, target: Tensor) -> Tensor:
         self.left -= 1
-        loss = CrossEntropy()(scores, target)
+        loss = CROSS_ENTROPY(scores, target)
         if self.left:
             return loss
         return loss + (0 * loss).sqrt() if self.is_gradient else loss * torch.inf
@@ -57,17 +60,19 @@ def facts(tiny: Dataset) -> Facts:
     return Facts(tiny.vocabulary, tiny.graph(), int(tiny.contexts.depth.max()))
 
 
-def gru4rec(facts: Facts, *, dag_mask: bool = False) -> GRU4Rec:
-    torch.manual_seed(0)
-    return GRU4Rec(
-        facts,
-        embedding_dim=4,
-        hidden=8,
-        num_layers=1,
-        dropout_embed=0.0,
-        dropout_hidden=0.0,
-        dag_mask=dag_mask,
-    )
+@pytest.fixture
+def gru4rec(facts: Facts, config: Callable[..., DictConfig]) -> Make:
+    """A function of the mask: a small GRU4Rec without dropout, always with the same weights."""
+
+    def made(*, dag_mask: bool = False) -> GRU4Rec:
+        torch.manual_seed(0)
+        small = {"embedding_dim": 4, "hidden": 8, "num_layers": 1}
+        still = {"dropout_embed": 0.0, "dropout_hidden": 0.0}
+        node = config("model", "gru4rec", dag_mask=dag_mask, **small, **still)
+        model: GRU4Rec = build(node, "model", facts)
+        return model
+
+    return made
 
 
 @pytest.fixture
@@ -93,7 +98,7 @@ def fit(
 ) -> History:
     history = History()
     batch = batch_of(dataset, model)
-    loss = loss or CrossEntropy()
+    loss = loss or CROSS_ENTROPY
     trainer.fit(model, loss, NoSampler(), batch, history, generator=Generator(), **options)
     return history
 
@@ -112,9 +117,9 @@ def scripted(*values: float) -> Callable[[], dict[str, float]]:
 
 
 def test_two_steps_at_learning_rate_0_give_equal_gradients(
-    trainer: Trainer, facts: Facts, tiny: Dataset
+    trainer: Trainer, gru4rec: Make, tiny: Dataset
 ) -> None:
-    model = gru4rec(facts)
+    model = gru4rec()
     before, found = weights(model), []
     still = trainer(epochs=2, learning_rate=0.0, gradient_clip=1e9)  # a clip would hide a sum
     fit(still, model, tiny, watch=lambda _: found.append(gradients(model)))
@@ -125,13 +130,13 @@ def test_two_steps_at_learning_rate_0_give_equal_gradients(
 
 @pytest.mark.parametrize("dag_mask", [False, True])
 def test_weighted_distinct_rows_equal_repeated_rows(
-    facts: Facts, tiny: Dataset, dag_mask: bool
+    gru4rec: Make, tiny: Dataset, dag_mask: bool
 ) -> None:
     losses, found = [], []
     for distinct in (True, False):
-        model = gru4rec(facts, dag_mask=dag_mask)
+        model = gru4rec(dag_mask=dag_mask)
         batch = batch_of(tiny, model, distinct=distinct)
-        loss = batch_loss(model, CrossEntropy(), NoSampler(), batch, Generator())
+        loss = batch_loss(model, CROSS_ENTROPY, NoSampler(), batch, Generator())
         loss.backward()  # type: ignore[no-untyped-call]
         losses.append(loss.item())
         found.append(gradients(model))
@@ -140,10 +145,12 @@ def test_weighted_distinct_rows_equal_repeated_rows(
     assert torch.allclose(found[0], found[1], atol=1e-5)
 
 
-def test_the_loss_is_the_mean_over_pairs_of_masked_scores(facts: Facts, tiny: Dataset) -> None:
-    model = gru4rec(facts, dag_mask=True)
+def test_the_loss_is_the_mean_over_pairs_of_masked_scores(
+    facts: Facts, gru4rec: Make, tiny: Dataset
+) -> None:
+    model = gru4rec(dag_mask=True)
     batch = batch_of(tiny, model)
-    found = batch_loss(model, CrossEntropy(), NoSampler(), batch, Generator())
+    found = batch_loss(model, CROSS_ENTROPY, NoSampler(), batch, Generator())
     expected = []
     for context, target in zip(tiny.pairs.context, tiny.pairs.target, strict=True):
         one = Contexts.of(tiny.contexts, np.array([context], np.int32))
@@ -153,8 +160,8 @@ def test_the_loss_is_the_mean_over_pairs_of_masked_scores(facts: Facts, tiny: Da
     assert found.item() == pytest.approx(np.mean(expected), abs=1e-5)
 
 
-def test_it_learns(trainer: Trainer, facts: Facts, tiny: Dataset) -> None:
-    history = fit(trainer(epochs=80, learning_rate=0.02), gru4rec(facts), tiny)
+def test_it_learns(trainer: Trainer, facts: Facts, gru4rec: Make, tiny: Dataset) -> None:
+    history = fit(trainer(epochs=80, learning_rate=0.02), gru4rec(), tiny)
     losses = [row["loss"] for row in history.rows]
     assert losses[0] == pytest.approx(np.log(facts.n_services), abs=0.3)
     shares = np.bincount(tiny.pairs.target) / len(tiny.pairs.target)
@@ -164,9 +171,9 @@ def test_it_learns(trainer: Trainer, facts: Facts, tiny: Dataset) -> None:
     assert history.seconds_per_epoch > 0
 
 
-def test_gradients_are_clipped(trainer: Trainer, facts: Facts, tiny: Dataset) -> None:
+def test_gradients_are_clipped(trainer: Trainer, gru4rec: Make, tiny: Dataset) -> None:
     norms: list[float] = []
-    model = gru4rec(facts)
+    model = gru4rec()
     clipped = trainer(epochs=2, gradient_clip=0.01)
     fit(clipped, model, tiny, watch=lambda _: norms.append(gradients(model).norm().item()))
     assert norms == pytest.approx([0.01, 0.01], rel=1e-3)
@@ -174,9 +181,9 @@ def test_gradients_are_clipped(trainer: Trainer, facts: Facts, tiny: Dataset) ->
 
 @pytest.mark.parametrize("is_gradient", [False, True])
 def test_a_loss_that_is_not_finite_keeps_the_last_good_weights(
-    trainer: Trainer, facts: Facts, tiny: Dataset, is_gradient: bool
+    trainer: Trainer, gru4rec: Make, tiny: Dataset, is_gradient: bool
 ) -> None:
-    model, good, history = gru4rec(facts), gru4rec(facts), History()
+    model, good, history = gru4rec(), gru4rec(), History()
     fit(trainer(epochs=1), good, tiny)
     with pytest.raises(TrainingError, match=r"epoch 3: .* weights of epoch 1 are kept"):
         trainer(epochs=9).fit(
@@ -212,9 +219,9 @@ def test_early_stopping_keeps_the_best_weights(
 
 
 def test_without_patience_all_epochs_run_and_the_best_is_kept(
-    trainer: Trainer, facts: Facts, tiny: Dataset
+    trainer: Trainer, gru4rec: Make, tiny: Dataset
 ) -> None:
-    model, kept = gru4rec(facts), []
+    model, kept = gru4rec(), []
     every_other = trainer(epochs=7, validation_share=0.2, validate_every=2)
     history = fit(
         every_other,

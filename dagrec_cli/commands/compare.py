@@ -1,0 +1,56 @@
+"""``dagrec compare``: any run folders in one table."""
+
+import sys
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from dagrec_cli.commands.hydra_main import run_with_hydra
+
+TOP_LEVEL = ("runs", "by", "metric", "bootstrap")
+
+
+def main() -> None:
+    """Turn plain arguments into the ``runs`` setting, compose the config and run."""
+    plain = [word for word in sys.argv[1:] if not word.startswith("-") and "=" not in word]
+    if plain:
+        others = [word for word in sys.argv[1:] if word not in plain]
+        quoted = ",".join("'" + word.replace("'", r"\'") + "'" for word in plain)
+        sys.argv = [sys.argv[0], *others, f"runs=[{quoted}]"]
+    run_with_hydra("compare", compare_runs)
+
+
+def compare_runs(config: DictConfig) -> None:
+    """Print and write the table."""
+    from hydra.core.hydra_config import HydraConfig
+    from rich.console import Console
+
+    from dagrec_cli.config.checks import check_keys
+    from dagrec_cli.config.limits import check_choice, check_count
+    from dagrec_cli.errors import ConfigError, DagrecError
+    from dagrec_cli.evaluation.metrics import METRICS
+    from dagrec_cli.reporting.comparison import compare
+    from dagrec_cli.reporting.grouping import group_runs
+    from dagrec_cli.reporting.run_folder import RunFolder
+
+    check_keys(config, TOP_LEVEL)
+    check_choice("metric", config.metric, METRICS)
+    check_count("bootstrap", config.bootstrap, least=2)
+    folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))
+    try:
+        if not config.runs:
+            raise ConfigError("no runs given; write dagrec compare FOLDER [FOLDER …].")
+        by = [config.by] if isinstance(config.by, str) else config.by
+        entries = group_runs([Path(run) for run in config.runs], by)
+        table = compare(
+            entries, title="Comparison", metric=config.metric, n_resamples=config.bootstrap
+        )
+    except DagrecError:
+        folder.remove_if_empty()
+        raise
+    table.save(folder)
+    console = Console()
+    console.print(table.to_rich(console.width))
+    sys.stdout.write(f"Tables: {folder.path}\n")
+    if any(entry.reason for entry in entries):
+        sys.exit(1)

@@ -1,0 +1,49 @@
+import numpy as np
+import torch
+
+from dagrec_cli.data.service_graph import ServiceGraph
+from dagrec_cli.models.layers.node_graph import Spread, graph_levels, node_levels, share
+
+
+def graph_of(*edges: tuple[int, int], n_nodes: int) -> ServiceGraph:
+    source, target = np.array(edges, np.int32).T
+    return ServiceGraph.from_steps(source, target, np.full(n_nodes + 1, -1, np.int32))
+
+
+def test_a_node_s_level_is_the_longest_path_to_it() -> None:
+    graph = graph_of((1, 2), (2, 3), (1, 3), (3, 4), (1, 4), n_nodes=5)
+    assert node_levels(graph).tolist() == [0, 1, 2, 3, 0]
+
+
+def test_the_nodes_of_a_cycle_share_a_level() -> None:
+    graph = graph_of((1, 2), (2, 3), (3, 2), (3, 4), (5, 5), (5, 4), n_nodes=5)
+    assert node_levels(graph).tolist() == [0, 1, 1, 2, 0]
+    levels = graph_levels(graph, node_levels(graph))
+    assert [level.depth for level in levels] == [0, 1, 2]
+    assert [level.nodes.tolist() for level in levels] == [[4], [1, 2], [3]]
+    assert [level.senders.tolist() for level in levels] == [[4], [0, 1, 2], [2, 4]]
+
+
+def test_levels_hold_every_edge_once() -> None:
+    edges = {(1, 3), (2, 3), (3, 4), (1, 4), (4, 5), (5, 4)}
+    graph = graph_of(*edges, n_nodes=5)
+    found = [
+        (int(level.senders[s]) + 1, int(level.nodes[t]) + 1)
+        for level in graph_levels(graph, node_levels(graph))
+        for s, t in zip(level.source, level.target, strict=True)
+    ]
+    assert len(found) == len(edges)
+    assert set(found) == edges
+
+
+def test_spread_is_a_matrix_product() -> None:
+    source, target = torch.tensor([0, 0, 2]), torch.tensor([1, 2, 1])
+    weight = torch.tensor([0.5, 2.0, -1.0])
+    states = torch.tensor([[1.0, 10.0], [7.0, 7.0], [3.0, 4.0]])
+    found = Spread(source, target, weight)(states)
+    assert found.tolist() == [[0, 0], [0.5 - 3, 5 - 4], [2, 20]]
+
+
+def test_shares_of_a_group_add_up_to_one() -> None:
+    found = share(torch.tensor([1.0, 3.0, 5.0]), torch.tensor([2, 2, 0]))
+    assert found.tolist() == [0.25, 0.75, 1]
