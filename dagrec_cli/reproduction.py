@@ -51,7 +51,7 @@ class Sheet:
         return found
 
     def tables(self, settings: Mapping[str, Any]) -> list[Table]:
-        """Return the comparison of all rows and, where rows have published numbers, the verdicts."""
+        """Return the comparison of all rows and, where numbers are published, the verdicts."""
         entries = self.entries()
         self.problems = [
             f"{self.name}: row {e.name!r} failed: {e.reason}" for e in entries if e.reason

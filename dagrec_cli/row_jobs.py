@@ -75,7 +75,7 @@ def compose_train(overrides: Sequence[str]) -> tuple[DictConfig, Request]:
         config = compose("train", list(overrides), return_hydra_config=True)
     chosen = OmegaConf.to_container(config.hydra.runtime.choices)
     choices = {str(k): str(v) for k, v in chosen.items() if "/" not in str(k)}  # type: ignore[union-attr]
-    config = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+    config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     return config, Request(choices, list(overrides))
 
 

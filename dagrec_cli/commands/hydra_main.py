@@ -64,8 +64,11 @@ def _check_flags(command: str) -> None:
         flag = word.partition("=")[0]
         near = get_close_matches(flag, parser._option_string_actions, n=1)
         setting = nearest_setting(flag.strip("-").replace("-", "_"), command)
-        hint = near[0] if near else f"{setting or 'setting'}=VALUE, without dashes"
-        raise ConfigError(f"unknown flag {flag!r}; did you mean {hint}?")
+        hint = near[0] if near else f"{setting}=VALUE, without dashes" if setting else ""
+        raise ConfigError(
+            f"unknown flag {flag!r}; "
+            + (f"did you mean {hint}?" if hint else "--help lists flags and settings.")
+        )
     if found.experimental_rerun:
         raise ConfigError("--experimental-rerun reads a pickle and is not supported.")
     if found.shell_completion and not any(word.startswith(SHELLS) for word in found.overrides):

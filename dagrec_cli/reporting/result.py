@@ -95,7 +95,7 @@ class Result:
             "seconds_per_epoch": self.seconds["per_epoch"] or None,
         }
         name = "law" if "law" in self.ceilings else "context"
-        rows = [row, {"model": "ceiling", "loss": "–", **self.ceilings[name]}]
+        rows: list[dict[str, Any]] = [row, {"model": "ceiling", "loss": "–", **self.ceilings[name]}]
         title = f"data={self.request.choices.get('data')} split={self.request.choices.get('split')}"
         columns = ["model", "loss", *METRICS, "seconds_per_epoch"]
         return Table(title, columns, rows, self.notes())

@@ -59,8 +59,10 @@ class RunFolder:
 
         A command that stops before its first result leaves nothing behind.
         """
-        here = Path.cwd()
-        for folder in (self.path.absolute(), *self.path.absolute().parents):
-            if (is_users and folder != self.path) or any(folder.iterdir()):
+        here, path = Path.cwd(), self.path.absolute()
+        for folder in (path, *(p for p in path.parents if here in p.parents)):
+            try:
+                if folder != here:
+                    folder.rmdir()
+            except OSError:  # not empty
                 return
-            folder.rmdir()

@@ -83,14 +83,13 @@ class Run:
     @cached_property
     def config(self) -> dict[str, Any]:
         """The composed config."""
-        import yaml
+        from omegaconf import OmegaConf
 
         try:
-            text = (self.path / CONFIG).read_text(encoding="utf-8")
-            config = yaml.safe_load(text)
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            raise RunError(f"{self.path / CONFIG}: unreadable ({error}).") from error
-        return config if isinstance(config, dict) else {}
+            config = OmegaConf.to_container(OmegaConf.load(self.path / CONFIG), resolve=False)
+        except Exception as error:  # whatever a YAML parser raises: the file is damaged
+            raise RunError(f"{self.path / CONFIG}: missing or damaged ({error}).") from error
+        return {str(k): v for k, v in config.items()} if isinstance(config, dict) else {}
 
     @cached_property
     def services(self) -> tuple[str, ...]:

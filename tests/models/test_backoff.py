@@ -52,7 +52,7 @@ def test_backoff_is_finite_after_many_agreeing_suffixes(
 def test_smoothing_out_of_range(
     smoothing: float, counted: Counted, three_services: Dataset
 ) -> None:
-    with pytest.raises(ConfigError, match="model.smoothing is"):
+    with pytest.raises(ConfigError, match="smoothing is"):
         counted("backoff", three_services, smoothing=smoothing)
 
 

@@ -1,5 +1,7 @@
 """The four graph models as the paper compares them."""
 
+from collections.abc import Callable
+
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig

@@ -2,6 +2,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from omegaconf import DictConfig
 from safetensors.torch import load, save
 
 from dagrec_cli.config.build import build
@@ -14,6 +15,7 @@ from dagrec_cli.models.gru4rec import GRU4Rec
 FactsOf = Callable[[Dataset], Facts]
 ContextsOf = Callable[[Dataset], Contexts]
 
+Config = Callable[..., DictConfig]
 Tied = Callable[..., GRU4Rec]
 
 
