@@ -192,7 +192,7 @@ def run_experiment(
     seconds_data = time.perf_counter() - start
     histories = {seed: History() for seed in parts.seeds}
     result = Result(work, request, parts.seeds, seconds_data)
-    write_setup(folder, config, dataset)
+    write_setup(folder, config, dataset, work.facts.graph)
     try:
         runs = [run_seed(config, parts, work, s, histories[s], progress) for s in parts.seeds]
     except StoppedError as stop:

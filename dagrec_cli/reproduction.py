@@ -7,14 +7,23 @@ from typing import Any
 
 from dagrec_cli.config.paths import config_dir
 from dagrec_cli.errors import ConfigError
-from dagrec_cli.reporting.comparison import Entry, compare
+from dagrec_cli.reporting.comparison import Entry, basis, compare
 from dagrec_cli.reporting.runs import Run
 from dagrec_cli.reporting.tables import Table
 from dagrec_cli.reporting.verdict import COMPARED, judge
 from dagrec_cli.row_jobs import ROWS, RowJob, run_all
 from dagrec_cli.training.progress import Progress
 
-BOUNDS = {"last_node": "ceiling: last node", "context": "ceiling: whole context", "law": "ceiling"}
+BOUNDS = {
+    "last_node": "ceiling: last node",
+    "context": "ceiling: whole context",
+    "law": "ceiling: the law",
+}
+CEILING = (
+    "Ceilings: the most that any function of the last node, of the whole context, or with "
+    "knowledge of the data's law can reach on these test pairs."
+)
+VERDICT = "difference: ours − paper. reproduced: as published within the row's tolerance."
 
 
 @dataclass
@@ -60,7 +69,9 @@ class Sheet:
             entries, title=self.title, metric=settings["metric"], n_resamples=settings["bootstrap"]
         )
         table.name = self.name
-        table.rows += self._bounds(entries)
+        if bounds := self._bounds(entries):
+            table.rows += bounds
+            table.notes.append(CEILING)
         judged = [
             (r, e) for r, e in zip(self.rows, entries, strict=True) if "paper" in r and e.runs
         ]
@@ -91,8 +102,7 @@ class Sheet:
                     }
                 )
         columns = ["row", "metric", "paper", "ours", "difference", "verdict"]
-        seeds = judged[0][1].runs[0].result["seeds"]
-        notes = [f"ours: mean ± standard deviation over seeds {', '.join(map(str, seeds))}."]
+        notes = [VERDICT, *basis([entry for _, entry in judged])]
         return Table(f"{self.title}: paper and ours", columns, lines, notes, f"{self.name}_paper")
 
 

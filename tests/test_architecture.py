@@ -40,19 +40,20 @@ def part_of(name: str) -> str:
 
 
 def imports_of(name: str) -> list[str]:
-    """Return the dotted modules that a file imports, wherever in the file."""
-    modules = []
+    """Return the dotted names that a file imports, wherever in the file."""
+    imported = []
     for node in ast.walk(TREES[name]):
         if isinstance(node, ast.Import):
-            modules += [alias.name for alias in node.names]
+            imported += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            modules.append("." * node.level + (node.module or ""))
-    return modules
+            module = "." * node.level + (node.module or "")
+            imported += [f"{module}.{alias.name}" for alias in node.names]
+    return imported
 
 
 def parts_imported(name: str) -> set[str]:
-    inside = [module.split(".") for module in imports_of(name)]
-    return {(names[1:] or ["__init__"])[0] for names in inside if names[0] == PACKAGE.name}
+    inside = [names.split(".")[1] for names in imports_of(name) if names.startswith("dagrec_cli.")]
+    return {part if part in RANK else "__init__" for part in inside}
 
 
 def test_every_part_has_its_place_in_the_list() -> None:

@@ -56,7 +56,8 @@ class Benchmark(ABC):
     Parameters
     ----------
     config
-        The composed config of ``dagrec bench``.
+        The composed config of ``dagrec bench``. Data is read at once, so that a mistake in it stops
+        the command before any work.
     """
 
     unit: str

@@ -6,6 +6,4 @@ from dagrec_cli.benchmarks.evaluation import Evaluation
 class EvaluationLarge(Evaluation):
     """Pairs of 1,000 contexts with 10 successors each; 10,000 services."""
 
-    unit = "pairs, 10,000 services"
-    sizes = (10_000, 100_000)
     services = 10_000

@@ -47,12 +47,15 @@ class Gru4RecEpoch(Benchmark):
     sizes = (711,)
     target = 20
 
+    def __init__(self, config: DictConfig) -> None:
+        super().__init__(_changed(config, TIMED))
+        data, split = build(config.data, "data"), build(config.split, "split")
+        self.work = Work.of(prepare(data), split, validation_share=0.0)
+
     def case(self, size: int) -> Case:
         """Train on; the check starts anew, without dropout."""
-        data, split = build(self.config.data, "data"), build(self.config.split, "split")
-        work = Work.of(prepare(data), split, validation_share=0.0)
+        config, work = self.config, self.work
         rows = np.resize(work.train, size)
-        config = _changed(self.config, TIMED)
 
         def check() -> None:
             same = _changed(config, NO_DROPOUT)

@@ -10,10 +10,11 @@ from itertools import compress, cycle, islice, pairwise
 from typing import NamedTuple
 
 import networkx as nx
+from omegaconf import DictConfig
 
 from dagrec_cli.benchmarks.base import Benchmark, Case, MismatchError
 from dagrec_cli.config.build import build
-from dagrec_cli.data.composition import Composition
+from dagrec_cli.data.composition import Composition, Source
 from dagrec_cli.data.dataset import Dataset, prepare
 from dagrec_cli.data.invalid import valid
 
@@ -25,14 +26,17 @@ class Preparation(Benchmark):
     sizes = (1_000, 10_000, 100_000)
     target = 10
 
+    def __init__(self, config: DictConfig) -> None:
+        super().__init__(config)
+        source: Source = build(config.data, "data")
+        self.compositions = list(valid(source.read(), source.on_invalid, []))
+
     def case(self, size: int) -> Case:
-        """Read the compositions once."""
-        source = build(self.config.data, "data")
-        own = list(valid(source.read(), source.on_invalid, []))
-        compositions = list(islice(cycle(own), size))
+        """Repeat the compositions."""
+        compositions = list(islice(cycle(self.compositions), size))
 
         def fast() -> Dataset:
-            return prepare(InMemory(compositions, source.max_paths))
+            return prepare(InMemory(compositions, self.config.data.max_paths))
 
         def plain() -> Prepared:
             return prepare_plainly(compositions)

@@ -119,6 +119,8 @@ def draw(figure: "Figure", findings: Findings) -> None:
     axes = figure.add_subplot()
     axes.set(xscale="log", yscale="log", xlabel="size", ylabel="seconds", title="Plain and fast")
     axes.grid(alpha=0.25)
+    if measured := [m.size for finding in findings.values() for m in finding.timed]:
+        axes.set_xlim(min(measured) / 2, 2 * max(measured))
     for number, (name, finding) in enumerate(findings.items()):
         sizes = [m.size for m in finding.timed]
         for way, line, marker in zip(WAYS, ("--", "-"), ("x", "o"), strict=True):

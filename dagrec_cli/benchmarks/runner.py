@@ -100,14 +100,14 @@ class Measurement:
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it, ``plain`` and ``fast`` only if they were timed."""
-        timed = {"plain": self.plain.to_json(), "fast": self.fast.to_json()}
+        ways = {"plain": self.plain, "fast": self.fast} if self.fast.seconds else {}
         return {
             "size": self.size,
             "ratio": self.ratio,
             "ratio_spread": self.ratio_spread,
             "promise": self.promise,
             "fault": self.fault,
-            **(timed if self.fast.seconds else {}),
+            **{way: runs.to_json() for way, runs in ways.items()},
         }
 
 

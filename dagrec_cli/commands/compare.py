@@ -31,6 +31,7 @@ def compare_runs(config: DictConfig) -> None:
     from dagrec_cli.evaluation.metrics import METRICS
     from dagrec_cli.reporting.comparison import compare
     from dagrec_cli.reporting.grouping import group_runs
+    from dagrec_cli.reporting.report import ReportSheet, write_report
     from dagrec_cli.reporting.run_folder import RunFolder
 
     check_keys(config, TOP_LEVEL)
@@ -51,6 +52,7 @@ def compare_runs(config: DictConfig) -> None:
     table.save(folder)
     console = Console()
     console.print(table.to_rich(console.width))
-    sys.stdout.write(f"Tables: {folder.path}\n")
+    report = write_report(folder, "dagrec compare", [ReportSheet([table], entries)])
+    sys.stdout.write(f"Tables: {folder.path}\nReport: {report}\n")
     if any(entry.reason for entry in entries):
         sys.exit(1)

@@ -81,7 +81,9 @@ def _explain_hydra(message: str, command: str) -> str:
         return f"{key} has several values; add -m to run each, or write a list: {key}=[{values}]."
     if message.startswith("Config group override"):
         return "a group takes the name of one of its options, as in model=gru4rec."
-    return " ".join(message.split())
+    text, _, rest = message.partition("\n    full_key: ")
+    key = f"{rest.split()[0]}: " if rest else ""
+    return f"{key}{' '.join(text.split()).rstrip('.')}."
 
 
 def _unknown_choice(group: str, option: str, options: list[str]) -> str:

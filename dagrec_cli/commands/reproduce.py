@@ -29,6 +29,7 @@ def reproduce(config: DictConfig) -> None:
     from dagrec_cli.config.checks import check_keys
     from dagrec_cli.config.limits import check_choice, check_count
     from dagrec_cli.evaluation.metrics import METRICS
+    from dagrec_cli.reporting.report import ReportSheet, write_report
     from dagrec_cli.reporting.run_folder import RunFolder
     from dagrec_cli.reproduction import read_tables, run_sheets
     from dagrec_cli.training.progress import progress
@@ -47,11 +48,12 @@ def reproduce(config: DictConfig) -> None:
         folder.remove_if_empty()
     console = Console()
     folder = RunFolder(folder.path)
-    for sheet in sheets:
-        for table in sheet.tables(settings):
-            table.save(folder)
-            console.print(table.to_rich(console.width))
-    sys.stdout.write(f"Tables: {folder.path}\n")
+    pages = [ReportSheet(sheet.tables(settings), sheet.entries()) for sheet in sheets]
+    for table in (table for page in pages for table in page.tables):
+        table.save(folder)
+        console.print(table.to_rich(console.width))
+    report = write_report(folder, f"dagrec reproduce table={name}", pages)
+    sys.stdout.write(f"Tables: {folder.path}\nReport: {report}\n")
     sys.exit(_say_problems(sheets))
 
 

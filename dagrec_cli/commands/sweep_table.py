@@ -12,7 +12,7 @@ class SweepTable(Callback):
     """Hydra callback: after the last job, collect the jobs' results and print them."""
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Write ``sweep.csv``, ``sweep.md`` and ``sweep.json``; exit 1 if a job did not finish."""
+        """Write ``sweep.csv``, ``.md`` and ``.json``; exit 1 if a job did not finish."""
         from rich.console import Console
 
         from dagrec_cli.reporting.run_folder import RunFolder

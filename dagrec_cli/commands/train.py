@@ -2,10 +2,11 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
+from dagrec_cli.commands.failures import explain
 from dagrec_cli.commands.hydra_main import run_with_hydra
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def train(config: DictConfig) -> float | None:
 def _run(config: DictConfig, path: Path, request: "Request") -> "Table":
     from dagrec_cli.config.checks import check_keys
     from dagrec_cli.experiment import run_experiment
-    from dagrec_cli.reporting.run_folder import RunFolder
+    from dagrec_cli.reporting.run_folder import RESULT, RunFolder
     from dagrec_cli.training.progress import progress
 
     folder = RunFolder(path)
@@ -60,12 +61,15 @@ def _run(config: DictConfig, path: Path, request: "Request") -> "Table":
         check_keys(config, [*request.choices, *TOP_LEVEL])
         with progress(config.progress) as display:
             return run_experiment(config, folder, request, display)
+    except Exception as error:
+        if explain(error, "train") is None:  # a defect, which nobody else writes down
+            folder.write_json(RESULT, _failure(f"{type(error).__name__}: {error}", request))
+        raise
     finally:
         folder.remove_if_empty()
 
 
 def _job(config: DictConfig, path: Path, request: "Request", name: str) -> float | None:
-    from dagrec_cli.commands.failures import explain
     from dagrec_cli.reporting.run_folder import RESULT, RunFolder
     from dagrec_cli.reporting.tables import spell
 
@@ -74,13 +78,16 @@ def _job(config: DictConfig, path: Path, request: "Request", name: str) -> float
     except Exception as error:
         line = explain(error, "train") or f"{type(error).__name__}: {error}"
         if not (path / RESULT).exists():
-            failure = {"status": "failed", "error": line, **request._asdict()}
-            RunFolder(path).write_json(RESULT, failure)
+            RunFolder(path).write_json(RESULT, _failure(line, request))
         sys.stderr.write(f"{name} failed: {line}\n")
         return None
     row = table.rows[0]
     sys.stdout.write(f"{name}: accuracy {spell(row['accuracy'])}, nDCG {spell(row['ndcg'])}\n")
     return _objective(config, table)
+
+
+def _failure(line: str, request: "Request") -> dict[str, Any]:
+    return {"status": "failed", "error": line, **request._asdict()}
 
 
 def _objective(config: DictConfig, table: "Table") -> float:

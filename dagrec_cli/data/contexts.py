@@ -4,7 +4,7 @@ A context is the path walked so far. Every context is a path prefix, so contexts
 context is one number: its trie entry. The paper's 1,016 pairs hold 51 distinct contexts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +35,17 @@ class ContextTrie:
     parent: Int32
     node: Int32
     depth: Int32
+
+    @classmethod
+    def of(cls, parent: Int32, node: Int32) -> "ContextTrie":
+        """Return the trie of these entries, their depths counted."""
+        depth = np.zeros(len(parent), np.int32)
+        entry, below = parent, np.arange(len(parent))
+        while len(below):
+            depth[below] += 1
+            inner = entry != ROOT
+            entry, below = parent[entry[inner]], below[inner]
+        return cls(parent, node, depth)
 
     def __len__(self) -> int:
         return len(self.node)
@@ -67,37 +78,19 @@ class ContextTrie:
         return rows
 
 
-class TrieBuilder:
-    """Grows a :class:`ContextTrie` one node at a time."""
-
-    def __init__(self) -> None:
-        self._entry: dict[tuple[int, int], int] = {}
-        self._depth: list[int] = []
-
-    def child(self, parent: int, node: int) -> int:
-        """Return the entry of ``parent`` (or ``ROOT``) followed by ``node``, made if new."""
-        key = (parent, node)
-        found = self._entry.get(key)
-        if found is None:
-            found = self._entry[key] = len(self._depth)
-            self._depth.append(1 if parent == ROOT else self._depth[parent] + 1)
-        return found
-
-    def build(self, node_index: Int32) -> ContextTrie:
-        """Return the trie, its nodes renamed by ``node_index``."""
-        keys = np.array(list(self._entry), np.int32).reshape(-1, 2)
-        return ContextTrie(keys[:, 0], node_index[keys[:, 1]], np.array(self._depth, np.int32))
+def numbered(pairs: Collection[int]) -> tuple[Int32, Int32]:
+    """Return the parts of ``entry << 32 | node``, as which steps are numbered in a dictionary."""
+    packed = np.fromiter(pairs, np.int64, len(pairs))
+    return (packed >> 32).astype(np.int32), (packed & 0xFFFF_FFFF).astype(np.int32)
 
 
 def trie_of(sequences: Sequence[Sequence[int]]) -> tuple[ContextTrie, Int32]:
     """Return a trie of the given non-empty contexts (node indices), and each one's entry."""
-    builder = TrieBuilder()
+    number: dict[int, int] = {}
     entries = []
     for nodes in sequences:
         entry = ROOT
         for node in nodes:
-            entry = builder.child(entry, node)
+            entry = number.setdefault(entry << 32 | node, len(number))
         entries.append(entry)
-    longest = max((node for nodes in sequences for node in nodes), default=0)
-    trie = builder.build(np.arange(longest + 1, dtype=np.int32))
-    return trie, np.array(entries, np.int32)
+    return ContextTrie.of(*numbered(number)), np.array(entries, np.int32)

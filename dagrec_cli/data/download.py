@@ -3,15 +3,10 @@
 A pinned sha256 makes the three places interchangeable; a file that differs is never read.
 """
 
-import gzip
-import hashlib
 import os
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 
+from dagrec_cli.data.files import file_errors, sha256_of
 from dagrec_cli.errors import ConfigError, DataError
 
 
@@ -46,33 +41,6 @@ def locate(*, file: str, url: str, sha256: str) -> Path:
     return _download(PurePosixPath(file), url, sha256)
 
 
-def sha256_of(path: Path) -> str:
-    """Return the hash of a file's bytes, read in pieces."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-@contextmanager
-def file_errors(path: Path) -> Iterator[None]:
-    """Turn what goes wrong with a file inside the ``with`` block into a line for the user.
-
-    Raises
-    ------
-    DataError
-        If the file is missing, a folder, not readable, or broken gzip.
-    """
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file; {_instead(path)} with data.path=FILE.") from error
-    except IsADirectoryError as error:
-        raise DataError(f"{path}: a folder; name one file with data.path=FILE.") from error
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path}: broken gzip ({error}); fetch or compress it anew.") from error
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}; make it a readable file.") from error
-
-
 def _checked(path: Path, sha256: str) -> Path:
     with file_errors(path):
         found = sha256_of(path)
@@ -97,9 +65,3 @@ def _download(file: PurePosixPath, url: str, sha256: str) -> Path:
         raise DataError(f"cannot download {url} to {folder} ({reason}); {at_hand}") from error
     except ValueError as error:  # pooch has compared the hashes
         raise DataError(f"{url}: its sha256 is not the pinned {sha256}; {at_hand}") from error
-
-
-def _instead(path: Path) -> str:
-    names = [entry.name for entry in path.parent.glob("*")]
-    near = ", ".join(map(repr, get_close_matches(path.name, names)))
-    return f"near names in that folder: {near}; give one" if near else "give an existing one"

@@ -4,7 +4,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from dagrec_cli.data.composition import Composition, Invalid
+from dagrec_cli.data.composition import Composition, Fault, Invalid
+from dagrec_cli.data.paths import count_paths
 from dagrec_cli.errors import ConfigError, DataError
 
 ON_INVALID = ("error", "skip")
@@ -13,18 +14,36 @@ ON_INVALID = ("error", "skip")
 _DETAIL = re.compile(r""" ?('[^']*'|"[^"]*"|\([^)]*\)|(?<=^cycle )[^;]*)""")
 
 
-def check_settings(*, on_invalid: str, max_paths: int) -> None:
+def check_settings(*, on_invalid: str, max_paths: int, cache: object) -> None:
     """Check the settings that every reader has.
 
     Raises
     ------
     ConfigError
-        If ``on_invalid`` is neither ``error`` nor ``skip``, or ``max_paths`` is below 1.
+        If ``on_invalid`` is neither ``error`` nor ``skip``, ``max_paths`` is below 1, or ``cache``
+        is neither true nor false.
     """
     if on_invalid not in ON_INVALID:
         raise ConfigError(f"data.on_invalid is {on_invalid!r}; use error or skip.")
     if max_paths < 1:
         raise ConfigError(f"data.max_paths is {max_paths}; use a whole number of 1 or more.")
+    if not isinstance(cache, bool):
+        raise ConfigError(f"data.cache is {cache!r}; use true or false.")
+
+
+def limited(
+    items: Iterable[Composition | Invalid], max_paths: int
+) -> Iterator[Composition | Invalid]:
+    """Yield what a reader yields, but nothing that has more than ``max_paths`` paths as valid."""
+    for position, item in enumerate(items):
+        if isinstance(item, Composition):
+            n_paths = count_paths(len(item.names), item.links)
+            if n_paths > max_paths:
+                place = item.place or f"compositions[{position}]"
+                problem = f"too many paths ({n_paths:,}); raise data.max_paths={max_paths}"
+                yield Invalid((Fault(place, problem),))
+                continue
+        yield item
 
 
 def valid(

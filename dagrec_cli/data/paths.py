@@ -1,15 +1,73 @@
 """All source-to-sink paths of one composition, counted before they are listed.
 
 Source: PAPER §2. Paths run over the composition's own nodes; names come later, so a service called
-twice is no cycle.
+twice is no cycle. Compositions of equal links are looked up, not walked again.
 """
 
-from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
-Links = Sequence[tuple[int, int]]
+Links = tuple[tuple[int, int], ...]
 
 
-def children_of(n_nodes: int, links: Links) -> list[list[int]]:
+class PathTree(NamedTuple):
+    """All paths of a composition as a tree: what paths share at their beginning is there once.
+
+    Attributes
+    ----------
+    inner
+        ``(branch, node)`` of each prefix in depth-first order, sources and children in file order.
+        Branch 0 is the root, before the first node; prefix ``k`` is branch ``k + 1``.
+    ends
+        ``(branch, node)`` of each path's last step, in the same order.
+    """
+
+    inner: list[tuple[int, int]]
+    ends: list[tuple[int, int]]
+
+
+@lru_cache(maxsize=4096)
+def count_paths(n_nodes: int, links: Links) -> int:
+    """Return how many source-to-sink paths of at least one link there are, listing none.
+
+    Cost is linear in nodes and links, whatever the count (a ladder of 60 diamonds has 2**60).
+    """
+    children, sources = _children(n_nodes, links), _sources(n_nodes, links)
+    open_links = [0] * n_nodes
+    for _, target in links:
+        open_links[target] += 1
+    paths_to = [0] * n_nodes
+    for source in sources:
+        paths_to[source] = 1
+    ready, total = sources, 0
+    for node in ready:  # grows while it is walked
+        for child in children[node]:
+            paths_to[child] += paths_to[node]
+            open_links[child] -= 1
+            if not open_links[child]:
+                ready.append(child)
+        total += 0 if children[node] else paths_to[node]
+    return total
+
+
+@lru_cache(maxsize=128)  # each may be as large as data.max_paths allows
+def path_tree(n_nodes: int, links: Links) -> PathTree:
+    """Return every source-to-sink path; count them first."""
+    children = [nodes[::-1] for nodes in _children(n_nodes, links)]  # a stack gives them back
+    tree = PathTree([], [])
+    stack = [(0, source) for source in reversed(_sources(n_nodes, links))]
+    while stack:
+        step = stack.pop()
+        if below := children[step[1]]:
+            tree.inner.append(step)
+            branch = len(tree.inner)
+            stack.extend([(branch, child) for child in below])
+        else:
+            tree.ends.append(step)
+    return tree
+
+
+def _children(n_nodes: int, links: Links) -> list[list[int]]:
     """Return each node's children in the order of the links."""
     children: list[list[int]] = [[] for _ in range(n_nodes)]
     for source, target in links:
@@ -17,48 +75,7 @@ def children_of(n_nodes: int, links: Links) -> list[list[int]]:
     return children
 
 
-def count_paths(n_nodes: int, links: Links) -> int:
-    """Return how many source-to-sink paths of at least one link there are, listing none.
-
-    Cost is linear in nodes and links, whatever the count (a ladder of 60 diamonds has 2**60).
-    """
-    children = children_of(n_nodes, links)
-    paths_from: dict[int, int] = {}
-    sources = _sources(n_nodes, links, children)
-    for source in sources:
-        stack = [source]
-        while stack:
-            node = stack[-1]
-            todo = [child for child in children[node] if child not in paths_from]
-            if todo:
-                stack.extend(todo)
-                continue
-            stack.pop()
-            paths_from[node] = sum(paths_from[child] for child in children[node]) or 1
-    return sum(paths_from[source] for source in sources)
-
-
-def iterate_paths(n_nodes: int, links: Links) -> Iterator[tuple[int, ...]]:
-    """Yield every source-to-sink path, depth first, sources and children in file order."""
-    children = children_of(n_nodes, links)
-    for source in _sources(n_nodes, links, children):
-        path = [source]
-        branches = [iter(children[source])]
-        while branches:
-            child = next(branches[-1], None)
-            if child is None:
-                branches.pop()
-                path.pop()
-                continue
-            path.append(child)
-            if children[child]:
-                branches.append(iter(children[child]))
-            else:
-                yield tuple(path)
-                path.pop()
-
-
-def _sources(n_nodes: int, links: Links, children: list[list[int]]) -> list[int]:
+def _sources(n_nodes: int, links: Links) -> list[int]:
     """Return the nodes that start a path: no link in, at least one link out."""
-    has_parent = {target for _, target in links}
-    return [node for node in range(n_nodes) if node not in has_parent and children[node]]
+    starts = {source for source, _ in links}.difference([target for _, target in links])
+    return sorted(starts)

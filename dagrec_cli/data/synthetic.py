@@ -79,6 +79,8 @@ class Synthetic:
         Part of every source; no composition made here is invalid.
     max_paths
         Most paths of a composition; a wider tree stops branching.
+    cache
+        Whether a large data set is kept once it is prepared.
 
     Raises
     ------
@@ -104,9 +106,10 @@ class Synthetic:
     seed: int
     on_invalid: str
     max_paths: int
+    cache: bool
 
     def __post_init__(self) -> None:
-        check_settings(on_invalid=self.on_invalid, max_paths=self.max_paths)
+        check_settings(on_invalid=self.on_invalid, max_paths=self.max_paths, cache=self.cache)
         for name, least in LEAST.items():
             check_count(f"data.{name}", getattr(self, name), least)
         for name in ("start_skew", "service_skew"):
@@ -139,6 +142,7 @@ class Synthetic:
     def sha256(self) -> str:
         """Return the hash of the settings, which decide every composition."""
         settings = {field.name: getattr(self, field.name) for field in fields(self)}
+        del settings["cache"]
         settings["lengths"] = sorted((k, float(weight)) for k, weight in self.lengths.items())
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 

@@ -96,8 +96,9 @@ class _Round(nn.Module):
         self.norm = nn.LayerNorm(hidden)
 
     def forward(self, states: Tensor) -> Tensor:
-        heard = self.from_parents(self.mean_of_parents(states))
-        heard = heard + self.from_children(self.mean_of_children(states))
-        change = nn.functional.gelu(self.own(states) + heard)
+        nothing = torch.zeros_like(states)
+        parents = self.from_parents(self.mean_of_parents(states, nothing))
+        children = self.from_children(self.mean_of_children(states, nothing))
+        change = nn.functional.gelu(self.own(states) + parents + children)
         out: Tensor = self.norm(states + self.dropout(change))
         return out

@@ -72,7 +72,7 @@ class DirectedDAGNN(TorchModel):
         self.second = _normalised(hidden, hidden)
         source, target = edge_rows(facts.graph)
         steps = torch.from_numpy(facts.graph.count).float()
-        self.spread = Spread(source, target, share(steps, source))
+        self.spread = Spread(source, target, (1 - restart) * share(steps, source))
         self.hop_weight = nn.Parameter(torch.zeros(hops + 1))
         self.dropout = nn.Dropout(dropout_hidden)
         self.readout = nn.Sequential(_normalised(hidden, hidden // 2), nn.Dropout(dropout_hidden))
@@ -90,9 +90,9 @@ class DirectedDAGNN(TorchModel):
 
     def hop(self, start: Float[Tensor, "nodes hidden"]) -> Float[Tensor, "nodes hidden"]:
         """Apply the propagation operator once."""
-        state = start
+        state, kept = start, self.restart * start
         for _ in range(self.inner_steps):
-            state = (1 - self.restart) * self.spread(state) + self.restart * start
+            state = self.spread(state, kept)
         return state
 
 

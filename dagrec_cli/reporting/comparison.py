@@ -136,23 +136,43 @@ def _differences(
     }
 
 
+def basis(entries: Sequence[Entry]) -> list[str]:
+    """Return what the numbers of finished rows rest on: n, split, seeds, leakage, mask, ties."""
+    run = entries[0].runs[0]
+    data, request = run.result["data"], run.result.get("choices", {})
+    settings = {k: v for k, v in run.config["split"].items() if k != "_target_"}
+    split = " ".join(f"{key}={value}" for key, value in settings.items())
+    known = {"all": "all paths, test paths too", "train": "training paths only"}
+    return [
+        f"n = {data['test']:,} test pairs, data={request.get('data')} "
+        f"split={request.get('split')} ({split}); seeds {_seeds(entries)}; mean ± standard "
+        "deviation over seeds, [95 % bootstrap interval over pairs].",
+        f"Leakage: {data['leakage']['pairs']:.0%} of test pairs and "
+        f"{data['leakage']['contexts']:.0%} of their contexts also occur in training.",
+        f"A DAG mask knows the edges of {known[settings['graph']]}, and rules out "
+        f"{data['forbidden_test_targets']:,} test targets.",
+        f"Ties: {run.result['tie_rule']}; accuracy takes the first of equal services.",
+    ]
+
+
 def _notes(entries: Sequence[Entry], alike: Sequence[int], metric: str) -> list[str]:
-    notes = []
-    if alike:
-        run = entries[alike[0]].runs[0]
-        data, request = run.result["data"], run.result.get("choices", {})
-        notes = [
-            f"n = {data['test']:,} test pairs, data={request.get('data')} "
-            f"split={request.get('split')}; mean ± standard deviation over seeds, [95 % bootstrap "
-            "interval over pairs].",
-            f"Leakage: {data['leakage']['pairs']:.0%} of test pairs and "
-            f"{data['leakage']['contexts']:.0%} of their contexts also occur in training.",
-            f"The DAG mask rules out {data['forbidden_test_targets']:,} test targets.",
-            f"Ties: {run.result['tie_rule']}.",
-            f"difference and p: {metric} against the first row, paired bootstrap, Holm-corrected. "
-            f'"{AS_GOOD}": not significantly worse than the best ({SIGNIFICANT:.0%}, Holm).',
-        ]
+    if not entries:
+        return []
+    tests = (
+        f"difference and p: {metric} against the first row, paired bootstrap, Holm-corrected. "
+        f'"{AS_GOOD}": not significantly worse than the best ({SIGNIFICANT:.0%}, Holm).'
+    )
+    notes = [*basis([entries[k] for k in alike]), tests]
     apart = [entry.name for k, entry in enumerate(entries) if k not in alike]
     if apart:
         notes.append(f"Other test pairs, so not tested: {', '.join(apart)}.")
     return notes
+
+
+def _seeds(entries: Sequence[Entry]) -> str:
+    """Return the seeds of all rows; ``0, 1; Popularity: 0`` where rows differ."""
+    seeds = {
+        e.name: ", ".join(str(s) for run in e.runs for s in run.result["seeds"]) for e in entries
+    }
+    common = max(seeds.values(), key=list(seeds.values()).count)
+    return "; ".join([common, *(f"{name}: {s}" for name, s in seeds.items() if s != common)])

@@ -14,6 +14,7 @@ CONFIG = "config.yaml"
 METRICS = "metrics.csv"
 MODEL = "model.safetensors"
 VOCABULARY = "vocabulary.json"
+GRAPH = "graph.json"
 PREDICTIONS = "predictions.csv"
 LOG = "run.log"
 

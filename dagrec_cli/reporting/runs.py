@@ -6,14 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int
 
+from dagrec_cli.data.vocabulary import Vocabulary
 from dagrec_cli.errors import RunError
 from dagrec_cli.evaluation.ranks import Outcomes
-from dagrec_cli.reporting.run_folder import CONFIG, METRICS, PREDICTIONS, RESULT, VOCABULARY
+from dagrec_cli.reporting.run_folder import (
+    CONFIG,
+    GRAPH,
+    METRICS,
+    PREDICTIONS,
+    RESULT,
+    VOCABULARY,
+)
 from dagrec_cli.reporting.seed_run import STEP
 
 FORMAT = 1
@@ -26,7 +34,7 @@ class Predictions:
     Attributes
     ----------
     outcomes
-        By seed; classes are positions in the run's ``services``.
+        By seed; classes are those of the run's vocabulary.
     pair
         Number of each test pair in the data, ``[pairs]``.
     length
@@ -36,6 +44,14 @@ class Predictions:
     outcomes: dict[int, Outcomes]
     pair: Int[np.ndarray, " pairs"]
     length: Int[np.ndarray, " pairs"]
+
+
+class Edge(NamedTuple):
+    """A step between two nodes, by name, and how often it occurs."""
+
+    source: str
+    target: str
+    weight: int
 
 
 @dataclass(frozen=True)
@@ -92,19 +108,40 @@ class Run:
         return {str(k): v for k, v in config.items()} if isinstance(config, dict) else {}
 
     @cached_property
-    def services(self) -> tuple[str, ...]:
-        """The catalogue, in the order of its classes."""
+    def vocabulary(self) -> Vocabulary:
+        """Names of the nodes, and the catalogue in the order of its classes."""
         try:
-            found = json.loads((self.path / VOCABULARY).read_text(encoding="utf-8"))["services"]
+            found = json.loads((self.path / VOCABULARY).read_text(encoding="utf-8"))
+            names = (tuple(found[key]) for key in ("nodes", "is_service", "services"))
+            return Vocabulary(*names)
         except (OSError, ValueError, KeyError) as error:
             raise RunError(f"{self.path / VOCABULARY}: missing or damaged ({error}).") from error
-        return tuple(found)
 
     @cached_property
-    def history(self) -> list[dict[str, str]]:
-        """Rows of ``metrics.csv``."""
-        with (self.path / METRICS).open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
+    def edges(self) -> list[Edge]:
+        """The service graph of the data, heaviest edge first; empty without ``graph.json``."""
+        try:
+            edges = json.loads((self.path / GRAPH).read_text(encoding="utf-8"))["edges"]
+        except (OSError, ValueError, KeyError):
+            return []
+        nodes = self.vocabulary.nodes
+        found = [
+            Edge(nodes[source - 1], nodes[target - 1], count) for source, target, count in edges
+        ]
+        return sorted(found, key=lambda edge: -edge.weight)
+
+    @cached_property
+    def history(self) -> dict[int, list[dict[str, float]]]:
+        """Rows of ``metrics.csv`` by seed; empty if nothing was trained."""
+        by_seed: dict[int, list[dict[str, float]]] = {}
+        try:
+            with (self.path / METRICS).open(encoding="utf-8", newline="") as lines:
+                for row in csv.DictReader(lines):
+                    seed = int(row.pop("seed"))
+                    by_seed.setdefault(seed, []).append({k: float(v) for k, v in row.items() if v})
+        except (OSError, ValueError, KeyError) as error:
+            raise RunError(f"{self.path / METRICS}: missing or damaged ({error!r}).") from error
+        return by_seed
 
     @cached_property
     def predictions(self) -> Predictions:
@@ -116,7 +153,7 @@ class Run:
             If ``predictions.csv`` is missing or damaged.
         """
         file = self.path / PREDICTIONS
-        number = {name: k for k, name in enumerate(self.services)}
+        number = {name: k for k, name in enumerate(self.vocabulary.services)}
         by_seed: dict[int, list[tuple[int, ...]]] = {}
         try:
             with file.open(encoding="utf-8", newline="") as lines:

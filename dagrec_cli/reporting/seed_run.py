@@ -10,12 +10,15 @@ from omegaconf import DictConfig, OmegaConf
 
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import Rows
+from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.evaluation.evaluator import Evaluation, probabilities
 from dagrec_cli.models.base import Model
 from dagrec_cli.reporting.csv_text import csv_text
-from dagrec_cli.reporting.plots import learning_curve, save_png
+from dagrec_cli.reporting.plots import save_png
+from dagrec_cli.reporting.plots.learning_curve import learning_curve
 from dagrec_cli.reporting.run_folder import (
     CONFIG,
+    GRAPH,
     METRICS,
     MODEL,
     PREDICTIONS,
@@ -59,8 +62,15 @@ def write_weights(folder: RunFolder, model: Model, seed: int | None = None) -> N
     folder.write(name, lambda file: file.write(save(state)))
 
 
-def write_setup(folder: RunFolder, config: DictConfig, dataset: Dataset) -> None:
-    """Write ``config.yaml``, and ``vocabulary.json``: what the model's numbers mean."""
+def write_setup(
+    folder: RunFolder, config: DictConfig, dataset: Dataset, graph: ServiceGraph
+) -> None:
+    """Write ``config.yaml``, and what the model's numbers mean.
+
+    ``vocabulary.json`` holds the names; ``graph.json`` every edge of the whole data as source and
+    target (node indices) and how often it occurs, and under ``known`` those that the model knows:
+    of the given graph, which the split allows.
+    """
     folder.write_text(CONFIG, OmegaConf.to_yaml(config, resolve=True))
     vocabulary = dataset.vocabulary
     content = {
@@ -69,6 +79,13 @@ def write_setup(folder: RunFolder, config: DictConfig, dataset: Dataset) -> None
         "services": vocabulary.services,
     }
     folder.write_text(VOCABULARY, f"{json.dumps(content, ensure_ascii=False)}\n")
+    edges = {"edges": _edges(dataset.graph()), "known": _edges(graph)}
+    folder.write_text(GRAPH, f"{json.dumps(edges)}\n")
+
+
+def _edges(graph: ServiceGraph) -> list[list[int]]:
+    edges: list[list[int]] = np.stack([graph.source, graph.target, graph.count], axis=1).tolist()
+    return edges
 
 
 def write_history(folder: RunFolder, histories: dict[int, History], monitor: str) -> None:

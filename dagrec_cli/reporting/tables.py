@@ -1,10 +1,11 @@
-"""One table, four ways to read it: terminal, CSV, Markdown, JSON."""
+"""One table, five ways to read it: terminal, CSV, Markdown, LaTeX, JSON."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dagrec_cli.reporting.csv_text import csv_text
+from dagrec_cli.reporting.latex_text import latex_text
 from dagrec_cli.reporting.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -64,10 +65,11 @@ class Table:
     name: str = "table"
 
     def save(self, folder: RunFolder) -> None:
-        """Write ``<name>.csv``, ``<name>.md`` and ``<name>.json``."""
+        """Write ``<name>.csv``, ``.md``, ``.tex`` and ``.json``."""
         name = self.name
         folder.write_text(f"{name}.csv", self.to_csv())
         folder.write_text(f"{name}.md", self.to_markdown())
+        folder.write_text(f"{name}.tex", self.to_latex())
         folder.write_json(
             f"{name}.json", {"title": self.title, "rows": self.rows, "notes": self.notes}
         )
@@ -83,16 +85,42 @@ class Table:
 
     def to_markdown(self) -> str:
         """Return a Markdown table with the title above and the notes below."""
-        numeric = self._numeric()
         lines = [
             f"**{self.title}**\n",
-            "| " + " | ".join(_heading(c) for c in self.columns) + " |",
-            "|" + "|".join("---:" if c in numeric else "---" for c in self.columns) + "|",
+            "| " + " | ".join(heading(c) for c in self.columns) + " |",
+            "|" + "|".join("---:" if c in self.numeric else "---" for c in self.columns) + "|",
         ]
         for row in self.rows:
             cells = [spell(row.get(c)).replace("|", "\\|").replace("\n", " ") for c in self.columns]
             lines.append("| " + " | ".join(cells) + " |")
         return "\n".join([*lines, "", *(f"{note}  " for note in self.notes), ""])
+
+    def to_latex(self) -> str:
+        """Return a floating table with rules of booktabs, intervals below their means.
+
+        A table wider than the text is scaled down to it.
+        """
+        lines = [*_latex_row([heading(c) for c in self.columns]), r"\midrule"]
+        for row in self.rows:
+            values = [row.get(c) for c in self.columns]
+            lines += _latex_row([short(v) for v in values], [interval(v) for v in values])
+        return "\n".join(
+            [
+                r"% Needs \usepackage{booktabs, graphicx}",
+                r"\begin{table}",
+                r"\centering",
+                rf"\caption{{{latex_text(self.title)}}}",
+                r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+                rf"\begin{{tabular}}{{{''.join('lr'[c in self.numeric] for c in self.columns)}}}",
+                r"\toprule",
+                *lines,
+                r"\bottomrule",
+                r"\end{tabular}}",
+                *(rf"\par{{\footnotesize {latex_text(note)}\par}}" for note in self.notes),
+                r"\end{table}",
+                "",
+            ]
+        )
 
     def to_rich(self, width: int = 80) -> "Group":
         """Return the table and its notes for a terminal of ``width`` characters.
@@ -116,22 +144,24 @@ class Table:
     def _turned(self) -> tuple[list[str], list[list[str]]]:
         """Return heads and cells with a line per column: ``accuracy  .5410 [.485, .597]``."""
         named, *rest = self.columns
-        body = [[_heading(c), *(spell(row.get(c)) for row in self.rows)] for c in rest]
-        return [_heading(named), *(spell(row.get(named)) for row in self.rows)], body
+        body = [[heading(c), *(spell(row.get(c)) for row in self.rows)] for c in rest]
+        return [heading(named), *(spell(row.get(named)) for row in self.rows)], body
 
     def _fitting(self, width: int) -> tuple[list[str], list[list[str]]]:
         """Return heads and cells of as many columns as fit."""
         columns = list(self.columns)
         for spare in (None, *SPARE):
             columns = [column for column in columns if column != spare]
-            heads = [_heading(column) for column in columns]
-            body = [[spell(_short(row.get(c))) for c in columns] for row in self.rows]
+            heads = [heading(column) for column in columns]
+            body = [[short(row.get(c)) for c in columns] for row in self.rows]
             widths = [max(map(len, cells)) + 3 for cells in zip(heads, *body, strict=True)]
             if sum(widths) < width:
                 break
         return heads, body
 
-    def _numeric(self) -> set[str]:
+    @property
+    def numeric(self) -> set[str]:
+        """Columns without text."""
         return {
             column
             for column in self.columns
@@ -139,34 +169,49 @@ class Table:
         }
 
 
-def _short(value: Value) -> Value:
-    return {**value, "low": None} if isinstance(value, Mapping) else value
-
-
 def spell(value: Value) -> str:
     """Return a value as a reader of a paper expects it: ``.5410 ± .0021 [.485, .597]``."""
+    detail = interval(value)
+    return f"{short(value)} {detail}" if detail else short(value)
+
+
+def short(value: Value) -> str:
+    """Return a value without its interval: ``.5410 ± .0021``."""
     if value is None:
         return "–"
     if isinstance(value, Mapping):
         mean = _digits(value["mean"], 4)
-        if value.get("std") is not None:
-            mean += f" ± {_digits(value['std'], 3)}"
-        if value.get("low") is None:
-            return mean
-        return f"{mean} [{_digits(value['low'], 3)}, {_digits(value['high'], 3)}]"
+        return mean if value.get("std") is None else f"{mean} ± {_digits(value['std'], 3)}"
     if isinstance(value, float):
         return _digits(value, 4)
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
+def interval(value: Value) -> str:
+    """Return a summary's interval, ``[.485, .597]``; empty where there is none."""
+    if not isinstance(value, Mapping) or value.get("low") is None:
+        return ""
+    return f"[{_digits(value['low'], 3)}, {_digits(value['high'], 3)}]"
+
+
 def _digits(number: float | None, places: int) -> str:
     """Return a number without the zero before its point, as tables of shares have it."""
-    text = "–" if number is None else f"{number:.{places}f}"
+    text = "–" if number is None else f"{round(number, places) + 0.0:.{places}f}"  # no "-.0000"
     return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
 
 
-def _heading(column: str) -> str:
+def heading(column: str) -> str:
+    """Return a column's name for reading."""
     return HEADINGS.get(column, column.replace("_", " "))
+
+
+def _latex_row(cells: Sequence[str], small: Sequence[str] = ()) -> list[str]:
+    """Return a line of cells and, if there is anything small below them, another one."""
+    shown = [" & ".join(map(latex_text, cells)) + r" \\"]
+    if any(small):
+        below = (rf"\scriptsize {latex_text(text)}" if text else "" for text in small)
+        shown.append(" & ".join(below) + r" \\")
+    return shown
 
 
 def _part(row: Mapping[str, Any], name: str) -> object:

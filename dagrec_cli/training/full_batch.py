@@ -120,7 +120,7 @@ class FullBatch:
         TrainingError
             If loss or gradient is not finite; the model then holds the last weights whose loss was.
         """
-        optimizer = Adam(model.parameters(), self.learning_rate)
+        optimizer = Adam(model.parameters(), self.learning_rate, fused=True)
         good, best = Snapshot(model), EarlyStopping(self.monitor, self.patience)
         for epoch in range(1, self.epochs + 1):
             start = time.perf_counter()

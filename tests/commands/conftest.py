@@ -44,6 +44,7 @@ class Answer:
 
 
 Dagrec = Callable[..., Answer]
+DagrecIn = Callable[[Path, Sequence[str]], Answer]
 
 
 def run_dagrec(folder: Path, words: Sequence[str]) -> Answer:
@@ -69,6 +70,12 @@ def run_dagrec(folder: Path, words: Sequence[str]) -> Answer:
 def dagrec(tmp_path: Path) -> Dagrec:
     """A function of words: ``dagrec("train", "model=popularity")`` runs in ``tmp_path``."""
     return lambda *words: run_dagrec(tmp_path, words)
+
+
+@pytest.fixture(scope="session")
+def dagrec_in() -> DagrecIn:
+    """A function of a folder and words, for fixtures that share a run."""
+    return run_dagrec
 
 
 @pytest.fixture(scope="session")

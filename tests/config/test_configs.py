@@ -21,14 +21,14 @@ from dagrec_cli.models.base import Model
 from dagrec_cli.samplers.base import Sampler
 
 GROUPS = ["data", "loss", "model", "sampler", "split", "trainer"]
-YAMLS = [path for group in GROUPS for path in sorted((config_dir() / group).glob("*.yaml"))]
-SOURCED = ["loss", "model", "sampler"]
 
 Config = Callable[[str, str], DictConfig]
 
-each_yaml = pytest.mark.parametrize(
-    "yaml", YAMLS, ids=[f"{path.parent.name}={path.stem}" for path in YAMLS]
-)
+
+def each_yaml(*groups: str) -> pytest.MarkDecorator:
+    """Return a mark that runs a test for every YAML of the groups."""
+    yamls = [path for group in groups for path in sorted((config_dir() / group).glob("*.yaml"))]
+    return pytest.mark.parametrize("yaml", yamls, ids=[f"{y.parent.name}={y.stem}" for y in yamls])
 
 
 def class_of(config: Config, yaml: Path) -> type:
@@ -37,13 +37,13 @@ def class_of(config: Config, yaml: Path) -> type:
     return cls
 
 
-@each_yaml
+@each_yaml(*GROUPS)
 def test_keys_are_the_settings_of_the_class(config: Config, yaml: Path) -> None:
     keys = [key for key in config(yaml.parent.name, yaml.stem) if key != "_target_"]
     assert sorted(map(str, keys)) == sorted(parameters_of(class_of(config, yaml)))
 
 
-@each_yaml
+@each_yaml(*GROUPS)
 def test_yaml_is_the_only_home_of_a_value(config: Config, yaml: Path) -> None:
     for ancestor in class_of(config, yaml).__mro__[:-1]:
         for parameter in inspect.signature(ancestor).parameters.values():
@@ -51,7 +51,7 @@ def test_yaml_is_the_only_home_of_a_value(config: Config, yaml: Path) -> None:
                 assert parameter.default is inspect.Parameter.empty, parameter
 
 
-@each_yaml
+@each_yaml(*GROUPS)
 def test_every_setting_is_explained(yaml: Path) -> None:
     head, *_ = lines = yaml.read_text().splitlines()
     assert head.startswith("# ")
@@ -59,7 +59,7 @@ def test_every_setting_is_explained(yaml: Path) -> None:
     assert [line for line in settings if " # " not in line] == []
 
 
-@each_yaml
+@each_yaml(*GROUPS)
 def test_the_code_is_named(yaml: Path) -> None:
     text = yaml.read_text()
     if target := re.search(r"^_target_: ([\w.]+)\.\w+$", text, re.MULTILINE):
@@ -67,14 +67,14 @@ def test_the_code_is_named(yaml: Path) -> None:
         assert re.search(rf"^# (.* )?Code[\w ]*: {file}\.py$", text, re.MULTILINE)
 
 
-@pytest.mark.parametrize("yaml", [path for path in YAMLS if path.parent.name in SOURCED])
+@each_yaml("loss", "model", "sampler")
 def test_every_source_is_named(config: Config, yaml: Path) -> None:
     cls = class_of(config, yaml)
     module = sys.modules[cls.__module__]
     assert "Source:" in f"{module.__doc__}{cls.__doc__}"
 
 
-@pytest.mark.parametrize("yaml", [path for path in YAMLS if path.parent.name != "model"])
+@each_yaml("data", "loss", "sampler", "split", "trainer")  # a model needs the data's facts
 def test_every_option_can_be_built(config: Config, yaml: Path) -> None:
     built = build(config(yaml.parent.name, yaml.stem), yaml.parent.name)
     assert isinstance(built, class_of(config, yaml))
@@ -93,11 +93,11 @@ def test_every_class_has_a_yaml(config: Config, package: object, base: type, gro
         for cls in vars(module).values()
         if inspect.isclass(cls) and issubclass(cls, base) and not inspect.isabstract(cls)
     } - {base}
-    described = {class_of(config, yaml) for yaml in YAMLS if yaml.parent.name == group}
+    described = {class_of(config, yaml) for yaml in (config_dir() / group).glob("*.yaml")}
     assert concrete == described
 
 
-@pytest.mark.parametrize("yaml", [path for path in YAMLS if path.parent.name == "loss"])
+@each_yaml("loss")
 @pytest.mark.parametrize("sampler", [None, "uniform"])
 def test_a_loss_brings_its_sampler_unless_one_is_named(yaml: Path, sampler: str | None) -> None:
     named = [f"sampler={sampler}"] if sampler else []

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from dagrec_cli.data.service_graph import ServiceGraph
 
-CLASS = {2: 0, 3: 1, 5: 2}  # node index to service class; nodes 1, 4 and 6 are none
+CLASS = {2: 2, 3: 0, 5: 1}  # node index to service class; nodes 1, 4 and 6 are none
 N_NODES, N_SERVICES = 6, 3
 
 node = st.integers(1, N_NODES)

@@ -43,6 +43,7 @@ def test_a_preset_brings_its_training(name: str) -> None:
 
 
 @pytest.mark.real
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LEARNING_RATES)
 def test_a_preset_gives_one_of_the_reference_s_outcomes(
     name: str,

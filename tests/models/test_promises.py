@@ -169,7 +169,7 @@ def test_ten_pairs_are_learnt(
     make: Make, name: str, still: dict[str, float], chains: Dataset
 ) -> None:
     model = make(chains, dag_mask=False, **still)
-    batch = train(model, chains, epochs=60)
+    batch = train(model, chains, epochs=45)
     found = scores(model, batch.contexts)[batch.row]
     assert (len(batch.row), len(set(batch.target.tolist()))) == (10, 10)
     is_learnt = (found.argmax(dim=1) == batch.target).all()

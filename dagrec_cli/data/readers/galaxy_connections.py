@@ -24,7 +24,7 @@ from dagrec_cli.data.composition import (
     Invalid,
     check_links,
 )
-from dagrec_cli.data.download import file_errors, sha256_of
+from dagrec_cli.data.files import file_errors, sha256_of
 from dagrec_cli.data.invalid import check_settings
 from dagrec_cli.data.readers.galaxy import given_or_at_hand, short_id
 from dagrec_cli.errors import DataError
@@ -67,19 +67,24 @@ class GalaxyConnections:
         ``error``: the first invalid composition stops the reading; ``skip``: it is left out.
     max_paths
         Most source-to-sink paths one composition may have, 1 or more.
+    cache
+        Whether a large data set is kept once it is prepared.
 
     Raises
     ------
     ConfigError
-        If ``on_invalid`` or ``max_paths`` has a value that is not allowed.
+        If ``on_invalid``, ``max_paths`` or ``cache`` has a value that is not allowed.
     """
 
-    def __init__(self, *, path: str | None, at_hand: str, on_invalid: str, max_paths: int) -> None:
-        check_settings(on_invalid=on_invalid, max_paths=max_paths)
+    def __init__(
+        self, *, path: str | None, at_hand: str, on_invalid: str, max_paths: int, cache: bool
+    ) -> None:
+        check_settings(on_invalid=on_invalid, max_paths=max_paths, cache=cache)
         self.path = path
         self.at_hand = at_hand
         self.on_invalid = on_invalid
         self.max_paths = max_paths
+        self.cache = cache
 
     def read(self) -> Iterator[Composition | Invalid]:
         """Yield the composition of each workflow id, in the order of their first rows.
@@ -152,4 +157,4 @@ def _composition(workflow: _Workflow, place: str) -> Composition | Invalid:
         return Invalid(tuple(faults))
     names = tuple(workflow.names.values())
     is_service = tuple(name != INPUT_DATASET for name in names)
-    return Composition(names, is_service, links, time=workflow.time)
+    return Composition(names, is_service, links, time=workflow.time, place=place)

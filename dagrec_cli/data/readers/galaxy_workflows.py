@@ -13,8 +13,6 @@ Source: the exports of github.com/galaxyproject/iwc.
 """
 
 import glob
-import hashlib
-import os
 from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -28,9 +26,10 @@ from dagrec_cli.data.composition import (
     Composition,
     Fault,
     Invalid,
+    Shard,
     check_links,
 )
-from dagrec_cli.data.download import file_errors, sha256_of
+from dagrec_cli.data.files import file_errors, find_files, sha256_of_all
 from dagrec_cli.data.invalid import check_settings
 from dagrec_cli.data.readers.galaxy import given_or_at_hand, short_id
 from dagrec_cli.errors import DataError
@@ -87,19 +86,24 @@ class GalaxyWorkflows:
         ``error``: the first invalid composition stops the reading; ``skip``: it is left out.
     max_paths
         Most source-to-sink paths one composition may have, 1 or more.
+    cache
+        Whether a large data set is kept once it is prepared.
 
     Raises
     ------
     ConfigError
-        If ``on_invalid`` or ``max_paths`` has a value that is not allowed.
+        If ``on_invalid``, ``max_paths`` or ``cache`` has a value that is not allowed.
     """
 
-    def __init__(self, *, path: str | None, at_hand: str, on_invalid: str, max_paths: int) -> None:
-        check_settings(on_invalid=on_invalid, max_paths=max_paths)
+    def __init__(
+        self, *, path: str | None, at_hand: str, on_invalid: str, max_paths: int, cache: bool
+    ) -> None:
+        check_settings(on_invalid=on_invalid, max_paths=max_paths, cache=cache)
         self.path = path
         self.at_hand = at_hand
         self.on_invalid = on_invalid
         self.max_paths = max_paths
+        self.cache = cache
 
     def read(self) -> Iterator[Composition | Invalid]:
         """Yield the composition of each file, sorted by path, or what is wrong with it.
@@ -109,27 +113,25 @@ class GalaxyWorkflows:
         DataError
             If there is no file, or one cannot be read from the disk.
         """
-        for file in self._files():
-            with file_errors(file):
-                text = file.read_bytes()
-            yield _composition(text, file.name)
+        for shard in self.shards():
+            yield from self.read_shard(shard)
+
+    def read_shard(self, shard: Shard) -> Iterator[Composition | Invalid]:
+        """Yield the composition of one file."""
+        with file_errors(shard.path):
+            text = shard.path.read_bytes()
+        yield _composition(text, shard.name)
+
+    def shards(self) -> list[Shard]:
+        """Return the files, sorted by path."""
+        path = given_or_at_hand(self.path, self.at_hand, ALLOWED)
+        return find_files(
+            str(Path(glob.escape(str(path)), "*.ga") if path.is_dir() else path), ALLOWED
+        )
 
     def sha256(self) -> str:
         """Return what ``sha256sum *.ga | sha256sum`` prints in the folder."""
-        total = hashlib.sha256()
-        for file in self._files():
-            with file_errors(file):
-                total.update(f"{sha256_of(file)}  ".encode() + os.fsencode(file.name) + b"\n")
-        return total.hexdigest()
-
-    def _files(self) -> list[Path]:
-        path = given_or_at_hand(self.path, self.at_hand, ALLOWED)
-        if path.is_file():
-            return [path]
-        pattern = path / "*.ga" if path.is_dir() else path
-        if files := glob.glob(str(pattern), recursive=True):
-            return sorted(map(Path, files))
-        raise DataError(f"{path}: no .ga file there; give {ALLOWED} with data.path=PATH.")
+        return sha256_of_all(self.shards())
 
 
 def _composition(text: bytes, place: str) -> Composition | Invalid:

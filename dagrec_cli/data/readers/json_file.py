@@ -5,18 +5,14 @@ A composition has ``nodes`` (``id``, ``mid``) and ``links`` (``source``, ``targe
 null, or a number of ``table_mid_min`` and more. Ids are compared as text: ``"3985"`` is ``3985``.
 
 A fault's place counts compositions from 0, and in JSON Lines names the file's line, from 1:
-``compositions[17].links[2].target`` and ``compositions[17].links[2].target (line 18)``.
+``compositions[17].links[2].target`` and ``compositions[17].links[2].target (line 18)``. Of several
+files it names the file first: ``b.jsonl: compositions[17]``.
 """
 
-import gzip
-import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from io import BufferedReader
 from itertools import compress
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -27,19 +23,17 @@ from dagrec_cli.data.composition import (
     Composition,
     Fault,
     Invalid,
+    Shard,
     check_links,
 )
-from dagrec_cli.data.download import file_errors, locate, sha256_of
+from dagrec_cli.data.download import locate
+from dagrec_cli.data.files import file_errors, find_files, sha256_of, sha256_of_all
 from dagrec_cli.data.invalid import check_settings
+from dagrec_cli.data.readers.json_records import ALLOWED, records
 from dagrec_cli.errors import DataError
 
-ALLOWED = "a JSON array of compositions, or one composition per line, in UTF-8, gzipped or not"
-GZIP_MAGIC = b"\x1f\x8b"
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 NOT_GIVEN = (None, "")
 UNKNOWN = -1
-
-_AT_BYTE = re.compile(r" \(byte (\d+)\)")
 
 
 class _Node(msgspec.Struct, gc=False):
@@ -66,45 +60,48 @@ class _Record(_Body):
 
 
 _RECORD = msgspec.json.Decoder(_Record)
-_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class JsonFile:
-    """A file of compositions in JSON.
+    """A file of compositions in JSON, or several.
 
     Parameters
     ----------
     path
-        The file; null for the one that ``download`` names.
+        The file, a glob, or a list of either; null for the file that ``download`` names.
     table_mid_min
         A node with a ``mid`` of this number or more is a table.
     on_invalid
         ``error``: the first invalid composition stops the reading; ``skip``: it is left out.
     max_paths
         Most source-to-sink paths one composition may have, 1 or more.
+    cache
+        Whether a large data set is kept once it is prepared.
     download
         ``url``, ``sha256`` and ``file`` of a public file (see :func:`download.locate`), or null.
 
     Raises
     ------
     ConfigError
-        If ``on_invalid`` or ``max_paths`` has a value that is not allowed.
+        If ``on_invalid``, ``max_paths`` or ``cache`` has a value that is not allowed.
     """
 
     def __init__(
         self,
         *,
-        path: str | None,
+        path: str | Sequence[str] | None,
         table_mid_min: int,
         on_invalid: str,
         max_paths: int,
+        cache: bool,
         download: Mapping[str, str] | None,
     ) -> None:
-        check_settings(on_invalid=on_invalid, max_paths=max_paths)
+        check_settings(on_invalid=on_invalid, max_paths=max_paths, cache=cache)
         self.path = path
         self.table_mid_min = table_mid_min
         self.on_invalid = on_invalid
         self.max_paths = max_paths
+        self.cache = cache
         self.download = download
 
     def read(self) -> Iterator[Composition | Invalid]:
@@ -116,54 +113,70 @@ class JsonFile:
         Raises
         ------
         DataError
-            If the file as a whole cannot be read: not there, no JSON, a broken array, broken gzip.
+            If a file as a whole cannot be read: not there, no JSON, a broken array, broken gzip.
         """
-        path = self._file()
-        with file_errors(path), path.open("rb") as file:
-            for number, (text, line) in enumerate(_records(file, path)):
-                item = self._composition(text, f"compositions[{number}]")
-                if line and isinstance(item, Invalid):
-                    yield Invalid(tuple(Fault(f"{at} (line {line})", p) for at, p in item.faults))
-                else:
-                    yield item
+        for shard in self.shards():
+            yield from self.read_shard(shard)
+
+    def read_shard(self, shard: Shard) -> Iterator[Composition | Invalid]:
+        """Yield every composition of one file; see :meth:`read`."""
+        prefix = f"{shard.name}: " if shard.name else ""
+        with file_errors(shard.path), shard.path.open("rb") as file:
+            for number, (text, line) in enumerate(records(file, shard.path)):
+                suffix = f" (line {line})" if line else ""
+                yield self._composition(text, f"{prefix}compositions[{number}]", suffix)
+
+    def shards(self) -> list[Shard]:
+        """Return the files, sorted by path."""
+        if self.path is None:
+            if self.download is None:
+                raise DataError(f"data.path is null; name the file, data.path=FILE ({ALLOWED}).")
+            return [Shard(locate(**self.download), "")]
+        found = find_files(self.path, f"files that hold {ALLOWED},")
+        return found if len(found) > 1 else [found[0]._replace(name="")]
 
     def sha256(self) -> str:
-        """Return the hash of the file as it lies on the disk."""
-        path = self._file()
-        with file_errors(path):
-            return sha256_of(path)
+        """Return the hash of the file as it lies on the disk, or one over those of several."""
+        shards = self.shards()
+        if self.path is None and self.download:
+            return self.download["sha256"]  # which the file was found to have
+        if len(shards) > 1:
+            return sha256_of_all(shards)
+        with file_errors(shards[0].path):
+            return sha256_of(shards[0].path)
 
-    def _file(self) -> Path:
-        if self.path is not None:
-            return Path(os.path.expanduser(self.path))  # leaves ~nobody as it is
-        if self.download is None:
-            raise DataError(f"data.path is null; name the file with data.path=FILE ({ALLOWED}).")
-        return locate(**self.download)
-
-    def _composition(self, text: bytes | msgspec.Raw, place: str) -> Composition | Invalid:
+    def _composition(
+        self, text: bytes | msgspec.Raw, place: str, suffix: str
+    ) -> Composition | Invalid:
         try:
             str(text, "utf-8")  # msgspec does not look into fields that it ignores
             record = _RECORD.decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            return Invalid((_decoding_fault(error, place),))
+            return _invalid([_decoding_fault(error, place)], suffix)
         body: _Body = record
         if record.composition is not None:
             body, place = record.composition, f"{place}.composition"
-        ids = [str(node.id) for node in body.nodes]
+        nodes = body.nodes
+        ids = [str(node.id) for node in nodes]
         position = {name: k for k, name in enumerate(ids)}
         links = [
             (position.get(str(link.source), UNKNOWN), position.get(str(link.target), UNKNOWN))
             for link in body.links
         ]
         if faults := _faults(body, ids, links, place):
-            return Invalid(tuple(faults))
-        is_service = tuple(not self._is_table(node.mid) for node in body.nodes)
-        names = tuple(
-            f"{PREFIX_SERVICE}{node.mid}" if service else f"{PREFIX_TABLE}{node.id}"
-            for node, service in zip(body.nodes, is_service, strict=True)
-        )
+            return _invalid(faults, suffix)
+        is_service = [not self._is_table(node.mid) for node in nodes]
+        names = [
+            f"{PREFIX_SERVICE}{node.mid}" if service else f"{PREFIX_TABLE}{name}"
+            for node, name, service in zip(nodes, ids, is_service, strict=True)
+        ]
         return Composition(
-            names, is_service, tuple(dict.fromkeys(links)), _owner(body), _time(body, is_service)
+            tuple(names),
+            tuple(is_service),
+            tuple(dict.fromkeys(links)),
+            _owner(body),
+            _time(body, is_service),
+            place + suffix,
         )
 
     def _is_table(self, mid: int | str | None) -> bool:
@@ -173,53 +186,8 @@ class JsonFile:
         return mid in NOT_GIVEN or (mid.isdecimal() and float(mid) >= self.table_mid_min)
 
 
-def _records(file: BufferedReader, path: Path) -> Iterator[tuple[bytes | msgspec.Raw, int | None]]:
-    """Yield the JSON of each composition, and its line in JSON Lines."""
-    is_gzip = file.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC)
-    stream = gzip.GzipFile(fileobj=file) if is_gzip else file
-    blank: list[bytes] = []
-    for line in stream:
-        first = line.removeprefix(BYTE_ORDER_MARK)
-        if first.strip():
-            break
-        blank.append(first)
-    else:
-        raise DataError(f"{path}: the file is empty; it must hold {ALLOWED}.")
-    if first.lstrip().startswith(b"["):
-        text = b"".join([*blank, first, stream.read()])
-        yield from ((raw, None) for raw in _array(text, path))
-    elif first.lstrip().startswith(b"{"):
-        yield first, len(blank) + 1
-        for number, line in enumerate(stream, start=len(blank) + 2):
-            if line.strip():
-                yield line, number
-    else:
-        raise DataError(f"{path}: {_beginning(first)} in line {len(blank) + 1}; give {ALLOWED}.")
-
-
-def _array(text: bytes, path: Path) -> list[msgspec.Raw]:
-    """Return the undecoded elements of an array, or say where its JSON breaks."""
-    try:
-        return _ARRAY.decode(text)
-    except RecursionError as error:
-        raise DataError(f"{path}: the JSON is nested too deeply; give {ALLOWED}.") from error
-    except msgspec.DecodeError as error:
-        found = _AT_BYTE.search(str(error))
-        byte = int(found[1]) if found else len(text)
-        line_start = text.rfind(b"\n", 0, byte) + 1
-        line = text.count(b"\n", 0, byte) + 1
-        column = len(text[line_start:byte].decode("utf-8", "replace")) + 1
-        raise DataError(
-            f"{path}: {_AT_BYTE.sub('', str(error))} at line {line}, column {column}; mend it "
-            "there, or fetch the file anew if it was cut off."
-        ) from error
-
-
-def _beginning(line: bytes) -> str:
-    try:
-        return f"unexpected {line.decode('utf-8').strip()[:20]!r}"
-    except UnicodeDecodeError:
-        return "bytes that are not UTF-8"
+def _invalid(faults: Sequence[Fault], suffix: str) -> Invalid:
+    return Invalid(tuple(Fault(place + suffix, problem) for place, problem in faults))
 
 
 def _decoding_fault(error: Exception, place: str) -> Fault:
@@ -247,7 +215,7 @@ def _faults(
             for k, name in enumerate(ids)
             if (first := ids.index(name)) < k
         ]
-    if any(UNKNOWN in link for link in links):
+    if any([UNKNOWN in link for link in links]):  # noqa: C419 - a list is faster here
         faults += [
             Fault(f"{place}.links[{k}].{end}", _unknown(str(getattr(link, end)), ids))
             for k, link in enumerate(body.links)
@@ -266,16 +234,17 @@ def _unknown(name: str, ids: Sequence[str]) -> str:
 
 
 def _owner(body: _Body) -> str | None:
-    owners = [body.owner, *[node.owner for node in body.nodes]]
-    return next((str(owner) for owner in owners if owner not in NOT_GIVEN), None)
+    for each in (body, *body.nodes):
+        if each.owner not in NOT_GIVEN:
+            return str(each.owner)
+    return None
 
 
 def _time(body: _Body, is_service: Sequence[bool]) -> float | None:
     if body.start_time not in NOT_GIVEN:
         return _seconds(body.start_time)
-    services = compress(body.nodes, is_service)
-    starts = [_seconds(node.start_time) for node in services]
-    return min((start for start in starts if start is not None), default=None)
+    starts = [_seconds(node.start_time) for node in compress(body.nodes, is_service)]
+    return min([start for start in starts if start is not None], default=None)
 
 
 def _seconds(moment: Any) -> float | None:

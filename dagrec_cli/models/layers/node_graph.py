@@ -40,7 +40,7 @@ def node_levels(graph: ServiceGraph) -> NDArray[np.int64]:
 
 
 class Spread(nn.Module):
-    """A fixed sparse matrix: ``out[v]`` is the sum over edges u -> v of ``weight * states[u]``.
+    """A fixed sparse matrix: node v receives ``weight * states[u]`` along every edge u -> v.
 
     Parameters
     ----------
@@ -65,10 +65,12 @@ class Spread(nn.Module):
         self.register_buffer("target", target, persistent=False)
         self.register_buffer("weight", weight[:, None], persistent=False)
 
-    def forward(self, states: Float[Tensor, "nodes hidden"]) -> Float[Tensor, "nodes hidden"]:
-        """Send every node's state along its edges and add up what arrives."""
-        sent = states[self.source] * self.weight
-        return torch.zeros_like(states).index_add(0, self.target, sent)
+    def forward(
+        self, states: Float[Tensor, "nodes hidden"], onto: Float[Tensor, "nodes hidden"]
+    ) -> Float[Tensor, "nodes hidden"]:
+        """Send every node's state along its edges and add what arrives to ``onto``."""
+        sent = states.index_select(0, self.source) * self.weight
+        return onto.index_add(0, self.target, sent)
 
 
 def share(weight: Float[Tensor, " edges"], group: Int[Tensor, " edges"]) -> Tensor:

@@ -40,8 +40,10 @@ def test_spread_is_a_matrix_product() -> None:
     source, target = torch.tensor([0, 0, 2]), torch.tensor([1, 2, 1])
     weight = torch.tensor([0.5, 2.0, -1.0])
     states = torch.tensor([[1.0, 10.0], [7.0, 7.0], [3.0, 4.0]])
-    found = Spread(source, target, weight)(states)
-    assert found.tolist() == [[0, 0], [0.5 - 3, 5 - 4], [2, 20]]
+    onto = torch.tensor([[0.0, 0.0], [1.0, 1.0], [0.0, 0.0]])
+    found = Spread(source, target, weight)(states, onto)
+    assert found.tolist() == [[0, 0], [1 + 0.5 - 3, 1 + 5 - 4], [2, 20]]
+    assert onto[1].tolist() == [1, 1]
 
 
 def test_shares_of_a_group_add_up_to_one() -> None:

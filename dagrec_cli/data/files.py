@@ -1,0 +1,94 @@
+"""Files of the user's: found by name or glob, hashed, and what can go wrong with them."""
+
+import glob
+import gzip
+import hashlib
+import os
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
+from pathlib import Path
+
+from dagrec_cli.data.composition import Shard
+from dagrec_cli.errors import DataError
+
+
+def find_files(path: str | Sequence[str], allowed: str) -> list[Shard]:
+    """Return the files of a path, of a glob, or of several of them: sorted, each once.
+
+    They are named by what their paths do not share: ``2020/a.jsonl``, ``2021/a.jsonl``.
+
+    Parameters
+    ----------
+    path
+        ``~`` is the home folder; a file that has the name of a glob is that file.
+    allowed
+        What may be given, for the message.
+
+    Raises
+    ------
+    DataError
+        If a glob finds no file, or there is no path at all.
+    """
+    found: set[Path] = set()
+    for each in [path] if isinstance(path, str) else path:
+        plain = os.path.expanduser(each)  # leaves ~nobody as it is
+        is_plain = os.path.exists(plain) or not glob.has_magic(plain)
+        paths = [plain] if is_plain else glob.glob(plain, recursive=True)
+        files = {Path(p) for p in paths if is_plain or os.path.isfile(p)}
+        if not files:
+            raise DataError(f"{each}: no file there; give {allowed} with data.path=PATH.")
+        found |= files
+    if not found:
+        raise DataError(f"data.path is empty; give {allowed} with data.path=PATH.")
+    parent = os.path.commonpath([os.path.abspath(file.parent) for file in found])
+    return [Shard(file, os.path.relpath(file, parent)) for file in sorted(found)]
+
+
+def sha256_of(path: Path) -> str:
+    """Return the hash of a file's bytes, read in pieces."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def sha256_of_all(files: Sequence[Shard]) -> str:
+    """Return what ``sha256sum NAME… | sha256sum`` prints.
+
+    Raises
+    ------
+    DataError
+        If a file cannot be read.
+    """
+    total = hashlib.sha256()
+    for path, name in files:
+        with file_errors(path):
+            total.update(f"{sha256_of(path)}  ".encode() + os.fsencode(name) + b"\n")
+    return total.hexdigest()
+
+
+@contextmanager
+def file_errors(path: Path) -> Iterator[None]:
+    """Turn what goes wrong with a file inside the ``with`` block into a line for the user.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, a folder, not readable, or broken gzip.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file; {_instead(path)} with data.path=FILE.") from error
+    except IsADirectoryError as error:
+        raise DataError(f"{path}: a folder; name one file with data.path=FILE.") from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path}: broken gzip ({error}); fetch or compress it anew.") from error
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}; make it a readable file.") from error
+
+
+def _instead(path: Path) -> str:
+    names = [entry.name for entry in path.parent.glob("*")]
+    near = ", ".join(map(repr, get_close_matches(path.name, names)))
+    return f"near names in that folder: {near}; give one" if near else "give an existing one"

@@ -1,0 +1,65 @@
+"""How all pictures look: type, colours, and names that come from data.
+
+Each colour has a name, which the report's style sheet gives a second value for dark screens.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PAPER, INK, MUTED, LINE = "#ffffff", "#1f2328", "#6a737d", "#d5dae0"
+BLUE, ORANGE = "#2f6db5", "#bf5310"
+VARIABLES = {
+    PAPER: "paper",
+    INK: "ink",
+    MUTED: "muted",
+    LINE: "line",
+    BLUE: "blue",
+    ORANGE: "orange",
+}
+LONGEST_NAME = 28
+STYLE: dict[Any, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "figure.facecolor": PAPER,
+    "font.size": 9,
+    "grid.color": LINE,
+    "svg.fonttype": "none",  # text stays text: to search, to copy, to read aloud
+    "svg.hashsalt": "dagrec",  # equal pictures, equal ids
+    "text.color": INK,
+    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
+    "xtick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.color": MUTED,
+    "ytick.labelcolor": INK,
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw and save in this style; as a decorator, or with ``with``."""
+    from matplotlib import rc_context
+
+    with rc_context(STYLE):
+        yield
+
+
+def canvas(width: float, height: float) -> tuple["Figure", "Axes"]:
+    """Return an empty figure of that many inches, and its axes."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def shown(name: str) -> str:
+    """Return a name fit for a picture: short, in one line, without control characters."""
+    text = "".join(c if c.isprintable() else "·" for c in name)
+    return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 1]}…"

@@ -1,0 +1,162 @@
+"""``report.html``: tables and pictures of finished rows in one file that needs no network."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from dagrec_cli.reporting.comparison import Entry
+from dagrec_cli.reporting.plots.gallery import graph_picture, row_pictures, table_pictures
+from dagrec_cli.reporting.plots.picture import Picture
+from dagrec_cli.reporting.run_folder import CONFIG, RunFolder
+from dagrec_cli.reporting.runs import Run
+from dagrec_cli.reporting.tables import Table, Value, heading, interval, short
+
+REPORT = "report.html"
+PICTURES = "pictures"
+TEMPLATE = "report.html.jinja"
+
+
+@dataclass(frozen=True)
+class ReportSheet:
+    """A comparison, tables that go with it, and the rows behind them.
+
+    Attributes
+    ----------
+    tables
+        The first is from :func:`~dagrec_cli.reporting.comparison.compare`; one with the columns
+        ``row metric paper`` gives the published numbers.
+    entries
+        One per row, those that failed too.
+    """
+
+    tables: Sequence[Table]
+    entries: Sequence[Entry]
+
+    @property
+    def published(self) -> dict[tuple[str, str], float]:
+        """Published numbers by row and metric."""
+        rows = [row for table in self.tables for row in table.rows if "paper" in row]
+        return {(row["row"], row["metric"]): row["paper"] for row in rows}
+
+
+class Shown(NamedTuple):
+    """A saved picture in the page."""
+
+    picture: Picture
+    svg: Markup
+
+
+class Row(NamedTuple):
+    """A row's part of the page."""
+
+    entry: Entry
+    pictures: Sequence[Shown]
+    origins: Sequence[tuple[str, Mapping[str, str], str]]
+
+
+def write_report(folder: RunFolder, title: str, sheets: Sequence[ReportSheet]) -> Path:
+    """Write ``report.html``, and its pictures as PNG and SVG to ``pictures/``.
+
+    Parameters
+    ----------
+    folder
+        Where the tables are, too.
+    title
+        Of the page.
+
+    Raises
+    ------
+    RunError
+        If a file of a finished row's run folder is missing or damaged.
+    """
+    beside = RunFolder(folder.path / PICTURES)
+    rows: dict[tuple[Path, ...], Row] = {}
+    shown = []
+    for sheet in sheets:
+        main = sheet.tables[0]
+        pictures = _save(table_pictures(main, sheet.published, sheet.entries), beside)
+        for number, entry in enumerate(sheet.entries, start=1):
+            if _key(entry) not in rows:  # rows of several tables are drawn once
+                rows[_key(entry)] = _row(f"{main.name}_{number}_{_slug(entry.name)}", entry, beside)
+        parts = [rows[_key(entry)]._replace(entry=entry) for entry in sheet.entries]
+        shown.append({"tables": sheet.tables, "pictures": pictures, "rows": parts})
+    text = (
+        _environment()
+        .get_template(TEMPLATE)
+        .render(title=title, sheets=shown, graphs=_save(_graphs(sheets), beside))
+    )
+    return folder.write_text(REPORT, text)
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("dagrec_cli.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "short": short,
+        "interval": interval,
+        "heading": heading,
+        "order": _order,
+    }
+    return environment
+
+
+def _order(value: Value) -> str | int | float:
+    """Return what a cell is sorted by."""
+    value = value["mean"] if isinstance(value, Mapping) else value
+    return "" if value is None else value
+
+
+def _save(pictures: Iterable[Picture], beside: RunFolder) -> list[Shown]:
+    return [Shown(picture, Markup(picture.save(beside))) for picture in pictures]
+
+
+def _key(entry: Entry) -> tuple[Path, ...]:
+    return tuple(run.path for run in entry.runs) or (Path(entry.name),)
+
+
+def _row(name: str, entry: Entry, beside: RunFolder) -> Row:
+    if not entry.runs:
+        return Row(entry, [], [])
+    pictures = _save(row_pictures(name, entry), beside)
+    return Row(entry, pictures, [_origin(run) for run in entry.runs])
+
+
+def _origin(run: Run) -> tuple[str, dict[str, str], str]:
+    """Return a run's folder, what its numbers come from, and its config."""
+    result: Mapping[str, Any] = run.result
+    model, seconds = result.get("model", {}), result.get("seconds", {})
+    facts = {
+        "command": result.get("command_line"),
+        "started": result.get("started"),
+        "parameters": f"{model.get('parameters', 0):,}",
+        "epochs": ", ".join(map(str, model.get("epochs", []))),
+        "seconds": ", ".join(f"{k} {v:.3g}" for k, v in seconds.items()),
+        "data": result["data"]["sha256"],
+        "commit": result.get("git_commit"),
+        "versions": ", ".join(f"{k} {v}" for k, v in result.get("versions", {}).items()),
+    }
+    config = (run.path / CONFIG).read_text(encoding="utf-8")
+    return "/".join(run.path.parts[-2:]), {k: v for k, v in facts.items() if v}, config
+
+
+def _graphs(sheets: Sequence[ReportSheet]) -> Iterable[Picture]:
+    """Return the service graph of each data set, once."""
+    runs = [run for sheet in sheets for entry in sheet.entries for run in entry.runs]
+    of_data = {run.result["data"]["sha256"]: run for run in runs if run.edges}
+    for number, run in enumerate(of_data.values(), start=1):
+        if picture := graph_picture(f"service_graph_{number}", run):
+            yield picture
+
+
+def _slug(name: str) -> str:
+    return re.sub("[^a-z0-9]+", "_", name.lower()).strip("_")[:40]

@@ -1,0 +1,157 @@
+"""Every benchmark's two ways agree on small inputs, and its check sees it when they do not."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+from torch import Tensor
+
+from dagrec_cli.benchmarks import (
+    bpr_step,
+    evaluation,
+    gru4rec_epoch,
+    preparation,
+    score_step,
+)
+from dagrec_cli.benchmarks.base import (
+    Benchmark,
+    MismatchError,
+    benchmark_types,
+    choose,
+    require_close,
+)
+from dagrec_cli.benchmarks.evaluation import evaluate_plainly
+from dagrec_cli.benchmarks.preparation import prepare_plainly
+from dagrec_cli.config.paths import config_dir
+from dagrec_cli.data.composition import Composition
+from dagrec_cli.data.dataset import Dataset, prepare
+from dagrec_cli.data.pairs import Pairs
+from dagrec_cli.errors import ConfigError
+from dagrec_cli.evaluation.ranks import Outcomes, outcomes
+
+NAMES = sorted(benchmark_types())
+SIZE = 60
+
+
+def bench_config(*overrides: str) -> DictConfig:
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        return compose("bench", ["data=synthetic", *overrides])
+
+
+@pytest.fixture
+def make(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Benchmark]:
+    """A function of a benchmark's name and overrides; what sizes do not shrink is small."""
+    monkeypatch.setattr(evaluation, "CONTEXTS", 20)
+    monkeypatch.setattr(score_step, "CONTEXTS", 20)
+    monkeypatch.setattr(score_step, "HIDDEN", 8)
+    monkeypatch.setattr(bpr_step, "N_SAMPLE", 16)
+    monkeypatch.setattr(gru4rec_epoch, "EPOCHS", 2)
+    return lambda name, *overrides: benchmark_types()[name](bench_config(*overrides))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_ways_agree(make: Callable[..., Benchmark], name: str) -> None:
+    case = make(name).case(SIZE)
+    case.check()
+    case.plain()
+    case.fast()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_benchmark_says_what_it_promises(name: str) -> None:
+    kind = benchmark_types()[name]
+    assert kind.target > 1
+    assert list(kind.sizes) == sorted(set(kind.sizes))
+    assert kind.unit
+    assert kind.__doc__
+
+
+def worse(*arguments: Any) -> Outcomes:
+    found = outcomes(*arguments)
+    return found._replace(better=found.better + (found.target == 0))
+
+
+def one_pair_less(*arguments: Any) -> Dataset:
+    found = prepare(*arguments)
+    return Dataset(**{**vars(found), "pairs": Pairs(*(column[:-1] for column in found.pairs))})
+
+
+class Doubled(bpr_step.BPR):
+    def __call__(self, positive: Tensor, negatives: Tensor) -> Tensor:
+        return 2 * super().__call__(positive, negatives)
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "part", "broken"),
+    [
+        ("evaluation", evaluation, "outcomes", worse),
+        ("preparation", preparation, "prepare", one_pair_less),
+        ("bpr_step", bpr_step, "BPR", Doubled),
+        ("gru4rec_epoch", gru4rec_epoch, "FORBIDDEN", 0.0),
+    ],
+)
+def test_check_sees_a_difference(
+    make: Callable[..., Benchmark],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    module: Any,
+    part: str,
+    broken: object,
+) -> None:
+    benchmark = make(name)
+    monkeypatch.setattr(module, part, broken)
+    with pytest.raises(MismatchError):
+        benchmark.case(SIZE).check()
+
+
+def test_gru4rec_epoch_also_agrees_with_one_row_per_pair(make: Callable[..., Benchmark]) -> None:
+    make("gru4rec_epoch", "trainer.distinct_contexts=false").case(SIZE).check()
+
+
+@pytest.mark.parametrize("override", ["model=popularity", "model.dag_mask=false"])
+def test_gru4rec_epoch_refuses_what_the_plain_way_is_not(
+    make: Callable[..., Benchmark], override: str
+) -> None:
+    with pytest.raises(ConfigError, match="model=gru4rec"):
+        make("gru4rec_epoch", override).case(SIZE)
+
+
+def test_plain_preparation_of_a_branch(walks: Callable[..., Composition]) -> None:
+    # nodes: service_1 = 1, service_2 = 2, table_1 = 3
+    found = prepare_plainly([walks("t1 s1 s2", "t1 s2")] * 2)
+    assert found.nodes == {"service_1": 1, "service_2": 2, "table_1": 3}
+    assert found.services == {"service_1": 0, "service_2": 1}
+    assert found.contexts == [(3,), (3, 1), (3,)] * 2
+    assert found.targets == [0, 1, 1] * 2
+    assert found.edges == {(3, 1): 2, (1, 2): 2, (3, 2): 2}
+
+
+def test_plain_evaluation_by_hand() -> None:
+    scores = np.array([[0.9, 0.5, 0.1], [0.2, 0.3, 0.4]])
+    pairs = Pairs(*(np.array(c, np.int32) for c in ([0, 0, 1, 1], [0, 2, 2, 1], [0, 1, 2, 3])))
+    found = evaluate_plainly(scores, pairs)  # ranks 1, 3, 1, 2; predicted 0, 0, 2, 2
+    assert found["accuracy"] == 0.5
+    assert found["mrr"] == pytest.approx((1 + 1 / 3 + 1 + 1 / 2) / 4)
+    assert found["hr@3"] == 1
+    assert found["recall"] == pytest.approx((1 + 0 + 1 / 2) / 3)
+    assert found["precision"] == pytest.approx((1 / 2 + 0 + 1 / 2) / 3)
+
+
+def test_choose() -> None:
+    assert list(choose("all")) == NAMES
+    assert list(choose("bpr_step")) == ["bpr_step"]
+    assert list(choose(["preparation", "bpr_step"])) == ["preparation", "bpr_step"]
+    with pytest.raises(ConfigError, match=r"bench=bpr_steps .* did you mean bpr_step\?"):
+        choose("bpr_steps")
+    with pytest.raises(ConfigError, match="empty"):
+        choose([])
+
+
+def test_require_close() -> None:
+    require_close("x", [1.0, 2.0], [1.0, 2.1], 0.2)
+    for plain, fast in (([1.0], [1.1]), ([1.0], [1.0, 1.0]), ([1.0], [float("nan")])):
+        with pytest.raises(MismatchError, match="x: "):
+            require_close("x", plain, fast, 0.05)

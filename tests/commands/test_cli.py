@@ -1,0 +1,211 @@
+"""The command line itself: help, version, completion, what happens to a wrong word."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from dagrec_cli import __version__
+from dagrec_cli.cli import COMMANDS
+from dagrec_cli.commands import hydra_main
+from dagrec_cli.config.paths import config_dir
+
+ROOT = Path(__file__).parents[2]
+
+Dagrec = Callable[..., Any]
+
+
+def python(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, *words], capture_output=True, text=True, cwd=cwd, env=environment
+    )
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["help"]])
+def test_help_lists_every_command(dagrec: Dagrec, words: list[str]) -> None:
+    answer = dagrec(*words)
+    assert (answer.code, answer.err) == (0, "")
+    for command, promise in COMMANDS.items():
+        assert f"  {command} " in answer.out
+        assert promise in answer.out
+
+
+@pytest.mark.parametrize("words", [["--version"], ["-V"], ["train", "--version"]])
+def test_version(dagrec: Dagrec, words: list[str]) -> None:
+    assert dagrec(*words).out == f"dagrec {__version__}\n"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_a_module_a_config_and_help(dagrec: Dagrec, command: str) -> None:
+    name = command.replace(" ", "_")
+    assert callable(import_module(f"dagrec_cli.commands.{name}").main)
+    assert (config_dir() / f"{name}.yaml").is_file()
+    answer = dagrec(*command.split(), "--help")
+    assert (answer.code, answer.err) == (0, "")
+    assert f"Usage: dagrec {command} " in answer.out
+    assert "  dagrec " + command in answer.out.partition("Example")[2]
+
+
+def test_help_of_train_holds_groups_settings_examples_and_flags(dagrec: Dagrec) -> None:
+    text = dagrec("train", "--help").out
+    for group in ("data", "loss", "model", "sampler", "split", "trainer"):
+        options = sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
+        assert f"\n{group}: {', '.join(options)}\n" in text
+    assert "  learning_rate: 0.001\n" in text
+    assert "dagrec train model=gru4rec loss=bpr" in text
+    assert "--cfg job" in text
+    assert "-m, --multirun" in text
+
+
+def test_help_may_come_first(dagrec: Dagrec) -> None:
+    assert dagrec("help", "train").out == dagrec("train", "--help").out
+
+
+def test_cfg_job_prints_the_config_and_runs_nothing(dagrec: Dagrec, tmp_path: Path) -> None:
+    answer = dagrec("train", "--cfg", "job", "trainer.epochs=7")
+    assert answer.code == 0
+    assert "  epochs: 7\n" in answer.out
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "offer"),
+    [
+        (["trian"], "did you mean 'train'?"),
+        (["data", "validat"], "did you mean 'data validate'?"),
+        (["data", "xyz"], "commands: data describe, data validate, data fetch."),
+        (["xyz"], "commands: train, "),
+        (["train", "model=gru4rek"], "did you mean gru4rec?"),
+        (["train", "modle=gru4rec"], "did you mean model?"),
+        (["train", "epochs=3"], "did you mean trainer.epochs?"),
+        (["train", "trainer.epoch=3"], "did you mean trainer.epochs?"),
+        (["train", "model=gru4rec_paper", "model.maxlen=3"], "did you mean model.max_len?"),
+        (["train", "data.download=x"], "add data=compositions or data=geoportal."),
+        (["train", "+epochs=3"], "unknown setting 'epochs'"),
+        (["train", "+model.hiden=3"], "did you mean model.hidden?"),
+        (["train", "--epochs", "3"], "did you mean trainer.epochs=VALUE, without dashes?"),
+        (["train", "--multirn"], "did you mean --multirun?"),
+        (["train", "--cfg", "jop"], "choose from 'job', 'hydra', 'all'"),
+        (["train", "model"], "write setting=value"),
+        (["train", "seeds=[0,1"], "a list as seeds=[0,1]"),
+        (["train", "model=popularity,gru4rec"], "add -m to run each"),
+        (["train", "model=null"], "as in model=gru4rec"),
+        (["train", "-sc"], "dagrec -sc install=bash"),
+    ],
+)
+def test_a_wrong_word_gets_one_line_with_an_offer(
+    dagrec: Dagrec, tmp_path: Path, words: list[str], offer: str
+) -> None:
+    answer = dagrec(*words)
+    assert answer.code == 2
+    assert answer.out == ""
+    assert answer.err.count("\n") == 1
+    assert offer in answer.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("flag", ["--experimental-rerun=x.pickle", "--exp=x.pickle"])
+def test_a_pickle_is_never_read(dagrec: Dagrec, flag: str) -> None:
+    answer = dagrec("train", flag)
+    assert answer.code == 2
+    assert "reads a pickle and is not supported" in answer.err
+
+
+@pytest.mark.parametrize("switch", [{"DAGREC_DEBUG": "1"}, {}])
+def test_a_traceback_only_where_it_is_asked_for(dagrec: Dagrec, switch: dict[str, str]) -> None:
+    words = [] if switch else ["hydra.verbose=true"]
+    with patch.dict(os.environ, switch), pytest.raises(Exception, match="hidden is 0"):
+        dagrec("train", "model.hidden=0", *words)
+
+
+def test_a_defect_of_the_program_keeps_its_traceback(dagrec: Dagrec) -> None:
+    with (
+        patch.object(hydra_main, "config_dir", side_effect=ZeroDivisionError),
+        pytest.raises(ZeroDivisionError),
+    ):
+        dagrec("train")
+
+
+@pytest.mark.parametrize(
+    ("line", "offers"),
+    [
+        ("dagrec tr", ["train"]),
+        ("dagrec data ", ["describe", "fetch", "validate"]),
+        ("dagrec data d", ["describe"]),
+        ("dagrec xyz", []),
+        ("dagrec train model=gru4rec_", ["model=gru4rec_paper"]),
+        ("dagrec train loss=bp", ["loss=bpr", "loss=bpr_max"]),
+        ("dagrec train trainer.ep", ["trainer.epochs="]),
+        ("dagrec  data  describe  form", ["format="]),
+        ("./train/dagrec train trainer.ep", ["trainer.epochs="]),
+    ],
+)
+def test_completion(
+    dagrec: Dagrec, monkeypatch: pytest.MonkeyPatch, line: str, offers: list[str]
+) -> None:
+    monkeypatch.setenv("COMP_LINE", line)
+    monkeypatch.setenv("COMP_POINT", str(len(line)))
+    answer = dagrec("-sc", "query=bash")
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.split() == offers
+
+
+def test_completion_of_an_empty_line_offers_the_first_words_of_all_commands(
+    dagrec: Dagrec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COMP_LINE", "dagrec ")
+    words = {command.split()[0] for command in COMMANDS}
+    assert dagrec("-sc", "query=bash").out.split() == sorted(words)
+
+
+def test_the_completion_script_completes_dagrec(dagrec: Dagrec) -> None:
+    script = dagrec("-sc", "install=bash").out
+    assert "complete -o nospace -o default -F hydra_bash_completion dagrec" in script
+
+
+def test_python_m_and_a_reader_that_leaves(tmp_path: Path) -> None:
+    done = python("-m", "dagrec_cli", "train", "--cfg", "job", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "data:\n  _target_: dagrec_cli." in done.stdout
+    command = f"{sys.executable} -m dagrec_cli train --help | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode in (0, 141)
+    assert done.stderr == ""
+
+
+def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
+    code = (
+        "import sys; from dagrec_cli.cli import main; sys.argv = ['dagrec', '--help']; main();"
+        "print(sorted({'torch', 'hydra', 'omegaconf', 'numpy'} & set(sys.modules)))"
+    )
+    done = python("-c", code, cwd=tmp_path)
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_composing_imports_no_torch(tmp_path: Path) -> None:
+    code = (
+        "import sys; from dagrec_cli.cli import main; sys.argv = 'dagrec train --cfg job'.split();"
+        "main(); print('torch' in sys.modules)"
+    )
+    assert python("-c", code, cwd=tmp_path).stdout.splitlines()[-1] == "False"
+
+
+def test_the_folder_of_the_user_stays(dagrec: Dagrec, tmp_path: Path) -> None:
+    """A mistake removes what it made, never the (empty) folder that the user stands in."""
+    answer = dagrec("train", "trainer.epochs=0", "hydra.run.dir=.")
+    assert answer.code == 2
+    assert tmp_path.is_dir()

@@ -1,0 +1,174 @@
+"""``dagrec data describe``, ``validate`` and ``fetch``."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dagrec_cli.data.dataset import Dataset
+
+Dagrec = Callable[..., Any]
+
+TWO = {
+    "nodes": [{"id": 1}, {"id": 2, "mid": 7}, {"id": 3, "mid": 8}],
+    "links": [{"source": 1, "target": 2}, {"source": 2, "target": 3}],
+}
+LOOP = {**TWO, "links": [{"source": 2, "target": 3}, {"source": 3, "target": 2}]}
+TWICE = {**TWO, "nodes": [*TWO["nodes"], {"id": 1}], "links": [{"source": 1, "target": 9}]}
+
+
+def write(folder: Path, *compositions: object, name: str = "mine.jsonl") -> str:
+    (folder / name).write_text("".join(f"{json.dumps(each)}\n" for each in compositions))
+    return f"data.path={name}"
+
+
+def test_describe_counts_a_file_by_hand(dagrec: Dagrec, tmp_path: Path) -> None:
+    """Ten times t1 -> s7 -> s8: pairs (t1, s7) and (t1 s7, s8); 30 % of 20 pairs are 6."""
+    path = write(tmp_path, *[TWO] * 10, LOOP)
+    words = ["data=compositions", path, "data.on_invalid=skip", "format=json"]
+    answer = dagrec("data", "describe", *words)
+    assert (answer.code, answer.err) == (0, "")
+    found = json.loads(answer.out)
+    assert {key: found[key] for key in ("compositions", "paths", "distinct_paths")} == {
+        "compositions": 10,
+        "paths": 10,
+        "distinct_paths": 1,
+    }
+    assert (found["pairs"], found["distinct_pairs"], found["distinct_contexts"]) == (20, 2, 2)
+    assert (found["nodes"], found["tables"], found["services"]) == (3, 1, 2)
+    assert (found["target_services"], found["edges"]) == (2, 2)
+    assert found["context_lengths"] == {"1": 10, "2": 10}
+    assert found["targets"] == {"service_7": 10, "service_8": 10}
+    assert (found["train_pairs"], found["test_pairs"]) == (14, 6)
+    assert (found["leaked_pairs"], found["leaked_contexts"]) == (1, 1)
+    assert found["left_out"].startswith("1 composition skipped: 1 x cycle")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["mine.jsonl"]
+
+
+def test_describe_prints_a_table(dagrec: Dagrec) -> None:
+    text = dagrec("data", "describe").out
+    assert "data=synthetic" in text
+    assert "1,016" in text
+    assert "711 train, 305 test" in text
+    assert "886" in text  # contexts of one node: paths of two
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["format=xml"], "format is 'xml'; use one of table, json."),
+        (["data=compositions"], "data.path is null; name the file with data.path=FILE"),
+        (["+color=red"], "unknown setting 'color'; known: data, split, format."),
+    ],
+)
+def test_describe_refuses(dagrec: Dagrec, words: list[str], line: str) -> None:
+    answer = dagrec("data", "describe", *words)
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith(f"dagrec data describe: {line}")
+    assert answer.err.count("\n") == 1
+
+
+@pytest.mark.real
+def test_describe_the_paper_s_data(dagrec: Dagrec, geoportal: Dataset) -> None:
+    """The figures of the paper's data (PAPER §2 and the data's README)."""
+    found = json.loads(dagrec("data", "describe", "data=geoportal", "format=json").out)
+    expected = {
+        "compositions": 943,
+        "paths": 943,
+        "distinct_paths": 106,
+        "pairs": 1016,
+        "distinct_pairs": 109,
+        "distinct_contexts": 51,
+        "nodes": 50,
+        "tables": 34,
+        "services": 16,
+        "target_services": 15,
+        "edges": 97,
+        "context_lengths": {"1": 943, "2": 57, "3": 16},
+        "train_pairs": 711,
+        "test_pairs": 305,
+        "left_out": "none",
+        "sha256": "8a661b3155c235e5d19f517d66cd9e215d174de8644a566e6074e20621de70a4",
+    }
+    assert {key: found[key] for key in expected} == expected
+
+
+def test_validate_passes_a_sound_file(dagrec: Dagrec, tmp_path: Path) -> None:
+    answer = dagrec("data", "validate", write(tmp_path, TWO, TWO))
+    assert (answer.code, answer.out, answer.err) == (0, "2 compositions, no fault.\n", "")
+
+
+def test_validate_names_every_fault_with_its_place(dagrec: Dagrec, tmp_path: Path) -> None:
+    answer = dagrec("data", "validate", write(tmp_path, TWO, LOOP, TWICE))
+    assert answer.code == 2
+    cycle, duplicate, unknown = answer.out.splitlines()
+    assert cycle.startswith("compositions[1].links (line 2): cycle ")
+    assert duplicate.startswith("compositions[2].nodes[3].id (line 3): duplicate id '1'")
+    assert unknown.startswith("compositions[2].links[0].target (line 3): unknown node '9'")
+    assert "3 faults; 2 of 3 compositions are invalid" in answer.err
+    assert answer.err.count("\n") == 1
+
+
+def test_validate_prints_as_many_as_asked_for(dagrec: Dagrec, tmp_path: Path) -> None:
+    answer = dagrec("data", "validate", write(tmp_path, LOOP, LOOP, LOOP), "most=1")
+    assert answer.code == 2
+    assert answer.out.splitlines()[1:] == ["… and 2 more; most=3 prints them."]
+    assert "3 faults; 3 of 3 compositions" in answer.err
+
+
+def test_validate_counts_paths(dagrec: Dagrec, tmp_path: Path) -> None:
+    fork = {**TWO, "links": [*TWO["links"], {"source": 1, "target": 3}]}
+    answer = dagrec("data", "validate", write(tmp_path, fork), "data.max_paths=1")
+    assert answer.code == 2
+    assert answer.out.startswith("compositions[0]")
+    assert "2 paths, more than data.max_paths=1" in answer.out
+
+
+@pytest.mark.parametrize("words", [["data.path=none.json"], ["data.path=."], [], ["most=-1"]])
+def test_validate_refuses_in_one_line(dagrec: Dagrec, words: list[str]) -> None:
+    answer = dagrec("data", "validate", *words)
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.count("\n") == 1
+
+
+def test_validate_refuses_an_empty_array(dagrec: Dagrec, tmp_path: Path) -> None:
+    (tmp_path / "none.json").write_text("[]")
+    answer = dagrec("data", "validate", "data.path=none.json")
+    assert (answer.code, answer.out) == (2, "")
+    assert "no composition" in answer.err
+
+
+@pytest.mark.real
+def test_validate_the_paper_s_data(dagrec: Dagrec, geoportal: Dataset) -> None:
+    file = f"{os.environ['DAGREC_DATA_DIR']}/geoportal/compositionsDAG.json"
+    assert dagrec("data", "validate", f"data.path={file}").out == "943 compositions, no fault.\n"
+
+
+@pytest.mark.real
+def test_fetch_finds_what_is_at_hand(dagrec: Dagrec, geoportal: Dataset) -> None:
+    answer = dagrec("data", "fetch")
+    file = f"{os.environ['DAGREC_DATA_DIR']}/geoportal/compositionsDAG.json"
+    assert answer.out.startswith(f"{file} (1,577,855 bytes, sha256 8a661b3155c2")
+    assert (answer.code, answer.err) == (0, "")
+
+
+def test_fetch_refuses_a_file_with_another_hash(
+    dagrec: Dagrec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "geoportal").mkdir()
+    (tmp_path / "geoportal/compositionsDAG.json").write_text("[]")
+    monkeypatch.setenv("DAGREC_DATA_DIR", str(tmp_path))
+    answer = dagrec("data", "fetch")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.count("\n") == 1
+    assert "sha256" in answer.err
+
+
+@pytest.mark.parametrize("data", ["synthetic", "compositions"])
+def test_fetch_says_that_there_is_nothing_to_download(dagrec: Dagrec, data: str) -> None:
+    answer = dagrec("data", "fetch", f"data={data}")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith(f"dagrec data fetch: data={data} has nothing to download; ")

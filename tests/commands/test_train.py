@@ -1,0 +1,282 @@
+"""``dagrec train``: the run folder can be trusted."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import DictConfig, OmegaConf
+from safetensors.torch import load_file
+
+from dagrec_cli.config.build import build
+from dagrec_cli.data.dataset import Dataset, prepare
+from dagrec_cli.evaluation.metrics import METRICS
+from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.training import full_batch
+from dagrec_cli.training.work import Work
+
+SHORT = ("trainer.epochs=2", "bootstrap=20")
+
+Dagrec = Callable[..., Any]
+
+
+def rows_of(file: Path) -> list[dict[str, str]]:
+    with file.open(encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def weights_of(run: Path) -> dict[str, torch.Tensor]:
+    return load_file(run / "model.safetensors")
+
+
+def are_equal(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(one[key], two[key]) for key in one | two)
+
+
+@pytest.fixture(scope="session")
+def work(config: Callable[[str, str], DictConfig]) -> Work:
+    """The synthetic data on the paper's split, as ``dagrec train`` has it."""
+    data: Dataset = prepare(build(config("data", "synthetic"), "data"))
+    return Work.of(data, build(config("split", "paper"), "split"), 0.0)
+
+
+def test_the_folder_holds_every_promised_file(trained: Any) -> None:
+    assert trained.code == 0
+    names = {path.name for path in trained.run.iterdir()}
+    assert names >= {
+        "config.yaml",
+        "result.json",
+        "metrics.csv",
+        "model.safetensors",
+        "model_seed1.safetensors",
+        "vocabulary.json",
+        "predictions.csv",
+        "learning_curve.png",
+        "table.csv",
+        "table.md",
+        "table.json",
+    }
+    assert not [name for name in names if name.endswith(".tmp")]
+    assert (trained.run / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
+    assert trained.out.endswith(f"Run folder: {trained.run.relative_to(trained.folder)}\n")
+    assert trained.err == ""
+
+
+def test_result_holds_every_promised_key(trained: Any) -> None:
+    result = trained.result()
+    assert result["status"] == "finished"
+    assert result["seeds"] == [0, 1]
+    assert result["command_line"] == "dagrec train trainer.epochs=2 bootstrap=20 'seeds=[0,1]'"
+    assert result["choices"]["model"] == "gru4rec"
+    assert len(result["data"]["sha256"]) == 64
+    assert (result["data"]["train"], result["data"]["test"]) == (711, 305)
+    assert {"python", "torch", "numpy"} <= set(result["versions"])
+    assert result["git_commit"] is None or len(result["git_commit"].rstrip("+")) == 40
+    assert result["model"]["epochs"] == [2, 2]
+    assert result["model"]["parameters"] == sum(w.numel() for w in weights_of(trained.run).values())
+    seconds = result["seconds"]
+    assert min(seconds.values()) > 0
+    assert seconds["total"] >= seconds["data"] + seconds["train"] + seconds["evaluate"]
+
+
+def test_metrics_have_mean_deviation_and_an_interval_around_it(trained: Any) -> None:
+    metrics = trained.result()["metrics"]
+    assert list(metrics) == list(METRICS)
+    for name, summary in metrics.items():
+        assert 0 <= summary["low"] <= summary["mean"] <= summary["high"] <= 1, name
+        assert summary["std"] >= 0, name
+
+
+def test_config_is_the_composed_config(trained: Any, dagrec: Dagrec) -> None:
+    composed = dagrec("train", "--cfg", "job", *SHORT, "seeds=[0,1]").out
+    assert OmegaConf.load(trained.run / "config.yaml") == OmegaConf.create(composed)
+
+
+def test_metrics_csv_has_a_row_per_seed_and_epoch(trained: Any) -> None:
+    rows = rows_of(trained.run / "metrics.csv")
+    assert list(rows[0]) == ["seed", "epoch", "loss", "seconds"]
+    assert [(row["seed"], row["epoch"]) for row in rows] == [(s, e) for s in "01" for e in "12"]
+    assert float(rows[1]["loss"]) < float(rows[0]["loss"])
+
+
+def test_accuracy_and_ranks_can_be_counted_from_predictions(trained: Any) -> None:
+    rows = rows_of(trained.run / "predictions.csv")
+    assert len(rows) == 2 * 305
+    is_right = [row["predicted"] == row["target"] for row in rows]
+    metrics = trained.result()["metrics"]
+    assert np.mean(is_right) == pytest.approx(metrics["accuracy"]["mean"], abs=1e-12)
+    ranks = np.array([float(row["rank"]) for row in rows])
+    assert np.mean(ranks <= 5) == pytest.approx(metrics["hr@5"]["mean"], abs=1e-12)
+    assert all(0 < float(row["probability"]) <= 1 for row in rows)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_folder_is_enough_to_score_again(trained: Any, work: Work, seed: int) -> None:
+    """Built by hand from config and weights, the model gives the written predictions."""
+    name = "model.safetensors" if seed == 0 else "model_seed1.safetensors"
+    vocabulary = json.loads((trained.run / "vocabulary.json").read_text())
+    node = OmegaConf.load(trained.run / "config.yaml").model
+    model = build(node, "model", work.facts)
+    model.load_state_dict(load_file(trained.run / name))
+    rows = [r for r in rows_of(trained.run / "predictions.csv") if r["seed"] == str(seed)]
+    pairs = work.dataset.pairs.take(np.array([int(row["pair"]) for row in rows]))
+    contexts = Contexts.of(work.dataset.contexts, pairs.context)
+    with torch.no_grad():
+        chance = model.mask(model.eval()(contexts), contexts.last).softmax(1)
+    services = vocabulary["services"]
+    assert [services[k] for k in chance.argmax(1)] == [row["predicted"] for row in rows]
+    target = torch.tensor([services.index(row["target"]) for row in rows])
+    written = [float(row["probability"]) for row in rows]
+    assert chance.gather(1, target[:, None]).squeeze(1).tolist() == pytest.approx(written, rel=1e-4)
+    nodes = [" -> ".join(vocabulary["nodes"][k - 1] for k in row if k) for row in contexts.nodes]
+    assert nodes == [row["context"] for row in rows]
+
+
+def test_same_seed_same_bytes_and_another_seed_other_weights(
+    trained: Any, dagrec: Dagrec, tmp_path: Path
+) -> None:
+    assert dagrec("train", *SHORT, "seeds=[0,1]").code == 0
+    assert dagrec("train", *SHORT, "seed=1", "hydra.run.dir=other").code == 0
+    again = next((tmp_path / "outputs/train").iterdir())
+    for name in ("predictions.csv", "learning_curve.png", "model_seed1.safetensors"):
+        assert (again / name).read_bytes() == (trained.run / name).read_bytes()
+    assert not are_equal(weights_of(again), weights_of(tmp_path / "other"))
+    assert are_equal(
+        load_file(again / "model_seed1.safetensors"), weights_of(tmp_path / "other")
+    )  # a seed does the same alone and after others
+
+
+def test_the_table_has_a_ceiling_on_synthetic_data(trained: Any) -> None:
+    model, ceiling = rows_of(trained.run / "table.csv")
+    assert (model["model"], ceiling["model"]) == ("gru4rec", "ceiling")
+    law = trained.result()["ceilings"]["law"]["accuracy"]["mean"]
+    assert float(ceiling["accuracy"]) == law == pytest.approx(0.738, abs=5e-4)  # synthetic.yaml
+    assert "ceiling" in trained.out
+    assert "| gru4rec |" in (trained.run / "table.md").read_text()
+
+
+def test_one_seed_has_no_deviation_and_counting_no_weights(dagrec: Dagrec) -> None:
+    answer = dagrec("train", "model=popularity", "bootstrap=20")
+    result = answer.result()
+    assert result["metrics"]["accuracy"]["std"] is None
+    assert result["model"]["parameters"] == 0
+    assert result["metrics"]["accuracy"]["mean"] == pytest.approx(0.338, abs=5e-4)  # synthetic.yaml
+    assert not (answer.run / "learning_curve.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "sampler", "n_sample"),
+    [
+        (["loss=bpr"], "popularity", 512),
+        (["loss=bpr", "sampler=uniform", "sampler.n_sample=8"], "uniform", 8),
+        (["sampler=uniform", "loss=bpr", "sampler.n_sample=8"], "uniform", 8),
+        (["loss=ce"], "none", None),
+    ],
+)
+def test_a_loss_brings_its_sampler_unless_one_is_named(
+    dagrec: Dagrec, words: list[str], sampler: str, n_sample: int | None
+) -> None:
+    config = OmegaConf.create(dagrec("train", "--cfg", "job", *words).out)
+    assert config.sampler._target_.startswith(f"dagrec_cli.samplers.{sampler}.")
+    assert config.sampler.get("n_sample") == n_sample
+
+
+def test_the_published_model_brings_its_training(dagrec: Dagrec) -> None:
+    config = OmegaConf.create(dagrec("train", "--cfg", "job", "model=gru4rec_paper").out)
+    assert (config.trainer.epochs, config.trainer.distinct_contexts) == (150, False)
+    config = OmegaConf.create(
+        dagrec("train", "--cfg", "job", "model=gru4rec_paper", "trainer.epochs=3").out
+    )
+    assert config.trainer.epochs == 3
+
+
+@pytest.mark.parametrize("is_masked", [True, False])
+def test_bpr_trains_unmasked_and_is_masked_at_evaluation(
+    dagrec: Dagrec, work: Work, is_masked: bool
+) -> None:
+    words = ["trainer.epochs=1", "bootstrap=20", f"model.dag_mask={str(is_masked).lower()}"]
+    answer = dagrec("train", "loss=bpr", *words)
+    vocabulary = work.dataset.vocabulary
+    graph = work.facts.graph
+    seen = {
+        (vocabulary.nodes[a - 1], vocabulary.nodes[b - 1])
+        for a, b in zip(graph.source, graph.target, strict=True)
+    }
+    steps = [
+        (r["context"].split(" -> ")[-1], r["predicted"])
+        for r in rows_of(answer.run / "predictions.csv")
+    ]
+    assert all(step in seen for step in steps) == is_masked
+    assert answer.result()["choices"]["loss"] == "bpr"
+
+
+def test_early_stopping_adds_columns_and_keeps_the_best_epoch(dagrec: Dagrec) -> None:
+    words = ["trainer.validation_share=0.2", "trainer.patience=2", "trainer.learning_rate=0.05"]
+    answer = dagrec("train", *words, "trainer.epochs=30", "bootstrap=20")
+    rows = rows_of(answer.run / "metrics.csv")
+    assert list(rows[0])[4:] == [f"validation_{name}" for name in METRICS]
+    scores = [float(row["validation_ndcg"]) for row in rows]
+    best = 1 + scores.index(max(scores))
+    model, data = answer.result()["model"], answer.result()["data"]
+    assert model["best_epoch"] == [best]
+    assert len(rows) == best + 2 < 30
+    assert (data["train"], data["validation"]) == (568, 143)  # of 711
+
+
+class Stumble:
+    """The training step, with something happening at its third call."""
+
+    def __init__(self, happen: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        self.step = full_batch.batch_loss
+        self.happen = happen
+        self.calls = 0
+
+    def __call__(self, *words: Any) -> torch.Tensor:
+        self.calls += 1
+        loss = self.step(*words)
+        return self.happen(loss) if self.calls == 3 else loss
+
+
+def interrupt(loss: torch.Tensor) -> torch.Tensor:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("happen", "status", "code", "line", "kept"),
+    [
+        (interrupt, "interrupted", 130, "dagrec train: interrupted.\n", 2),
+        (lambda loss: loss * torch.nan, "failed", 1, "dagrec train: epoch 3: the loss is nan", 1),
+    ],
+)
+def test_a_run_that_stops_keeps_its_last_good_weights(
+    dagrec: Dagrec, tmp_path: Path, happen: Any, status: str, code: int, line: str, kept: int
+) -> None:
+    with patch.object(full_batch, "batch_loss", Stumble(happen)):
+        answer = dagrec("train", "trainer.epochs=9")
+    assert answer.code == code
+    assert answer.err.startswith(line)
+    assert answer.err.count("\n") == 1
+    result = answer.result()
+    assert (result["status"], result["stopped_at_seed"]) == (status, 0)
+    assert len(result["data"]["sha256"]) == 64
+    assert len(rows_of(answer.run / "metrics.csv")) == 2
+    dagrec("train", f"trainer.epochs={kept}", "bootstrap=2", "hydra.run.dir=whole")
+    assert are_equal(weights_of(answer.run), weights_of(tmp_path / "whole"))
+
+
+def test_a_defect_of_the_program_is_written_down(dagrec: Dagrec, tmp_path: Path) -> None:
+    def fail(loss: torch.Tensor) -> torch.Tensor:
+        raise ZeroDivisionError("no pairs")
+
+    with (
+        patch.object(full_batch, "batch_loss", Stumble(fail)),
+        pytest.raises(ZeroDivisionError, match="no pairs"),
+    ):
+        dagrec("train", "trainer.epochs=9", "hydra.run.dir=run")
+    result = json.loads((tmp_path / "run/result.json").read_text())
+    assert (result["status"], result["error"]) == ("failed", "ZeroDivisionError: no pairs")
