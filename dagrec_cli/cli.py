@@ -11,12 +11,16 @@ from importlib import import_module
 
 COMMANDS = {
     "train": "train a model, evaluate it, write a run folder",
+    "evaluate": "evaluate a saved model, on other data or another split if you like",
+    "predict": "recommend the next service after a context, with a saved model",
+    "export": "write a saved model as ONNX",
     "bench": "measure plain against fast, both checked equal",
     "reproduce": "run the rows of a table, and say what comes back of the paper",
     "compare": "put any run folders into one table, with tests between them",
     "data describe": "count what a data set holds, and what its split leaks",
     "data validate": "check a file of compositions and name every fault",
     "data fetch": "download a public data set and check its hash",
+    "data export": "write a split for other tools: GRU4Rec, RecBole, CSV",
 }
 
 HELP = """dagrec: a bench for next-service recommendation on DAG compositions

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from torch import Generator
 
 from dagrec_cli.config.build import build
-from dagrec_cli.config.checks import check_loss_and_sampler, seeds_of
+from dagrec_cli.config.checks import check_loss_and_sampler, check_sampler_and_mask, seeds_of
 from dagrec_cli.config.limits import check_choice, check_count
 from dagrec_cli.config.seeds import seed_everything
 from dagrec_cli.data.composition import Source
@@ -43,6 +43,7 @@ from dagrec_cli.training.batch import Batch, encode_once
 from dagrec_cli.training.full_batch import FullBatch
 from dagrec_cli.training.history import History
 from dagrec_cli.training.progress import Progress
+from dagrec_cli.training.threads import set_threads
 from dagrec_cli.training.work import Work
 
 
@@ -75,6 +76,11 @@ class Parts:
             choices["loss"],
             needs_negatives=parts.loss.needs_negatives,
             n_sample=parts.sampler.n_sample,
+        )
+        check_sampler_and_mask(
+            choices["sampler"],
+            needs_mask=parts.sampler.needs_mask,
+            has_mask=config.model.get("dag_mask"),
         )
         return parts
 
@@ -188,6 +194,7 @@ def run_experiment(
     parts = Parts.of(config, request.choices)
     progress.start("reading", None)
     dataset = prepare(parts.data, progress.step)
+    set_threads(config.threads, dataset)
     work = Work.of(dataset, parts.split, parts.trainer.validation_share)
     seconds_data = time.perf_counter() - start
     histories = {seed: History() for seed in parts.seeds}

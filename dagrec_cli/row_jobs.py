@@ -23,7 +23,7 @@ from dagrec_cli.reporting.run_folder import RESULT, RunFolder
 from dagrec_cli.reporting.runs import Run
 
 ROWS = "rows"
-UNTOLD = ("progress",)  # settings that change no number
+UNTOLD = ("progress", "threads")  # settings that change no number
 
 
 @dataclass(frozen=True)
@@ -100,13 +100,10 @@ def run_all(jobs: Sequence[RowJob], n_jobs: int, watch: Callable[[int], None]) -
 
 def run_row(job: RowJob) -> None:
     """Run one job in this process; torch gets one thread, since rows run side by side."""
-    import torch
-
     from dagrec_cli.experiment import run_experiment
     from dagrec_cli.training.progress import Silent
 
-    torch.set_num_threads(1)
-    config, request = compose_train(job.overrides)
+    config, request = compose_train([*job.overrides, "threads=1"])
     try:
         run_experiment(config, RunFolder(job.folder), request, Silent())
     except Exception as error:

@@ -38,20 +38,29 @@ def test_popularity(geoportal: Dataset, tmp_path: Path, ranking: str, ndcg: floa
     assert row["ndcg"]["mean"] == pytest.approx(ndcg, abs=1e-4)
 
 
+PUBLISHED = {
+    "accuracy": 0.5410,
+    "ndcg": 0.7781,
+    "f1": 0.2349,
+    "precision": 0.3638,
+    "recall": 0.2570,
+}
+
+
+@pytest.mark.parametrize(
+    "training",
+    [
+        ["seeds=[0,1,2]", "trainer.distinct_contexts=true"],  # the same loss, 14 times faster
+        pytest.param(["seed=0"], marks=pytest.mark.slow, id="row for row"),
+    ],
+)
 def test_the_published_model_gives_the_published_numbers_for_any_seed(
-    geoportal: Dataset, tmp_path: Path
+    geoportal: Dataset, tmp_path: Path, training: list[str]
 ) -> None:
-    row = row_of(tmp_path, "model=gru4rec_paper", "seeds=[0,1,2]")
-    published = {
-        "accuracy": 0.5410,
-        "ndcg": 0.7781,
-        "f1": 0.2349,
-        "precision": 0.3638,
-        "recall": 0.2570,
-    }
-    for name, value in published.items():
+    row = row_of(tmp_path, "model=gru4rec_paper", *training)
+    for name, value in PUBLISHED.items():
         assert row[name]["mean"] == pytest.approx(value, abs=1e-3), name
-        assert row[name]["std"] == pytest.approx(0, abs=1e-3), name
+        assert (row[name]["std"] or 0) == pytest.approx(0, abs=1e-3), name
 
 
 def test_the_repaired_read_out_is_better(geoportal: Dataset, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dagrec_cli.reporting.provenance import Request
     from dagrec_cli.reporting.tables import Table
 
-TOP_LEVEL = ("seed", "seeds", "bootstrap", "progress")
+TOP_LEVEL = ("seed", "seeds", "bootstrap", "threads", "progress")
 
 
 def main() -> None:

@@ -30,6 +30,15 @@ def check_loss_and_sampler(loss: str, *, needs_negatives: bool, n_sample: int) -
         )
 
 
+def check_sampler_and_mask(sampler: str, *, needs_mask: bool, has_mask: object) -> None:
+    """Raise ConfigError if a sampler draws from what the DAG mask allows, but there is no mask."""
+    if needs_mask and has_mask is not True:
+        raise ConfigError(
+            f"sampler {sampler} draws from the successors that the DAG mask allows, but "
+            "model.dag_mask is false; use model.dag_mask=true, or sampler=popularity."
+        )
+
+
 def seeds_of(seed: object, seeds: object) -> list[int]:
     """Return the seeds of a run: ``seeds`` if given, else the single ``seed``.
 

@@ -58,7 +58,7 @@ class Collection(NamedTuple):
 def collect(
     items: Iterable[Composition | Invalid], source: Source, watch: Watch | None = None
 ) -> Collection:
-    """Number everything that a source, or a shard of it, yields.
+    """Give numbers to everything that a source, or a shard of it, yields.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def merge(parts: Iterable[Collection]) -> Collection:
 
 
 def repeated_rows(sizes: Int32, which: Int32) -> NDArray[np.int64]:
-    """Return the rows of ``[block[k] for k in which]``, where blocks of ``sizes`` lie end to end."""
+    """Return the rows of ``[block[k] for k in which]``; blocks of ``sizes`` lie end to end."""
     counts = sizes[which].astype(np.int64)
     starts = (sizes.cumsum() - sizes)[which]
     return np.repeat(starts - (counts.cumsum() - counts), counts) + np.arange(counts.sum())

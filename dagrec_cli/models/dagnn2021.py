@@ -80,8 +80,10 @@ class DAGNN2021(TorchModel):
     def encode(self, contexts: Contexts) -> Float[Tensor, "contexts hidden"]:
         """Return the state of each context's last node."""
         wanted = contexts.last - 1
-        highest = self.level_of[wanted].max()
-        levels = [each for each in cast(Iterable[Level], self.levels) if each.depth <= highest]
+        levels = list(cast(Iterable[Level], self.levels))
+        if not torch.compiler.is_exporting():  # an exported model cannot choose by value
+            highest = self.level_of[wanted].max()
+            levels = [each for each in levels if each.depth <= highest]
         layers = [self.start(self.features())]
         for walk in self.passes:
             layers.append(walk(layers[-1], levels))

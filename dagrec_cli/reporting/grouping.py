@@ -9,7 +9,7 @@ from dagrec_cli.errors import ConfigError, RunError
 from dagrec_cli.reporting.comparison import Entry
 from dagrec_cli.reporting.runs import Run, find_runs
 
-NO_DIFFERENCE = ("seed", "seeds", "progress", "bootstrap")
+NO_DIFFERENCE = ("seed", "seeds", "progress", "bootstrap", "threads")
 
 
 def group_runs(paths: Sequence[Path], by: Sequence[str] | None) -> list[Entry]:

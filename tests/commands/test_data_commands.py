@@ -53,7 +53,7 @@ def test_describe_prints_a_table(dagrec: Dagrec) -> None:
     assert "data=synthetic" in text
     assert "1,016" in text
     assert "711 train, 305 test" in text
-    assert "886" in text  # contexts of one node: paths of two
+    assert "1: 943, 2: 57, 3: 16" in text  # 886 + 41 + 16 paths, 41 + 16 of them longer, 16 longest
 
 
 @pytest.mark.parametrize(

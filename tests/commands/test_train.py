@@ -280,3 +280,16 @@ def test_a_defect_of_the_program_is_written_down(dagrec: Dagrec, tmp_path: Path)
         dagrec("train", "trainer.epochs=9", "hydra.run.dir=run")
     result = json.loads((tmp_path / "run/result.json").read_text())
     assert (result["status"], result["error"]) == ("failed", "ZeroDivisionError: no pairs")
+
+
+@pytest.mark.slow
+def test_gru4rec_learns_what_order_tells(dagrec: Dagrec) -> None:
+    """Order matters in the synthetic data; a model that reads it comes close to the law."""
+    answer = dagrec("train", "seeds=[0,1,2]", "bootstrap=20", "hydra.run.dir=outputs/train/gru")
+    counting = dagrec("train", "model=popularity", "bootstrap=20", "hydra.run.dir=counts")
+    popularity = json.loads((counting.folder / "counts/result.json").read_text())["metrics"]
+    result = answer.result()
+    accuracy = result["metrics"]["accuracy"]["mean"]
+    assert accuracy > popularity["accuracy"]["mean"]
+    assert accuracy > result["ceilings"]["last_node"]["accuracy"]["mean"]
+    assert accuracy > result["ceilings"]["law"]["accuracy"]["mean"] - 0.03

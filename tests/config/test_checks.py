@@ -1,7 +1,12 @@
 import pytest
 from omegaconf import OmegaConf
 
-from dagrec_cli.config.checks import check_keys, check_loss_and_sampler, seeds_of
+from dagrec_cli.config.checks import (
+    check_keys,
+    check_loss_and_sampler,
+    check_sampler_and_mask,
+    seeds_of,
+)
 from dagrec_cli.errors import ConfigError
 
 
@@ -63,3 +68,10 @@ def test_a_key_that_nothing_reads() -> None:
         check_keys({"model": 1, "sede": 2}, ["model", "seed"])
     with pytest.raises(ConfigError, match=r"unknown setting 'zzz'; known: model, seed"):
         check_keys({"zzz": 2}, ["model", "seed"])
+
+
+def test_successors_need_the_mask() -> None:
+    with pytest.raises(ConfigError, match=r"model\.dag_mask is false; use model\.dag_mask=true"):
+        check_sampler_and_mask("successors", needs_mask=True, has_mask=False)
+    check_sampler_and_mask("successors", needs_mask=True, has_mask=True)
+    check_sampler_and_mask("uniform", needs_mask=False, has_mask=False)

@@ -32,7 +32,6 @@ from dagrec_cli.data.composition import (
 from dagrec_cli.data.files import file_errors, find_files, sha256_of_all
 from dagrec_cli.data.invalid import check_settings
 from dagrec_cli.data.readers.galaxy import given_or_at_hand, short_id
-from dagrec_cli.errors import DataError
 
 ALLOWED = "a folder or a glob of .ga files"
 TOOL, SUBWORKFLOW = "tool", "subworkflow"
@@ -215,6 +214,7 @@ class _Expansion:
             names,
             tuple(name.startswith(PREFIX_SERVICE) for name in names),
             tuple((position[source], position[target]) for source, target in links),
+            place=self.file,
         )
 
     def _decode(self, workflow: _Workflow, place: str) -> dict[int, tuple[_Step, str]]:

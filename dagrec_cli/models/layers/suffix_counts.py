@@ -98,8 +98,20 @@ class SuffixCounts(nn.Module):
         return torch.where(found, position + 1, UNSEEN)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        """Give the buffers the sizes they were saved with, then load them."""
+        """Give the buffers the sizes they were saved with, then load and check them."""
         for name in ("keys", "cells", "counts"):
             if (saved := state_dict.get(prefix + name)) is not None:
                 setattr(self, name, torch.empty_like(saved))
         super()._load_from_state_dict(state_dict, prefix, *rest)
+        if not self._is_sound():
+            *_, messages = rest
+            messages.append(f"{prefix.rstrip('.')} holds no table of suffixes")
+
+    def _is_sound(self) -> bool:
+        n_cells = (self.keys.numel() + 1) * self.n_services
+        return (
+            all(table.dim() == 1 for table in (self.keys, self.cells, self.counts))
+            and len(self.cells) == len(self.counts)
+            and bool((self.keys.diff() > 0).all() and (self.cells.diff() > 0).all())
+            and bool((self.cells >= 0).all() and (self.cells < n_cells).all())
+        )

@@ -24,7 +24,7 @@ def draw_cells(
     *,
     fontsize: float = 8,
 ) -> None:
-    """Draw a cell per entry, its text inside; row 0 is on top. NaN cells stay empty.
+    """Draw a cell per entry, its text inside; row 0 is on top. NaN cells are left out.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def draw_cells(
 
     n_rows, n_columns = shares.shape
     for (row, column), share in np.ndenumerate(shares):
-        if not share > 0:
+        if np.isnan(share):
             continue
         corner = (column - SIDE / 2, row - SIDE / 2)
         alpha = FULLEST * float(share)

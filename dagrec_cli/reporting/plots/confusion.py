@@ -66,9 +66,7 @@ def confusion(found: Confusion) -> "Figure":
     n = len(found.names)
     names = [shown(name) for name in found.names]
     figure, axes = canvas(2.9 + 0.25 * n, 1.5 + 0.25 * n)
-    texts = [
-        [f"{count:.2g}" if count < 10 else f"{count:.0f}" for count in row] for row in found.counts
-    ]
+    texts = [[_count(number) for number in row] for row in found.counts]
     draw_cells(axes, found.shares, texts, fontsize=7)
     axes.set_xticks(range(n), names, rotation=90)
     heads = [f"{name} ({k:.0f})" for name, k in zip(names, found.support, strict=True)]
@@ -80,6 +78,11 @@ def confusion(found: Confusion) -> "Figure":
     for k, share in enumerate(recall):
         if found.support[k] and share == share:
             bars.text(share + 0.05, k, f"{share:.2f}".removeprefix("0"), va="center", fontsize=7)
-    bars.set(xlim=(0, 1.35), xticks=[0, 1], title="recall")
+    bars.set(xlim=(0, 1.55), xticks=[0, 1], title="recall")
     bars.tick_params(axis="y", length=0, labelleft=False)
     return figure
+
+
+def _count(number: float) -> str:
+    """Return a mean count with at most two digits after its point, nothing for none."""
+    return f"{number:.3g}" if number else ""

@@ -101,7 +101,8 @@ def graph_picture(name: str, run: Run) -> Picture | None:
     services = frozenset(node for node, is_service in flags.items() if is_service)
     caption = (
         f"{len(flags):,} nodes: {len(flags) - len(services):,} tables (squares), {len(services):,} "
-        f"services (circles). {len(run.edges):,} edges; width and number: how often walked. "
+        f"services (circles). {len(run.edges):,} edges; width, and number where there is room: how "
+        "often walked. "
     )
     if len(edges) < len(run.edges):
         share = sum(e.weight for e in edges) / sum(e.weight for e in run.edges)

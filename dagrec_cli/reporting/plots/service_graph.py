@@ -4,12 +4,14 @@ A step that would close a cycle with heavier ones is drawn, but has no say in th
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import networkx as nx
 import numpy as np
+from jaxtyping import Float
 
-from dagrec_cli.reporting.plots.style import BLUE, INK, MUTED, ORANGE, canvas, shown, style
+from dagrec_cli.reporting.plots.labels import BACKGROUND, Labels, Spot
+from dagrec_cli.reporting.plots.style import BLUE, MUTED, ORANGE, canvas, shown, style
 from dagrec_cli.reporting.runs import Edge
 
 if TYPE_CHECKING:
@@ -18,7 +20,10 @@ if TYPE_CHECKING:
 
 MOST_EDGES = 120
 SWEEPS = 12
+LETTER = 0.075  # inches
+LABEL_SHARES = (0.3, 0.4, 0.5, 0.2, 0.6, 0.7, 0.15, 0.8)  # of the way along an edge
 Place = tuple[float, float]
+Curve: TypeAlias = Float[np.ndarray, "4 2"]
 
 
 def layers(edges: Sequence[Edge]) -> list[list[str]]:
@@ -52,13 +57,13 @@ def _untangled(found: list[list[str]], dag: "nx.DiGraph[str]") -> list[list[str]
 
 
 def _spread(layer: Sequence[str]) -> dict[str, float]:
-    """Return a height for each node of a layer, centred on 0."""
-    return {node: k - (len(layer) - 1) / 2 for k, node in enumerate(layer)}
+    """Return a height in ``(0, 1)`` for each node of a layer, evenly over the whole."""
+    return {node: (k + 0.5) / len(layer) for k, node in enumerate(layer)}
 
 
 @style()
 def service_graph(edges: Sequence[Edge], services: frozenset[str]) -> "Figure":
-    """Draw edges with their weights; tables are squares, services circles.
+    """Draw edges, with their weights where there is room; tables are squares, services circles.
 
     Parameters
     ----------
@@ -68,41 +73,50 @@ def service_graph(edges: Sequence[Edge], services: frozenset[str]) -> "Figure":
         Names of the nodes that are services.
     """
     found = layers(edges)
-    tallest = max(map(len, found))
-    figure, axes = canvas(1 + 1.9 * len(found), 0.6 + 0.23 * tallest)
     height = {node: y for layer in found for node, y in _spread(layer).items()}
     place = {node: (float(x), height[node]) for x, layer in enumerate(found) for node in layer}
-    for edge in edges:
-        _draw_edge(axes, place[edge.source], place[edge.target], edge.weight, edges[0].weight)
-    for nodes, marker, colour in (
-        (place.keys() - services, "s", MUTED),
-        (place.keys() & services, "o", BLUE),
-    ):
-        points = [place[node] for node in sorted(nodes)]
-        if points:
-            axes.plot(*zip(*points, strict=True), marker, color=colour, markersize=6, zorder=3)
-    for node, (x, y) in place.items():
-        axes.annotate(
-            shown(node), (x, y), (0, 6), textcoords="offset points", ha="center", fontsize=7
-        )
-    axes.set(xlim=(-0.35, len(found) - 0.65), ylim=(tallest / 2, -tallest / 2 - 0.5))
+    before = 0.3 + LETTER * max(len(shown(node)) for node in found[0])
+    between = 0.9 + LETTER * max(len(shown(node)) for node in place)
+    figure, axes = canvas(before + between * len(found), 0.4 + 0.26 * max(map(len, found)))
+    figure.set_layout_engine("none")
+    axes.set_position((0, 0, 1, 1))
+    axes.set(xlim=(-before / between, len(found)), ylim=(1, 0))
     axes.set_axis_off()
+    labels = Labels(axes)
+    for node, point in place.items():
+        is_first, is_service = point[0] == 0, node in services
+        axes.plot(*point, "os"[not is_service], color=BLUE if is_service else MUTED, zorder=3)
+        spot = Spot(point, (-7, 0), "right") if is_first else Spot(point, (7, 0), "left")
+        labels.write(shown(node), [spot], fontsize=8, bbox=BACKGROUND)
+    for edge in edges:
+        curve = _curve(place[edge.source], place[edge.target])
+        _draw(axes, curve, edge.weight / edges[0].weight)
+        spots = [Spot(_on(curve, share)) for share in LABEL_SHARES]
+        labels.write(f"{edge.weight:,}", spots, fontsize=6.5, bbox=BACKGROUND)
     return figure
 
 
-def _draw_edge(axes: "Axes", start: Place, end: Place, weight: int, heaviest: int) -> None:
-    """Draw a curve, level at both ends, and its weight near the start."""
+def _curve(start: Place, end: Place) -> Curve:
+    """Return the control points of a curve, level at both ends."""
+    (x0, y0), (x1, y1) = start, end
+    bend = (x1 - x0) / 2 if x1 > x0 else 0.3
+    return np.array([(x0, y0), (x0 + bend, y0), (x1 - bend, y1), (x1, y1)])
+
+
+def _on(curve: Curve, share: float) -> Place:
+    """Return the point of a curve after a share of its way (Bernstein polynomials)."""
+    rest = 1 - share
+    weights = np.array([rest**3, 3 * rest**2 * share, 3 * rest * share**2, share**3])
+    x, y = weights @ curve
+    return float(x), float(y)
+
+
+def _draw(axes: "Axes", curve: Curve, weight: float) -> None:
+    """Draw an edge, whose weight is a share of the heaviest."""
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
 
-    (x0, y0), (x1, y1) = start, end
-    goes_on = x1 > x0
-    bend = (x1 - x0) / 2 if goes_on else 0.3
-    points = np.array([(x0, y0), (x0 + bend, y0), (x1 - bend, y1), (x1, y1)])
-    curve = Path(points, [Path.MOVETO, Path.CURVE4, Path.CURVE4, Path.CURVE4])
-    width = 0.5 + 4.5 * np.sqrt(weight / heaviest)
-    colour = MUTED if goes_on else ORANGE
-    axes.add_patch(PathPatch(curve, fill=False, edgecolor=colour, linewidth=width, alpha=0.45))
-    shares = np.array([0.343, 0.441, 0.189, 0.027])  # Bernstein polynomials at 0.3
-    x, y = shares @ points
-    axes.text(x, y, f"{weight:,}", ha="center", va="center", fontsize=6, color=INK)
+    path = Path(curve, [Path.MOVETO, Path.CURVE4, Path.CURVE4, Path.CURVE4])
+    colour = MUTED if curve[0, 0] < curve[-1, 0] else ORANGE
+    width = 0.5 + 4.5 * np.sqrt(weight)
+    axes.add_patch(PathPatch(path, fill=False, edgecolor=colour, linewidth=width, alpha=0.45))

@@ -31,6 +31,7 @@ STYLE: dict[Any, Any] = {
     "figure.facecolor": PAPER,
     "font.size": 9,
     "grid.color": LINE,
+    "grid.linewidth": 0.6,
     "svg.fonttype": "none",  # text stays text: to search, to copy, to read aloud
     "svg.hashsalt": "dagrec",  # equal pictures, equal ids
     "text.color": INK,

@@ -1,0 +1,47 @@
+"""``dagrec evaluate``: a saved model on its own test again, on other data, or another split."""
+
+import sys
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from dagrec_cli.commands.hydra_main import run_with_hydra
+
+TOP_LEVEL = ("data", "split", "run", "side", "bootstrap")
+
+
+def main() -> None:
+    """Compose the config and run."""
+    run_with_hydra("evaluate", evaluate)
+
+
+def evaluate(config: DictConfig) -> None:
+    """Print the table and write the run folder."""
+    from hydra.core.hydra_config import HydraConfig
+    from rich.console import Console
+
+    from dagrec_cli.config.checks import check_keys
+    from dagrec_cli.config.limits import check_choice, check_count
+    from dagrec_cli.reporting.evaluation_run import SIDES, evaluate_run
+    from dagrec_cli.reporting.provenance import Request
+    from dagrec_cli.reporting.run_folder import RunFolder
+    from dagrec_cli.reporting.saved_model import named_run, saved_choices
+
+    check_keys(config, TOP_LEVEL)
+    check_choice("side", config.side, SIDES)
+    check_count("bootstrap", config.bootstrap, least=2)
+    run = named_run(config.run, "evaluate")
+    hydra = HydraConfig.get()
+    given = {group: config[group] for group in ("data", "split") if config.get(group)}
+    named = {group: hydra.runtime.choices[group] for group in given}
+    request = Request({**saved_choices(run), **named}, list(hydra.overrides.task))
+    folder = RunFolder(Path(hydra.runtime.output_dir))
+    try:
+        table = evaluate_run(
+            run, given, folder, request, side=config.side, n_resamples=config.bootstrap
+        )
+    finally:
+        folder.remove_if_empty()
+    console = Console()
+    console.print(table.to_rich(console.width))
+    sys.stdout.write(f"Run folder: {folder.path}\n")

@@ -1,0 +1,93 @@
+"""``dagrec predict``: the services that a saved model recommends after a context."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from dagrec_cli.commands.hydra_main import run_with_hydra
+
+if TYPE_CHECKING:
+    from dagrec_cli.data.queries import Query
+    from dagrec_cli.data.vocabulary import Vocabulary
+
+ASKED = ("context", "input", "composition")
+TOP_LEVEL = ("run", *ASKED, "top_k", "mask", "seed", "format", "output")
+
+
+def main() -> None:
+    """Compose the config and run."""
+    run_with_hydra("predict", predict)
+
+
+def predict(config: DictConfig) -> None:
+    """Write an answer for each context that is asked for."""
+    from dagrec_cli.config.checks import check_keys
+    from dagrec_cli.config.limits import check_choice, check_count
+    from dagrec_cli.errors import ConfigError
+    from dagrec_cli.evaluation.recommender import recommend
+    from dagrec_cli.reporting.recommendations import FORMATS, lines_of
+    from dagrec_cli.reporting.run_folder import RunFolder
+    from dagrec_cli.reporting.saved_model import load_model, named_run
+
+    check_keys(config, TOP_LEVEL)
+    check_count("top_k", config.top_k)
+    check_choice("mask", config.mask, (True, False))
+    check_choice("format", config.format, FORMATS)
+    if sum(config[key] is not None for key in ASKED) != 1:
+        raise ConfigError(
+            "ask for one thing: context=[NODE,NODE], input=FILE (- for standard input), or "
+            "composition=FILE."
+        )
+    model = load_model(named_run(config.run, "predict"), config.seed)
+    model.dag_mask = config.mask
+    answers = recommend(model, _queries(config, model.facts.vocabulary), config.top_k)
+    form = config.format
+    if form == "auto":
+        form = "table" if config.output is None and sys.stdout.isatty() else "json"
+    if config.output is None:
+        for text in lines_of(answers, form):
+            sys.stdout.write(text)
+        return
+    path = Path(str(config.output))
+
+    def fill(file: IO[bytes]) -> None:
+        file.writelines(text.encode() for text in lines_of(answers, form))
+
+    RunFolder(path.parent).write(path.name, fill)
+
+
+def _queries(config: DictConfig, vocabulary: "Vocabulary") -> "Iterator[Query]":
+    from omegaconf import ListConfig, OmegaConf
+
+    from dagrec_cli.data.queries import query_of, read_queries, sink_queries
+
+    if config.context is not None:
+        given = config.context
+        names = OmegaConf.to_container(given) if isinstance(given, ListConfig) else [given]
+        yield query_of([str(name) for name in names], vocabulary)
+    elif config.input is not None:
+        with _opened(str(config.input)) as lines:
+            yield from read_queries(lines, vocabulary)
+    else:
+        from dagrec_cli.config.build import build
+        from dagrec_cli.config.paths import config_dir
+
+        node = OmegaConf.load(config_dir() / "data" / "compositions.yaml")
+        node.path = str(config.composition)
+        yield from sink_queries(build(node, "data"), vocabulary)
+
+
+@contextmanager
+def _opened(name: str) -> "Iterator[IO[bytes]]":
+    from dagrec_cli.data.download import file_errors
+
+    if name == "-":
+        yield sys.stdin.buffer
+        return
+    path = Path(name).expanduser()
+    with file_errors(path), path.open("rb") as lines:
+        yield lines

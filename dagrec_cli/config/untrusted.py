@@ -1,0 +1,83 @@
+"""Config nodes of a run folder, which may come from a stranger: what is refused before building.
+
+Nothing outside this package is named, nothing is looked up (environment, resolvers), no path leads
+out of the working folder, and nothing is downloaded but the public files of ``configs/data``.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from dagrec_cli.config.paths import config_dir
+from dagrec_cli.errors import RunError
+
+HOMES = {"model": "dagrec_cli.models.", "data": "dagrec_cli.data.", "split": "dagrec_cli.data."}
+SHOWN = 60  # characters of a refused text that a message repeats
+
+
+def checked_node(config: Mapping[str, Any], group: str, file: Path) -> DictConfig:
+    """Return a group of a run's config as a node that is safe to build.
+
+    Parameters
+    ----------
+    config
+        The run's config, nothing in it resolved.
+    group
+        ``model``, ``data`` or ``split``.
+    file
+        Where the config was read, for messages.
+
+    Raises
+    ------
+    RunError
+        If the group is missing, its ``_target_`` is no class of the group's package, a text holds
+        an interpolation or leads out of the working folder, or an unknown file would be fetched.
+    """
+    node = config.get(group)
+    if not isinstance(node, Mapping):
+        raise RunError(f"{file}: no {group} in it; it is no config of dagrec train.")
+    if not str(node.get("_target_")).startswith(HOMES[group]):
+        raise RunError(
+            f"{file}: {group}._target_ is {node.get('_target_')!r}; only classes of "
+            f"{HOMES[group].rstrip('.')} are built from a run folder."
+        )
+    for key, text in _texts(node, group):
+        if "${" in text:
+            raise RunError(
+                f"{file}: {key} is {text[:SHOWN]!r}; a run folder must not look anything up, "
+                "write the value itself."
+            )
+        if _leads_out(text):
+            raise RunError(
+                f"{file}: {key} is {text[:SHOWN]!r}; a run folder may only name paths below the "
+                f"working folder. If you trust it, name the {group} on the command line."
+            )
+    if node.get("download") and node["download"] not in _public_files():
+        raise RunError(f"{file}: {group}.download is no public file of configs/data; not fetched.")
+    return OmegaConf.create({str(key): value for key, value in node.items()})
+
+
+def _texts(node: Any, place: str) -> Iterator[tuple[str, str]]:
+    """Yield every text below a node, keys too, with its place."""
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            yield place, str(key)
+            yield from _texts(value, f"{place}.{key}")
+    elif isinstance(node, list):
+        for position, value in enumerate(node):
+            yield from _texts(value, f"{place}[{position}]")
+    elif isinstance(node, str):
+        yield place, node
+
+
+def _leads_out(text: str) -> bool:
+    is_absolute = PurePosixPath(text).is_absolute() or bool(PureWindowsPath(text).anchor)
+    return is_absolute or text.startswith("~") or ".." in re.split(r"[/\\]", text)
+
+
+def _public_files() -> list[Any]:
+    options = [OmegaConf.load(file) for file in (config_dir() / "data").glob("*.yaml")]
+    return [OmegaConf.to_container(option).get("download") for option in options]  # type: ignore[union-attr]

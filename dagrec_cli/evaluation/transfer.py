@@ -1,0 +1,126 @@
+"""A model on data that it was not trained on: the data in the model's numbers, and a rule for what
+the model has never seen.
+
+Unseen nodes are left out of a context; the rest keep their order. After a context with nothing left
+all services of the model score alike. A target that the model does not know counts as wrong and
+ranks below the whole catalogue.
+"""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dagrec_cli.data.contexts import ROOT, ContextTrie
+from dagrec_cli.data.dataset import Dataset, Steps
+from dagrec_cli.data.pairs import Rows
+from dagrec_cli.data.vocabulary import PAD, Vocabulary
+from dagrec_cli.evaluation.evaluator import Evaluation, score_contexts
+from dagrec_cli.evaluation.ranks import outcomes
+from dagrec_cli.models.base import Facts, Model
+
+Int32 = NDArray[np.int32]
+
+
+class Unseen(NamedTuple):
+    """What test data holds that a model does not know.
+
+    Attributes
+    ----------
+    nodes, services
+        Names in the whole data: nodes, and services that are a target.
+    contexts_shortened, contexts_emptied
+        Test pairs whose context lost some of its nodes, or all.
+    targets
+        Test pairs whose target the model cannot recommend.
+    """
+
+    nodes: int
+    services: int
+    contexts_shortened: int
+    contexts_emptied: int
+    targets: int
+
+
+def renumber(dataset: Dataset, known: Vocabulary) -> Dataset:
+    """Return a data set in the numbers of a model's vocabulary; unseen names get those above."""
+    own = dataset.vocabulary
+    nodes = [name for name in own.nodes if name not in known.index]
+    services = sorted(set(own.services) - set(known.services))
+    is_service = dict(zip(own.nodes, own.is_service, strict=True))
+    joint = Vocabulary(
+        (*known.nodes, *nodes),
+        (*known.is_service, *(is_service[name] for name in nodes)),
+        (*known.services, *services),
+    )
+    class_of = {name: number for number, name in enumerate(joint.services)}
+    node = np.array([PAD, *(joint.index[name] for name in own.nodes)], np.int32)
+    target = np.array([class_of[name] for name in own.services], np.int32)
+    pairs, other = dataset.pairs, dataset.other_steps
+    return replace(
+        dataset,
+        vocabulary=joint,
+        contexts=replace(dataset.contexts, node=node[dataset.contexts.node]),
+        pairs=pairs._replace(target=target[pairs.target]),
+        other_steps=Steps(node[other.source], node[other.target], other.composition),
+    )
+
+
+def evaluate_transfer(model: Model, dataset: Dataset, rows: Rows) -> Evaluation:
+    """Return a model's outcomes on pairs of renumbered data, by the rule above."""
+    pairs = dataset.pairs.take(rows)
+    entries, row = np.unique(pairs.context, return_inverse=True)
+    trie, kept = _known_part(dataset.contexts, model.facts.n_nodes)
+    kept = kept[entries]
+    n_known = model.facts.n_services
+    scores = np.full((len(entries), len(dataset.vocabulary.services)), -np.inf, np.float32)
+    scores[:, :n_known] = 0
+    if (is_left := kept != ROOT).any():
+        scores[is_left, :n_known] = score_contexts(model, trie, kept[is_left])
+    found = outcomes(scores, row, pairs.target)
+    is_lost = pairs.target >= n_known
+    found = found._replace(
+        better=np.where(is_lost, n_known, found.better), tied=np.where(is_lost, 0, found.tied)
+    )
+    return Evaluation(found, scores, row)
+
+
+def count_unseen(facts: Facts, dataset: Dataset, rows: Rows) -> Unseen:
+    """Count what a model does not know of renumbered data."""
+    pairs = dataset.pairs.take(rows)
+    trie, kept = _known_part(dataset.contexts, facts.n_nodes)
+    left = np.append(trie.depth, 0)[kept[pairs.context]]  # -1, the root, picks the 0
+    return Unseen(
+        nodes=len(dataset.vocabulary.nodes) - facts.n_nodes,
+        services=len(dataset.vocabulary.services) - facts.n_services,
+        contexts_shortened=int(((left > 0) & (left < dataset.contexts.depth[pairs.context])).sum()),
+        contexts_emptied=int((left == 0).sum()),
+        targets=int((pairs.target >= facts.n_services).sum()),
+    )
+
+
+def count_forbidden(facts: Facts, dataset: Dataset, rows: Rows) -> int:
+    """Return how many targets the model's DAG mask rules out; unseen ones do not count."""
+    pairs = dataset.pairs.take(rows)
+    trie, kept = _known_part(dataset.contexts, facts.n_nodes)
+    entry = kept[pairs.context]
+    is_known = (entry != ROOT) & (pairs.target < facts.n_services)
+    return facts.graph.count_forbidden(trie.node[entry[is_known]], pairs.target[is_known])
+
+
+def _known_part(trie: ContextTrie, n_known: int) -> tuple[ContextTrie, Int32]:
+    """Return a trie without the nodes above ``n_known``, and which entry each context becomes.
+
+    Entries keep their numbers, so those of unseen nodes stay, unused. A context with nothing left
+    becomes ``ROOT``.
+    """
+    parent, depth = trie.parent.copy(), trie.depth.copy()
+    becomes = np.append(np.full(len(trie), ROOT, np.int32), np.int32(ROOT))  # -1 finds the last
+    for level in range(1, int(trie.depth.max(initial=0)) + 1):
+        entries = np.flatnonzero(trie.depth == level)
+        parent[entries] = becomes[trie.parent[entries]]
+        depth[entries] = np.where(parent[entries] == ROOT, 0, depth[parent[entries]]) + 1
+        is_known = trie.node[entries] <= n_known
+        becomes[entries] = np.where(is_known, entries, parent[entries])
+    return ContextTrie(parent, trie.node, depth), becomes[:-1]

@@ -1,0 +1,167 @@
+"""A saved model on test pairs: those it was made for, or others; with a run folder of its own."""
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig, OmegaConf
+
+from dagrec_cli.config.build import build, plain
+from dagrec_cli.config.untrusted import checked_node
+from dagrec_cli.data.composition import Source
+from dagrec_cli.data.dataset import prepare
+from dagrec_cli.data.pairs import Rows
+from dagrec_cli.data.splits import Split
+from dagrec_cli.errors import RunError
+from dagrec_cli.evaluation.ceiling import ceilings
+from dagrec_cli.evaluation.transfer import (
+    Unseen,
+    count_forbidden,
+    count_unseen,
+    evaluate_transfer,
+    renumber,
+)
+from dagrec_cli.models.base import Facts, Model
+from dagrec_cli.reporting.provenance import Request, provenance
+from dagrec_cli.reporting.result import Result
+from dagrec_cli.reporting.run_folder import CONFIG, RESULT, RunFolder
+from dagrec_cli.reporting.runs import Run
+from dagrec_cli.reporting.saved_model import load_model, saved_choices, saved_facts, saved_seeds
+from dagrec_cli.reporting.seed_run import SeedRun, write_predictions, write_setup
+from dagrec_cli.reporting.tables import Table
+from dagrec_cli.training.history import History
+from dagrec_cli.training.work import Work
+
+SIDES = ("test", "train", "all")
+UNSEEN_RULE = (
+    "unseen nodes are left out of a context; after a context with nothing left all services score "
+    "alike; an unseen target counts as wrong, ranked below all services"
+)
+
+
+class EvaluationResult(Result):
+    """The result of a saved model.
+
+    Parameters
+    ----------
+    run
+        Where the model comes from.
+    unseen
+        What the model does not know of the pairs.
+    is_own_test
+        True if the pairs are the test that the run itself was evaluated on.
+    """
+
+    def __init__(self, run: Run, unseen: Unseen, is_own_test: bool, *result: Any) -> None:
+        super().__init__(*result)
+        self.run = run
+        self.unseen = unseen
+        self.is_own_test = is_own_test
+
+    def notes(self) -> list[str]:
+        """Return the lines below the table."""
+        notes = super().notes()
+        if not self.is_own_test:
+            own = saved_choices(self.run)
+            notes[1] = (
+                f"The model was trained on data={own.get('data')} split={own.get('split')}: where "
+                "the data overlap, pairs tested here may have been trained on."
+            )
+        if any(self.unseen):
+            notes.append(
+                f"Unseen: {self.unseen.nodes:,} nodes and {self.unseen.services:,} target services "
+                f"of the data; of the pairs here {self.unseen.contexts_shortened:,} contexts are "
+                f"shortened, {self.unseen.contexts_emptied:,} emptied, "
+                f"{self.unseen.targets:,} targets unknown. Rule: {UNSEEN_RULE}."
+            )
+        return notes
+
+    def _head(self, status: str) -> dict[str, Any]:
+        head = super()._head(status)
+        own = {"run": str(self.run.path), "unseen": self.unseen._asdict(), "rule": UNSEEN_RULE}
+        return {**head, **own, **provenance("evaluate", self.request.overrides)}
+
+
+def evaluate_run(
+    run: Run,
+    given: dict[str, DictConfig],
+    folder: RunFolder,
+    request: Request,
+    *,
+    side: str,
+    n_resamples: int,
+) -> Table:
+    """Evaluate a run's model and fill a folder as ``dagrec train`` does.
+
+    Parameters
+    ----------
+    given
+        ``data`` and ``split`` where they are to be other than the run's own.
+    request
+        What the user asked for; its choices name data and split.
+    side
+        ``test`` or ``train`` of the split, or ``all`` pairs.
+    n_resamples
+        Resamples behind each interval.
+
+    Raises
+    ------
+    DagrecError
+        If the run cannot be read, or the data are not as they must be.
+    """
+    start = time.perf_counter()
+    if not run.is_finished:
+        raise RunError(f"{run.path}: the run is not finished ({run.reason}); evaluate one that is.")
+    file, facts, seeds = run.path / CONFIG, saved_facts(run), saved_seeds(run)
+    models = [load_model(run, seed) for seed in seeds]
+    nodes = {
+        group: given[group] if group in given else checked_node(run.config, group, file)
+        for group in ("data", "split")
+    }
+    source: Source = build(nodes["data"], "data")
+    work = _work(source, build(nodes["split"], "split"), facts, side)
+    unseen = count_unseen(facts, work.dataset, work.test)
+    seconds_data = time.perf_counter() - start
+    is_own = side == "test" and _is_same(run, work, nodes["split"])
+    result = EvaluationResult(run, unseen, is_own, work, request, seeds, seconds_data)
+    runs = [_seed_run(*each, work) for each in zip(seeds, models, strict=True)]
+    bounds = ceilings(work.dataset, work.test, getattr(source, "truth", None))
+    result.finish(runs, bounds, n_resamples=n_resamples)
+    trained = run.result.get("model")
+    if isinstance(trained, dict):
+        result.model |= {k: trained[k] for k in ("epochs", "best_epoch") if k in trained}
+    config = OmegaConf.create({**run.config, **nodes})
+    write_setup(folder, config, work.dataset, facts.graph)
+    write_predictions(folder, work.dataset, work.test, runs)
+    table = result.table()
+    table.save(folder)
+    folder.write_json(RESULT, result.to_json(time.perf_counter() - start))
+    return table
+
+
+def _is_same(run: Run, work: Work, split: DictConfig) -> bool:
+    """Return whether data and split are those that a run was made with."""
+    data = run.result.get("data")
+    is_same_data = isinstance(data, dict) and data.get("sha256") == work.dataset.sha256
+    return is_same_data and plain(split) == run.config.get("split")
+
+
+def _work(source: Source, split: Split, facts: Facts, side: str) -> Work:
+    """Return the data in the model's numbers, with the pairs to evaluate as its test."""
+    dataset = renumber(prepare(source), facts.vocabulary)
+    work = Work.of(dataset, split, validation_share=0.0)
+    rows: dict[str, Rows] = {
+        "test": work.test,
+        "train": work.train,
+        "all": np.arange(len(dataset.pairs.context)),
+    }
+    test = rows[side]
+    n_forbidden = count_forbidden(facts, dataset, test)
+    return replace(work, test=test, facts=facts, n_forbidden=n_forbidden)
+
+
+def _seed_run(seed: int, model: Model, work: Work) -> SeedRun:
+    start = time.perf_counter()
+    evaluation = evaluate_transfer(model, work.dataset, work.test)
+    return SeedRun(seed, model, History(), evaluation, 0.0, time.perf_counter() - start)

@@ -1,0 +1,34 @@
+"""How many threads torch may use.
+
+Below :data:`SMALL` padded cells an epoch is a few milliseconds, threads gain nothing, and when
+other processes share the cores they wait for each other: ten times slower was measured with both
+of two cores taken.
+"""
+
+import torch
+
+from dagrec_cli.config.limits import check_count
+from dagrec_cli.data.dataset import Dataset
+
+SMALL = 20_000  # distinct contexts times the longest context
+
+
+def set_threads(wanted: int | str, dataset: Dataset) -> int:
+    """Set torch's threads and return their number.
+
+    Parameters
+    ----------
+    wanted
+        A number of 1 or more, or ``auto``: one for small data, all cores otherwise.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither.
+    """
+    if wanted != "auto":
+        check_count("threads", wanted)
+        torch.set_num_threads(int(wanted))
+    elif len(dataset.contexts) * int(dataset.contexts.depth.max()) < SMALL:
+        torch.set_num_threads(1)
+    return torch.get_num_threads()

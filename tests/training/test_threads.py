@@ -1,0 +1,35 @@
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from dagrec_cli.data.dataset import Dataset
+from dagrec_cli.errors import ConfigError
+from dagrec_cli.training import threads
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_small_data_gets_one_thread(tiny: Dataset) -> None:
+    assert threads.set_threads("auto", tiny) == 1
+
+
+def test_large_data_keeps_all(tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "SMALL", 1)
+    assert threads.set_threads("auto", tiny) == 2
+
+
+def test_a_number_is_taken_as_it_is(tiny: Dataset) -> None:
+    assert threads.set_threads(2, tiny) == 2
+
+
+@pytest.mark.parametrize("wanted", [0, -1, "many", 1.5])
+def test_anything_else_is_refused(wanted: object, tiny: Dataset) -> None:
+    with pytest.raises(ConfigError, match="threads is"):
+        threads.set_threads(wanted, tiny)  # type: ignore[arg-type]
