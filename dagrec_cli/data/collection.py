@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagrec_cli.data.composition import Composition, Invalid, Source
-from dagrec_cli.data.contexts import ROOT, numbered
-from dagrec_cli.data.invalid import limited, valid
+from dagrec_cli.data.contexts import ROOT, unpack
+from dagrec_cli.data.invalid import refuse, too_many_paths
 from dagrec_cli.data.paths import PathTree, path_tree
 
 Int32 = NDArray[np.int32]
 Watch = Callable[[int], None]
 
+REMEMBERED = 65_536  # different compositions that are known again; bounds memory, not the result
 WATCHED = 1000  # compositions between two looks at the display
 
 
@@ -76,20 +77,27 @@ def collect(
     """
     skipped: list[Invalid] = []
     numbers = _Numbers()
-    known: dict[tuple[object, ...], int] = {}
+    known: dict[tuple[object, object], int] = {}
     paths, n_paths, which, time = array("i"), array("i"), array("i"), array("d")
-    compositions = valid(limited(items, source.max_paths), source.on_invalid, skipped)
-    for position, composition in enumerate(compositions):
+    for position, item in enumerate(items):
         if watch and position % WATCHED == 0:
             watch(position)
-        nodes = numbers.of_nodes(composition.names, composition.is_service)
-        number = known.setdefault((composition.links, *nodes), len(known))
-        if number == len(n_paths):
-            found = numbers.of_paths(path_tree(len(nodes), composition.links), nodes)
+        if isinstance(item, Invalid):
+            refuse(item, source.on_invalid, skipped)
+            continue
+        number = known.get((item.names, item.links))
+        if number is None:
+            if invalid := too_many_paths(item, position, source.max_paths):
+                refuse(invalid, source.on_invalid, skipped)
+                continue
+            if len(known) == REMEMBERED:
+                known.clear()
+            number = known[item.names, item.links] = len(n_paths)
+            found = numbers.of_composition(item)
             paths.extend(found)
             n_paths.append(len(found))
         which.append(number)
-        time.append(np.nan if composition.time is None else composition.time)
+        time.append(np.nan if item.time is None else item.time)
     rows = repeated_rows(np.array(n_paths), np.array(which))
     return numbers.collection(
         np.array(paths)[rows], np.array(n_paths)[which], np.array(time), skipped
@@ -108,14 +116,17 @@ def merge(parts: Iterable[Collection]) -> Collection:
         n_paths.append(part.n_paths)
         times.append(part.time)
         skipped += part.skipped
-    return numbers.collection(*map(np.concatenate, (paths, n_paths, times)), skipped)
+    return numbers.collection(
+        np.concatenate(paths), np.concatenate(n_paths), np.concatenate(times), skipped
+    )
 
 
 def repeated_rows(sizes: Int32, which: Int32) -> NDArray[np.int64]:
     """Return the rows of ``[block[k] for k in which]``; blocks of ``sizes`` lie end to end."""
     counts = sizes[which].astype(np.int64)
     starts = (sizes.cumsum() - sizes)[which]
-    return np.repeat(starts - (counts.cumsum() - counts), counts) + np.arange(counts.sum())
+    shift: NDArray[np.int64] = np.repeat(starts - (counts.cumsum() - counts), counts)
+    return shift + np.arange(len(shift))
 
 
 class _Numbers:
@@ -136,6 +147,11 @@ class _Numbers:
                     self.is_service.append(flag)
         return numbers
 
+    def of_composition(self, composition: Composition) -> list[int]:
+        """Return the number of each of its paths."""
+        names, is_service, links = composition[:3]
+        return self.of_paths(path_tree(len(names), links), self.of_nodes(names, is_service))
+
     def of_paths(self, tree: PathTree, nodes: Sequence[int]) -> list[int]:
         """Return the number of each path of a tree over positions in ``nodes``."""
         contexts, paths = self.contexts, self.paths
@@ -154,8 +170,8 @@ class _Numbers:
         return Collection(
             list(self.names),
             self.is_service,
-            *numbered(self.contexts),
-            *numbered(self.paths),
+            *unpack(self.contexts),
+            *unpack(self.paths),
             path,
             n_paths,
             time,

@@ -65,6 +65,18 @@ class ContextTrie:
             entry[inner] = self.parent[entry[inner]]
         return self.node[entry]
 
+    def levels(self, contexts: Int32) -> list[Int32]:
+        """Return the distinct prefixes of contexts as sorted entries, those of one node first."""
+        depth = self.depth[contexts]
+        ends = np.bincount(depth, minlength=1).cumsum()
+        by_depth = np.split(contexts[np.argsort(depth, kind="stable")], ends[:-1])
+        levels: list[Int32] = []
+        entries = contexts[:0]
+        for own in by_depth[:0:-1]:
+            entries = np.unique(np.concatenate([self.parent[entries], own]))
+            levels.append(entries)
+        return levels[::-1]
+
     def padded(self, contexts: Int32) -> Int32:
         """Return contexts as rows of node indices, ``[contexts, longest]``, right-padded with 0."""
         depth = self.depth[contexts]
@@ -78,10 +90,11 @@ class ContextTrie:
         return rows
 
 
-def numbered(pairs: Collection[int]) -> tuple[Int32, Int32]:
-    """Return the parts of ``entry << 32 | node``, as which steps are numbered in a dictionary."""
-    packed = np.fromiter(pairs, np.int64, len(pairs))
-    return (packed >> 32).astype(np.int32), (packed & 0xFFFF_FFFF).astype(np.int32)
+def unpack(steps: Collection[int] | NDArray[np.int64]) -> tuple[Int32, Int32]:
+    """Return both parts of steps that are written ``entry << 32 | node``, as keys or array."""
+    if not isinstance(steps, np.ndarray):
+        steps = np.fromiter(steps, np.int64, len(steps))
+    return (steps >> 32).astype(np.int32), (steps & 0xFFFF_FFFF).astype(np.int32)
 
 
 def trie_of(sequences: Sequence[Sequence[int]]) -> tuple[ContextTrie, Int32]:
@@ -93,4 +106,4 @@ def trie_of(sequences: Sequence[Sequence[int]]) -> tuple[ContextTrie, Int32]:
         for node in nodes:
             entry = number.setdefault(entry << 32 | node, len(number))
         entries.append(entry)
-    return ContextTrie.of(*numbered(number)), np.array(entries, np.int32)
+    return ContextTrie.of(*unpack(number)), np.array(entries, np.int32)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from dagrec_cli.data.collection import Collection, Watch, collect, repeated_rows
 from dagrec_cli.data.composition import Invalid, Source
-from dagrec_cli.data.contexts import ROOT, ContextTrie, numbered
+from dagrec_cli.data.contexts import ROOT, ContextTrie, unpack
 from dagrec_cli.data.pairs import Pairs, Rows
 from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.data.vocabulary import Vocabulary
@@ -177,7 +177,7 @@ def _groups(found: Collection) -> Int32:
     """Return the least path that a composition is joined to, by union-find over shared paths."""
     first = found.path[found.n_paths.cumsum() - found.n_paths]
     key = np.repeat(first, found.n_paths).astype(np.int64) << 32 | found.path
-    lead, path = (ends.tolist() for ends in numbered(np.unique(key)))
+    lead, path = (ends.tolist() for ends in unpack(np.unique(key)))
     parent = list(range(len(found.end_node)))
 
     def root(path: int) -> int:

@@ -31,19 +31,33 @@ def check_settings(*, on_invalid: str, max_paths: int, cache: object) -> None:
         raise ConfigError(f"data.cache is {cache!r}; use true or false.")
 
 
-def limited(
-    items: Iterable[Composition | Invalid], max_paths: int
-) -> Iterator[Composition | Invalid]:
-    """Yield what a reader yields, but nothing that has more than ``max_paths`` paths as valid."""
-    for position, item in enumerate(items):
-        if isinstance(item, Composition):
-            n_paths = count_paths(len(item.names), item.links)
-            if n_paths > max_paths:
-                place = item.place or f"compositions[{position}]"
-                problem = f"too many paths ({n_paths:,}); raise data.max_paths={max_paths}"
-                yield Invalid((Fault(place, problem),))
-                continue
-        yield item
+def too_many_paths(composition: Composition, position: int, max_paths: int) -> Invalid | None:
+    """Return what is wrong with a composition of more than ``max_paths`` paths, else None.
+
+    Parameters
+    ----------
+    position
+        Names the composition if it knows no place of its own.
+    """
+    n_paths = count_paths(len(composition.names), composition.links)
+    if n_paths <= max_paths:
+        return None
+    place = composition.place or f"compositions[{position}]"
+    problem = f"too many paths ({n_paths:,}); data.max_paths is {max_paths:,}, raise it"
+    return Invalid((Fault(place, problem),))
+
+
+def refuse(invalid: Invalid, on_invalid: str, skipped: list[Invalid]) -> None:
+    """Add an invalid composition to ``skipped`` if ``on_invalid`` is ``skip``.
+
+    Raises
+    ------
+    DataError
+        If ``on_invalid`` is ``error``.
+    """
+    if on_invalid != "skip":
+        raise DataError(_message(invalid))
+    skipped.append(invalid)
 
 
 def valid(
@@ -68,10 +82,8 @@ def valid(
     for item in items:
         if isinstance(item, Composition):
             yield item
-        elif on_invalid == "skip":
-            skipped.append(item)
         else:
-            raise DataError(_message(item))
+            refuse(item, on_invalid, skipped)
 
 
 def summarise(skipped: Sequence[Invalid]) -> str:

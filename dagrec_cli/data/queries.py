@@ -4,9 +4,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from dagrec_cli.data.composition import Source
-from dagrec_cli.data.invalid import valid
-from dagrec_cli.data.paths import count_paths, iterate_paths
+from dagrec_cli.data.composition import Invalid, Source
+from dagrec_cli.data.paths import count_paths, path_tree
 from dagrec_cli.data.vocabulary import Vocabulary
 from dagrec_cli.errors import DataError
 
@@ -72,18 +71,24 @@ def sink_queries(source: Source, vocabulary: Vocabulary) -> Iterator[Query]:
     DataError
         If a composition is invalid, has too many paths, or a node that the model does not know.
     """
-    for number, composition in enumerate(valid(source.read(), "error", [])):
-        names, _, links = composition[:3]
-        n_paths = count_paths(len(names), links)
+    for number, item in enumerate(source.read()):
+        if isinstance(item, Invalid):
+            raise DataError(f"{item.faults[0]}.")
+        names, n_paths = item.names, count_paths(len(item.names), item.links)
         if n_paths > source.max_paths:
-            raise DataError(f"compositions[{number}]: {n_paths:,} paths; at most {source.max_paths:,}.")
+            problem = f"{n_paths:,} paths, more than {source.max_paths:,}; ask with context=[...]."
+            raise DataError(f"compositions[{number}]: {problem}")
         try:
             index = [vocabulary.lookup(name) for name in names]
         except DataError as error:
             raise DataError(f"compositions[{number}]: {error}") from error
+        tree = path_tree(len(names), item.links)
+        walked: list[list[int]] = [[]]
+        for branch, node in tree.inner:
+            walked.append([*walked[branch], index[node]])
         by_sink: dict[int, list[list[int]]] = {}
-        for path in iterate_paths(len(names), links):
-            by_sink.setdefault(path[-1], []).append([index[node] for node in path])
+        for branch, node in tree.ends:
+            by_sink.setdefault(node, []).append([*walked[branch], index[node]])
         for sink, paths in by_sink.items():
             about = {"composition": number, "sink": names[sink], "paths": len(paths)}
             yield Query(about, paths)

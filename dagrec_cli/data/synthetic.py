@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -254,5 +254,10 @@ class Synthetic:
             yield Composition(
                 tuple(names[start:end]),
                 (names[start].startswith(PREFIX_SERVICE), *[True] * (end - start - 1)),
-                tuple(zip(parents[start + 1 : end], range(1, end - start), strict=True)),
+                _links(tuple(parents[start + 1 : end])),
             )
+
+
+@lru_cache(maxsize=1024)  # most trees are chains, and few
+def _links(parents: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    return tuple(zip(parents, range(1, len(parents) + 1), strict=True))

@@ -6,7 +6,8 @@ import pooch
 import pytest
 import requests
 
-from dagrec_cli.data.download import file_errors, locate, sha256_of
+from dagrec_cli.data.download import locate
+from dagrec_cli.data.files import sha256_of
 from dagrec_cli.errors import ConfigError, DataError
 
 CONTENT = b"[]"
@@ -111,16 +112,3 @@ def test_only_https_is_fetched(web: Web, url: str) -> None:
     with pytest.raises(ConfigError, match="https://"):
         locate(file=FILE, url=url, sha256=SHA256)
     assert web.requests == 0
-
-
-def test_an_unreadable_file_is_a_user_error() -> None:
-    with (
-        pytest.raises(DataError, match=r"^a\.json: Permission denied; "),
-        file_errors(Path("a.json")),
-    ):
-        raise PermissionError(13, "Permission denied")
-
-
-def test_a_hash_is_that_of_the_whole_file(tmp_path: Path) -> None:
-    content = b"0123456789abcdef" * 100_000  # more than one piece
-    assert sha256_of(put(tmp_path / "f" / "x", content)) == hashlib.sha256(content).hexdigest()

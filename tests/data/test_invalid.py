@@ -1,7 +1,7 @@
 import pytest
 
 from dagrec_cli.data.composition import Composition, Fault, Invalid
-from dagrec_cli.data.invalid import check_settings, summarise, valid
+from dagrec_cli.data.invalid import check_settings, summarise, too_many_paths, valid
 from dagrec_cli.errors import ConfigError, DataError
 
 GOOD = Composition(("table_1", "service_2"), (False, True), ((0, 1),))
@@ -47,12 +47,28 @@ def test_a_summary_counts_each_composition_once_by_kind() -> None:
 
 
 @pytest.mark.parametrize(
+    ("place", "told"),
+    [("", "compositions[7]"), ("b.jsonl: compositions[0] (line 1)", "b.jsonl: compositions[0]")],
+)
+def test_too_many_paths_are_a_fault_with_a_place(place: str, told: str) -> None:
+    diamond = Composition(("t", "a", "b", "c"), (False,) * 4, ((0, 1), (0, 2), (1, 3), (2, 3)))
+    assert too_many_paths(diamond, 7, max_paths=2) is None
+    invalid = too_many_paths(diamond._replace(place=place), 7, max_paths=1)
+    assert invalid is not None
+    ((where, problem),) = invalid.faults
+    assert where.startswith(told)
+    assert problem.startswith("too many paths (2); data.max_paths is 1")
+    assert summarise([invalid, invalid]) == "2 compositions skipped: 2 x too many paths"
+
+
+@pytest.mark.parametrize(
     ("settings", "found"),
     [
-        ({"on_invalid": "ignore", "max_paths": 1}, "data.on_invalid is 'ignore'"),
-        ({"on_invalid": "skip", "max_paths": 0}, "data.max_paths is 0"),
+        ({"on_invalid": "ignore"}, "data.on_invalid is 'ignore'"),
+        ({"max_paths": 0}, "data.max_paths is 0"),
+        ({"cache": "no"}, "data.cache is 'no'; use true or false"),
     ],
 )
 def test_settings_that_are_not_allowed(settings: dict[str, object], found: str) -> None:
     with pytest.raises(ConfigError, match=found):
-        check_settings(**settings)  # type: ignore[arg-type]
+        check_settings(**{"on_invalid": "skip", "max_paths": 1, "cache": True, **settings})

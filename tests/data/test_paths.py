@@ -4,9 +4,10 @@ import networkx as nx
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dagrec_cli.data.paths import count_paths, iterate_paths
+from dagrec_cli.data.paths import Links, count_paths, path_tree
 
-Graph = tuple[int, list[tuple[int, int]]]
+Graph = tuple[int, Links]
+Path = tuple[int, ...]
 
 
 @st.composite
@@ -16,11 +17,20 @@ def dags(draw: st.DrawFn) -> Graph:
     number = draw(st.permutations(range(n_nodes)))
     forward = [(a, b) for b in range(n_nodes) for a in range(b)]
     links = draw(st.lists(st.sampled_from(forward), unique=True, max_size=16))
-    return n_nodes, [(number[a], number[b]) for a, b in links]
+    return n_nodes, tuple((number[a], number[b]) for a, b in links)
 
 
-def paths_by_networkx(links: list[tuple[int, int]]) -> list[tuple[int, ...]]:
-    graph = nx.DiGraph(links)
+def listed(n_nodes: int, links: Links) -> list[Path]:
+    """Spell the paths of a tree."""
+    tree = path_tree(n_nodes, links)
+    prefixes: list[Path] = [()]
+    for branch, node in tree.inner:
+        prefixes.append((*prefixes[branch], node))
+    return [(*prefixes[branch], node) for branch, node in tree.ends]
+
+
+def listed_by_networkx(links: Links) -> list[Path]:
+    graph = nx.DiGraph(list(links))
     sinks = [node for node in graph if not graph.out_degree(node)]
     return [
         tuple(path)
@@ -32,8 +42,8 @@ def paths_by_networkx(links: list[tuple[int, int]]) -> list[tuple[int, ...]]:
 
 @given(dags())
 def test_paths_are_those_of_networkx_and_are_counted_right(graph: Graph) -> None:
-    expected = paths_by_networkx(graph[1])
-    assert sorted(iterate_paths(*graph)) == sorted(expected)
+    expected = listed_by_networkx(graph[1])
+    assert sorted(listed(*graph)) == sorted(expected)
     assert count_paths(*graph) == len(expected)
 
 
@@ -41,31 +51,38 @@ def test_paths_are_those_of_networkx_and_are_counted_right(graph: Graph) -> None
 def test_a_path_runs_from_source_to_sink_along_links(graph: Graph) -> None:
     _, links = graph
     sources, targets = {a for a, _ in links}, {b for _, b in links}
-    for path in iterate_paths(*graph):
+    for path in listed(*graph):
         assert set(pairwise(path)) <= set(links)
         assert path[0] not in targets
         assert path[-1] not in sources
 
 
+@given(dags())
+def test_a_prefix_that_paths_share_is_in_the_tree_once(graph: Graph) -> None:
+    prefixes = {path[:k] for path in listed(*graph) for k in range(1, len(path))}
+    assert len(path_tree(*graph).inner) == len(prefixes)
+
+
 def test_paths_come_in_file_order() -> None:
-    links = [(3, 1), (0, 2), (0, 1), (1, 4), (2, 4)]
-    assert list(iterate_paths(6, links)) == [(0, 2, 4), (0, 1, 4), (3, 1, 4)]
+    links = ((3, 1), (0, 2), (0, 1), (1, 4), (2, 4))
+    assert listed(6, links) == [(0, 2, 4), (0, 1, 4), (3, 1, 4)]
 
 
 def test_isolated_nodes_are_no_paths() -> None:
-    assert list(iterate_paths(3, [])) == []
-    assert count_paths(3, []) == 0
+    assert listed(3, ()) == []
+    assert count_paths(3, ()) == 0
 
 
 def test_an_explosion_is_counted_without_listing() -> None:
     # 60 diamonds in a row: 0 -> 1, 2 -> 3 -> 4, 5 -> 6 …
-    diamonds = [
-        (3 * k + a, 3 * k + b) for k in range(60) for a, b in [(0, 1), (0, 2), (1, 3), (2, 3)]
-    ]
-    assert count_paths(181, diamonds) == 2**60
+    diamond = [(0, 1), (0, 2), (1, 3), (2, 3)]
+    links = tuple((3 * k + a, 3 * k + b) for k in range(60) for a, b in diamond)
+    assert count_paths(181, links) == 2**60
 
 
 def test_a_long_chain_needs_no_recursion() -> None:
-    chain = [(k, k + 1) for k in range(20_000)]
+    chain = tuple((k, k + 1) for k in range(20_000))
     assert count_paths(20_001, chain) == 1
-    assert next(iterate_paths(20_001, chain)) == tuple(range(20_001))
+    tree = path_tree(20_001, chain)
+    assert tree.inner == [(k, k) for k in range(20_000)]
+    assert tree.ends == [(20_000, 20_000)]

@@ -128,12 +128,12 @@ class JsonFile:
 
     def shards(self) -> list[Shard]:
         """Return the files, sorted by path."""
-        if self.path is None:
-            if self.download is None:
-                raise DataError(f"data.path is null; name the file, data.path=FILE ({ALLOWED}).")
-            return [Shard(locate(**self.download), "")]
-        found = find_files(self.path, f"files that hold {ALLOWED},")
-        return found if len(found) > 1 else [found[0]._replace(name="")]
+        if self.path is not None:
+            found = find_files(self.path, f"files that hold {ALLOWED},")
+            return found if len(found) > 1 else [found[0]._replace(name="")]
+        if self.download is None:
+            raise DataError(f"data.path is null; name the file with data.path=FILE ({ALLOWED}).")
+        return [Shard(locate(**self.download), "")]
 
     def sha256(self) -> str:
         """Return the hash of the file as it lies on the disk, or one over those of several."""
@@ -234,7 +234,8 @@ def _unknown(name: str, ids: Sequence[str]) -> str:
 
 
 def _owner(body: _Body) -> str | None:
-    for each in (body, *body.nodes):
+    holders: tuple[_Body | _Node, ...] = (body, *body.nodes)
+    for each in holders:
         if each.owner not in NOT_GIVEN:
             return str(each.owner)
     return None

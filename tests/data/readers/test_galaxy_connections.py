@@ -22,6 +22,7 @@ def table(path: Path | str | None) -> GalaxyConnections:
         at_hand="galaxy/table.tsv",
         on_invalid="error",
         max_paths=1_000,
+        cache=False,
     )
 
 
@@ -49,8 +50,11 @@ FIRST = Composition(
     (False, True, True, False, True),
     ((0, 1), (1, 2), (3, 2), (1, 4)),
     time=86_400.5,
+    place="workflow 5",
 )
-SECOND = Composition(("service_b", "service_a"), (True, True), ((0, 1),), time=86_400.5)
+SECOND = Composition(
+    ("service_b", "service_a"), (True, True), ((0, 1),), time=86_400.5, place="workflow 12"
+)
 ROWS = [
     row("5", "1=", f"2={MAP}"),
     row("5", f"2={MAP}", "3=Cut1"),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dagrec_cli.config.build import build
 from dagrec_cli.data.composition import Composition, Invalid
-from dagrec_cli.data.paths import count_paths, iterate_paths
+from dagrec_cli.data.paths import count_paths, path_tree
 from dagrec_cli.data.readers.galaxy import short_id
 from dagrec_cli.data.readers.galaxy_workflows import GalaxyWorkflows
 from dagrec_cli.errors import DataError
@@ -24,6 +24,7 @@ def galaxy_workflows(path: Path | str | None) -> GalaxyWorkflows:
         at_hand="galaxy",
         on_invalid="error",
         max_paths=1_000,
+        cache=False,
     )
 
 
@@ -72,8 +73,11 @@ def walks(item: Composition | Invalid) -> set[str]:
     """Every path in short names: ``data_input a b``."""
     assert isinstance(item, Composition), item
     short = [name.partition("_")[2] for name in item.names]
-    paths = iterate_paths(len(short), item.links)
-    return {" ".join(short[node] for node in path) for path in paths}
+    tree = path_tree(len(short), item.links)
+    walked = [""]
+    for branch, node in tree.inner:
+        walked.append(f"{walked[branch]}{short[node]} ")
+    return {walked[branch] + short[node] for branch, node in tree.ends}
 
 
 def faults(item: Composition | Invalid) -> list[str]:
@@ -115,6 +119,7 @@ def test_steps_become_nodes_and_connections_links(tmp_path: Path) -> None:
         ),
         (False, False, True, True, False),
         ((0, 2), (1, 2), (2, 3)),  # two connections between two steps are one link
+        place="file.ga",
     )
 
 
@@ -275,7 +280,8 @@ def test_a_file_that_is_no_workflow_is_one_invalid_composition(tmp_path: Path) -
     for name, text in {"1": good, "2": "<html>", "3": "{}", "4": deep, "5": good}.items():
         (tmp_path / f"{name}.ga").write_text(text)
     first, html, empty, nested, last = galaxy_workflows(tmp_path).read()
-    assert first == last
+    assert isinstance(last, Composition)
+    assert first == last._replace(place="1.ga")
     assert faults(html) == ["2.ga: JSON is malformed: invalid character (byte 0)"]
     assert faults(empty) == ["3.ga: Object missing required field `steps`"]
     assert len(faults(nested)) == 1
@@ -294,7 +300,7 @@ def test_folder_glob_and_file(tmp_path: Path) -> None:
     assert first_steps(tmp_path) == ["service_a", "service_b"]
     assert first_steps(tmp_path / "**" / "*.ga") == ["service_a", "service_b", "service_c"]
     assert first_steps(tmp_path / "b.ga") == ["service_b"]
-    with pytest.raises(DataError, match=r"no .ga file there; give a folder or a glob"):
+    with pytest.raises(DataError, match=r"x\*\.ga: no file there; give a folder or a glob"):
         first_steps(tmp_path / "x*.ga")
 
 

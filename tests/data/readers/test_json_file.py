@@ -28,12 +28,13 @@ EXPECTED = Composition(
 )
 
 
-def json_file(path: Path | str | None) -> JsonFile:
+def json_file(path: Path | str | list[str] | None) -> JsonFile:
     return JsonFile(
-        path=None if path is None else str(path),
+        path=str(path) if isinstance(path, Path) else path,
         table_mid_min=1_000_000,
         on_invalid="error",
         max_paths=10_000,
+        cache=False,
         download=None,
     )
 
@@ -41,7 +42,11 @@ def json_file(path: Path | str | None) -> JsonFile:
 def read(tmp_path: Path, content: bytes) -> list[Composition | Invalid]:
     path = tmp_path / "file.json"
     path.write_bytes(content)
-    return list(json_file(path).read())
+    return [placeless(item) for item in json_file(path).read()]
+
+
+def placeless(item: Composition | Invalid) -> Composition | Invalid:
+    return item._replace(place="") if isinstance(item, Composition) else item
 
 
 def read_one(tmp_path: Path, composition: object) -> Composition | Invalid:
@@ -104,6 +109,44 @@ def test_every_format_reads_alike(
     content = mark + content
     items = read(tmp_path, gzip.compress(content) if zipped else content)
     assert items == [EXPECTED, EXPECTED]
+
+
+@pytest.mark.parametrize(
+    ("content", "places"),
+    [
+        (FORMATS["array"], ["compositions[0]", "compositions[1]"]),
+        (
+            FORMATS["lines with blanks"],
+            ["compositions[0] (line 3)", "compositions[1] (line 5)"],
+        ),
+    ],
+)
+def test_a_composition_knows_its_place(tmp_path: Path, content: bytes, places: list[str]) -> None:
+    path = tmp_path / "file.json"
+    path.write_bytes(content)
+    items = list(json_file(path).read())
+    assert [item.place for item in items if isinstance(item, Composition)] == places
+
+
+def test_several_files_are_read_in_order_and_named(tmp_path: Path) -> None:
+    bad = json.dumps({**PLAIN, "links": []}).encode()
+    for name, content in {"b.jsonl": bad, "a.jsonl": LINE, "sub/a.json": FORMATS["array"]}.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+    source = json_file([str(tmp_path / "sub" / "a.json"), str(tmp_path / "*.jsonl")])
+    first, second, *others = source.read()
+    assert placeless(first) == EXPECTED
+    assert isinstance(first, Composition)
+    assert first.place == "a.jsonl: compositions[0] (line 1)"
+    assert faults(second)[0].startswith("b.jsonl: compositions[0].links (line 1): no link;")
+    assert [item.place for item in others if isinstance(item, Composition)] == [
+        "sub/a.json: compositions[0]",
+        "sub/a.json: compositions[1]",
+    ]
+    assert [shard.name for shard in source.shards()] == ["a.jsonl", "b.jsonl", "sub/a.json"]
+    listed = json_file([str(shard.path) for shard in source.shards()])
+    assert listed.sha256() == source.sha256()  # however the files are given
 
 
 def test_equal_links_collapse_in_order(tmp_path: Path) -> None:

@@ -1,0 +1,245 @@
+"""Kept data sets: the same bytes, never out of date, never half written, never in the way."""
+
+import json
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pooch
+import pytest
+from omegaconf import DictConfig
+
+from dagrec_cli.config.build import build
+from dagrec_cli.config.paths import config_dir
+from dagrec_cli.data import cache
+from dagrec_cli.data.cache import ARRAYS, cache_dir, entry_of, keep, load, prepared
+from dagrec_cli.data.dataset import Dataset, prepare
+from dagrec_cli.data.readers.json_file import JsonFile
+from dagrec_cli.data.synthetic import Synthetic
+
+Config = Callable[..., DictConfig]
+
+CHAIN = {
+    "nodes": [{"id": 1}, {"id": 2, "mid": 7, "start_time": 3.5}, {"id": 3, "mid": 8}],
+    "links": [{"source": 1, "target": 2}, {"source": 2, "target": 3}],
+}
+INTO_TABLE = {**CHAIN, "links": [{"source": 3, "target": 2}, {"source": 2, "target": 1}]}
+LOOP = {**CHAIN, "links": [{"source": 2, "target": 3}, {"source": 3, "target": 2}]}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of kept data sets, of any size."""
+    monkeypatch.setenv("DAGREC_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(cache, "WORTH_KEEPING", 1)
+    return tmp_path / "cache" / "prepared"
+
+
+@pytest.fixture
+def source(tmp_path: Path, config: Config) -> JsonFile:
+    file = tmp_path / "mine.jsonl"
+    file.write_text("".join(f"{json.dumps(each)}\n" for each in [CHAIN, LOOP, INTO_TABLE, CHAIN]))
+    found = build(config("data", "compositions", path=str(file), on_invalid="skip"), "data")
+    assert isinstance(found, JsonFile)
+    return found
+
+
+def contents(dataset: Dataset) -> list[object]:
+    arrays = [attrgetter(name)(dataset) for name in ARRAYS]
+    words = dataset.vocabulary
+    return [
+        *((array.dtype, array.tobytes()) for array in arrays),
+        *(words.nodes, words.is_service, words.services, dataset.sha256, dataset.skipped),
+    ]
+
+
+def refuse(*_: object) -> Any:
+    raise AssertionError("the source was read")
+
+
+def test_a_kept_data_set_is_the_prepared_one(
+    source: JsonFile, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = contents(prepare(source))
+    assert contents(prepared(source)) == expected
+    monkeypatch.setattr(JsonFile, "read", refuse)
+    kept = prepared(source)
+    assert contents(kept) == expected
+    assert len(kept.skipped) == 1
+    assert [entry.name[0] == "." for entry in folder.iterdir()] == [False]
+
+
+def test_every_field_of_a_data_set_is_kept() -> None:
+    kept = {name.partition(".")[0] for name in ARRAYS}
+    assert kept | {"vocabulary", "sha256", "skipped"} == set(Dataset.__dataclass_fields__)
+
+
+def test_arrays_are_mapped_and_may_be_written_without_harm(source: JsonFile) -> None:
+    prepared(source)
+    kept = prepared(source)
+    assert isinstance(kept.time.base, np.memmap)
+    kept.time[:] = -1.0
+    assert prepared(source).time[0] == 3.5
+
+
+def test_without_the_cache_nothing_is_written_or_read(source: JsonFile, folder: Path) -> None:
+    source.cache = False
+    expected = contents(prepared(source))
+    assert not folder.exists()
+    source.cache = True
+    prepared(source)
+    source.cache = False
+    (entry,) = folder.iterdir()
+    (entry / "manifest.json").write_text("damaged")  # would be told
+    assert contents(prepared(source)) == expected
+
+
+def test_small_data_sets_are_not_kept(
+    source: JsonFile, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # three compositions of two steps, the last into a table in one of them: 3 + 5
+    monkeypatch.setattr(cache, "WORTH_KEEPING", 9)
+    prepared(source)
+    assert not folder.exists()
+    monkeypatch.setattr(cache, "WORTH_KEEPING", 8)
+    prepared(source)
+    assert len(list(folder.iterdir())) == 1
+
+
+OTHER: dict[type, Callable[[Any], object]] = {
+    bool: lambda value: not value,
+    int: lambda value: value + 1,
+    float: lambda value: value / 3 + 0.1,
+    str: lambda value: "skip",
+    dict: lambda value: {2: 1.0},
+}
+YAMLS = sorted(path.stem for path in (config_dir() / "data").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("option", YAMLS)
+def test_every_setting_that_decides_the_data_decides_the_entry(config: Config, option: str) -> None:
+    node = (
+        config("data", option, path="p")
+        if "path" in config("data", option)
+        else config("data", option)
+    )
+    source = build(node, "data")
+    entry = entry_of(source, "hash")
+    assert entry_of(build(node, "data"), "hash") == entry != entry_of(source, "other hash")
+    for name in map(str, node):
+        if name in ("_target_", "download"):
+            continue
+        value = getattr(source, name)
+        setattr(source, name, OTHER[type(value)](value))
+        assert (entry_of(source, "hash") == entry) == (name in ("path", "at_hand", "cache")), name
+        setattr(source, name, value)
+
+
+def test_other_code_has_other_entries(source: JsonFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = entry_of(source, "hash")
+    monkeypatch.setattr(cache, "_code", lambda: "other")
+    assert entry_of(source, "hash") != entry
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "cut": lambda file: file.write_bytes(file.read_bytes()[:-1]),
+    "changed": lambda file: file.write_bytes(file.read_bytes()[:-1] + b"?"),
+    "empty": lambda file: file.write_bytes(b""),
+    "missing": lambda file: file.unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+@pytest.mark.parametrize("name", ["manifest.json", "names.json", *(f"{a}.npy" for a in ARRAYS)])
+def test_damage_is_told_in_one_line_and_mended(
+    source: JsonFile,
+    folder: Path,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    damage: Callable[[Path], object],
+) -> None:
+    expected = contents(prepared(source))
+    (entry,) = folder.iterdir()
+    damage(entry / name)
+    with caplog.at_level(logging.WARNING):
+        assert contents(prepared(source)) == expected
+    (told,) = caplog.messages
+    assert told.startswith(f"the data set kept in {entry} is damaged (")
+    assert "\n" not in told
+    caplog.clear()
+    assert contents(prepared(source)) == expected
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"names.json": 3}', "\xff"])
+def test_a_wrong_manifest_is_damage(
+    source: JsonFile, folder: Path, caplog: pytest.LogCaptureFixture, text: str
+) -> None:
+    prepared(source)
+    (entry,) = folder.iterdir()
+    (entry / "manifest.json").write_text(text, encoding="latin-1")
+    assert load(entry) is None
+    assert "is damaged" in caplog.text
+    assert not entry.exists()
+
+
+def test_writers_at_once_leave_one_whole_entry(source: JsonFile, folder: Path) -> None:
+    dataset = prepare(source)
+    entry = entry_of(source, dataset.sha256)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: keep(dataset, entry, source), range(32)))
+    kept = load(entry)
+    assert kept is not None
+    assert contents(kept) == contents(dataset)
+    assert list(folder.iterdir()) == [entry]
+
+
+def test_a_folder_that_cannot_be_written_is_told_in_one_line(
+    source: JsonFile, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder.parent.write_text("a file")
+    assert contents(prepared(source)) == contents(prepare(source))
+    (told,) = caplog.messages
+    assert told.startswith(f"cannot keep the prepared data set in {folder} (")
+    assert "DAGREC_CACHE_DIR" in told
+
+
+def test_data_that_change_while_they_are_read_are_not_kept(
+    source: JsonFile,
+    folder: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hashes = iter(["before", "after"])
+    monkeypatch.setattr(JsonFile, "sha256", lambda _: next(hashes))
+    assert prepared(source).n_compositions == 3
+    assert "changed while they were read" in caplog.text
+    assert not folder.exists()
+
+
+def test_synthetic_data_keep_their_law(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = contents(prepared(build(config("data", "synthetic"), "data")))
+    again = build(config("data", "synthetic"), "data")
+    monkeypatch.setattr(Synthetic, "read", refuse)
+    dataset = prepared(again)
+    assert contents(dataset) == expected
+    context = (dataset.vocabulary.nodes[-1],)
+    law = again.truth.probabilities([context], dataset.vocabulary.services)
+    assert law.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("home", ["", "  ", "relative", "/else where "])
+def test_the_folder_is_pooch_s_own_unless_one_is_named(
+    monkeypatch: pytest.MonkeyPatch, home: str
+) -> None:
+    monkeypatch.delenv("DAGREC_CACHE_DIR")
+    monkeypatch.setenv("XDG_CACHE_HOME", home)
+    assert cache_dir() == pooch.os_cache("dagrec")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_dir() == pooch.os_cache("dagrec")
+    monkeypatch.setenv("DAGREC_CACHE_DIR", "~/here")
+    assert cache_dir() == Path.home() / "here"

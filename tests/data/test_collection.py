@@ -1,0 +1,114 @@
+"""Shards collected apart and merged against all of them collected in one go, byte by byte."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dagrec_cli.data import collection
+from dagrec_cli.data.collection import Collection, collect, merge, repeated_rows
+from dagrec_cli.data.composition import Composition, Fault, Invalid
+from dagrec_cli.data.paths import path_tree
+
+Walks = Callable[..., Composition]
+
+
+@dataclass
+class Rules:
+    """What a source says of its compositions."""
+
+    on_invalid: str = "skip"
+    max_paths: int = 2
+
+    def read(self) -> Any:
+        raise NotImplementedError
+
+    def sha256(self) -> str:
+        raise NotImplementedError
+
+
+def contents(found: Collection) -> list[object]:
+    return [
+        (part.dtype, part.tobytes()) if isinstance(part, np.ndarray) else part for part in found
+    ]
+
+
+@settings(deadline=None)
+@given(shards=st.lists(st.lists(st.integers(0, 12), max_size=6), max_size=5))
+def test_merged_shards_are_what_one_go_gives(
+    compositions: list[Composition], walks: Walks, shards: list[list[int]]
+) -> None:
+    wide = walks("t1 s1 s4", "t1 s2 s4", "t1 s3 s4")  # has more paths than the rules allow
+    valid = [each._replace(place=f"place {k}") for k, each in enumerate([*compositions, wide])]
+    pool = [*valid, Invalid((Fault("here", "broken"),))]
+    drawn = [[pool[k] for k in shard] for shard in shards]
+    parts = [collect(shard, Rules()) for shard in drawn]
+    whole = collect([item for shard in drawn for item in shard], Rules())
+    assert contents(merge(iter(parts))) == contents(whole)
+
+
+def test_numbers_by_hand(walks: Walks) -> None:
+    records = [
+        walks("t1 s1 s2", time=5.0),
+        walks("t1 s2"),
+        walks("t1 s1 s2"),
+        walks("t2 s1", "t2 s2"),
+    ]
+    found = collect(records, Rules())
+    assert found.names == ["table_1", "service_1", "service_2", "table_2"]
+    assert found.is_service == [False, True, True, False]
+    # contexts t1; t1 s1; t2
+    assert (found.parent.tolist(), found.node.tolist()) == ([-1, 0, -1], [0, 1, 3])
+    # paths t1 s1 -> s2; t1 -> s2; t2 -> s1; t2 -> s2
+    assert (found.end_context.tolist(), found.end_node.tolist()) == ([1, 0, 2, 2], [2, 2, 1, 2])
+    assert (found.path.tolist(), found.n_paths.tolist()) == ([0, 1, 0, 2, 3], [1, 1, 1, 2])
+    assert found.time[0] == 5.0
+    assert np.isnan(found.time[1:]).all()
+
+
+def test_equal_compositions_are_walked_once(walks: Walks, monkeypatch: pytest.MonkeyPatch) -> None:
+    walked: list[object] = []
+
+    def watched(n_nodes: int, links: Any) -> Any:
+        walked.append(links)
+        return path_tree(n_nodes, links)
+
+    monkeypatch.setattr(collection, "path_tree", watched)
+    records = [walks("t1 s1"), walks("t2 s1"), walks("t1 s1 s2")] * 50
+    assert len(collect(records, Rules()).path) == 150
+    assert len(walked) == 3
+
+
+def test_what_is_forgotten_changes_nothing(
+    compositions: Sequence[Composition], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = [*compositions, *compositions]
+    whole = collect(records, Rules())
+    monkeypatch.setattr(collection, "REMEMBERED", 2)
+    assert contents(collect(records, Rules())) == contents(whole)
+
+
+def test_invalid_compositions_are_skipped_in_order(walks: Walks) -> None:
+    wide, broken = walks("t1 s1 s3", "t1 s2 s3"), Invalid((Fault("there", "broken"),))
+    found = collect([broken, walks("t1 s1"), wide], Rules(max_paths=1))
+    first, second = found.skipped
+    assert first == broken
+    assert second.faults[0].place == "compositions[2]"
+    assert found.names == ["table_1", "service_1"]  # nothing of what was skipped
+
+
+def test_repeated_rows_by_hand() -> None:
+    sizes, which = np.array([2, 0, 3], np.int32), np.array([2, 1, 0, 2], np.int32)
+    assert repeated_rows(sizes, which).tolist() == [2, 3, 4, 0, 1, 2, 3, 4]
+    assert repeated_rows(sizes, which[:0]).tolist() == []
+
+
+def test_the_display_hears_of_the_progress(walks: Walks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collection, "WATCHED", 2)
+    heard: list[int] = []
+    collect([walks("t1 s1")] * 5, Rules(), heard.append)
+    assert heard == [0, 2, 4]

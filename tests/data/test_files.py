@@ -1,0 +1,70 @@
+import hashlib
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from dagrec_cli.data.files import file_errors, find_files, sha256_of, sha256_of_all
+from dagrec_cli.errors import DataError
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("b.txt", "a.txt", "[c].txt", "2020/a.txt", "2021/a.txt"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [
+        ("a.txt", ["a.txt"]),
+        ("[c].txt", ["[c].txt"]),  # a file of that name, no glob
+        ("*.txt", ["[c].txt", "a.txt", "b.txt"]),
+        ("20*/*.txt", ["2020/a.txt", "2021/a.txt"]),
+        ("2020/*", ["a.txt"]),
+        ("./2*", None),  # folders are no files
+        (["b.txt", "a.txt", "?.txt"], ["a.txt", "b.txt"]),  # sorted, each once
+        (["b.txt", "2020/a.txt"], ["2020/a.txt", "b.txt"]),
+        ("z*", None),
+        ([], None),
+    ],
+)
+def test_files_are_found_and_named(
+    folder: Path, path: str | list[str], names: list[str] | None
+) -> None:
+    if names is None:
+        with pytest.raises(DataError, match=r"give a text with data\.path=PATH"):
+            find_files(path, "a text")
+        return
+    shards = find_files(path, "a text")
+    assert [shard.name for shard in shards] == names
+    for each in shards:
+        assert each.path.read_text().endswith(each.name)
+
+
+def test_a_file_that_is_not_there_is_told_when_it_is_read() -> None:
+    assert [str(shard.path) for shard in find_files("nowhere/x", "a text")] == ["nowhere/x"]
+
+
+def test_the_hash_of_several_is_that_of_sha256sum(folder: Path) -> None:
+    command = "LC_ALL=C sha256sum 2020/a.txt 2021/a.txt | sha256sum"
+    told = subprocess.run(command, shell=True, capture_output=True, text=True).stdout
+    assert sha256_of_all(find_files("20*/a.txt", "a text")) == told.split()[0]
+
+
+def test_an_unreadable_file_is_a_user_error() -> None:
+    with (
+        pytest.raises(DataError, match=r"^a\.json: Permission denied; "),
+        file_errors(Path("a.json")),
+    ):
+        raise PermissionError(13, "Permission denied")
+
+
+def test_a_hash_is_that_of_the_whole_file(tmp_path: Path) -> None:
+    content = b"0123456789abcdef" * 100_000  # more than one piece
+    (tmp_path / "x").write_bytes(content)
+    assert sha256_of(tmp_path / "x") == hashlib.sha256(content).hexdigest()

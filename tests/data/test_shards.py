@@ -1,0 +1,136 @@
+"""Data sets prepared ahead: every engine writes the bytes that one go writes."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import DictConfig
+
+from dagrec_cli.config.build import build
+from dagrec_cli.data import cache
+from dagrec_cli.data.cache import entry_of, load, prepared
+from dagrec_cli.data.shards import prepare_ahead
+from dagrec_cli.errors import ConfigError, DataError
+
+Config = Callable[..., DictConfig]
+SourceOf = Callable[..., Any]
+
+
+@pytest.fixture
+def source_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: Config) -> SourceOf:
+    """A function of settings: three shards of different, branching and repeated compositions."""
+    monkeypatch.setattr(cache, "WORTH_KEEPING", 1)
+    for shard in range(3):
+        lines = [json.dumps(composition(k % 7 + shard, k % 3)) for k in range(20)]
+        (tmp_path / f"{shard}.jsonl").write_text("\n".join([*lines, '{"nodes": []}']))
+    glob = str(tmp_path / "*.jsonl")
+
+    def source(folder: str = "", **changes: object) -> Any:
+        monkeypatch.setenv("DAGREC_CACHE_DIR", str(tmp_path / f"cache{folder}"))
+        settings: dict[str, Any] = {"path": glob, "on_invalid": "skip", **changes}
+        return build(config("data", "compositions", **settings), "data")
+
+    return source
+
+
+def composition(first: int, fork: int) -> dict[str, Any]:
+    """A table, a service after it, and ``fork + 1`` more after that."""
+    services = [{"id": k, "mid": first + k} for k in range(fork + 2)]
+    links = [(first + 100, 0), *((0, k + 1) for k in range(fork + 1))]
+    return {
+        "nodes": [{"id": first + 100}, *services],
+        "links": [{"source": a, "target": b} for a, b in links],
+    }
+
+
+def bytes_of(entry: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in entry.iterdir()}
+
+
+def in_one_go(source_of: SourceOf) -> dict[str, bytes]:
+    source = source_of("_one_go")
+    dataset = prepared(source)
+    assert dataset.n_compositions == 60
+    return bytes_of(entry_of(source, dataset.sha256))
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_processes_write_what_one_go_writes(source_of: SourceOf, n_jobs: int) -> None:
+    expected = in_one_go(source_of)
+    done: list[int] = []
+    source = source_of()
+    dataset, entry = prepare_ahead(source, engine="processes", n_jobs=n_jobs, watch=done.append)
+    assert bytes_of(entry) == expected
+    assert len(expected) == 15
+    assert done == [1, 2, 3]
+    assert [str(each.faults[0].place) for each in dataset.skipped] == [
+        f"{shard}.jsonl: compositions[20].nodes (line 21)" for shard in range(3)
+    ]
+    assert entry == entry_of(source_of(), dataset.sha256)  # where training looks
+    assert load(entry) is not None
+
+
+@pytest.mark.slow
+def test_ray_writes_what_one_go_writes(
+    source_of: SourceOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray = pytest.importorskip("ray", reason="needs Ray: pip install 'dagrec[ray]'")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    expected = in_one_go(source_of)
+    _, entry = prepare_ahead(source_of(), engine="ray", n_jobs=1, watch=lambda _: None)
+    assert bytes_of(entry) == expected
+    with pytest.raises(
+        DataError, match=r"^0\.jsonl: compositions\[20\]\.nodes \(line 21\): no node"
+    ):
+        prepare_ahead(source_of(on_invalid="error"), engine="ray", n_jobs=1, watch=lambda _: None)
+    assert not ray.is_initialized()
+
+
+def test_what_is_kept_is_not_prepared_again(
+    source_of: SourceOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare_ahead(source_of(), engine="processes", n_jobs=1, watch=lambda _: None)
+    monkeypatch.setattr("dagrec_cli.data.shards.collect", None)  # calling it would fail
+    dataset, _ = prepare_ahead(source_of(), engine="processes", n_jobs=1, watch=lambda _: None)
+    assert dataset.n_compositions == 60
+
+
+def test_a_fault_in_a_process_names_its_file(source_of: SourceOf) -> None:
+    source = source_of(on_invalid="error")
+    with pytest.raises(
+        DataError, match=r"^0\.jsonl: compositions\[20\]\.nodes \(line 21\): no node"
+    ):
+        prepare_ahead(source, engine="processes", n_jobs=2, watch=lambda _: None)
+
+
+def test_a_source_without_files_is_one_part(source_of: SourceOf, config: Config) -> None:
+    source_of()
+    source = build(config("data", "synthetic"), "data")
+    dataset, entry = prepare_ahead(source, engine="processes", n_jobs=2, watch=lambda _: None)
+    assert dataset.n_compositions == 943
+    assert load(entry) is not None
+
+
+@pytest.mark.parametrize(
+    ("settings", "changes", "message"),
+    [
+        ({"engine": "spark"}, {}, "engine is 'spark'; use one of processes, ray"),
+        ({"n_jobs": 0}, {}, "n_jobs is 0"),
+        ({}, {"cache": False}, "data.cache is false"),
+        ({"engine": "ray"}, {}, r"pip install 'dagrec\[ray\]'"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(
+    source_of: SourceOf,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, Any],
+    changes: dict[str, Any],
+    message: str,
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)  # importing it fails
+    given: dict[str, Any] = {"engine": "processes", "n_jobs": 1, **settings}
+    with pytest.raises(ConfigError, match=message):
+        prepare_ahead(source_of(**changes), watch=lambda _: None, **given)
