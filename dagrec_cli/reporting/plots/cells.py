@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SIDE = 0.94
-FULLEST = 0.75  # text stays readable on it
+FULLEST = 0.6  # text stays readable on it
 
 
 def draw_cells(

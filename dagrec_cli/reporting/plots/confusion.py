@@ -8,13 +8,14 @@ from jaxtyping import Float
 
 from dagrec_cli.evaluation.ranks import Outcomes
 from dagrec_cli.reporting.plots.cells import draw_cells
-from dagrec_cli.reporting.plots.style import BLUE, canvas, shown, style
+from dagrec_cli.reporting.plots.style import BLUE, canvas, room, shown, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_CLASSES = 20  # the rest is one class
 REST = "all others"
+CELL, BAR = 0.25, 0.8  # inches
 
 
 class Confusion(NamedTuple):
@@ -65,14 +66,14 @@ def confusion(found: Confusion) -> "Figure":
     """Draw the matrix, and beside each target a bar for its recall."""
     n = len(found.names)
     names = [shown(name) for name in found.names]
-    figure, axes = canvas(2.9 + 0.25 * n, 1.5 + 0.25 * n)
+    heads = [f"{name} ({k:.0f})" for name, k in zip(names, found.support, strict=True)]
+    figure = canvas(0.8 + room(heads) + CELL * n + BAR, 0.8 + room(names) + CELL * n)
+    axes, bars = figure.subplots(1, 2, sharey=True, width_ratios=(n, BAR / CELL))
     texts = [[_count(number) for number in row] for row in found.counts]
     draw_cells(axes, found.shares, texts, fontsize=7)
     axes.set_xticks(range(n), names, rotation=90)
-    heads = [f"{name} ({k:.0f})" for name, k in zip(names, found.support, strict=True)]
     axes.set_yticks(range(n), heads)
     axes.set(xlabel="predicted", ylabel="target (test pairs)")
-    bars = axes.inset_axes((1.02, 0, 3.2 / n, 1), sharey=axes)
     recall = [np.nan if name == REST else found.shares[k, k] for k, name in enumerate(found.names)]
     bars.barh(range(n), recall, height=0.62, color=BLUE, alpha=0.75)
     for k, share in enumerate(recall):

@@ -43,21 +43,22 @@ def _where(outcomes: Outcomes, mask: Bool[np.ndarray, " pairs"]) -> Outcomes:
 
 
 @style()
-def context_length(rows: Mapping[str, Mapping[int, ByLength]]) -> "Figure":
+def context_length(rows: Sequence[tuple[str, Mapping[int, ByLength]]]) -> "Figure":
     """Draw a line of cells per row, a column per context length.
 
     Parameters
     ----------
     rows
-        Results of :func:`by_length` by name of row.
+        Names, and results of :func:`by_length`.
     """
-    lengths = sorted({length for row in rows.values() for length in row})
+    lengths = sorted({length for _, row in rows for length in row})
     missing = ByLength(np.nan, 0)
-    table = [[row.get(length, missing) for length in lengths] for row in rows.values()]
-    figure, axes = canvas(5, 1 + 0.27 * len(rows))
+    table = [[row.get(length, missing) for length in lengths] for _, row in rows]
+    figure = canvas(5, 1 + 0.27 * len(rows))
+    axes = figure.add_subplot()
     texts = [[f"{cell.accuracy:.3f}".removeprefix("0") for cell in row] for row in table]
     draw_cells(axes, np.array([[cell.accuracy for cell in row] for row in table]), texts)
-    axes.set_yticks(range(len(rows)), [shown(name) for name in rows])
+    axes.set_yticks(range(len(rows)), [shown(name) for name, _ in rows])
     heads = [_head(k, column) for k, column in zip(lengths, zip(*table, strict=True), strict=True)]
     axes.set_xticks(range(len(lengths)), heads)
     axes.set_xlabel("nodes in the context")

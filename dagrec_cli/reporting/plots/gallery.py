@@ -44,7 +44,7 @@ def table_pictures(
         figure = metric_bars(rows, metric, told)
         yield Picture(f"{table.name}_{metric}", heading(metric), " ".join(notes), figure)
     yield from _speed(table)
-    lengths = {e.name: by_length(e.outcomes, e.runs[0].predictions.length) for e in finished}
+    lengths = [(e.name, by_length(e.outcomes, e.runs[0].predictions.length)) for e in finished]
     yield Picture(
         f"{table.name}_context_length",
         "Accuracy by context length",

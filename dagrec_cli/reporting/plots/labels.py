@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from matplotlib.transforms import BboxBase
 
 BACKGROUND = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.8}
+POINT = 8  # pixels that a point takes up
 
 
 class Spot(NamedTuple):
@@ -32,6 +33,13 @@ class Labels:
     def __init__(self, axes: "Axes") -> None:
         self.axes = axes
         self.taken: list[BboxBase] = []
+
+    def keep_free(self, points: Iterable[tuple[float, float]]) -> None:
+        """Let no label cover these points."""
+        from matplotlib.transforms import Bbox
+
+        for x, y in self.axes.transData.transform(list(points)):
+            self.taken.append(Bbox.from_bounds(x - POINT / 2, y - POINT / 2, POINT, POINT))
 
     def write(self, text: str, spots: Iterable[Spot], **look: Any) -> bool:
         """Write a label at the first free spot; return False if there is none."""

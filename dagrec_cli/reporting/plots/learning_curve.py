@@ -22,7 +22,8 @@ def learning_curve(
     monitor
         Name of the validation metric.
     """
-    figure, axes = canvas(5, 3)
+    figure = canvas(5, 3)
+    axes = figure.add_subplot()
     axes.grid()
     axes.set_xlabel("epoch")
     axes.set_ylabel("training loss", color=BLUE)

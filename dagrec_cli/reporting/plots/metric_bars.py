@@ -22,7 +22,8 @@ def metric_bars(
     published
         The published number by name of row, for rows that have one.
     """
-    figure, axes = canvas(5, 0.7 + 0.27 * len(rows))
+    figure = canvas(5, 0.7 + 0.27 * len(rows))
+    axes = figure.add_subplot()
     place = range(len(rows))
     means = [row[metric]["mean"] for row in rows]
     below = [row[metric]["mean"] - row[metric]["low"] for row in rows]

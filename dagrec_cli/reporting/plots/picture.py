@@ -53,6 +53,8 @@ class Picture:
         svg = io.StringIO()
         with style(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Glyph .* missing from font")  # names from data
+            self.figure.draw_without_rendering()
+            self.figure.set_layout_engine("none")  # laid out once, written twice
             folder.write(f"{self.name}.png", lambda file: save_png(self.figure, file))
             self.figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
         folder.write_text(f"{self.name}.svg", svg.getvalue())

@@ -11,16 +11,15 @@ import numpy as np
 from jaxtyping import Float
 
 from dagrec_cli.reporting.plots.labels import BACKGROUND, Labels, Spot
-from dagrec_cli.reporting.plots.style import BLUE, MUTED, ORANGE, canvas, shown, style
+from dagrec_cli.reporting.plots.style import BLUE, MUTED, ORANGE, canvas, room, shown, style
 from dagrec_cli.reporting.runs import Edge
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_EDGES = 120
+MOST_EDGES = 100
 SWEEPS = 12
-LETTER = 0.075  # inches
 LABEL_SHARES = (0.3, 0.4, 0.5, 0.2, 0.6, 0.7, 0.15, 0.8)  # of the way along an edge
 Place = tuple[float, float]
 Curve: TypeAlias = Float[np.ndarray, "4 2"]
@@ -75,9 +74,9 @@ def service_graph(edges: Sequence[Edge], services: frozenset[str]) -> "Figure":
     found = layers(edges)
     height = {node: y for layer in found for node, y in _spread(layer).items()}
     place = {node: (float(x), height[node]) for x, layer in enumerate(found) for node in layer}
-    before = 0.3 + LETTER * max(len(shown(node)) for node in found[0])
-    between = 0.9 + LETTER * max(len(shown(node)) for node in place)
-    figure, axes = canvas(before + between * len(found), 0.4 + 0.26 * max(map(len, found)))
+    before, between = 0.3 + room(found[0]), 0.9 + room(place)
+    figure = canvas(before + between * len(found), 0.4 + 0.26 * max(map(len, found)))
+    axes = figure.add_subplot()
     figure.set_layout_engine("none")
     axes.set_position((0, 0, 1, 1))
     axes.set(xlim=(-before / between, len(found)), ylim=(1, 0))

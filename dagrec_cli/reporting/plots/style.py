@@ -3,12 +3,11 @@
 Each colour has a name, which the report's style sheet gives a second value for dark screens.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 PAPER, INK, MUTED, LINE = "#ffffff", "#1f2328", "#6a737d", "#d5dae0"
@@ -21,7 +20,8 @@ VARIABLES = {
     BLUE: "blue",
     ORANGE: "orange",
 }
-LONGEST_NAME = 28
+LONGEST_NAME = 35
+LETTER = 0.078  # inches
 STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": MUTED,
@@ -52,15 +52,20 @@ def style() -> Iterator[None]:
         yield
 
 
-def canvas(width: float, height: float) -> tuple["Figure", "Axes"]:
-    """Return an empty figure of that many inches, and its axes."""
+def canvas(width: float, height: float) -> "Figure":
+    """Return an empty figure of that many inches."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.add_subplot()
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def shown(name: str) -> str:
     """Return a name fit for a picture: short, in one line, without control characters."""
     text = "".join(c if c.isprintable() else "·" for c in name)
-    return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 1]}…"
+    half = LONGEST_NAME // 2
+    return text if len(text) <= LONGEST_NAME else f"{text[:half]}…{text[-half:]}"
+
+
+def room(names: Iterable[str]) -> float:
+    """Return how many inches the longest of some names takes up."""
+    return LETTER * max(len(shown(name)) for name in names)

@@ -1,0 +1,59 @@
+from collections.abc import Callable
+
+from omegaconf import DictConfig
+
+from dagrec_cli.config.build import build
+from dagrec_cli.data.composition import Composition
+from dagrec_cli.data.dataset import Dataset
+from dagrec_cli.reporting.description import Description
+
+
+def describe(dataset: Dataset, config: Callable[..., DictConfig], **split: object) -> Description:
+    return Description.of(dataset, build(config("split", "paper", **split), "split"), "paper")
+
+
+def test_counts_by_hand(
+    walks: Callable[..., Composition],
+    dataset_of: Callable[..., Dataset],
+    config: Callable[..., DictConfig],
+) -> None:
+    """Paths t1 s1 s2 (twice), t1 s2, s3 s1; steps into services: 2 + 2 + 1 + 1."""
+    drawn = [walks("t1 s1 s2"), walks("t1 s1 s2", "t1 s2"), walks("s3 s1")]
+    found = describe(dataset_of(drawn), config, test_share=0.5)
+    assert (found.compositions, found.left_out) == (3, "none")
+    assert (found.paths, found.distinct_paths) == (4, 3)
+    assert (found.pairs, found.distinct_pairs, found.distinct_contexts) == (6, 4, 3)
+    assert (found.nodes, found.tables, found.services) == (4, 1, 3)
+    assert (found.target_services, found.edges) == (2, 4)
+    assert found.context_lengths == {1: 4, 2: 2}
+    assert found.targets == {"service_1": 3, "service_2": 3}
+    assert (found.train_pairs, found.test_pairs) == (3, 3)
+    assert (found.mask_graph, found.forbidden_test_targets) == ("all", 0)
+
+
+def test_a_mask_of_training_edges_forbids_what_only_the_test_knows(
+    walks: Callable[..., Composition],
+    dataset_of: Callable[..., Dataset],
+    config: Callable[..., DictConfig],
+) -> None:
+    """Each target follows t1 once, so none that is tested was seen in training."""
+    dataset = dataset_of([walks(f"t1 s{k}") for k in range(6)])
+    found = describe(dataset, config, test_share=0.5, graph="train")
+    assert (found.forbidden_test_targets, found.leaked_pairs, found.leaked_contexts) == (3, 0, 1)
+
+
+def test_lines_are_for_reading(
+    walks: Callable[..., Composition],
+    dataset_of: Callable[..., Dataset],
+    config: Callable[..., DictConfig],
+) -> None:
+    """Twenty targets: fifteen are named, the commonest first, ties by name."""
+    drawn = [walks(f"t1 s{k}") for k in range(20)] + [walks("t1 s5")] * 3
+    lines = dict(describe(dataset_of(drawn), config).lines())
+    assert lines["compositions"] == "23 (left out: none)"
+    assert lines["pairs"] == "23 (20 distinct)"
+    targets = lines["targets"].splitlines()
+    assert targets[0] == "service_5 4 (17.4%)"
+    assert targets[-1] == "and 5 rarer ones"
+    assert len(targets) == 16
+    assert lines["split"] == "paper: 16 train, 7 test"

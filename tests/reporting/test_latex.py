@@ -1,0 +1,40 @@
+import pytest
+
+from dagrec_cli.reporting.latex_text import latex_text
+from dagrec_cli.reporting.tables import Table
+
+SUMMARY = {"mean": 0.541, "std": 0.0021, "low": 0.485, "high": 0.5971}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("service_308", r"service\_308"),
+        ("50 % & more", r"50 \% \& more"),
+        (r"\input{x}", r"\textbackslash{}input\{x\}"),
+        ("$#^~<>|", r"\$\#\textasciicircum{}\textasciitilde{}\textless{}\textgreater{}\textbar{}"),
+        (".5 ± .1 ≈", r".5 $\pm$ .1 $\approx$"),
+        ("-.0049", "$-$.0049"),
+        ("DAG-GNN", "DAG-GNN"),
+        ("two\nlines", "two lines"),
+    ],
+)
+def test_text_is_printed_as_it_stands(text: str, expected: str) -> None:
+    assert latex_text(text) == expected
+
+
+def test_a_table_has_an_interval_below_each_mean() -> None:
+    rows = [{"row": "a_b", "f1": SUMMARY, "p": None}, {"row": "c", "f1": {**SUMMARY, "low": None}}]
+    lines = Table("T & U", ["row", "f1", "p"], rows, ["n = 5 %"]).to_latex().splitlines()
+    top = lines.index(r"\toprule")
+    assert lines[top - 1] == r"\begin{tabular}{lrr}"
+    assert lines[top + 1 : lines.index(r"\bottomrule")] == [
+        r"row & F1 & p \\",
+        r"\midrule",
+        r"a\_b & .5410 $\pm$ .002 & -- \\",
+        r" & \scriptsize {[}.485, .597{]} &  \\",
+        r"c & .5410 $\pm$ .002 & -- \\",
+    ]
+    assert r"\caption{T \& U}" in lines
+    assert r"\par{\footnotesize n = 5 \%\par}" in lines
+    assert [line.count("{") - line.count("}") for line in lines if "caption" in line] == [0]

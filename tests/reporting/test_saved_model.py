@@ -1,0 +1,220 @@
+"""A model comes back from its folder with its scores, or a line says why it does not."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import DictConfig, OmegaConf
+from safetensors.torch import load_file, save_file
+
+from dagrec_cli.config.build import build
+from dagrec_cli.config.paths import config_dir
+from dagrec_cli.data.dataset import Dataset
+from dagrec_cli.errors import RunError
+from dagrec_cli.evaluation.evaluator import score_contexts
+from dagrec_cli.models.base import CountingModel, Facts, Model
+from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.reporting.run_folder import RunFolder
+from dagrec_cli.reporting.runs import Run
+from dagrec_cli.reporting.saved_model import load_model, named_run
+from dagrec_cli.reporting.seed_run import write_setup, write_weights
+
+MODELS = sorted(path.stem for path in (config_dir() / "model").glob("*.yaml"))
+TRAIN_ROWS = np.arange(12)  # of the tiny data's pairs, so the model's graph is not the whole one
+
+Config = Callable[..., DictConfig]
+Tamper = Callable[[Path], None]
+
+
+def save_run(folder: Path, dataset: Dataset, node: DictConfig) -> Model:
+    """Leave the run folder of an untrained (or counted) model, and return the model."""
+    torch.manual_seed(3)
+    graph = dataset.graph(TRAIN_ROWS)
+    model: Model = build(node, "model", Facts(dataset.vocabulary, graph, 3))
+    if isinstance(model, CountingModel):
+        pairs = dataset.pairs.distinct()
+        entries, row = np.unique(pairs.context, return_inverse=True)
+        contexts = Contexts.of(dataset.contexts, entries)
+        model.count(pairs._replace(context=row.astype(np.int32)), contexts)
+    run = RunFolder(folder)
+    write_setup(run, OmegaConf.create({"model": node}), dataset, graph)
+    write_weights(run, model)
+    run.write_json("result.json", {"status": "finished", "format": 1, "seeds": [0]})
+    return model
+
+
+def load(folder: Path, seed: int | None = None) -> Model:
+    return load_model(Run.load(folder), seed)
+
+
+@pytest.mark.parametrize("option", MODELS)
+def test_scores_come_back(tmp_path: Path, tiny: Dataset, config: Config, option: str) -> None:
+    model = save_run(tmp_path, tiny, config("model", option))
+    entries = np.arange(len(tiny.contexts), dtype=np.int32)
+    expected = score_contexts(model, tiny.contexts, entries)
+    assert np.array_equal(score_contexts(load(tmp_path), tiny.contexts, entries), expected)
+
+
+def test_a_model_of_another_seed_is_another_file(
+    tmp_path: Path, tiny: Dataset, config: Config
+) -> None:
+    model = save_run(tmp_path, tiny, config("model", "gru4rec"))
+    (tmp_path / "result.json").write_text('{"status": "finished", "seeds": [4, 7]}')
+    with torch.no_grad():
+        model.head.bias += 1
+    write_weights(RunFolder(tmp_path), model, 7)
+    bias = [load(tmp_path, seed).head.bias.detach() for seed in (None, 4, 7)]
+    assert torch.equal(bias[0], bias[1])
+    assert torch.equal(bias[2], bias[0] + 1)
+    with pytest.raises(RunError, match="no seed 5; it has 4, 7"):
+        load(tmp_path, 5)
+
+
+def edit_json(name: str, **content: Any) -> Tamper:
+    def tamper(folder: Path) -> None:
+        found = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps(found | content))
+
+    return tamper
+
+
+def edit_model(**settings: Any) -> Tamper:
+    def tamper(folder: Path) -> None:
+        config = OmegaConf.load(folder / "config.yaml")
+        (folder / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.merge(config, settings)))
+
+    return lambda folder: tamper(folder)
+
+
+def edit_weights(change: Callable[[dict[str, torch.Tensor]], object]) -> Tamper:
+    def tamper(folder: Path) -> None:
+        state = load_file(folder / "model.safetensors")
+        change(state)
+        save_file(state, folder / "model.safetensors")
+
+    return tamper
+
+
+def cut(name: str) -> Tamper:
+    return lambda folder: (folder / name).write_bytes((folder / name).read_bytes()[:-9])  # type: ignore[func-returns-value,return-value]
+
+
+def without(name: str) -> Tamper:
+    return lambda folder: (folder / name).unlink()
+
+
+HOME = "${oc.env:HOME}"
+TAMPERED: dict[str, tuple[Tamper, str]] = {
+    "code of others": (
+        edit_model(model={"_target_": "os.system"}),
+        "model._target_ is 'os.system'; only classes of dagrec_cli.models",
+    ),
+    "code of ours that is no model": (
+        edit_model(model={"_target_": "dagrec_cli.reporting.run_folder.RunFolder"}),
+        "only classes of dagrec_cli.models",
+    ),
+    "a class that is no model": (
+        edit_model(model={"_target_": "dagrec_cli.models.contexts.Contexts"}),
+        "no setting of dagrec_cli.models.contexts.Contexts",
+    ),
+    "environment": (edit_model(model={"hidden": HOME}), "must not look anything up"),
+    "absolute path": (edit_model(model={"hidden": "/etc/passwd"}), "below the working folder"),
+    "path upwards": (edit_model(model={"hidden": "a/../../b"}), "below the working folder"),
+    "unknown setting": (edit_model(model={"hiden": 3}), "did you mean model.hidden"),
+    "wrong setting": (edit_model(model={"hidden": -1}), "model.hidden is -1"),
+    "other sizes": (edit_model(model={"hidden": 64}), "size mismatch for"),
+    "no config": (without("config.yaml"), "config.yaml: missing or damaged"),
+    "no model in the config": (
+        lambda folder: (folder / "config.yaml").write_text("data: 1"),  # type: ignore[dict-item,return-value]
+        "no model in it",
+    ),
+    "no weights": (without("model.safetensors"), "no such file"),
+    "cut weights": (cut("model.safetensors"), "model.safetensors: damaged"),
+    "a pickle": (
+        lambda folder: torch.save({"a": 1}, folder / "model.safetensors"),
+        "model.safetensors: damaged",
+    ),
+    "weight missing": (edit_weights(lambda s: s.pop("head.bias")), "'head.bias' is missing"),
+    "weight too many": (
+        edit_weights(lambda s: s.update(more=torch.zeros(1))),
+        "'more' is not one of this model",
+    ),
+    "weight of another type": (
+        edit_weights(lambda s: s.update({"head.bias": s["head.bias"].double()})),
+        "'head.bias' is of type torch.float64, not torch.float32",
+    ),
+    "weight not a number": (
+        edit_weights(lambda s: s["head.bias"].fill_(torch.nan)),
+        "'head.bias' is not finite",
+    ),
+    "a node less": (
+        lambda folder: edit_json(
+            "vocabulary.json",
+            **{
+                key: json.loads((folder / "vocabulary.json").read_text())[key][1:]
+                for key in ("nodes", "is_service")
+            },
+        )(folder),
+        "not of one run",
+    ),
+    "a service that is no node": (
+        edit_json("vocabulary.json", services=["service_99"]),
+        "its catalogue must be services among them",
+    ),
+    "a name that is none": (
+        edit_json("vocabulary.json", services=[7]),
+        "vocabulary.json: damaged (Expected `str`, got `int`",
+    ),
+    "cut vocabulary": (cut("vocabulary.json"), "vocabulary.json: damaged"),
+    "cut graph": (cut("graph.json"), "graph.json: damaged"),
+    "no graph": (without("graph.json"), "graph.json: no such file"),
+    "edge of no node": (edit_json("graph.json", known=[[0, 1, 1]]), "an edge is none between"),
+    "edge beyond the nodes": (edit_json("graph.json", known=[[1, 99, 1]]), "an edge is none"),
+    "a later version": (edit_json("result.json", format=2), "format 2, but this version reads 1"),
+    "no seeds": (edit_json("result.json", seeds="../x"), "seeds is '../x'"),
+    "cut result": (cut("result.json"), "result.json: damaged"),
+}
+
+
+@pytest.mark.parametrize("case", TAMPERED)
+def test_what_does_not_fit_is_one_line(
+    tmp_path: Path, tiny: Dataset, config: Config, case: str
+) -> None:
+    save_run(tmp_path, tiny, config("model", "gru4rec"))
+    tamper, expected = TAMPERED[case]
+    tamper(tmp_path)
+    with pytest.raises(RunError) as caught:
+        load(tmp_path)
+    assert re.search(re.escape(expected), str(caught.value))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda s: s.update({"table.counts": s["table.counts"][1:].clone()}),
+        lambda s: s.update({"table.cells": s["table.cells"].flip(0).clone()}),
+        lambda s: s["table.cells"].add_(10**6),
+        lambda s: s.update({"table.keys": s["table.keys"][None].clone()}),
+    ],
+)
+def test_counts_that_are_no_table_are_refused(
+    tmp_path: Path, tiny: Dataset, config: Config, change: Callable[[Any], object]
+) -> None:
+    save_run(tmp_path, tiny, config("model", "backoff"))
+    edit_weights(change)(tmp_path)
+    with pytest.raises(RunError, match="holds no table of suffixes"):
+        load(tmp_path)
+
+
+def test_a_folder_of_runs_is_told_from_a_run(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        RunFolder(tmp_path / name).write_json("result.json", {"status": "finished"})
+    with pytest.raises(RunError, match=r"it holds runs and is none; name one, such as run=.*b$"):
+        named_run(str(tmp_path), "predict")
+    assert named_run(str(tmp_path / "a"), "predict").is_finished

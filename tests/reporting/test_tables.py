@@ -1,0 +1,100 @@
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from dagrec_cli.reporting.run_folder import RunFolder
+from dagrec_cli.reporting.tables import Table, spell
+
+SUMMARY = {"mean": 0.5410, "std": None, "low": 0.4852, "high": 0.5967}
+METRICS = ["accuracy", "precision", "recall", "f1", "ndcg", "mrr", "hr@1", "hr@3", "hr@5"]
+
+
+def table_of(n_rows: int) -> Table:
+    rows: list[dict[str, Any]] = [
+        {"model": f"model_{k}", **dict.fromkeys(METRICS, SUMMARY), "status": "finished"}
+        for k in range(n_rows)
+    ]
+    return Table("All of them", ["model", *METRICS, "status"], rows, ["n = 305 test pairs."])
+
+
+def render(table: Table, width: int) -> str:
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    console.print(table.to_rich(width))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "–"),
+        (0.5410, ".5410"),
+        (1.0, "1.0000"),
+        (-0.25, "-.2500"),
+        (10.5, "10.5000"),
+        (1016, "1,016"),
+        (True, "True"),
+        ("ce", "ce"),
+        (SUMMARY, ".5410 [.485, .597]"),
+        ({"mean": 0.541, "std": None, "low": None, "high": None}, ".5410"),
+        ({"mean": 1.0, "std": 0.0, "low": 0.99, "high": 1.0}, "1.0000 ± .000 [.990, 1.000]"),
+    ],
+)
+def test_spell(value: Any, text: str) -> None:
+    assert spell(value) == text
+
+
+def test_csv_has_plain_numbers() -> None:
+    table = Table("", ["model", "f1", "seconds"], [{"model": "=a", "f1": SUMMARY, "seconds": 0.25}])
+    assert list(csv.reader(io.StringIO(table.to_csv()))) == [
+        ["model", "f1", "f1_std", "f1_low", "f1_high", "seconds"],
+        ["'=a", "0.541", "", "0.4852", "0.5967", "0.25"],
+    ]
+
+
+def test_csv_of_a_row_without_a_value() -> None:
+    table = Table("", ["model", "f1"], [{"model": "a"}, {"model": "b", "f1": SUMMARY}])
+    assert table.to_csv().splitlines()[1] == "a,,,,"
+
+
+def test_markdown() -> None:
+    rows = [{"model": "a|b", "ndcg": SUMMARY}, {"model": "c\nd"}]
+    assert Table("Title", ["model", "ndcg"], rows, ["A note."]).to_markdown() == (
+        "**Title**\n\n| model | nDCG |\n|---|---:|\n"
+        "| a\\|b | .5410 [.485, .597] |\n| c d | – |\n\nA note.  \n"
+    )
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 7])
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_the_terminal_s_table_fits_and_keeps_what_matters(n_rows: int, width: int) -> None:
+    text = render(table_of(n_rows), width)
+    assert max(map(len, text.splitlines())) <= width
+    words = " ".join(text.split())
+    for part in ("All of them", "n = 305 test pairs.", "accuracy", "nDCG", "model_0", ".5410"):
+        assert part in words
+    if width == 200:
+        assert "HR@1" in words
+
+
+def test_few_rows_show_intervals() -> None:
+    assert ".5410 [.485, .597]" in render(table_of(2), 80)
+
+
+def test_names_of_strangers_are_no_markup() -> None:
+    table = Table("", ["model", "loss"], [{"model": "[red]x[/red]", "loss": "[/]"}])
+    assert "[red]x[/red]" in render(table, 80)
+
+
+def test_save_writes_every_form(tmp_path: Path) -> None:
+    table = table_of(2)
+    table.save(RunFolder(tmp_path))
+    assert (tmp_path / "table.csv").read_text() == table.to_csv()
+    assert (tmp_path / "table.md").read_text() == table.to_markdown()
+    saved = json.loads((tmp_path / "table.json").read_text())
+    assert saved == {"title": table.title, "rows": table.rows, "notes": table.notes}
