@@ -1,20 +1,27 @@
 """Training pairs as tensors: distinct contexts once, rows that refer to them, weights."""
 
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from numpy.typing import NDArray
 from torch import Tensor
 
+from dagrec_cli.data.collection import repeated_rows
+from dagrec_cli.data.contexts import ContextTrie
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import Rows, WeightedPairs
 from dagrec_cli.models.contexts import Contexts
 from dagrec_cli.models.layers.dag_mask import DagMask
 
+CPU = torch.device("cpu")
+
 
 class Batch(NamedTuple):
-    """What one full-batch step reads.
+    """What the loss of one batch reads.
 
     Attributes
     ----------
@@ -28,6 +35,9 @@ class Batch(NamedTuple):
         How often the row occurs.
     forbidden
         True where the DAG mask forbids a service after a context; None without mask.
+    total
+        What the weighted sum of the rows' losses is divided by: the weight of all rows of the
+        optimisation step, which may span several batches.
     """
 
     contexts: Contexts
@@ -35,10 +45,45 @@ class Batch(NamedTuple):
     target: Int[Tensor, " rows"]
     weight: Float[Tensor, " rows"]
     forbidden: Bool[Tensor, "contexts services"] | None
+    total: float
 
     @classmethod
     def of(cls, dataset: Dataset, rows: Rows, mask: DagMask | None, *, distinct: bool) -> "Batch":
-        """Return the given pairs as a batch.
+        """Return the given pairs as one batch; see :meth:`TrainingPairs.of`."""
+        return TrainingPairs.of(dataset, rows, mask, distinct=distinct).whole
+
+
+@dataclass(frozen=True)
+class TrainingPairs:
+    """All pairs of a training, from which batches are taken.
+
+    Attributes
+    ----------
+    trie, entries
+        The contexts to encode, as entries of a trie.
+    size
+        Rows of each context, ``[contexts]``; those of one context lie side by side.
+    target, weight
+        Service class of each row and how often the row occurs, ``[rows]``.
+    mask
+        None for a model without DAG mask.
+    device
+        Where batches are put.
+    """
+
+    trie: ContextTrie
+    entries: NDArray[np.int32]
+    size: NDArray[np.int32]
+    target: Int[Tensor, " rows"]
+    weight: Float[Tensor, " rows"]
+    mask: DagMask | None
+    device: torch.device = CPU
+
+    @classmethod
+    def of(
+        cls, dataset: Dataset, rows: Rows, mask: DagMask | None, *, distinct: bool
+    ) -> "TrainingPairs":
+        """Return the given pairs.
 
         Parameters
         ----------
@@ -53,14 +98,60 @@ class Batch(NamedTuple):
         pairs = dataset.pairs.take(rows)
         weighted = pairs.distinct() if distinct else pairs.repeated()
         entries, row = encode_once(weighted, distinct=distinct)
-        contexts = Contexts.of(dataset.contexts, entries)
         return cls(
-            contexts,
-            torch.from_numpy(row),
+            dataset.contexts,
+            entries,
+            np.bincount(row, minlength=len(entries)).astype(np.int32),
             torch.from_numpy(weighted.target).long(),
             torch.from_numpy(weighted.weight),
-            None if mask is None else mask.forbidden(contexts.last),
+            mask,
         )
+
+    def on(self, device: torch.device) -> "TrainingPairs":
+        """Return the same pairs, whose batches are put on a device."""
+        return self if device == self.device else replace(self, device=device)
+
+    @cached_property
+    def total(self) -> float:
+        """Weight of all rows."""
+        return self.weight.sum(dtype=torch.float64).item()
+
+    @cached_property
+    def weight_of(self) -> Float[np.ndarray, " contexts"]:
+        """Weight of each context's rows."""
+        owner = np.repeat(np.arange(len(self.size)), self.size)
+        return np.bincount(owner, self.weight.numpy(), minlength=len(self.size))
+
+    @cached_property
+    def whole(self) -> Batch:
+        """All pairs as one batch."""
+        return self.batch(np.arange(len(self.entries), dtype=np.int32), self.total)
+
+    def batch(self, chosen: NDArray[np.int32], total: float) -> Batch:
+        """Return the rows of some contexts.
+
+        Parameters
+        ----------
+        chosen
+            Positions in ``entries``.
+        total
+            See :class:`Batch`.
+        """
+        contexts = Contexts.of(self.trie, self.entries[chosen])
+        row = np.repeat(np.arange(len(chosen)), self.size[chosen])
+        rows = torch.from_numpy(repeated_rows(self.size, chosen))
+        return Batch(
+            contexts.to(self.device),
+            torch.from_numpy(row).to(self.device),
+            self.target[rows].to(self.device),
+            self.weight[rows].to(self.device),
+            self.mask.forbidden(contexts.last).to(self.device) if self.mask else None,
+            total,
+        )
+
+    def counts(self, n_services: int) -> Float[Tensor, " services"]:
+        """Return how often each service is a target."""
+        return torch.bincount(self.target, self.weight, minlength=n_services).to(self.device)
 
 
 def encode_once(

@@ -14,10 +14,13 @@ class History:
         metrics where there is a validation share.
     best_epoch
         Epoch whose weights the model has now; the last one without early stopping.
+    seconds
+        How long training has taken, validation included, over all sittings of a resumed run.
     """
 
     rows: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int = 0
+    seconds: float = 0.0
 
     @property
     def seconds_per_epoch(self) -> float:

@@ -16,15 +16,22 @@ class Progress(Protocol):
     def step(self, done: int, detail: str = "") -> None:
         """Say how many steps of the newest line are done."""
 
+    def say(self, line: str) -> None:
+        """Print a line on standard error."""
+
 
 class Silent:
-    """Shows nothing."""
+    """Shows nothing but what is said."""
 
     def start(self, name: str, total: int | None) -> None:
         """Do nothing."""
 
     def step(self, done: int, detail: str = "") -> None:
         """Do nothing."""
+
+    def say(self, line: str) -> None:
+        """Print a line on standard error."""
+        sys.stderr.write(f"{line}\n")
 
 
 @contextmanager
@@ -58,3 +65,6 @@ class _Bars:
 
     def step(self, done: int, detail: str = "") -> None:
         self._display.update(self._task, completed=done, detail=detail)
+
+    def say(self, line: str) -> None:
+        self._display.console.print(line, markup=False, highlight=False, soft_wrap=True)

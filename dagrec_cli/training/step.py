@@ -1,6 +1,7 @@
 """The loss of one batch, the same for every model, loss and trainer."""
 
-from typing import cast
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, cast
 
 import torch
 from torch import Generator, Tensor
@@ -10,24 +11,39 @@ from dagrec_cli.models.base import TorchModel
 from dagrec_cli.samplers.base import Sampler
 from dagrec_cli.training.batch import Batch
 
+AS_IS = nullcontext()
+
 
 def batch_loss(
-    model: TorchModel, loss: Loss, sampler: Sampler, batch: Batch, generator: Generator
+    model: TorchModel,
+    loss: Loss,
+    sampler: Sampler,
+    batch: Batch,
+    generator: Generator,
+    precision: AbstractContextManager[Any] = AS_IS,
 ) -> Tensor:
-    """Return the weighted mean loss over a batch's rows, a scalar.
+    """Return the weighted sum of the loss over a batch's rows, divided by ``batch.total``.
 
-    Catalogue losses see masked scores of all services; sampled losses score their positive and
-    their samples only, unmasked (PAPER §4).
+    That is the weighted mean where a step is one batch; where it spans several, their values and
+    gradients add up to the mean over all. Catalogue losses see masked scores of all services;
+    sampled losses score their positive and their samples only, unmasked (PAPER §4).
+
+    Parameters
+    ----------
+    precision
+        Entered while the model computes; the loss itself always has 32 bits.
     """
-    states = model.encode(batch.contexts)
     if loss.needs_negatives:
-        per_row = _sampled(model, cast(SampledLoss, loss), sampler, batch, states, generator)
+        sampled = cast(SampledLoss, loss)
+        per_row = _sampled(model, sampled, sampler, batch, generator, precision)
     else:
-        scores = model.head(states)
+        with precision:
+            scores = model(batch.contexts)
+        scores = scores.float()
         if batch.forbidden is not None:
             scores = scores.masked_fill(batch.forbidden, -torch.inf)
         per_row = cast(CatalogueLoss, loss)(scores[batch.row], batch.target)
-    return per_row @ batch.weight / batch.weight.sum()
+    return per_row @ batch.weight / batch.total
 
 
 def _sampled(
@@ -35,15 +51,18 @@ def _sampled(
     loss: SampledLoss,
     sampler: Sampler,
     batch: Batch,
-    states: Tensor,
     generator: Generator,
+    precision: AbstractContextManager[Any],
 ) -> Tensor:
     forbidden = None
     if sampler.needs_mask and batch.forbidden is not None:
         forbidden = batch.forbidden[batch.row]
     negatives = sampler.sample(batch.target, generator, forbidden)
     candidates = torch.cat([batch.target[:, None], negatives], dim=1)
-    scores = model.head.candidates(states[batch.row], candidates)
+    with precision:
+        states = model.encode(batch.contexts)
+        scores = model.head.candidates(states[batch.row], candidates)
+    scores = scores.float()
     positive, negative = scores[:, :1], scores[:, 1:]
     if loss.needs_correction:
         negative = negative - sampler.log_expected(batch.target, negatives, forbidden)

@@ -27,7 +27,7 @@ def rows_of(batch: Batch) -> list[tuple[list[int], int, float]]:
     """Spell a batch: nodes, target and weight of each training row."""
     spelt = [
         nodes[:length]
-        for nodes, length in zip(*(each.tolist() for each in batch.contexts), strict=True)
+        for nodes, length in zip(batch.contexts.nodes.tolist(), batch.contexts.length, strict=True)
     ]
     columns = (batch.row.tolist(), batch.target.tolist(), batch.weight.tolist())
     return [(spelt[row], target, weight) for row, target, weight in zip(*columns, strict=True)]

@@ -4,10 +4,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from omegaconf import DictConfig
 from torch import Generator, Tensor, nn
 
-from dagrec_cli.config.build import build
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.errors import ConfigError, TrainingError
 from dagrec_cli.losses.base import CatalogueLoss
@@ -17,14 +15,16 @@ from dagrec_cli.models.contexts import Contexts
 from dagrec_cli.models.gru4rec import GRU4Rec
 from dagrec_cli.samplers.none import NoSampler
 from dagrec_cli.training.batch import Batch
-from dagrec_cli.training.full_batch import FullBatch
 from dagrec_cli.training.history import History
 from dagrec_cli.training.step import batch_loss
+from dagrec_cli.training.trainer import Trainer
 
 CROSS_ENTROPY = CrossEntropy(label_smoothing=0.0)
 
-Trainer = Callable[..., FullBatch]
 Make = Callable[..., GRU4Rec]
+MakeTrainer = Callable[..., Trainer]
+Fit = Callable[..., History]
+Flat = Callable[[nn.Module], Tensor]
 
 
 class Normalised(TorchModel):
@@ -55,60 +55,9 @@ class FailsAt(CatalogueLoss):
         return loss + (0 * loss).sqrt() if self.is_gradient else loss * torch.inf
 
 
-@pytest.fixture
-def facts(tiny: Dataset) -> Facts:
-    return Facts(tiny.vocabulary, tiny.graph(), int(tiny.contexts.depth.max()))
-
-
-@pytest.fixture
-def gru4rec(facts: Facts, config: Callable[..., DictConfig]) -> Make:
-    """A function of the mask: a small GRU4Rec without dropout, always with the same weights."""
-
-    def made(*, dag_mask: bool = False) -> GRU4Rec:
-        torch.manual_seed(0)
-        small = {"embedding_dim": 4, "hidden": 8, "num_layers": 1}
-        still = {"dropout_embed": 0.0, "dropout_hidden": 0.0}
-        node = config("model", "gru4rec", dag_mask=dag_mask, **small, **still)
-        model: GRU4Rec = build(node, "model", facts)
-        return model
-
-    return made
-
-
-@pytest.fixture
-def trainer(config: Callable[..., DictConfig]) -> Trainer:
-    def made(**settings: object) -> FullBatch:
-        built: FullBatch = build(config("trainer", "full_batch", **settings), "trainer")
-        return built
-
-    return made
-
-
 def batch_of(dataset: Dataset, model: TorchModel, *, distinct: bool = True) -> Batch:
     rows = np.arange(len(dataset.pairs.context))
     return Batch.of(dataset, rows, model.mask, distinct=distinct)
-
-
-def fit(
-    trainer: FullBatch,
-    model: TorchModel,
-    dataset: Dataset,
-    loss: CatalogueLoss | None = None,
-    **options: Any,
-) -> History:
-    history = History()
-    batch = batch_of(dataset, model)
-    loss = loss or CROSS_ENTROPY
-    trainer.fit(model, loss, NoSampler(), batch, history, generator=Generator(), **options)
-    return history
-
-
-def weights(model: nn.Module) -> Tensor:
-    return torch.cat([w.flatten() for w in model.state_dict().values()])
-
-
-def gradients(model: nn.Module) -> Tensor:
-    return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
 
 
 def scripted(*values: float) -> Callable[[], dict[str, float]]:
@@ -117,7 +66,7 @@ def scripted(*values: float) -> Callable[[], dict[str, float]]:
 
 
 def test_two_steps_at_learning_rate_0_give_equal_gradients(
-    trainer: Trainer, gru4rec: Make, tiny: Dataset
+    trainer: MakeTrainer, gru4rec: Make, tiny: Dataset, fit: Fit, weights: Flat, gradients: Flat
 ) -> None:
     model = gru4rec()
     before, found = weights(model), []
@@ -130,7 +79,7 @@ def test_two_steps_at_learning_rate_0_give_equal_gradients(
 
 @pytest.mark.parametrize("dag_mask", [False, True])
 def test_weighted_distinct_rows_equal_repeated_rows(
-    gru4rec: Make, tiny: Dataset, dag_mask: bool
+    gru4rec: Make, tiny: Dataset, gradients: Flat, dag_mask: bool
 ) -> None:
     losses, found = [], []
     for distinct in (True, False):
@@ -160,7 +109,9 @@ def test_the_loss_is_the_mean_over_pairs_of_masked_scores(
     assert found.item() == pytest.approx(np.mean(expected), abs=1e-5)
 
 
-def test_it_learns(trainer: Trainer, facts: Facts, gru4rec: Make, tiny: Dataset) -> None:
+def test_it_learns(
+    trainer: MakeTrainer, facts: Facts, gru4rec: Make, tiny: Dataset, fit: Fit
+) -> None:
     history = fit(trainer(epochs=80, learning_rate=0.02), gru4rec(), tiny)
     losses = [row["loss"] for row in history.rows]
     assert losses[0] == pytest.approx(np.log(facts.n_services), abs=0.3)
@@ -171,7 +122,9 @@ def test_it_learns(trainer: Trainer, facts: Facts, gru4rec: Make, tiny: Dataset)
     assert history.seconds_per_epoch > 0
 
 
-def test_gradients_are_clipped(trainer: Trainer, gru4rec: Make, tiny: Dataset) -> None:
+def test_gradients_are_clipped(
+    trainer: MakeTrainer, gru4rec: Make, tiny: Dataset, fit: Fit, gradients: Flat
+) -> None:
     norms: list[float] = []
     model = gru4rec()
     clipped = trainer(epochs=2, gradient_clip=0.01)
@@ -181,26 +134,24 @@ def test_gradients_are_clipped(trainer: Trainer, gru4rec: Make, tiny: Dataset) -
 
 @pytest.mark.parametrize("is_gradient", [False, True])
 def test_a_loss_that_is_not_finite_keeps_the_last_good_weights(
-    trainer: Trainer, gru4rec: Make, tiny: Dataset, is_gradient: bool
+    trainer: MakeTrainer,
+    gru4rec: Make,
+    tiny: Dataset,
+    fit: Fit,
+    weights: Flat,
+    is_gradient: bool,
 ) -> None:
-    model, good, history = gru4rec(), gru4rec(), History()
+    model, good, rows = gru4rec(), gru4rec(), []
     fit(trainer(epochs=1), good, tiny)
+    fails = FailsAt(3, is_gradient=is_gradient)
     with pytest.raises(TrainingError, match=r"epoch 3: .* weights of epoch 1 are kept"):
-        trainer(epochs=9).fit(
-            model,
-            FailsAt(3, is_gradient=is_gradient),
-            NoSampler(),
-            batch_of(tiny, model),
-            history,
-            generator=Generator(),
-        )
+        fit(trainer(epochs=9), model, tiny, fails, watch=rows.append)
     assert torch.equal(weights(model), weights(good))
-    assert [row["epoch"] for row in history.rows] == [1, 2]
-    assert history.best_epoch == 1
+    assert [row["epoch"] for row in rows] == [1, 2]
 
 
 def test_early_stopping_keeps_the_best_weights(
-    trainer: Trainer, facts: Facts, tiny: Dataset
+    trainer: MakeTrainer, facts: Facts, tiny: Dataset, fit: Fit, weights: Flat
 ) -> None:
     torch.manual_seed(0)
     model, kept = Normalised(facts), []
@@ -219,7 +170,7 @@ def test_early_stopping_keeps_the_best_weights(
 
 
 def test_without_patience_all_epochs_run_and_the_best_is_kept(
-    trainer: Trainer, gru4rec: Make, tiny: Dataset
+    trainer: MakeTrainer, gru4rec: Make, tiny: Dataset, fit: Fit, weights: Flat, gradients: Flat
 ) -> None:
     model, kept = gru4rec(), []
     every_other = trainer(epochs=7, validation_share=0.2, validate_every=2)
@@ -246,8 +197,9 @@ def test_without_patience_all_epochs_run_and_the_best_is_kept(
         ({"validate_every": 0}, "trainer.validate_every is 0"),
         ({"patience": -1}, "trainer.patience is -1"),
         ({"patience": 3}, "trainer.patience needs validation pairs"),
+        ({"checkpoint_every": -1}, "trainer.checkpoint_every is -1"),
     ],
 )
-def test_settings_out_of_range(trainer: Trainer, setting: dict[str, Any], message: str) -> None:
+def test_settings_out_of_range(trainer: MakeTrainer, setting: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         trainer(**setting)

@@ -1,0 +1,47 @@
+"""Which device computes, and in which precision."""
+
+import re
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+
+from dagrec_cli.config.limits import check_choice
+from dagrec_cli.errors import ConfigError
+from dagrec_cli.training.step import AS_IS
+
+PRECISIONS = ("32", "bf16")
+
+
+def find_device(name: object) -> torch.device:
+    """Return the device of a name: ``auto`` (CUDA where there is one), ``cpu``, ``cuda[:n]``.
+
+    Raises
+    ------
+    ConfigError
+        If the name is none of these, or this machine has no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not (isinstance(name, str) and re.fullmatch(r"cpu|cuda(:\d+)?", name)):
+        raise ConfigError(f"trainer.device is {name!r}; use auto, cpu, cuda, or cuda:1 and so on.")
+    device = torch.device(name)
+    n_devices = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= n_devices:
+        raise ConfigError(
+            f"trainer.device is {name!r} but torch finds {n_devices} CUDA devices here; "
+            "use trainer.device=auto or trainer.device=cpu."
+        )
+    return device
+
+
+def casting(precision: object, device: torch.device) -> AbstractContextManager[Any]:
+    """Return what to enter while a model computes: nothing for ``32``, autocast for ``bf16``.
+
+    Raises
+    ------
+    ConfigError
+        If the precision is another.
+    """
+    check_choice("trainer.precision", str(precision), PRECISIONS)
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else AS_IS

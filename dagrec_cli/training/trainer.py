@@ -1,0 +1,263 @@
+"""The training loop, one for all trainers; they differ in which batches make a step."""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from math import isfinite
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from torch import Generator, Tensor
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import Adam
+
+from dagrec_cli.config.limits import check_count, check_positive, check_share
+from dagrec_cli.errors import ConfigError, TrainingError
+from dagrec_cli.losses.base import Loss
+from dagrec_cli.models.base import TorchModel
+from dagrec_cli.samplers.base import Sampler
+from dagrec_cli.training.batch import Batch, TrainingPairs
+from dagrec_cli.training.checkpoint import Checkpoint
+from dagrec_cli.training.early_stopping import EarlyStopping
+from dagrec_cli.training.hardware import casting, find_device
+from dagrec_cli.training.history import History
+from dagrec_cli.training.interrupt import Brake
+from dagrec_cli.training.state import State
+from dagrec_cli.training.step import batch_loss
+
+Watch = Callable[[dict[str, float]], None]
+Validate = Callable[[], dict[str, float]]
+Objective = Callable[[Batch], Tensor]
+
+
+@runtime_checkable
+class Keeper(Protocol):
+    """Where checkpoints of one training are kept."""
+
+    def load(self, state: State) -> None:
+        """Bring a training to the last state that was kept, if there is one."""
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Keep a checkpoint."""
+
+
+class Step(NamedTuple):
+    """One optimisation step.
+
+    Attributes
+    ----------
+    share
+        Share of the epoch's weight that its rows have.
+    batches
+        Their gradients add up; read once, one at a time.
+    """
+
+    share: float
+    batches: Iterable[Batch]
+
+
+class Trainer(ABC):
+    """Adam, gradient norm clipped.
+
+    Parameters
+    ----------
+    epochs
+        Passes over the training pairs, 1 and up.
+    learning_rate
+        Adam's step size, above 0 (0 trains nothing and is allowed).
+    gradient_clip
+        Largest gradient norm, above 0.
+    distinct_contexts
+        False for one row per pair, as the paper has it.
+    validation_share
+        Share of the training pairs held out for validation, by the split's own rule, ``[0, 1)``;
+        0 trains on all of them.
+    validate_every
+        Epochs between two validations.
+    monitor
+        Validation metric, higher is better, whose best epoch's weights are kept.
+    patience
+        Validations without a new best before training stops; 0 never stops early.
+    checkpoint_every
+        Epochs between two checkpoints; 0 keeps one at the end only, or when interrupted.
+    device
+        ``auto``, ``cpu`` or ``cuda[:n]``.
+    precision
+        ``32``, or ``bf16`` to let the model compute in bfloat16 where torch holds that safe.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is out of range, the device is absent, or patience is asked for without a
+        validation share.
+    """
+
+    def __init__(
+        self,
+        *,
+        epochs: int,
+        learning_rate: float,
+        gradient_clip: float,
+        distinct_contexts: bool,
+        validation_share: float,
+        validate_every: int,
+        monitor: str,
+        patience: int,
+        checkpoint_every: int,
+        device: str,
+        precision: int | str,
+    ) -> None:
+        check_count("trainer.epochs", epochs)
+        check_positive("trainer.learning_rate", learning_rate, or_zero=True)
+        check_positive("trainer.gradient_clip", gradient_clip)
+        check_share("trainer.validation_share", validation_share)
+        check_count("trainer.validate_every", validate_every)
+        check_count("trainer.patience", patience, least=0)
+        check_count("trainer.checkpoint_every", checkpoint_every, least=0)
+        if patience and not validation_share:
+            raise ConfigError(
+                "trainer.patience needs validation pairs but trainer.validation_share is 0; "
+                "use trainer.validation_share=0.2, or trainer.patience=0."
+            )
+        self.epochs = epochs
+        self.learning_rate = learning_rate
+        self.gradient_clip = gradient_clip
+        self.distinct_contexts = distinct_contexts
+        self.validation_share = validation_share
+        self.validate_every = validate_every
+        self.monitor = monitor
+        self.patience = patience
+        self.checkpoint_every = checkpoint_every
+        self.device = find_device(device)
+        self.precision = casting(precision, self.device)
+
+    @abstractmethod
+    def steps(self, pairs: TrainingPairs, epoch: int, seed: int) -> Iterator[Step]:
+        """Yield the optimisation steps of an epoch; seed and epoch decide their order."""
+
+    def fit(
+        self,
+        model: TorchModel,
+        loss: Loss,
+        sampler: Sampler,
+        pairs: TrainingPairs,
+        history: History,
+        *,
+        generator: Generator,
+        validate: Validate | None = None,
+        watch: Watch | None = None,
+        keeper: Keeper | None = None,
+        brake: Brake | None = None,
+    ) -> None:
+        """Train a model in place; afterwards it is on the CPU.
+
+        Parameters
+        ----------
+        pairs
+            The training pairs.
+        history
+            Filled with one row per epoch, also when training fails.
+        generator
+            Source of the sampler's random numbers; dropout draws from torch's own.
+        validate
+            Returns validation metrics of the model as it is; the best epoch's weights are kept.
+        watch
+            Called with each epoch's row, for a progress display.
+        keeper
+            Where training starts from, if something is kept there, and checkpoints go.
+        brake
+            Looked at after each epoch.
+
+        Raises
+        ------
+        TrainingError
+            If loss or gradient is not finite; the model then holds the last weights whose loss was.
+        KeyboardInterrupt
+            If the brake was pulled; the model holds the last epoch's weights, which were kept.
+        """
+        device = self.device
+        model.to(device)
+        pairs = pairs.on(device)
+        if device.type != "cpu":
+            generator = Generator(device).manual_seed(generator.initial_seed())
+        sampler.prepare(pairs.counts(model.facts.n_services))
+        optimizer = Adam(model.parameters(), self.learning_rate, fused=True)
+        best = EarlyStopping(model, self.monitor, self.patience)
+        state = State(model, optimizer, generator, history, best)
+        if keeper:
+            keeper.load(state)
+        objective = partial(
+            batch_loss, model, loss, sampler, generator=generator, precision=self.precision
+        )
+        try:
+            self._run(state, objective, pairs, validate, watch, keeper, brake)
+        finally:
+            state.take_time()
+            model.cpu()
+
+    def _run(
+        self,
+        state: State,
+        objective: Objective,
+        pairs: TrainingPairs,
+        validate: Validate | None,
+        watch: Watch | None,
+        keeper: Keeper | None,
+        brake: Brake | None,
+    ) -> None:
+        history, best = state.history, state.best
+        while state.epoch < self.epochs and not best.is_over:
+            start = time.perf_counter()
+            loss = self._epoch(state, objective, pairs)
+            epoch = state.epoch = history.best_epoch = state.epoch + 1
+            row = {"epoch": epoch, "loss": loss, "seconds": time.perf_counter() - start}
+            history.rows.append(row)
+            if validate and epoch % self.validate_every == 0:
+                metrics = validate()
+                row |= {f"validation_{name}": number for name, number in metrics.items()}
+                best.see(epoch, metrics)
+            if watch:
+                watch(row)
+            is_asked = brake is not None and brake.is_pulled
+            if keeper and (is_asked or self._is_due(state)):
+                keeper.save(state.checkpoint())
+            if is_asked:
+                raise KeyboardInterrupt
+        if best.epoch:
+            history.best_epoch = best.restore()
+
+    def _epoch(self, state: State, objective: Objective, pairs: TrainingPairs) -> float:
+        """Train for one epoch and return its mean loss."""
+        parameters = list(state.model.parameters())
+        state.model.train()
+        mean = 0.0
+        for number, step in enumerate(self.steps(pairs, state.epoch + 1, state.seed)):
+            state.optimizer.zero_grad()
+            loss = 0.0
+            for batch in step.batches:
+                value = objective(batch)
+                value.backward()  # type: ignore[no-untyped-call]
+                loss += value.item()
+            norm = clip_grad_norm_(parameters, self.gradient_clip).item()
+            if not (isfinite(loss) and isfinite(norm)):
+                self._give_up(state, loss, norm)
+            if number == 0:
+                state.good.take()
+                state.good_epoch = state.epoch
+            state.optimizer.step()
+            mean += loss * step.share
+        return mean
+
+    def _give_up(self, state: State, loss: float, norm: float) -> None:
+        state.good.restore()
+        state.history.best_epoch = state.good_epoch
+        raise TrainingError(
+            f"epoch {state.epoch + 1}: the loss is {loss}, its gradient {norm}; the weights of "
+            f"epoch {state.good_epoch} are kept; try a smaller trainer.learning_rate "
+            f"(now {self.learning_rate})."
+        )
+
+    def _is_due(self, state: State) -> bool:
+        """Return whether a checkpoint is due after an epoch; the last one always has one."""
+        is_last = state.epoch == self.epochs or state.best.is_over
+        return is_last or bool(self.checkpoint_every and state.epoch % self.checkpoint_every == 0)

@@ -1,0 +1,98 @@
+"""A small model without dropout and any trainer, for tests of training."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import DictConfig
+from torch import Generator, Tensor, nn
+
+from dagrec_cli.config.build import build
+from dagrec_cli.data.dataset import Dataset
+from dagrec_cli.losses.base import Loss
+from dagrec_cli.losses.ce import CrossEntropy
+from dagrec_cli.models.base import Facts, TorchModel
+from dagrec_cli.models.gru4rec import GRU4Rec
+from dagrec_cli.samplers.base import Sampler
+from dagrec_cli.samplers.none import NoSampler
+from dagrec_cli.training.batch import TrainingPairs
+from dagrec_cli.training.history import History
+from dagrec_cli.training.trainer import Trainer
+
+CROSS_ENTROPY = CrossEntropy(label_smoothing=0.0)
+
+
+@pytest.fixture
+def facts(tiny: Dataset) -> Facts:
+    return Facts(tiny.vocabulary, tiny.graph(), int(tiny.contexts.depth.max()))
+
+
+@pytest.fixture
+def gru4rec(facts: Facts, config: Callable[..., DictConfig]) -> Callable[..., GRU4Rec]:
+    """A function of settings: a small GRU4Rec without dropout, always with the same weights."""
+
+    def made(**settings: object) -> GRU4Rec:
+        torch.manual_seed(0)
+        small = {"embedding_dim": 4, "hidden": 8, "num_layers": 1, "dag_mask": False}
+        still = {"dropout_embed": 0.0, "dropout_hidden": 0.0}
+        node = config("model", "gru4rec", **{**small, **still, **settings})
+        model: GRU4Rec = build(node, "model", facts)
+        return model
+
+    return made
+
+
+@pytest.fixture
+def trainer(config: Callable[..., DictConfig]) -> Callable[..., Trainer]:
+    """A function of settings; ``kind`` is the trainer's YAML."""
+
+    def made(kind: str = "full_batch", **settings: object) -> Trainer:
+        on_cpu = {"device": "cpu", **settings}
+        built: Trainer = build(config("trainer", kind, **on_cpu), "trainer")
+        return built
+
+    return made
+
+
+def pairs_of(dataset: Dataset, model: TorchModel, *, distinct: bool = True) -> TrainingPairs:
+    rows = np.arange(len(dataset.pairs.context))
+    return TrainingPairs.of(dataset, rows, model.mask, distinct=distinct)
+
+
+@pytest.fixture(scope="session")
+def fit() -> Callable[..., History]:
+    """A function that trains a model on all pairs of a data set, seed 0."""
+
+    def fitted(
+        trainer: Trainer,
+        model: TorchModel,
+        dataset: Dataset,
+        loss: Loss = CROSS_ENTROPY,
+        sampler: Sampler | None = None,
+        **options: Any,
+    ) -> History:
+        history = History()
+        pairs = pairs_of(dataset, model)
+        generator = Generator().manual_seed(0)
+        trainer.fit(
+            model, loss, sampler or NoSampler(), pairs, history, generator=generator, **options
+        )
+        return history
+
+    return fitted
+
+
+@pytest.fixture(scope="session")
+def weights() -> Callable[[nn.Module], Tensor]:
+    """A function of a model: all its weights in one row."""
+    return lambda model: torch.cat([w.flatten() for w in model.state_dict().values()])
+
+
+@pytest.fixture(scope="session")
+def gradients() -> Callable[[nn.Module], Tensor]:
+    """A function of a model: all its gradients in one row."""
+    return lambda model: torch.cat(
+        [p.grad.flatten() for p in model.parameters() if p.grad is not None]
+    )
