@@ -19,6 +19,7 @@ COMMANDS = {
     "compare": "put any run folders into one table, with tests between them",
     "data describe": "count what a data set holds, and what its split leaks",
     "data validate": "check a file of compositions and name every fault",
+    "data prepare": "prepare a data set ahead, file by file, and keep it",
     "data fetch": "download a public data set and check its hash",
     "data export": "write a split for other tools: GRU4Rec, RecBole, CSV",
 }

@@ -20,5 +20,9 @@ class RunError(DagrecError):
     """A run folder cannot be written, read, or does not fit what is asked of it."""
 
 
+class InUseError(RunError):
+    """Another process works in the run folder; nothing in it may be touched."""
+
+
 class TrainingError(Exception):
     """Training could not go on (a non-finite loss); exit code 1, the last good state is kept."""

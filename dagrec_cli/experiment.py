@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
-import torch
 from omegaconf import DictConfig
 from torch import Generator
 
@@ -17,8 +16,7 @@ from dagrec_cli.config.build import build
 from dagrec_cli.config.checks import check_loss_and_sampler, check_sampler_and_mask, seeds_of
 from dagrec_cli.config.limits import check_choice, check_count
 from dagrec_cli.config.seeds import seed_everything
-from dagrec_cli.data.composition import Source
-from dagrec_cli.data.dataset import prepare
+from dagrec_cli.data.cache import CachedSource, prepared
 from dagrec_cli.data.splits import Split
 from dagrec_cli.errors import TrainingError
 from dagrec_cli.evaluation.ceiling import ceilings
@@ -27,8 +25,10 @@ from dagrec_cli.evaluation.metrics import METRICS, evaluate
 from dagrec_cli.losses.base import Loss
 from dagrec_cli.models.base import CountingModel, Model, TorchModel
 from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.reporting.checkpoints import Checkpoints, forget
 from dagrec_cli.reporting.provenance import Request
 from dagrec_cli.reporting.result import Result
+from dagrec_cli.reporting.resumption import check_same_data, resume_command, write_beginning
 from dagrec_cli.reporting.run_folder import RESULT, RunFolder
 from dagrec_cli.reporting.seed_run import (
     SeedRun,
@@ -39,23 +39,26 @@ from dagrec_cli.reporting.seed_run import (
 )
 from dagrec_cli.reporting.tables import Table
 from dagrec_cli.samplers.base import Sampler
-from dagrec_cli.training.batch import Batch, encode_once
-from dagrec_cli.training.full_batch import FullBatch
+from dagrec_cli.training.batch import TrainingPairs, encode_once
 from dagrec_cli.training.history import History
+from dagrec_cli.training.interrupt import Brake, braking
 from dagrec_cli.training.progress import Progress
 from dagrec_cli.training.threads import set_threads
+from dagrec_cli.training.trainer import Trainer
 from dagrec_cli.training.work import Work
+
+STOPPING = "Stopping after this epoch; Ctrl-C again stops at once."
 
 
 @dataclass(frozen=True)
 class Parts:
     """What the config groups describe, built before any work so that mistakes stop at once."""
 
-    data: Source
+    data: CachedSource
     split: Split
     loss: Loss
     sampler: Sampler
-    trainer: FullBatch
+    trainer: Trainer
     seeds: list[int]
 
     @classmethod
@@ -85,10 +88,19 @@ class Parts:
         return parts
 
 
+@dataclass(frozen=True)
+class Sitting:
+    """What surrounds a training while it runs."""
+
+    folder: RunFolder
+    progress: Progress
+    brake: Brake
+
+
 def run_seed(
-    config: DictConfig, parts: Parts, work: Work, seed: int, history: History, progress: Progress
+    config: DictConfig, parts: Parts, work: Work, seed: int, history: History, sitting: Sitting
 ) -> SeedRun:
-    """Train and evaluate one seed.
+    """Train one seed, from its newest checkpoint on if the folder has one, and evaluate it.
 
     Raises
     ------
@@ -100,15 +112,17 @@ def run_seed(
     start = time.perf_counter()
     try:
         if isinstance(model, TorchModel):
-            _train(model, parts, work, history, generator, progress)
+            keeper = Checkpoints(sitting.folder, seed, sitting.progress.say)
+            _train(model, parts, work, history, generator, sitting, keeper)
         else:
             _count(cast(CountingModel, model), work)
     except (TrainingError, KeyboardInterrupt) as reason:
         raise StoppedError(model, seed, reason) from reason
     trained = time.perf_counter()
+    seconds = history.seconds or trained - start
     evaluation = evaluate_model(model, work.dataset.contexts, work.dataset.pairs.take(work.test))
     done = time.perf_counter()
-    return SeedRun(seed, model, history, evaluation, trained - start, done - trained)
+    return SeedRun(seed, model, history, evaluation, seconds, done - trained)
 
 
 class StoppedError(Exception):
@@ -127,30 +141,31 @@ def _train(
     work: Work,
     history: History,
     generator: Generator,
-    progress: Progress,
+    sitting: Sitting,
+    keeper: Checkpoints,
 ) -> None:
     dataset, trainer = work.dataset, parts.trainer
-    batch = Batch.of(dataset, work.train, model.mask, distinct=trainer.distinct_contexts)
-    counts = torch.bincount(batch.target, batch.weight, minlength=model.facts.n_services)
-    parts.sampler.prepare(counts)
+    pairs = TrainingPairs.of(dataset, work.train, model.mask, distinct=trainer.distinct_contexts)
     held_out = dataset.pairs.take(work.validation)
 
     def validate() -> dict[str, float]:
         return evaluate(evaluate_model(model, dataset.contexts, held_out).outcomes)
 
     def watch(row: dict[str, float]) -> None:
-        progress.step(int(row["epoch"]), f"loss {row['loss']:.4f}")
+        sitting.progress.step(int(row["epoch"]), f"loss {row['loss']:.4f}")
 
-    progress.start("training", trainer.epochs)
+    sitting.progress.start("training", trainer.epochs)
     trainer.fit(
         model,
         parts.loss,
         parts.sampler,
-        batch,
+        pairs,
         history,
         generator=generator,
         validate=validate if len(work.validation) else None,
         watch=watch,
+        keeper=keeper,
+        brake=sitting.brake,
     )
 
 
@@ -163,7 +178,12 @@ def _count(model: CountingModel, work: Work) -> None:
 
 
 def run_experiment(
-    config: DictConfig, folder: RunFolder, request: Request, progress: Progress
+    config: DictConfig,
+    folder: RunFolder,
+    request: Request,
+    progress: Progress,
+    *,
+    resume: bool = False,
 ) -> Table:
     """Run all seeds of a config and fill its run folder.
 
@@ -177,6 +197,8 @@ def run_experiment(
         What the user asked for, for names in tables and for the record.
     progress
         A display of how far the work is.
+    resume
+        True to go on from the folder's checkpoints; False to begin anew.
 
     Returns
     -------
@@ -189,23 +211,42 @@ def run_experiment(
         If a setting or the data is not as it must be; nothing is left in the folder.
     TrainingError
         If the loss is not finite; the folder holds the last good weights.
+    KeyboardInterrupt
+        If the user stops it; says how to resume.
     """
+    with folder.locked():
+        return _run(config, folder, request, progress, resume=resume)
+
+
+def _run(
+    config: DictConfig, folder: RunFolder, request: Request, progress: Progress, *, resume: bool
+) -> Table:
     start = time.perf_counter()
     parts = Parts.of(config, request.choices)
     progress.start("reading", None)
-    dataset = prepare(parts.data, progress.step)
+    dataset = prepared(parts.data, progress.step)
     set_threads(config.threads, dataset)
     work = Work.of(dataset, parts.split, parts.trainer.validation_share)
     seconds_data = time.perf_counter() - start
     histories = {seed: History() for seed in parts.seeds}
     result = Result(work, request, parts.seeds, seconds_data)
+    if resume:
+        check_same_data(folder.path, dataset.sha256)
+    else:
+        forget(folder)
+    write_beginning(folder, request, dataset.sha256)
     write_setup(folder, config, dataset, work.facts.graph)
     try:
-        runs = [run_seed(config, parts, work, s, histories[s], progress) for s in parts.seeds]
+        with braking(lambda: progress.say(STOPPING)) as brake:
+            sitting = Sitting(folder, progress, brake)
+            runs = [run_seed(config, parts, work, s, histories[s], sitting) for s in parts.seeds]
     except StoppedError as stop:
         write_history(folder, histories, parts.trainer.monitor)
         write_weights(folder, stop.model)
         folder.write_json(RESULT, result.stopped(stop.seed, stop.reason))
+        if isinstance(stop.reason, KeyboardInterrupt):
+            again = resume_command(folder.path, request)
+            raise KeyboardInterrupt(f"interrupted; go on with: {again}") from None
         raise stop.reason from None
     bounds = ceilings(dataset, work.test, getattr(parts.data, "truth", None))
     result.finish(runs, bounds, n_resamples=config.bootstrap)

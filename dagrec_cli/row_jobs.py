@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from dagrec_cli import __version__
 from dagrec_cli.config.paths import config_dir
-from dagrec_cli.errors import DagrecError
+from dagrec_cli.errors import DagrecError, InUseError
 from dagrec_cli.reporting.provenance import Request
 from dagrec_cli.reporting.run_folder import RESULT, RunFolder
 from dagrec_cli.reporting.runs import Run
@@ -106,6 +106,8 @@ def run_row(job: RowJob) -> None:
     config, request = compose_train([*job.overrides, "threads=1"])
     try:
         run_experiment(config, RunFolder(job.folder), request, Silent())
+    except InUseError:  # whoever holds the folder writes its result
+        return
     except Exception as error:
         line = str(error) if isinstance(error, DagrecError) else f"{type(error).__name__}: {error}"
         _write_failure(job, line)

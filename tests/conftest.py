@@ -14,6 +14,7 @@ from jaxtyping import install_import_hook
 from omegaconf import DictConfig, OmegaConf
 
 # Before any module is imported; with the numeric tower an int is a float, as mypy has it.
+# A Protocol in a signature must be @runtime_checkable.
 CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
 install_import_hook("dagrec_cli", CHECKER)
 
@@ -84,6 +85,14 @@ def config_with(group: str, option: str, **settings: object) -> DictConfig:
     node = OmegaConf.merge(group_config(group, option), settings)
     assert isinstance(node, DictConfig)
     return node
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Leave the user's cache alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGREC_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ from dagrec_cli.losses.ce import CrossEntropy
 from dagrec_cli.models.gru4rec import GRU4Rec
 from dagrec_cli.models.layers.scoring_head import ScoringHead
 from dagrec_cli.samplers.none import NoSampler
-from dagrec_cli.training.batch import Batch
+from dagrec_cli.training.batch import TrainingPairs
 from dagrec_cli.training.full_batch import FullBatch
 from dagrec_cli.training.history import History
 from dagrec_cli.training.work import Work
@@ -80,12 +80,12 @@ class _Fast:
         self.sampler: NoSampler = build(config.sampler, "sampler")
         self.trainer: FullBatch = build(config.trainer, "trainer")
         distinct = self.trainer.distinct_contexts
-        self.batch = Batch.of(work.dataset, rows, self.model.mask, distinct=distinct)
+        self.pairs = TrainingPairs.of(work.dataset, rows, self.model.mask, distinct=distinct)
 
     def train(self) -> list[float]:
         history = History()
         rules = self.loss, self.sampler
-        self.trainer.fit(self.model, *rules, self.batch, history, generator=self.generator)
+        self.trainer.fit(self.model, *rules, self.pairs, history, generator=self.generator)
         return [row["loss"] for row in history.rows]
 
     def gradients(self) -> dict[str, Tensor]:

@@ -21,14 +21,14 @@ def describe(config: DictConfig) -> None:
     from dagrec_cli.config.build import build
     from dagrec_cli.config.checks import check_keys
     from dagrec_cli.config.limits import check_choice
-    from dagrec_cli.data.dataset import prepare
+    from dagrec_cli.data.cache import prepared
     from dagrec_cli.reporting.description import Description
 
     check_keys(config, ["data", "split", "format"])
     check_choice("format", config.format, ("table", "json"))
     choices = HydraConfig.get().runtime.choices
     split = build(config.split, "split")
-    found = Description.of(prepare(build(config.data, "data")), split, choices["split"])
+    found = Description.of(prepared(build(config.data, "data")), split, choices["split"])
     if config.format == "json":
         sys.stdout.write(f"{json.dumps(found.to_json(), indent=2, ensure_ascii=False)}\n")
         return

@@ -45,26 +45,22 @@ def validate(config: DictConfig) -> None:
         sys.stdout.write(f"… and {n_faults - config.most:,} more; most={n_faults} prints them.\n")
     if n_faults:
         raise DataError(
-            f"{n_faults:,} faults; {n_invalid:,} of {n_read:,} compositions are invalid. "
-            "Mend them, or train without them: data.on_invalid=skip."
+            f"faults: {n_faults:,}, in {n_invalid:,} of {n_read:,} compositions; mend them, or "
+            "train without those compositions with data.on_invalid=skip."
         )
     if not n_read:
         raise DataError("no composition in it; a file holds at least one.")
-    sys.stdout.write(f"{n_read:,} compositions, no fault.\n")
+    sys.stdout.write(f"compositions: {n_read:,}, faults: none\n")
 
 
 def _faults_of_each(source: "Source") -> "Iterator[tuple[Fault, ...]]":
     """Yield the faults of every composition, none for a valid one."""
-    from dagrec_cli.data.composition import Fault, Invalid
-    from dagrec_cli.data.paths import count_paths
+    from dagrec_cli.data.composition import Invalid
+    from dagrec_cli.data.invalid import too_many_paths
 
     for position, item in enumerate(source.read()):
         if isinstance(item, Invalid):
             yield item.faults
-            continue
-        n_paths = count_paths(len(item.names), item.links)
-        if n_paths > source.max_paths:
-            problem = f"{n_paths:,} paths, more than data.max_paths={source.max_paths:,}"
-            yield (Fault(f"compositions[{position}]", problem),)
         else:
-            yield ()
+            invalid = too_many_paths(item, position, source.max_paths)
+            yield invalid.faults if invalid else ()

@@ -36,8 +36,8 @@ def explained(command: str) -> Iterator[None]:
     """Turn an error inside into its line on stderr and an exit code."""
     try:
         yield
-    except KeyboardInterrupt:
-        sys.stderr.write(f"dagrec {command}: interrupted.\n")
+    except KeyboardInterrupt as stop:
+        sys.stderr.write(f"dagrec {command}: {str(stop) or 'interrupted.'}\n")
         sys.exit(130)
     except BrokenPipeError:  # the reader of the output has gone, as in `dagrec train --help | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

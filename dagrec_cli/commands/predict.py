@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 from omegaconf import DictConfig
 
@@ -25,17 +25,17 @@ def main() -> None:
 
 def predict(config: DictConfig) -> None:
     """Write an answer for each context that is asked for."""
+    from dagrec_cli.commands.output import output_path, write_output
     from dagrec_cli.config.checks import check_keys
-    from dagrec_cli.config.limits import check_choice, check_count
+    from dagrec_cli.config.limits import check_choice, check_count, check_flag
     from dagrec_cli.errors import ConfigError
     from dagrec_cli.evaluation.recommender import recommend
     from dagrec_cli.reporting.recommendations import FORMATS, lines_of
-    from dagrec_cli.reporting.run_folder import RunFolder
     from dagrec_cli.reporting.saved_model import load_model, named_run
 
     check_keys(config, TOP_LEVEL)
     check_count("top_k", config.top_k)
-    check_choice("mask", config.mask, (True, False))
+    check_flag("mask", config.mask)
     check_choice("format", config.format, FORMATS)
     if sum(config[key] is not None for key in ASKED) != 1:
         raise ConfigError(
@@ -52,12 +52,11 @@ def predict(config: DictConfig) -> None:
         for text in lines_of(answers, form):
             sys.stdout.write(text)
         return
-    path = Path(str(config.output))
 
     def fill(file: IO[bytes]) -> None:
         file.writelines(text.encode() for text in lines_of(answers, form))
 
-    RunFolder(path.parent).write(path.name, fill)
+    write_output(output_path(config.output), fill)
 
 
 def _queries(config: DictConfig, vocabulary: "Vocabulary") -> "Iterator[Query]":
@@ -67,7 +66,7 @@ def _queries(config: DictConfig, vocabulary: "Vocabulary") -> "Iterator[Query]":
 
     if config.context is not None:
         given = config.context
-        names = OmegaConf.to_container(given) if isinstance(given, ListConfig) else [given]
+        names = list(given) if isinstance(given, ListConfig) else [given]
         yield query_of([str(name) for name in names], vocabulary)
     elif config.input is not None:
         with _opened(str(config.input)) as lines:
@@ -76,18 +75,24 @@ def _queries(config: DictConfig, vocabulary: "Vocabulary") -> "Iterator[Query]":
         from dagrec_cli.config.build import build
         from dagrec_cli.config.paths import config_dir
 
-        node = OmegaConf.load(config_dir() / "data" / "compositions.yaml")
-        node.path = str(config.composition)
+        node = cast(DictConfig, OmegaConf.load(config_dir() / "data" / "compositions.yaml"))
+        node.path = str(_existing(str(config.composition), "composition"))
         yield from sink_queries(build(node, "data"), vocabulary)
 
 
 @contextmanager
 def _opened(name: str) -> "Iterator[IO[bytes]]":
-    from dagrec_cli.data.download import file_errors
-
     if name == "-":
         yield sys.stdin.buffer
         return
-    path = Path(name).expanduser()
-    with file_errors(path), path.open("rb") as lines:
+    with _existing(name, "input").open("rb") as lines:
         yield lines
+
+
+def _existing(name: str, setting: str) -> Path:
+    from dagrec_cli.errors import DataError
+
+    path = Path(name).expanduser()
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; name one with {setting}=FILE.")
+    return path

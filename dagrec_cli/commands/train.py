@@ -13,12 +13,17 @@ if TYPE_CHECKING:
     from dagrec_cli.reporting.provenance import Request
     from dagrec_cli.reporting.tables import Table
 
-TOP_LEVEL = ("seed", "seeds", "bootstrap", "threads", "progress")
+TOP_LEVEL = ("seed", "seeds", "bootstrap", "threads", "progress", "resume")
+RESUME = "resume="
 
 
 def main() -> None:
-    """Compose the config and run."""
-    run_with_hydra("train", train)
+    """Compose the config and run, or go on with the run that ``resume=`` names."""
+    words = sys.argv[1:]
+    if places := [word.removeprefix(RESUME) for word in words if word.startswith(RESUME)]:
+        _resume(places[-1], [word for word in words if not word.startswith(RESUME)])
+    else:
+        run_with_hydra("train", train)
 
 
 def train(config: DictConfig) -> float | None:
@@ -41,16 +46,30 @@ def train(config: DictConfig) -> float | None:
     if hydra.mode == RunMode.MULTIRUN:
         return _job(config, path, request, f"job {hydra.job.num} {hydra.job.override_dirname}")
     table = _run(config, path, request)
+    _show(table, path)
+    return _objective(config, table)
 
+
+def _resume(place: str, words: list[str]) -> None:
+    from dagrec_cli.errors import ConfigError
+    from dagrec_cli.reporting.resumption import resumption
+
+    if flags := [word for word in words if word.startswith("-") or "=" not in word]:
+        raise ConfigError(f"resume=FOLDER takes settings only; leave {flags[0]} out.")
+    path = Path(place).expanduser()
+    config, request = resumption(path, [w for w in words if not w.startswith("hydra.verbose=")])
+    _show(_run(config, path, request, resume=True), path)
+
+
+def _show(table: "Table", path: Path) -> None:
     from rich.console import Console
 
     console = Console()
     console.print(table.to_rich(console.width))
     sys.stdout.write(f"Run folder: {_short(path)}\n")
-    return _objective(config, table)
 
 
-def _run(config: DictConfig, path: Path, request: "Request") -> "Table":
+def _run(config: DictConfig, path: Path, request: "Request", *, resume: bool = False) -> "Table":
     from dagrec_cli.config.checks import check_keys
     from dagrec_cli.experiment import run_experiment
     from dagrec_cli.reporting.run_folder import RESULT, RunFolder
@@ -60,7 +79,7 @@ def _run(config: DictConfig, path: Path, request: "Request") -> "Table":
     try:
         check_keys(config, [*request.choices, *TOP_LEVEL])
         with progress(config.progress) as display:
-            return run_experiment(config, folder, request, display)
+            return run_experiment(config, folder, request, display, resume=resume)
     except Exception as error:
         if explain(error, "train") is None:  # a defect, which nobody else writes down
             folder.write_json(RESULT, _failure(f"{type(error).__name__}: {error}", request))
@@ -70,6 +89,7 @@ def _run(config: DictConfig, path: Path, request: "Request") -> "Table":
 
 
 def _job(config: DictConfig, path: Path, request: "Request", name: str) -> float | None:
+    from dagrec_cli.errors import InUseError
     from dagrec_cli.reporting.run_folder import RESULT, RunFolder
     from dagrec_cli.reporting.tables import spell
 
@@ -77,7 +97,7 @@ def _job(config: DictConfig, path: Path, request: "Request", name: str) -> float
         table = _run(config, path, request)
     except Exception as error:
         line = explain(error, "train") or f"{type(error).__name__}: {error}"
-        if not (path / RESULT).exists():
+        if not (path / RESULT).exists() and not isinstance(error, InUseError):
             RunFolder(path).write_json(RESULT, _failure(line, request))
         sys.stderr.write(f"{name} failed: {line}\n")
         return None

@@ -48,6 +48,10 @@ def build(node: DictConfig, group: str, *facts: object) -> Any:
     if missing := [name for name in allowed if name not in keys]:
         raise ConfigError(f"{group}.{missing[0]} is missing; {target} needs it.")
 
+    for name, kind in allowed.items():
+        if kind is bool and not isinstance(node[name], bool):
+            raise ConfigError(f"{group}.{name} is {node[name]!r}; use true or false.")
+
     from hydra.utils import instantiate
 
     factory: Callable[..., Any] = instantiate(
@@ -56,20 +60,20 @@ def build(node: DictConfig, group: str, *facts: object) -> Any:
     return factory(*facts)
 
 
-def parameters_of(cls: type) -> list[str]:
-    """Return the names of a class's settings: its constructor's keyword-only parameters.
+def parameters_of(cls: type) -> dict[str, Any]:
+    """Return a class's settings, its constructor's keyword-only parameters, and their annotations.
 
     A constructor that takes ``**settings`` hands them to its parent, whose settings then count too.
     """
-    names: list[str] = []
+    found: dict[str, Any] = {}
     for ancestor in cls.__mro__:
         if "__init__" not in vars(ancestor):
             continue
-        kinds = {p.name: p.kind for p in inspect.signature(ancestor.__init__).parameters.values()}  # type: ignore[misc]
-        names += [n for n, kind in kinds.items() if kind is inspect.Parameter.KEYWORD_ONLY]
-        if inspect.Parameter.VAR_KEYWORD not in kinds.values():
+        parameters = inspect.signature(ancestor.__init__).parameters.values()  # type: ignore[misc]
+        found |= {p.name: p.annotation for p in parameters if p.kind is p.KEYWORD_ONLY}
+        if all(p.kind is not p.VAR_KEYWORD for p in parameters):
             break
-    return names
+    return found
 
 
 def plain(node: DictConfig) -> dict[str, Any]:

@@ -23,6 +23,12 @@ def check_positive(name: str, value: object, *, or_zero: bool = False) -> None:
         raise ConfigError(f"{name} is {value!r}; use {rule}.")
 
 
+def check_flag(name: str, value: object) -> None:
+    """Raise ConfigError unless ``value`` is true or false."""
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name} is {value!r}; use true or false.")
+
+
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     """Raise ConfigError unless ``value`` is one of the choices."""
     if value not in choices:

@@ -1,12 +1,49 @@
-"""One integer seed for everything random in a run."""
+"""One integer seed for everything random in a run, and the states to go on from."""
 
 import random
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 if TYPE_CHECKING:
     from torch import Generator
+
+
+class RandomState(msgspec.Struct):
+    """State of Python's and numpy's global generators, as JSON can hold it.
+
+    Attributes
+    ----------
+    python
+        Version, words and the kept normal number of :mod:`random`.
+    numpy
+        The same of numpy's Mersenne Twister: words, position, whether a normal number is kept, it.
+    """
+
+    python: tuple[int, list[int], float | None]
+    numpy: tuple[list[int], int, int, float]
+
+    @classmethod
+    def now(cls) -> "RandomState":
+        """Return the states as they are."""
+        version, words, kept = random.getstate()
+        _, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002 - the global state
+        return cls((version, list(words), kept), (np.asarray(keys).tolist(), *rest))
+
+    def restore(self) -> None:
+        """Set the states.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the numbers are no state.
+        """
+        version, words, kept = self.python
+        random.setstate((version, tuple(words), kept))
+        keys, position, has_normal, normal = self.numpy
+        state = ("MT19937", np.array(keys, np.uint32), position, has_normal, normal)
+        np.random.set_state(state)  # noqa: NPY002
 
 
 def seed_everything(seed: int) -> "Generator":

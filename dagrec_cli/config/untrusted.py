@@ -5,7 +5,7 @@ out of the working folder, and nothing is downloaded but the public files of ``c
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -14,11 +14,41 @@ from omegaconf import DictConfig, OmegaConf
 from dagrec_cli.config.paths import config_dir
 from dagrec_cli.errors import RunError
 
-HOMES = {"model": "dagrec_cli.models.", "data": "dagrec_cli.data.", "split": "dagrec_cli.data."}
+HOMES = {
+    "data": "dagrec_cli.data.",
+    "split": "dagrec_cli.data.",
+    "model": "dagrec_cli.models.",
+    "loss": "dagrec_cli.losses.",
+    "sampler": "dagrec_cli.samplers.",
+    "trainer": "dagrec_cli.training.",
+}
 SHOWN = 60  # characters of a refused text that a message repeats
 
 
-def checked_node(config: Mapping[str, Any], group: str, file: Path) -> DictConfig:
+def checked_config(config: Mapping[str, Any], file: Path, trusted: Collection[str]) -> DictConfig:
+    """Return a run's whole config, safe to run again.
+
+    Parameters
+    ----------
+    trusted
+        Groups that the user names himself, whose paths may lead anywhere.
+
+    Raises
+    ------
+    RunError
+        See :func:`checked_node`.
+    """
+    for key, value in config.items():
+        if key not in HOMES:
+            for place, text in _texts(value, key):
+                _refuse_lookup(place, text, file)
+    nodes = {g: checked_node(config, g, file, is_trusted=g in trusted) for g in HOMES}
+    return OmegaConf.create({**config, **nodes})
+
+
+def checked_node(
+    config: Mapping[str, Any], group: str, file: Path, *, is_trusted: bool = False
+) -> DictConfig:
     """Return a group of a run's config as a node that is safe to build.
 
     Parameters
@@ -26,9 +56,11 @@ def checked_node(config: Mapping[str, Any], group: str, file: Path) -> DictConfi
     config
         The run's config, nothing in it resolved.
     group
-        ``model``, ``data`` or ``split``.
+        ``model``, ``data``, ``split``, …
     file
         Where the config was read, for messages.
+    is_trusted
+        True to let paths lead out of the working folder.
 
     Raises
     ------
@@ -45,12 +77,8 @@ def checked_node(config: Mapping[str, Any], group: str, file: Path) -> DictConfi
             f"{HOMES[group].rstrip('.')} are built from a run folder."
         )
     for key, text in _texts(node, group):
-        if "${" in text:
-            raise RunError(
-                f"{file}: {key} is {text[:SHOWN]!r}; a run folder must not look anything up, "
-                "write the value itself."
-            )
-        if _leads_out(text):
+        _refuse_lookup(key, text, file)
+        if leads_out(text) and not is_trusted:
             raise RunError(
                 f"{file}: {key} is {text[:SHOWN]!r}; a run folder may only name paths below the "
                 f"working folder. If you trust it, name the {group} on the command line."
@@ -73,7 +101,16 @@ def _texts(node: Any, place: str) -> Iterator[tuple[str, str]]:
         yield place, node
 
 
-def _leads_out(text: str) -> bool:
+def _refuse_lookup(key: str, text: str, file: Path) -> None:
+    if "${" in text:
+        raise RunError(
+            f"{file}: {key} is {text[:SHOWN]!r}; a run folder must not look anything up, "
+            "write the value itself."
+        )
+
+
+def leads_out(text: str) -> bool:
+    """Return whether a text, read as a path, leads out of the working folder."""
     is_absolute = PurePosixPath(text).is_absolute() or bool(PureWindowsPath(text).anchor)
     return is_absolute or text.startswith("~") or ".." in re.split(r"[/\\]", text)
 

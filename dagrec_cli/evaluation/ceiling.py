@@ -4,7 +4,7 @@ Source: PAPER §9, "Upper bounds on this test set".
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -14,6 +14,7 @@ from dagrec_cli.data.pairs import Rows
 from dagrec_cli.evaluation.ranks import Outcomes, outcomes
 
 
+@runtime_checkable
 class Truth(Protocol):
     """The law that synthetic data is drawn from."""
 

@@ -46,12 +46,12 @@ def score_contexts(
         The contexts, as entries of a trie.
     """
     model.eval()
-    mask = model.mask
+    mask, device = model.mask, model.device
     parts = []
     for start in range(0, len(entries), CONTEXTS_AT_ONCE):
-        contexts = Contexts.of(trie, entries[start : start + CONTEXTS_AT_ONCE])
+        contexts = Contexts.of(trie, entries[start : start + CONTEXTS_AT_ONCE]).to(device)
         scores = model(contexts)
-        parts.append((mask(scores, contexts.last) if mask else scores).numpy())
+        parts.append((mask(scores, contexts.last) if mask else scores).cpu().numpy())
     return np.concatenate(parts)
 
 

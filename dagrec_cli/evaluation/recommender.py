@@ -8,7 +8,7 @@ import numpy as np
 
 from dagrec_cli.data.contexts import trie_of
 from dagrec_cli.data.queries import Query
-from dagrec_cli.errors import RunError
+from dagrec_cli.errors import DataError
 from dagrec_cli.evaluation.evaluator import probabilities, score_contexts
 from dagrec_cli.models.base import Model
 
@@ -37,11 +37,6 @@ def recommend(model: Model, queries: Iterable[Query], top_k: int) -> Iterator[An
 
     Probabilities are the softmax of the model's scores, over the valid services alone if
     ``model.dag_mask``; over several contexts of a query they are averaged.
-
-    Raises
-    ------
-    RunError
-        If a context is longer than the model reads.
     """
     for batch in _batches(queries, model.facts.n_services):
         yield from _answers(model, batch, top_k)
@@ -49,9 +44,6 @@ def recommend(model: Model, queries: Iterable[Query], top_k: int) -> Iterator[An
 
 def _answers(model: Model, queries: list[Query], top_k: int) -> Iterator[Answer]:
     sequences = [context for query in queries for context in query.contexts]
-    longest, limit = max(map(len, sequences)), getattr(model, "max_len", None)
-    if limit is not None and longest > limit:
-        raise RunError(f"a context has {longest} nodes, but this model reads {limit} at most.")
     trie, entries = trie_of(sequences)
     distinct, row = np.unique(entries, return_inverse=True)
     chance = probabilities(score_contexts(model, trie, distinct))
@@ -65,17 +57,22 @@ def _answers(model: Model, queries: list[Query], top_k: int) -> Iterator[Answer]
 
 
 def _batches(queries: Iterable[Query], n_services: int) -> Iterator[list[Query]]:
-    """Yield queries in lists that need little memory."""
+    """Yield queries in lists that need little memory; those before a faulty one too."""
     batch: list[Query] = []
     n_contexts = longest = 0
-    for query in queries:
-        n_contexts += len(query.contexts)
-        longest = max(longest, *map(len, query.contexts))
-        is_too_much = n_contexts * longest > NODES or n_contexts * n_services > SCORES
-        if batch and (is_too_much or len(batch) == QUERIES):
+    try:
+        for query in queries:
+            n_contexts += len(query.contexts)
+            longest = max(longest, *map(len, query.contexts))
+            is_too_much = n_contexts * longest > NODES or n_contexts * n_services > SCORES
+            if batch and (is_too_much or len(batch) == QUERIES):
+                yield batch
+                batch = []
+                n_contexts, longest = len(query.contexts), max(map(len, query.contexts))
+            batch.append(query)
+    except DataError:
+        if batch:
             yield batch
-            batch = []
-            n_contexts, longest = len(query.contexts), max(map(len, query.contexts))
-        batch.append(query)
+        raise
     if batch:
         yield batch

@@ -1,9 +1,8 @@
-"""A model on data that it was not trained on: the data in the model's numbers, and a rule for what
-the model has never seen.
+"""A model on data that it was not trained on, and a rule for what it has never seen.
 
-Unseen nodes are left out of a context; the rest keep their order. After a context with nothing left
-all services of the model score alike. A target that the model does not know counts as wrong and
-ranks below the whole catalogue.
+The data are put into the numbers of the model's vocabulary. Unseen nodes are left out of a context;
+the rest keep their order. After a context with nothing left all services of the model score alike.
+A target that the model does not know counts as wrong and ranks below the whole catalogue.
 """
 
 from dataclasses import replace

@@ -38,6 +38,8 @@ class CrossEntropy(CatalogueLoss):
         """Return each row's loss."""
         log_p = log_softmax(scores, dim=1)
         of_target = log_p.gather(1, target[:, None]).squeeze(1)
+        if not self.label_smoothing:
+            return -of_target
         is_valid = scores > -torch.inf
         of_valid = log_p.where(is_valid, 0).sum(dim=1) / is_valid.sum(dim=1)
         return -torch.lerp(of_target, of_valid, self.label_smoothing)

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -64,6 +65,12 @@ class Model(nn.Module, ABC):
     def mask(self) -> DagMask | None:
         """The mask that the model asks for."""
         return DagMask(self.facts.graph, self.facts.n_services) if self.dag_mask else None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's numbers lie."""
+        weight: Tensor = next(iter(self.state_dict().values()))
+        return weight.device
 
     @abstractmethod
     def forward(self, contexts: Contexts) -> Float[Tensor, "contexts services"]:

@@ -107,5 +107,5 @@ class _Pass(nn.Module):
             own, senders = previous[level.nodes], states[level.senders]
             heard = self.attention(own, senders, level.source, level.target)
             changed = self.combine(torch.cat([own, heard], dim=1))
-            states = states.index_put((level.nodes,), changed)
+            states = states.index_put((level.nodes,), changed.to(states.dtype))
         return states

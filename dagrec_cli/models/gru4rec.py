@@ -91,6 +91,6 @@ class GRU4Rec(TorchModel):
     ) -> Float[Tensor, "contexts hidden"]:
         """Run the GRU over padded rows and return each row's state at its own step, from 0."""
         states, _ = self.gru(self.dropout_embed(self.embedding(rows)))
-        picked = states[torch.arange(len(states), device=states.device), step]
+        picked = states[torch.arange(states.shape[0], device=states.device), step]
         state: Tensor = self.dropout_hidden(picked)
         return state

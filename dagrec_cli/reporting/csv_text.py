@@ -8,16 +8,24 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
+RETURN = "\r\n"
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return a header and rows as CSV; floats with the fewest digits that read back the same."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    text = _Lines()
+    writer = csv.writer(text)
     writer.writerow(columns)
     writer.writerows([_cell(value) for value in row] for row in rows)
     return text.getvalue()
+
+
+class _Lines(io.StringIO):
+    """Ends lines with a line feed alone; the writer, not knowing it, quotes returns in names."""
+
+    def write(self, line: str) -> int:
+        return super().write(f"{line.removesuffix(RETURN)}\n")
 
 
 def _cell(value: object) -> object:

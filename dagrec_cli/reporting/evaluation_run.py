@@ -135,6 +135,8 @@ def evaluate_run(
     write_setup(folder, config, work.dataset, facts.graph)
     write_predictions(folder, work.dataset, work.test, runs)
     table = result.table()
+    if side != "test":
+        table.title += f" side={side}"
     table.save(folder)
     folder.write_json(RESULT, result.to_json(time.perf_counter() - start))
     return table

@@ -26,7 +26,7 @@ def lines_of(answers: Iterable[Answer], form: str) -> Iterator[str]:
             text = csv_text(COLUMNS, _rows(number, answer))
             yield text if number == 0 else text.partition("\n")[2]
         elif form == "json":
-            services = [{"service": name, "probability": p} for name, p in answer.services]
+            services = [{"service": name, "probability": _round(p)} for name, p in answer.services]
             yield json.dumps({**answer.about, "services": services}, ensure_ascii=False) + "\n"
         else:
             width = max((len(name) for name, _ in answer.services), default=0)
@@ -45,4 +45,9 @@ def heading(about: Mapping[str, Any]) -> str:
 def _rows(number: int, answer: Answer) -> Iterator[tuple[object, ...]]:
     about = heading(answer.about)
     for rank, (name, probability) in enumerate(answer.services, start=1):
-        yield number, about, rank, name, f"{probability:.6g}"
+        yield number, about, rank, name, _round(probability)
+
+
+def _round(probability: float) -> float:
+    """Return six digits: those that do not depend on what is scored together."""
+    return float(f"{probability:.6g}")

@@ -103,9 +103,11 @@ class Result:
     def notes(self) -> list[str]:
         """Return the lines below the table."""
         work, n_test = self.work, len(self.work.test)
-        spread = "mean ± standard deviation over them, " if len(self.seeds) > 1 else ""
+        seeds, spread = "seed", ""
+        if len(self.seeds) > 1:
+            seeds, spread = "seeds", "mean ± standard deviation over them, "
         notes = [
-            f"n = {n_test:,} test pairs of {len(work.dataset.pairs.context):,}; seeds "
+            f"n = {n_test:,} test pairs of {len(work.dataset.pairs.context):,}; {seeds} "
             f"{', '.join(map(str, self.seeds))}; {spread}[95 % bootstrap interval over pairs].",
             f"Leakage: {work.leakage.pairs:.0%} of test pairs and {work.leakage.contexts:.0%} of "
             "their contexts also occur in training.",

@@ -5,18 +5,24 @@ So a file is either whole or absent, whenever the program dies.
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from dagrec_cli.errors import InUseError
+
 RESULT = "result.json"
 CONFIG = "config.yaml"
+REQUEST = "request.json"
+CHECKPOINTS = "checkpoints"
 METRICS = "metrics.csv"
 MODEL = "model.safetensors"
 VOCABULARY = "vocabulary.json"
 GRAPH = "graph.json"
 PREDICTIONS = "predictions.csv"
 LOG = "run.log"
+LOCK = ".lock"
 
 
 class RunFolder:
@@ -54,6 +60,40 @@ class RunFolder:
         """Write an object as indented JSON; NaN is not allowed in it."""
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
         return self.write_text(name, f"{text}\n")
+
+    def remove(self, name: str) -> None:
+        """Remove a file if it is there."""
+        (self.path / name).unlink(missing_ok=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for this process; the system lets go of it when the process ends.
+
+        Raises
+        ------
+        InUseError
+            If another process holds it.
+        """
+        import fcntl
+
+        file = self.path / LOCK
+        with file.open("wb") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                is_held = os.path.samestat(
+                    os.fstat(lock.fileno()), file.stat()
+                )  # not removed since
+            except (BlockingIOError, FileNotFoundError):
+                is_held = False
+            if not is_held:
+                raise InUseError(
+                    f"{self.path} is in use by another process; wait for it, or write elsewhere "
+                    "with hydra.run.dir=FOLDER."
+                )
+            try:
+                yield
+            finally:
+                self.remove(LOCK)
 
     def remove_if_empty(self) -> None:
         """Remove the folder if nothing is in it, and those above it up to the working directory.

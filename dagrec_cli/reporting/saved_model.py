@@ -164,7 +164,7 @@ def _load_weights(model: Model, file: Path) -> None:
     for name, weight in state.items():
         if weight.dtype != wanted[name].dtype:
             wrong = f"of type {weight.dtype}, not {wanted[name].dtype}"
-        elif not weight.isfinite().all():
+        elif not np.isfinite(weight.numpy()).all():
             wrong = "not finite"
         else:
             continue

@@ -65,13 +65,12 @@ def write_weights(folder: RunFolder, model: Model, seed: int | None = None) -> N
 def write_setup(
     folder: RunFolder, config: DictConfig, dataset: Dataset, graph: ServiceGraph
 ) -> None:
-    """Write ``config.yaml``, and what the model's numbers mean.
+    """Write what the model's numbers mean, and ``config.yaml`` when all else is there.
 
     ``vocabulary.json`` holds the names; ``graph.json`` every edge of the whole data as source and
     target (node indices) and how often it occurs, and under ``known`` those that the model knows:
     of the given graph, which the split allows.
     """
-    folder.write_text(CONFIG, OmegaConf.to_yaml(config, resolve=True))
     vocabulary = dataset.vocabulary
     content = {
         "nodes": vocabulary.nodes,
@@ -81,6 +80,7 @@ def write_setup(
     folder.write_text(VOCABULARY, f"{json.dumps(content, ensure_ascii=False)}\n")
     edges = {"edges": _edges(dataset.graph()), "known": _edges(graph)}
     folder.write_text(GRAPH, f"{json.dumps(edges)}\n")
+    folder.write_text(CONFIG, OmegaConf.to_yaml(config, resolve=True))
 
 
 def _edges(graph: ServiceGraph) -> list[list[int]]:

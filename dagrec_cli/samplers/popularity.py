@@ -45,7 +45,7 @@ class PopularitySampler(Sampler):
 
     def prepare(self, counts: Float[Tensor, " services"]) -> None:
         """Build the cumulative distribution."""
-        weight = counts.double() ** self.sample_alpha
+        weight = (counts.double() / counts.max()) ** self.sample_alpha  # no overflow
         upper = torch.cumsum(weight, 0)
         self.upper = upper / upper[-1]  # ends in exactly 1, also where the last weights are 0
         self.lower = torch.cat([self.upper.new_zeros(1), self.upper[:-1]])
@@ -63,7 +63,7 @@ class PopularitySampler(Sampler):
     ) -> Int[Tensor, "rows samples"]:
         """Return negatives for each row, drawn with replacement."""
         shape = (len(target), self.n_sample)
-        point = torch.rand(shape, generator=generator, dtype=torch.float64)
+        point = torch.rand(shape, generator=generator, dtype=torch.float64, device=target.device)
         if self.exclude_target:
             low, high = self.lower[target][:, None], self.upper[target][:, None]
             point = torch.minimum(point * (1 - (high - low)), 1 - (high - low) - ROUNDING)

@@ -1,6 +1,7 @@
 """A user at the keyboard: command lines run in this process, in a folder of their own."""
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -63,6 +64,8 @@ def run_dagrec(folder: Path, words: Sequence[str]) -> Answer:
             main()
         except SystemExit as stop:
             code = stop.code
+        finally:
+            logging.getLogger().setLevel(logging.WARNING)  # hydra.verbose lowers it
     return Answer(code or 0, out.getvalue(), err.getvalue(), folder)
 
 

@@ -60,7 +60,7 @@ def test_describe_prints_a_table(dagrec: Dagrec) -> None:
     ("words", "line"),
     [
         (["format=xml"], "format is 'xml'; use one of table, json."),
-        (["data=compositions"], "data.path is null; name the file with data.path=FILE"),
+        (["data=compositions"], "data.path is null; name the file"),
         (["+color=red"], "unknown setting 'color'; known: data, split, format."),
     ],
 )
@@ -98,7 +98,7 @@ def test_describe_the_paper_s_data(dagrec: Dagrec, geoportal: Dataset) -> None:
 
 def test_validate_passes_a_sound_file(dagrec: Dagrec, tmp_path: Path) -> None:
     answer = dagrec("data", "validate", write(tmp_path, TWO, TWO))
-    assert (answer.code, answer.out, answer.err) == (0, "2 compositions, no fault.\n", "")
+    assert (answer.code, answer.out, answer.err) == (0, "compositions: 2, faults: none\n", "")
 
 
 def test_validate_names_every_fault_with_its_place(dagrec: Dagrec, tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_validate_names_every_fault_with_its_place(dagrec: Dagrec, tmp_path: Pat
     assert cycle.startswith("compositions[1].links (line 2): cycle ")
     assert duplicate.startswith("compositions[2].nodes[3].id (line 3): duplicate id '1'")
     assert unknown.startswith("compositions[2].links[0].target (line 3): unknown node '9'")
-    assert "3 faults; 2 of 3 compositions are invalid" in answer.err
+    assert "faults: 3, in 2 of 3 compositions; mend" in answer.err
     assert answer.err.count("\n") == 1
 
 
@@ -116,7 +116,7 @@ def test_validate_prints_as_many_as_asked_for(dagrec: Dagrec, tmp_path: Path) ->
     answer = dagrec("data", "validate", write(tmp_path, LOOP, LOOP, LOOP), "most=1")
     assert answer.code == 2
     assert answer.out.splitlines()[1:] == ["… and 2 more; most=3 prints them."]
-    assert "3 faults; 3 of 3 compositions" in answer.err
+    assert "faults: 3, in 3 of 3 compositions" in answer.err
 
 
 def test_validate_counts_paths(dagrec: Dagrec, tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_validate_counts_paths(dagrec: Dagrec, tmp_path: Path) -> None:
     answer = dagrec("data", "validate", write(tmp_path, fork), "data.max_paths=1")
     assert answer.code == 2
     assert answer.out.startswith("compositions[0]")
-    assert "2 paths, more than data.max_paths=1" in answer.out
+    assert "too many paths (2)" in answer.out
 
 
 @pytest.mark.parametrize("words", [["data.path=none.json"], ["data.path=."], [], ["most=-1"]])
@@ -144,7 +144,9 @@ def test_validate_refuses_an_empty_array(dagrec: Dagrec, tmp_path: Path) -> None
 @pytest.mark.real
 def test_validate_the_paper_s_data(dagrec: Dagrec, geoportal: Dataset) -> None:
     file = f"{os.environ['DAGREC_DATA_DIR']}/geoportal/compositionsDAG.json"
-    assert dagrec("data", "validate", f"data.path={file}").out == "943 compositions, no fault.\n"
+    assert (
+        dagrec("data", "validate", f"data.path={file}").out == "compositions: 943, faults: none\n"
+    )
 
 
 @pytest.mark.real

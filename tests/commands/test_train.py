@@ -2,7 +2,9 @@
 
 import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -16,8 +18,8 @@ from safetensors.torch import load_file
 from dagrec_cli.config.build import build
 from dagrec_cli.data.dataset import Dataset, prepare
 from dagrec_cli.evaluation.metrics import METRICS
+from dagrec_cli.losses.ce import CrossEntropy
 from dagrec_cli.models.contexts import Contexts
-from dagrec_cli.training import full_batch
 from dagrec_cli.training.work import Work
 
 SHORT = ("trainer.epochs=2", "bootstrap=20")
@@ -228,18 +230,17 @@ def test_early_stopping_adds_columns_and_keeps_the_best_epoch(dagrec: Dagrec) ->
     assert (data["train"], data["validation"]) == (568, 143)  # of 711
 
 
-class Stumble:
-    """The training step, with something happening at its third call."""
+@contextmanager
+def stumble(happen: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[None]:
+    """Let something happen at the third training step."""
+    plain, calls = CrossEntropy.__call__, count(1)
 
-    def __init__(self, happen: Callable[[torch.Tensor], torch.Tensor]) -> None:
-        self.step = full_batch.batch_loss
-        self.happen = happen
-        self.calls = 0
+    def third(loss: CrossEntropy, scores: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        value = plain(loss, scores, target)
+        return happen(value) if next(calls) == 3 else value
 
-    def __call__(self, *words: Any) -> torch.Tensor:
-        self.calls += 1
-        loss = self.step(*words)
-        return self.happen(loss) if self.calls == 3 else loss
+    with patch.object(CrossEntropy, "__call__", third):
+        yield
 
 
 def interrupt(loss: torch.Tensor) -> torch.Tensor:
@@ -249,14 +250,14 @@ def interrupt(loss: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("happen", "status", "code", "line", "kept"),
     [
-        (interrupt, "interrupted", 130, "dagrec train: interrupted.\n", 2),
+        (interrupt, "interrupted", 130, "dagrec train: interrupted", 2),
         (lambda loss: loss * torch.nan, "failed", 1, "dagrec train: epoch 3: the loss is nan", 1),
     ],
 )
 def test_a_run_that_stops_keeps_its_last_good_weights(
     dagrec: Dagrec, tmp_path: Path, happen: Any, status: str, code: int, line: str, kept: int
 ) -> None:
-    with patch.object(full_batch, "batch_loss", Stumble(happen)):
+    with stumble(happen):
         answer = dagrec("train", "trainer.epochs=9")
     assert answer.code == code
     assert answer.err.startswith(line)
@@ -274,7 +275,7 @@ def test_a_defect_of_the_program_is_written_down(dagrec: Dagrec, tmp_path: Path)
         raise ZeroDivisionError("no pairs")
 
     with (
-        patch.object(full_batch, "batch_loss", Stumble(fail)),
+        stumble(fail),
         pytest.raises(ZeroDivisionError, match="no pairs"),
     ):
         dagrec("train", "trainer.epochs=9", "hydra.run.dir=run")

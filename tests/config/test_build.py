@@ -75,9 +75,22 @@ def test_a_defect_inside_a_constructor_stays_visible(
 
 
 def test_settings_handed_to_the_parent_count_once() -> None:
-    assert parameters_of(GRU4RecPaper) == ["max_len", *parameters_of(GRU4Rec)]
+    assert list(parameters_of(GRU4RecPaper)) == ["max_len", *parameters_of(GRU4Rec)]
     assert "hidden" in parameters_of(GRU4Rec)
 
 
 def test_plain_resolves() -> None:
     assert plain(node_of(a=1, b="${a}", c=[{"d": "${b}"}])) == {"a": 1, "b": 1, "c": [{"d": 1}]}
+
+
+@pytest.mark.parametrize("value", ["no", "yes", 0, None])
+def test_a_flag_takes_true_or_false_only(value: object) -> None:
+    node = OmegaConf.create(
+        {
+            "_target_": "dagrec_cli.samplers.uniform.UniformSampler",
+            "n_sample": 4,
+            "exclude_target": value,
+        }
+    )
+    with pytest.raises(ConfigError, match=r"sampler\.exclude_target is .*; use true or false"):
+        build(node, "sampler")

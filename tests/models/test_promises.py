@@ -22,7 +22,7 @@ from dagrec_cli.losses.ce import CrossEntropy
 from dagrec_cli.models.base import CountingModel, Facts, Model, TorchModel
 from dagrec_cli.models.contexts import Contexts
 from dagrec_cli.samplers.none import NoSampler
-from dagrec_cli.training.batch import Batch, encode_once
+from dagrec_cli.training.batch import Batch, TrainingPairs, encode_once
 from dagrec_cli.training.full_batch import FullBatch
 from dagrec_cli.training.history import History
 from dagrec_cli.training.step import batch_loss
@@ -83,7 +83,8 @@ def batch_of(dataset: Dataset, model: Model) -> Batch:
 
 
 def train(model: Model, dataset: Dataset, epochs: int = 3) -> Batch:
-    batch = batch_of(dataset, model)
+    rows = np.arange(len(dataset.pairs.context))
+    every = TrainingPairs.of(dataset, rows, model.mask, distinct=True)
     if isinstance(model, TorchModel):
         trainer = FullBatch(
             epochs=epochs,
@@ -94,15 +95,18 @@ def train(model: Model, dataset: Dataset, epochs: int = 3) -> Batch:
             validate_every=1,
             monitor="ndcg",
             patience=0,
+            checkpoint_every=0,
+            device="cpu",
+            precision=32,
         )
         generator = torch.Generator().manual_seed(0)
-        trainer.fit(model, LOSS, NoSampler(), batch, History(), generator=generator)
+        trainer.fit(model, LOSS, NoSampler(), every, History(), generator=generator)
     else:
         assert isinstance(model, CountingModel)
         pairs = dataset.pairs.distinct()
         _, row = encode_once(pairs)
-        model.count(pairs._replace(context=row.astype(np.int32)), batch.contexts)
-    return batch
+        model.count(pairs._replace(context=row.astype(np.int32)), every.whole.contexts)
+    return every.whole
 
 
 @torch.no_grad()

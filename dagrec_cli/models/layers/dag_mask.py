@@ -23,7 +23,8 @@ class DagMask:
 
     def forbidden(self, last: Int[Tensor, " contexts"]) -> Bool[Tensor, "contexts services"]:
         """Return True where a service may not follow the given last node."""
-        return torch.from_numpy(~self.graph.allowed(last.numpy(), self.n_services))
+        allowed = self.graph.allowed(last.cpu().numpy(), self.n_services)
+        return torch.from_numpy(~allowed).to(last.device)
 
     def __call__(
         self, scores: Float[Tensor, "contexts services"], last: Int[Tensor, " contexts"]

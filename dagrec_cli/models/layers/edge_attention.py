@@ -18,7 +18,8 @@ def segment_softmax(
         highest = empty.scatter_reduce(0, index, scores, "amax", include_self=False)
         shift = highest.index_select(0, segment)
     weight = torch.exp(scores - shift)
-    return weight / empty.index_add(0, segment, weight).index_select(0, segment)
+    total = torch.zeros_like(empty, dtype=weight.dtype).index_add(0, segment, weight)
+    return weight / total.index_select(0, segment)
 
 
 class EdgeAttention(nn.Module):
@@ -74,6 +75,6 @@ class EdgeAttention(nn.Module):
         key, value = self.key_value(senders).index_select(0, source).chunk(2, dim=1)
         match = (query * key).view(heads).sum(dim=2) * (self.heads / hidden) ** 0.5
         attention = self.dropout(segment_softmax(match, target, n))
-        sent = value.view(heads) * attention[:, :, None]
-        out: Tensor = self.out(torch.zeros_like(receivers).index_add(0, target, sent.flatten(1)))
+        sent = (value.view(heads) * attention[:, :, None]).flatten(1)
+        out: Tensor = self.out(sent.new_zeros(n, hidden).index_add(0, target, sent))
         return out

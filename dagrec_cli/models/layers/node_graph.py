@@ -70,7 +70,7 @@ class Spread(nn.Module):
     ) -> Float[Tensor, "nodes hidden"]:
         """Send every node's state along its edges and add what arrives to ``onto``."""
         sent = states.index_select(0, self.source) * self.weight
-        return onto.index_add(0, self.target, sent)
+        return onto.index_add(0, self.target, sent.to(onto.dtype))
 
 
 def share(weight: Float[Tensor, " edges"], group: Int[Tensor, " edges"]) -> Tensor:

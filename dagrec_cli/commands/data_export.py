@@ -1,0 +1,33 @@
+"""``dagrec data export``: a split in the formats of other tools."""
+
+import sys
+
+from omegaconf import DictConfig
+
+from dagrec_cli.commands.hydra_main import run_with_hydra
+
+
+def main() -> None:
+    """Compose the config and run."""
+    run_with_hydra("data_export", export)
+
+
+def export(config: DictConfig) -> None:
+    """Write the files and say how many pairs they hold."""
+    from dagrec_cli.commands.output import output_errors, output_path
+    from dagrec_cli.config.build import build
+    from dagrec_cli.config.checks import check_keys
+    from dagrec_cli.config.limits import check_choice
+    from dagrec_cli.data.dataset import prepare
+    from dagrec_cli.reporting.exchange import FORMATS
+    from dagrec_cli.reporting.run_folder import RunFolder
+    from dagrec_cli.training.work import Work
+
+    check_keys(config, ["data", "split", "format", "output"])
+    check_choice("format", config.format, tuple(FORMATS))
+    path = output_path(config.output)
+    split = build(config.split, "split")
+    work = Work.of(prepare(build(config.data, "data")), split, validation_share=0.0)
+    with output_errors(path):
+        FORMATS[config.format](RunFolder(path), work)
+    sys.stdout.write(f"{path}: {len(work.train):,} training pairs, {len(work.test):,} test pairs\n")

@@ -1,0 +1,32 @@
+"""``dagrec export``: a saved model as ONNX."""
+
+import sys
+
+from omegaconf import DictConfig
+
+from dagrec_cli.commands.hydra_main import run_with_hydra
+
+FORMATS = ("onnx",)
+
+
+def main() -> None:
+    """Compose the config and run."""
+    run_with_hydra("export", export)
+
+
+def export(config: DictConfig) -> None:
+    """Write the file and say how close its scores are."""
+    from dagrec_cli.commands.output import output_path, write_output
+    from dagrec_cli.config.checks import check_keys
+    from dagrec_cli.config.limits import check_choice
+    from dagrec_cli.reporting.onnx_model import onnx_bytes
+    from dagrec_cli.reporting.saved_model import load_model, named_run
+
+    check_keys(config, ["run", "format", "output", "seed"])
+    check_choice("format", config.format, FORMATS)
+    path = output_path(config.output)
+    content, difference = onnx_bytes(load_model(named_run(config.run, "export"), config.seed))
+    write_output(path, lambda file: file.write(content))
+    sys.stdout.write(
+        f"{path}: {len(content):,} bytes; onnxruntime's scores differ by {difference:.1e} at most\n"
+    )

@@ -1,0 +1,74 @@
+"""The checkpoints of a run folder: one file each, the newest two of every seed."""
+
+from collections.abc import Callable
+from itertools import zip_longest
+from pathlib import Path
+
+from dagrec_cli.errors import RunError
+from dagrec_cli.reporting.run_folder import CHECKPOINTS, CONFIG, RESULT, RunFolder
+from dagrec_cli.training.checkpoint import Checkpoint, pack, unpack
+from dagrec_cli.training.state import State
+
+KEPT = 2  # the newest, and the one before it in case the newest is damaged
+
+
+class Checkpoints:
+    """Keeps the checkpoints of one seed.
+
+    Parameters
+    ----------
+    run
+        The run folder.
+    seed
+        Which seed.
+    warn
+        Told, in one line, of a checkpoint that cannot be used.
+    """
+
+    def __init__(self, run: RunFolder, seed: int, warn: Callable[[str], None]) -> None:
+        self.path = run.path / CHECKPOINTS
+        self.seed = seed
+        self.warn = warn
+
+    @property
+    def files(self) -> list[Path]:
+        """The checkpoints, newest first."""
+        return sorted(self.path.glob(f"seed{self.seed}_epoch*.safetensors"), reverse=True)
+
+    def load(self, state: State) -> None:
+        """Bring a training to the newest checkpoint that is whole, if there is any.
+
+        Raises
+        ------
+        RunError
+            If there are checkpoints, but none of them can be used.
+        """
+        files = self.files
+        for file, before in zip_longest(files, files[1:]):
+            try:
+                state.load(unpack(file.read_bytes()))
+            except RunError as error:
+                line = f"{file}: {error}"
+                if before is None:
+                    raise RunError(f"{line}; run it again.") from error
+                self.warn(f"{line}; going on from {before.name}.")
+            else:
+                return
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint; an older one is removed only when the new one is whole."""
+        name = f"seed{self.seed}_epoch{checkpoint.standing.epoch:07}.safetensors"
+        RunFolder(self.path).write(name, lambda file: file.write(pack(checkpoint)))
+        for file in self.files[KEPT:]:
+            file.unlink()
+
+
+def forget(run: RunFolder) -> None:
+    """Remove what an earlier run left in the folder that could be taken for the new one's."""
+    run.remove(CONFIG)
+    run.remove(RESULT)
+    folder = run.path / CHECKPOINTS
+    if folder.is_dir():
+        for file in folder.iterdir():
+            file.unlink()
+        folder.rmdir()

@@ -1,0 +1,134 @@
+"""A trained model as ONNX: scores of all services after contexts, the DAG mask inside.
+
+Inputs are ``nodes`` ``[contexts, longest]`` (int64 node indices, first node first, right-padded
+with 0) and ``length`` ``[contexts]`` (int64, nodes in each context); the output is ``scores``
+``[contexts, services]``, minus infinity where the mask forbids. The file's metadata hold the names
+as JSON: ``nodes`` (index 1 is the first) and ``services``.
+"""
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import product
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from dagrec_cli.errors import DagrecError
+from dagrec_cli.models.base import Model, TorchModel
+from dagrec_cli.models.contexts import Contexts
+
+PACKAGES = ("onnx", "onnxruntime", "onnxscript")
+TOLERANCE = 1e-5  # between the two programs' scores, relative to scores above 1
+
+
+class OnnxError(DagrecError):
+    """A model cannot be written as ONNX here."""
+
+
+def onnx_bytes(model: Model) -> tuple[bytes, float]:
+    """Return a model's ONNX file, and how far onnxruntime's scores are from ours at most.
+
+    Raises
+    ------
+    OnnxError
+        If a package is missing, the model cannot be exported, or scores differ.
+    """
+    _check_packages()
+    if not isinstance(model, TorchModel):
+        raise OnnxError(
+            f"{type(model).__name__} counts and has no network to export; train one, such as "
+            "model=gru4rec."
+        )
+    scorer = _Scorer(model).eval()
+    nodes, length = _examples(model.facts.n_nodes)
+    free = torch.export.Dim.DYNAMIC
+    # The exporter puts a GRU of its own in place, which torch overlooks once it has used another.
+    torch.ops.aten.gru.input._dispatch_cache.clear()
+    with _quiet():
+        program = torch.onnx.export(
+            scorer,
+            (nodes, length),
+            dynamo=True,
+            input_names=["nodes", "length"],
+            output_names=["scores"],
+            dynamic_shapes={"nodes": {0: free, 1: free}, "length": {0: free}},
+            verbose=False,
+        )
+    assert program is not None  # with dynamo=True there is one
+    names = model.facts.vocabulary
+    for key, value in (("nodes", names.nodes), ("services", names.services)):
+        program.model.metadata_props[key] = json.dumps(value, ensure_ascii=False)
+    content = program.model_proto.SerializeToString()
+    return content, _difference(content, scorer, nodes, length)
+
+
+class _Scorer(nn.Module):
+    """A model and its mask as one network over plain tensors."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.model = model
+        n_nodes, n_services = model.facts.n_nodes, model.facts.n_services
+        allowed = np.ones((n_nodes + 1, n_services), bool)
+        if model.dag_mask:
+            allowed[1:] = model.facts.graph.allowed(np.arange(1, n_nodes + 1), n_services)
+        self.register_buffer("forbidden", torch.from_numpy(~allowed))
+
+    forbidden: Tensor
+
+    def forward(self, nodes: Tensor, length: Tensor) -> Tensor:
+        contexts = Contexts(nodes, length)
+        scores: Tensor = self.model(contexts)
+        return scores.masked_fill(self.forbidden[contexts.last], -torch.inf)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hide what the exporter has to say about its own insides."""
+    hidden = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(hidden)
+
+
+def _check_packages() -> None:
+    from importlib.util import find_spec
+
+    if missing := [name for name in PACKAGES if find_spec(name) is None]:
+        raise OnnxError(f"ONNX needs {', '.join(missing)}; run: pip install 'dagrec[onnx]'")
+
+
+def _examples(
+    n_nodes: int,
+) -> tuple[Int[Tensor, "contexts longest"], Int[Tensor, " contexts"]]:
+    """Return contexts of one to three nodes in which every node is the last one somewhere."""
+    length = torch.tensor([1 + node % 3 for node in range(n_nodes)])
+    nodes = torch.zeros(n_nodes, 3, dtype=torch.long)
+    for row, back in product(range(n_nodes), range(3)):
+        if back < length[row]:
+            nodes[row, length[row] - 1 - back] = (row + back * 7) % n_nodes + 1
+    return nodes, length
+
+
+@torch.no_grad()
+def _difference(model: bytes, scorer: _Scorer, nodes: Tensor, length: Tensor) -> float:
+    """Return the largest difference of scores, after checking that it is small enough."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    found: Float[np.ndarray, "contexts services"]
+    (found,) = session.run(None, {"nodes": nodes.numpy(), "length": length.numpy()})
+    own = scorer(nodes, length).numpy()
+    if not np.allclose(found, own, rtol=TOLERANCE, atol=TOLERANCE):
+        raise OnnxError("onnxruntime does not give the model's scores; no file is written.")
+    is_finite = np.isfinite(own)
+    return float(np.abs(found[is_finite] - own[is_finite]).max(initial=0))

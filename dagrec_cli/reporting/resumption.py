@@ -1,0 +1,147 @@
+"""A run that was stopped, taken up again from its folder with the settings it began with."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+from omegaconf import DictConfig, OmegaConf
+
+from dagrec_cli.config.limits import check_count
+from dagrec_cli.config.untrusted import checked_config, leads_out
+from dagrec_cli.errors import RunError
+from dagrec_cli.reporting.provenance import Request
+from dagrec_cli.reporting.run_folder import CONFIG, REQUEST, RunFolder
+from dagrec_cli.reporting.runs import Run
+
+FORMAT = 1
+EPOCHS = "trainer.epochs"
+FREE = ("progress",)  # settings that change no number
+
+
+class Beginning(msgspec.Struct):
+    """``request.json``: what a run was asked for, and on which data it began."""
+
+    format: int
+    choices: dict[str, str]
+    overrides: list[str]
+    data_sha256: str
+
+
+def write_beginning(folder: RunFolder, request: Request, data_sha256: str) -> None:
+    """Write ``request.json``."""
+    content = Beginning(FORMAT, request.choices, request.overrides, data_sha256)
+    folder.write_json(REQUEST, msgspec.to_builtins(content))
+
+
+def read_beginning(path: Path) -> Beginning:
+    """Return the ``request.json`` of a folder.
+
+    Raises
+    ------
+    RunError
+        If the folder or the file is missing, damaged, or of another format.
+    """
+    file = path / REQUEST
+    if not path.is_dir():
+        raise RunError(f"{path}: no such folder; name the run folder to go on with.")
+    try:
+        found = msgspec.json.decode(file.read_bytes(), type=Beginning)
+    except FileNotFoundError as error:
+        raise RunError(
+            f"{path}: no {REQUEST}; it is no folder of dagrec train, or was stopped before "
+            "training began."
+        ) from error
+    except (OSError, msgspec.DecodeError) as error:
+        raise RunError(f"{file}: damaged ({error}); run it again.") from error
+    if found.format != FORMAT:
+        raise RunError(
+            f"{file}: format {found.format}, but this version reads {FORMAT}; use the version of "
+            "dagrec that wrote it."
+        )
+    return found
+
+
+def check_same_data(path: Path, data_sha256: str) -> None:
+    """Raise RunError if the data is not what the run in a folder began with."""
+    if (begun := read_beginning(path)).data_sha256 != data_sha256:
+        raise RunError(
+            f"{path}: the data has changed since the run began (sha256 {data_sha256[:12]}…, was "
+            f"{begun.data_sha256[:12]}…); bring the old data back, or start a new run."
+        )
+
+
+class Resumption(NamedTuple):
+    """What to run again."""
+
+    config: DictConfig
+    request: Request
+
+
+def resumption(path: Path, words: Sequence[str]) -> Resumption:
+    """Return a run to go on with.
+
+    Parameters
+    ----------
+    path
+        Its folder.
+    words
+        Further overrides. They may raise ``trainer.epochs`` and change what changes no number;
+        any other must say what the run has already.
+
+    Raises
+    ------
+    RunError
+        If the folder holds no run that can be resumed, or an override would change it.
+    """
+    begun = read_beginning(path)
+    named = {word.partition("=")[0].partition(".")[0] for word in words}
+    config = checked_config(Run(path, {}).config, path / CONFIG, trusted=named)
+    overrides = list(begun.overrides)
+    for word in words:
+        key, _, text = word.partition("=")
+        given = OmegaConf.select(OmegaConf.from_dotlist([word]), key)
+        if key == EPOCHS:
+            _raise_epochs(config, given)
+            overrides = [each for each in overrides if not each.startswith(f"{EPOCHS}=")] + [word]
+        elif key in FREE:
+            config[key] = given
+        else:
+            _refuse_change(config, begun.choices, key, text, given)
+    return Resumption(config, Request(begun.choices, overrides))
+
+
+def resume_command(path: Path, request: Request) -> str:
+    """Return the command line that goes on with a run.
+
+    Settings that name a file outside the working folder are not believed from a run folder, so the
+    command repeats their group.
+    """
+    pairs = [(word.partition("=")[0].partition(".")[0], word) for word in request.overrides]
+    outside = {group for group, word in pairs if leads_out(word.partition("=")[2])}
+    words = [word for group, word in pairs if group in outside]
+    here = Path.cwd()
+    near = path.relative_to(here) if path.is_relative_to(here) else path
+    return shlex.join(["dagrec", "train", f"resume={near}", *words])
+
+
+def _raise_epochs(config: DictConfig, epochs: object) -> None:
+    trainer = config.trainer
+    check_count(EPOCHS, epochs)
+    if not isinstance(epochs, int) or epochs < trainer.epochs:
+        raise RunError(
+            f"{EPOCHS} is {epochs} but the run has {trainer.epochs}; it can only be raised."
+        )
+    trainer.epochs = epochs
+
+
+def _refuse_change(
+    config: DictConfig, choices: Mapping[str, str], key: str, text: str, given: object
+) -> None:
+    has = choices.get(key, OmegaConf.select(config, key))
+    if has != (text if key in choices else given):
+        raise RunError(
+            f"resume keeps the settings of the run, but {key}={text} would change one (now {has}); "
+            f"only {EPOCHS} may be raised."
+        )
