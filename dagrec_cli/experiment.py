@@ -227,6 +227,7 @@ def _run(
     dataset = prepared(parts.data, progress.step)
     set_threads(config.threads, dataset)
     work = Work.of(dataset, parts.split, parts.trainer.validation_share)
+    build(config.model, "model", work.facts)  # a wrong setting stops here, with nothing written
     seconds_data = time.perf_counter() - start
     histories = {seed: History() for seed in parts.seeds}
     result = Result(work, request, parts.seeds, seconds_data)

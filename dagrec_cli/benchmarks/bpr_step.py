@@ -5,12 +5,13 @@ and negatives are picked. Negatives are drawn once, by count ** 0.75; both ways 
 """
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 from torch import Generator, Tensor
 
 from dagrec_cli.benchmarks.base import Benchmark, Case
 from dagrec_cli.benchmarks.score_step import ScoreStep
 from dagrec_cli.losses.bpr import BPR
+from dagrec_cli.models.layers.dag_mask import Choices
 from dagrec_cli.samplers.popularity import PopularitySampler
 
 N_SAMPLE = 2048
@@ -52,7 +53,7 @@ class DrawnOnce(PopularitySampler):
         self,
         target: Int[Tensor, " rows"],
         generator: Generator,
-        forbidden: Bool[Tensor, "rows services"] | None = None,
+        choices: Choices | None = None,
     ) -> Int[Tensor, "rows samples"]:
         """Return what was drawn."""
         return self.negatives

@@ -2,10 +2,15 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
 from dagrec_cli.commands.hydra_main import run_with_hydra
+
+if TYPE_CHECKING:
+    from dagrec_cli.reporting.run_folder import RunFolder
+    from dagrec_cli.reporting.tables import Table
 
 TOP_LEVEL = ("data", "split", "run", "side", "bootstrap")
 
@@ -20,11 +25,25 @@ def evaluate(config: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
     from rich.console import Console
 
+    from dagrec_cli.reporting.run_folder import RunFolder
+
+    folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))
+    try:
+        table = _run(config, folder)
+    finally:
+        folder.remove_if_empty()
+    console = Console()
+    console.print(table.to_rich(console.width))
+    sys.stdout.write(f"Run folder: {folder.path}\n")
+
+
+def _run(config: DictConfig, folder: "RunFolder") -> "Table":
+    from hydra.core.hydra_config import HydraConfig
+
     from dagrec_cli.config.checks import check_keys
     from dagrec_cli.config.limits import check_choice, check_count
     from dagrec_cli.reporting.evaluation_run import SIDES, evaluate_run
     from dagrec_cli.reporting.provenance import Request
-    from dagrec_cli.reporting.run_folder import RunFolder
     from dagrec_cli.reporting.saved_model import named_run, saved_choices
 
     check_keys(config, TOP_LEVEL)
@@ -35,13 +54,4 @@ def evaluate(config: DictConfig) -> None:
     given = {group: config[group] for group in ("data", "split") if config.get(group)}
     named = {group: hydra.runtime.choices[group] for group in given}
     request = Request({**saved_choices(run), **named}, list(hydra.overrides.task))
-    folder = RunFolder(Path(hydra.runtime.output_dir))
-    try:
-        table = evaluate_run(
-            run, given, folder, request, side=config.side, n_resamples=config.bootstrap
-        )
-    finally:
-        folder.remove_if_empty()
-    console = Console()
-    console.print(table.to_rich(console.width))
-    sys.stdout.write(f"Run folder: {folder.path}\n")
+    return evaluate_run(run, given, folder, request, side=config.side, n_resamples=config.bootstrap)

@@ -52,6 +52,16 @@ class ServiceGraph:
         per_node = np.bincount(source, minlength=len(self.service_class))
         return np.concatenate([[0], np.cumsum(per_node)]), classes[order]
 
+    def followers(self, last: Int32 | NDArray[np.int64]) -> tuple[NDArray[np.int64], Int32]:
+        """Return how many services may follow each node, and their classes, node after node.
+
+        A node without known successors has none here; see :meth:`allowed`.
+        """
+        indptr, indices = self.successors
+        size = np.diff(indptr)[last]
+        shift = np.repeat(indptr[last] - size.cumsum() + size, size)
+        return size, indices[shift + np.arange(len(shift))]
+
     def allowed(
         self, last: Int32 | NDArray[np.int64] | Sequence[int], n_services: int
     ) -> NDArray[np.bool_]:
@@ -59,13 +69,11 @@ class ServiceGraph:
 
         A node without known successors allows every service, as the paper has it.
         """
-        indptr, indices = self.successors
-        nodes, position = np.unique(np.asarray(last), return_inverse=True)
-        table = np.zeros((len(nodes), n_services), bool)
-        for row, node in enumerate(nodes):
-            table[row, indices[indptr[node] : indptr[node + 1]]] = True
-        table[~table.any(axis=1)] = True
-        return table[position]
+        size, classes = self.followers(np.asarray(last, np.int64))
+        table = np.zeros((len(size), n_services), bool)
+        table[np.repeat(np.arange(len(size)), size), classes] = True
+        table[size == 0] = True
+        return table
 
     def count_forbidden(self, last: Int32, target: Int32) -> int:
         """Return how many targets (classes) do not follow their context's last node.

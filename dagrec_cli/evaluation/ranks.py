@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+SCORES = 250_000  # compared at a time
+
 
 class Outcomes(NamedTuple):
     """What a model made of each test pair; every metric is a function of these four columns.
@@ -36,7 +38,7 @@ def outcomes(
     scores: Float[np.ndarray, "contexts services"],
     context_row: Int[np.ndarray, " pairs"],
     target: Int[np.ndarray, " pairs"],
-    chunk: int = 512,
+    chunk: int | None = None,
 ) -> Outcomes:
     """Compare each pair's target with all services; equal pairs are compared once.
 
@@ -50,7 +52,8 @@ def outcomes(
     target
         Class of the true next service, a column of ``scores``.
     chunk
-        Distinct pairs compared at a time; bounds the memory to ``chunk * services`` scores.
+        Distinct pairs compared at a time, so that memory is bounded; None for as many as have
+        :data:`SCORES` scores.
 
     Raises
     ------
@@ -69,6 +72,7 @@ def outcomes(
     distinct, pair = np.unique(key, return_inverse=True)
     rows, columns = np.divmod(distinct, n_services)
     better, tied = np.empty_like(distinct), np.empty_like(distinct)
+    chunk = chunk or max(1, SCORES // n_services)
     for start in range(0, len(distinct), chunk):
         part = slice(start, start + chunk)
         block = scores[rows[part]]

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from dagrec_cli.data.contexts import ROOT, ContextTrie
 from dagrec_cli.data.dataset import Dataset, Steps
-from dagrec_cli.data.pairs import Rows
+from dagrec_cli.data.pairs import Pairs, Rows
 from dagrec_cli.data.vocabulary import PAD, Vocabulary
-from dagrec_cli.evaluation.evaluator import Evaluation, score_contexts
-from dagrec_cli.evaluation.ranks import outcomes
+from dagrec_cli.evaluation.evaluator import Evaluation, evaluate_model
+from dagrec_cli.evaluation.ranks import Outcomes
 from dagrec_cli.models.base import Facts, Model
 
 Int32 = NDArray[np.int32]
@@ -69,20 +69,19 @@ def renumber(dataset: Dataset, known: Vocabulary) -> Dataset:
 def evaluate_transfer(model: Model, dataset: Dataset, rows: Rows) -> Evaluation:
     """Return a model's outcomes on pairs of renumbered data, by the rule above."""
     pairs = dataset.pairs.take(rows)
-    entries, row = np.unique(pairs.context, return_inverse=True)
     trie, kept = _known_part(dataset.contexts, model.facts.n_nodes)
-    kept = kept[entries]
-    n_known = model.facts.n_services
-    scores = np.full((len(entries), len(dataset.vocabulary.services)), -np.inf, np.float32)
-    scores[:, :n_known] = 0
-    if (is_left := kept != ROOT).any():
-        scores[is_left, :n_known] = score_contexts(model, trie, kept[is_left])
-    found = outcomes(scores, row, pairs.target)
-    is_lost = pairs.target >= n_known
-    found = found._replace(
-        better=np.where(is_lost, n_known, found.better), tied=np.where(is_lost, 0, found.tied)
-    )
-    return Evaluation(found, scores, row)
+    context, n_services = kept[pairs.context], model.facts.n_services
+    is_left, is_lost = context != ROOT, pairs.target >= n_services
+    predicted, better = np.zeros((2, len(rows)), np.int64)
+    tied = np.full(len(rows), n_services - 1)
+    probability = np.full(len(rows), 1 / n_services)
+    if is_left.any():
+        known = Pairs(context, np.where(is_lost, 0, pairs.target), pairs.composition)
+        found, chance = evaluate_model(model, trie, known.take(np.flatnonzero(is_left)))
+        predicted[is_left], better[is_left], tied[is_left] = found[1:]
+        probability[is_left] = chance
+    better[is_lost], tied[is_lost], probability[is_lost] = n_services, 0, 0
+    return Evaluation(Outcomes(pairs.target, predicted, better, tied), probability)
 
 
 def count_unseen(facts: Facts, dataset: Dataset, rows: Rows) -> Unseen:

@@ -37,7 +37,7 @@ class Prefixes(NamedTuple):
     def of(cls, trie: ContextTrie, entries: NDArray[np.int32]) -> "Prefixes":
         """Return the prefixes of the given entries of a trie."""
         levels = trie.levels(entries)
-        every = np.concatenate(levels)
+        every = np.concatenate([entries[:0], *levels])
         order = np.argsort(every)
         return cls(
             torch.from_numpy(trie.node[every]).long(),

@@ -10,12 +10,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from dagrec_cli.config.limits import check_count, check_share
+from dagrec_cli.config.limits import check_choice, check_count, check_share
 from dagrec_cli.data.vocabulary import PAD
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.models.base import Facts, TorchModel
-from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.models.contexts import Contexts, Prefixes
+from dagrec_cli.models.layers.prefix_gru import PrefixGRU
 from dagrec_cli.models.layers.scoring_head import TiedHead
+
+ENCODINGS = ("auto", "padded", "trie")
+CELLS_PER_PREFIX = 1.5  # padded cells that take the time of one prefix of a small batch
 
 
 class GRU4Rec(TorchModel):
@@ -38,6 +42,11 @@ class GRU4Rec(TorchModel):
         The same for the states between layers and before the head.
     tie_weights
         True to score services by their input embeddings; needs ``embedding_dim`` = ``hidden``.
+    encoding
+        ``padded``: the GRU runs over padded rows, a step per cell; ``trie``: along the trie of the
+        contexts, a step per distinct prefix; ``auto``: the trie where the batch has at least
+        :data:`CELLS_PER_PREFIX` padded cells per prefix. Same states; dropout is drawn per cell or
+        per prefix.
     dag_mask
         See :class:`~dagrec_cli.models.base.Model`.
 
@@ -58,6 +67,7 @@ class GRU4Rec(TorchModel):
         dropout_embed: float,
         dropout_hidden: float,
         tie_weights: bool,
+        encoding: str,
         dag_mask: bool,
     ) -> None:
         check_count("model.embedding_dim", embedding_dim)
@@ -65,6 +75,7 @@ class GRU4Rec(TorchModel):
         check_count("model.num_layers", num_layers)
         check_share("model.dropout_embed", dropout_embed)
         check_share("model.dropout_hidden", dropout_hidden)
+        check_choice("model.encoding", encoding, ENCODINGS)
         if tie_weights and embedding_dim != hidden:
             raise ConfigError(
                 f"model.tie_weights needs equal widths, but model.embedding_dim is {embedding_dim} "
@@ -75,16 +86,21 @@ class GRU4Rec(TorchModel):
         if tie_weights:
             service_nodes = torch.from_numpy(facts.vocabulary.service_nodes).long()
             self.head = TiedHead(self.embedding, service_nodes)
+        self.encoding = encoding
         self.dropout_embed = nn.Dropout(dropout_embed)
         between_layers = dropout_hidden if num_layers > 1 else 0.0
-        self.gru = nn.GRU(
+        self.gru = PrefixGRU(
             embedding_dim, hidden, num_layers, batch_first=True, dropout=between_layers
         )
         self.dropout_hidden = nn.Dropout(dropout_hidden)
 
     def encode(self, contexts: Contexts) -> Float[Tensor, "contexts hidden"]:
         """Return the state after each context's last node."""
-        return self.read(contexts.nodes, contexts.length - 1)
+        if (prefixes := self._prefixes(contexts)) is None:
+            return self.read(contexts.nodes, contexts.length - 1)
+        states = self.gru.along(self.dropout_embed(self.embedding(prefixes.node)), prefixes)
+        state: Tensor = self.dropout_hidden(states.index_select(0, prefixes.context))
+        return state
 
     def read(
         self, rows: Int[Tensor, "contexts steps"], step: Int[Tensor, " contexts"]
@@ -94,3 +110,11 @@ class GRU4Rec(TorchModel):
         picked = states[torch.arange(states.shape[0], device=states.device), step]
         state: Tensor = self.dropout_hidden(picked)
         return state
+
+    def _prefixes(self, contexts: Contexts) -> Prefixes | None:
+        """Return what to run the GRU along; None to run it over the rows."""
+        prefixes = contexts.prefixes
+        if prefixes is None or self.encoding == "padded":
+            return None
+        is_worth_it = contexts.nodes.numel() >= CELLS_PER_PREFIX * len(prefixes.node)
+        return prefixes if is_worth_it or self.encoding == "trie" else None

@@ -14,7 +14,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from dagrec_cli.config.limits import check_count
+from dagrec_cli.config.limits import check_choice, check_count
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.models.base import Facts
 from dagrec_cli.models.contexts import Contexts
@@ -29,13 +29,14 @@ class GRU4RecPaper(GRU4Rec):
     max_len
         Width of the padded rows.
     settings
-        The settings of :class:`~dagrec_cli.models.gru4rec.GRU4Rec`.
+        The settings of :class:`~dagrec_cli.models.gru4rec.GRU4Rec`; ``encoding`` is ``padded``,
+        since what is read are steps of padding.
 
     Raises
     ------
     ConfigError
         If a context of the data is longer than ``max_len``: the paper cuts it and then reads
-        beyond the row.
+        beyond the row. If another encoding is asked for.
     """
 
     def __init__(self, facts: Facts, *, max_len: int, **settings: Any) -> None:
@@ -45,6 +46,7 @@ class GRU4RecPaper(GRU4Rec):
                 f"model.max_len is {max_len} but the longest context has {facts.longest_context} "
                 f"nodes; use model.max_len={facts.longest_context} or more, or model=gru4rec."
             )
+        check_choice("model.encoding", settings["encoding"], ("padded",))
         super().__init__(facts, **settings)
         self.max_len = max_len
 

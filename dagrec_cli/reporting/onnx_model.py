@@ -70,16 +70,16 @@ def onnx_bytes(model: Model) -> tuple[bytes, float]:
 class _Scorer(nn.Module):
     """A model and its mask as one network over plain tensors."""
 
+    forbidden: Tensor
+
     def __init__(self, model: Model) -> None:
         super().__init__()
         self.model = model
-        n_nodes, n_services = model.facts.n_nodes, model.facts.n_services
-        allowed = np.ones((n_nodes + 1, n_services), bool)
-        if model.dag_mask:
-            allowed[1:] = model.facts.graph.allowed(np.arange(1, n_nodes + 1), n_services)
-        self.register_buffer("forbidden", torch.from_numpy(~allowed))
-
-    forbidden: Tensor
+        forbidden = torch.zeros(model.facts.n_nodes + 1, model.facts.n_services, dtype=torch.bool)
+        if model.mask:
+            every = torch.arange(1, len(forbidden))
+            forbidden[1:] = model.mask(forbidden[1:].float(), every).isinf()
+        self.register_buffer("forbidden", forbidden)
 
     def forward(self, nodes: Tensor, length: Tensor) -> Tensor:
         contexts = Contexts(nodes, length)

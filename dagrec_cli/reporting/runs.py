@@ -75,7 +75,7 @@ class Run:
             result = json.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise RunError(f"{path}: no {RESULT}; the run has not ended, or is no run.") from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise RunError(f"{file}: damaged ({error}); run it again.") from error
         if not isinstance(result, dict) or "status" not in result:
             raise RunError(f"{file}: no status in it; it is no result of dagrec train.")
@@ -104,7 +104,8 @@ class Run:
         try:
             config = OmegaConf.to_container(OmegaConf.load(self.path / CONFIG), resolve=False)
         except Exception as error:  # whatever a YAML parser raises: the file is damaged
-            raise RunError(f"{self.path / CONFIG}: missing or damaged ({error}).") from error
+            told = " ".join(str(error).split())
+            raise RunError(f"{self.path / CONFIG}: missing or damaged ({told}).") from error
         return {str(k): v for k, v in config.items()} if isinstance(config, dict) else {}
 
     @cached_property

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import Rows
 from dagrec_cli.data.service_graph import ServiceGraph
-from dagrec_cli.evaluation.evaluator import Evaluation, probabilities
+from dagrec_cli.evaluation.evaluator import Evaluation
 from dagrec_cli.models.base import Model
 from dagrec_cli.reporting.csv_text import csv_text
 from dagrec_cli.reporting.plots import save_png
@@ -114,11 +114,10 @@ def write_predictions(
 
 def _predictions(dataset: Dataset, test: Rows, run: SeedRun) -> Iterator[tuple[object, ...]]:
     services = dataset.vocabulary.services
-    outcomes, scores, row = run.evaluation
+    outcomes, probability = run.evaluation
     pairs = dataset.pairs.take(test)
-    entries = np.unique(pairs.context)
+    entries, row = np.unique(pairs.context, return_inverse=True)
     context = [STEP.join(dataset.vocabulary.spell(dataset.contexts.spell(e))) for e in entries]
-    chance = probabilities(scores)[row, pairs.target]
     for k, pair in enumerate(test.tolist()):
         yield (
             run.seed,
@@ -129,5 +128,5 @@ def _predictions(dataset: Dataset, test: Rows, run: SeedRun) -> Iterator[tuple[o
             services[outcomes.predicted[k]],
             f"{outcomes.mean_rank[k]:g}",
             int(outcomes.tied[k]),
-            f"{chance[k]:.6g}",
+            f"{probability[k]:.6g}",
         )

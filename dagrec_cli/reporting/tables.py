@@ -27,6 +27,7 @@ HEADINGS = {
     "seconds_per_epoch": "s/epoch",
 }
 TURNED_ROWS = 2
+LATEX_COLUMNS = 9  # what a page holds
 SPARE = (
     "hr@1",
     "precision",
@@ -98,11 +99,14 @@ class Table:
     def to_latex(self) -> str:
         """Return a floating table with rules of booktabs, intervals below their means.
 
-        A table wider than the text is scaled down to it.
+        Of more than :data:`LATEX_COLUMNS` columns those of :data:`SPARE` are left out, the first of
+        them first; a table that is still wider than the text is scaled down to it.
         """
-        lines = [*_latex_row([heading(c) for c in self.columns]), r"\midrule"]
+        spare = SPARE[: max(0, len(self.columns) - LATEX_COLUMNS)]
+        columns = [c for c in self.columns if c not in spare]
+        lines = [*_latex_row([heading(c) for c in columns]), r"\midrule"]
         for row in self.rows:
-            values = [row.get(c) for c in self.columns]
+            values = [row.get(c) for c in columns]
             lines += _latex_row([short(v) for v in values], [interval(v) for v in values])
         return "\n".join(
             [
@@ -111,12 +115,13 @@ class Table:
                 r"\centering",
                 rf"\caption{{{latex_text(self.title)}}}",
                 r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-                rf"\begin{{tabular}}{{{''.join('lr'[c in self.numeric] for c in self.columns)}}}",
+                rf"\begin{{tabular}}{{{''.join('lr'[c in self.numeric] for c in columns)}}}",
                 r"\toprule",
                 *lines,
                 r"\bottomrule",
                 r"\end{tabular}}",
-                *(rf"\par{{\footnotesize {latex_text(note)}\par}}" for note in self.notes),
+                r"\par\raggedright\footnotesize",
+                *(rf"{latex_text(note)}\par" for note in self.notes),
                 r"\end{table}",
                 "",
             ]

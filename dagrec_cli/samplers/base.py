@@ -2,8 +2,10 @@
 
 from abc import ABC, abstractmethod
 
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Generator, Tensor
+
+from dagrec_cli.models.layers.dag_mask import Choices
 
 
 class Sampler(ABC):
@@ -14,7 +16,7 @@ class Sampler(ABC):
     n_sample
         Negatives per row; 0 where none are drawn.
     needs_mask
-        True if :meth:`sample` has to know what the DAG mask forbids.
+        True if :meth:`sample` has to know what the DAG mask allows.
     """
 
     n_sample: int
@@ -35,14 +37,14 @@ class Sampler(ABC):
         self,
         target: Int[Tensor, " rows"],
         generator: Generator,
-        forbidden: Bool[Tensor, "rows services"] | None = None,
+        choices: Choices | None = None,
     ) -> Int[Tensor, "rows samples"]:
         """Return negatives for each row, drawn with replacement.
 
         Parameters
         ----------
-        forbidden
-            True where the DAG mask forbids a service; None where nothing is forbidden.
+        choices
+            What the DAG mask allows in each row; None where it allows everything.
         """
 
     @abstractmethod
@@ -50,6 +52,6 @@ class Sampler(ABC):
         self,
         target: Int[Tensor, " rows"],
         negatives: Int[Tensor, "rows samples"],
-        forbidden: Bool[Tensor, "rows services"] | None = None,
+        choices: Choices | None = None,
     ) -> Float[Tensor, "rows samples"]:
         """Return the logarithm of how often each negative is expected among its row's samples."""

@@ -1,9 +1,10 @@
 """No negatives, for losses that score the whole catalogue."""
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
+from dagrec_cli.models.layers.dag_mask import Choices
 from dagrec_cli.samplers.base import Sampler
 
 
@@ -22,7 +23,7 @@ class NoSampler(Sampler):
         self,
         target: Int[Tensor, " rows"],
         generator: Generator,
-        forbidden: Bool[Tensor, "rows services"] | None = None,
+        choices: Choices | None = None,
     ) -> Int[Tensor, "rows samples"]:
         """Return a row of no samples for each target."""
         return torch.empty(len(target), 0, dtype=torch.long)
@@ -31,7 +32,7 @@ class NoSampler(Sampler):
         self,
         target: Int[Tensor, " rows"],
         negatives: Int[Tensor, "rows samples"],
-        forbidden: Bool[Tensor, "rows services"] | None = None,
+        choices: Choices | None = None,
     ) -> Float[Tensor, "rows samples"]:
         """Return a row of nothing for each target."""
         return torch.empty(len(target), 0)

@@ -5,11 +5,12 @@ Session-based Recommendations", CIKM 2018, §3.1.
 """
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
 from dagrec_cli.config.limits import check_count, check_positive
 from dagrec_cli.errors import ConfigError
+from dagrec_cli.models.layers.dag_mask import Choices
 from dagrec_cli.samplers.base import Sampler
 
 ROUNDING = 2.0**-50  # keeps a point that rounds up out of the target's slice
@@ -45,11 +46,11 @@ class PopularitySampler(Sampler):
 
     def prepare(self, counts: Float[Tensor, " services"]) -> None:
         """Build the cumulative distribution."""
-        weight = (counts.double() / counts.max()) ** self.sample_alpha  # no overflow
-        upper = torch.cumsum(weight, 0)
+        self.weight = (counts.double() / counts.max()) ** self.sample_alpha  # no overflow
+        upper = torch.cumsum(self.weight, 0)
         self.upper = upper / upper[-1]  # ends in exactly 1, also where the last weights are 0
         self.lower = torch.cat([self.upper.new_zeros(1), self.upper[:-1]])
-        if self.exclude_target and int((weight > 0).sum()) < 2:
+        if self.exclude_target and int((self.weight > 0).sum()) < 2:
             raise ConfigError(
                 "no negative is left: every training pair has the same target; use loss=ce "
                 "or a split that trains on two services or more."
@@ -59,7 +60,7 @@ class PopularitySampler(Sampler):
         self,
         target: Int[Tensor, " rows"],
         generator: Generator,
-        forbidden: Bool[Tensor, "rows services"] | None = None,
+        choices: Choices | None = None,
     ) -> Int[Tensor, "rows samples"]:
         """Return negatives for each row, drawn with replacement."""
         shape = (len(target), self.n_sample)
@@ -75,9 +76,12 @@ class PopularitySampler(Sampler):
         self,
         target: Int[Tensor, " rows"],
         negatives: Int[Tensor, "rows samples"],
-        forbidden: Bool[Tensor, "rows services"] | None = None,
+        choices: Choices | None = None,
     ) -> Float[Tensor, "rows samples"]:
         """Return the logarithm of how often each negative is expected among its row's samples."""
         p = self.upper - self.lower
-        left = 1 - p[target][:, None] if self.exclude_target else 1.0
-        return (self.n_sample * p[negatives] / left).log().float()
+        expected = self.n_sample * p[negatives]
+        if self.exclude_target:
+            is_target = negatives == target[:, None]
+            expected = expected.masked_fill(is_target, 0) / (1 - p[target][:, None])
+        return expected.log().float()

@@ -6,16 +6,17 @@ negatives from the candidate set: Rendle & Freudenthaler, "Improving Pairwise Le
 Recommendation from Implicit Feedback", WSDM 2014.
 """
 
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor
 
-from dagrec_cli.config.limits import check_count, check_positive
-from dagrec_cli.errors import ConfigError
-from dagrec_cli.samplers.base import Sampler
+from dagrec_cli.models.layers.dag_mask import Choices
+from dagrec_cli.samplers.popularity import PopularitySampler
 
 
-class SuccessorSampler(Sampler):
+class SuccessorSampler(PopularitySampler):
     """Draw among the other valid successors of the context's last node.
 
     A context with one successor has no competitor; its negatives come from all other services, so
@@ -38,45 +39,65 @@ class SuccessorSampler(Sampler):
     needs_mask = True
 
     def __init__(self, *, n_sample: int, sample_alpha: float) -> None:
-        check_count("sampler.n_sample", n_sample)
-        check_positive("sampler.sample_alpha", sample_alpha, or_zero=True)
-        self.n_sample = n_sample
-        self.sample_alpha = sample_alpha
-
-    def prepare(self, counts: Float[Tensor, " services"]) -> None:
-        """Weigh the services."""
-        self.weight = counts**self.sample_alpha
-        if int((self.weight > 0).sum()) < 2:
-            raise ConfigError(
-                "no negative is left: every training pair has the same target; use loss=ce "
-                "or a split that trains on two services or more."
-            )
+        super().__init__(n_sample=n_sample, sample_alpha=sample_alpha, exclude_target=True)
 
     def sample(
         self,
         target: Int[Tensor, " rows"],
         generator: Generator,
-        forbidden: Bool[Tensor, "rows services"] | None = None,
+        choices: Choices | None = None,
     ) -> Int[Tensor, "rows samples"]:
         """Return negatives for each row, drawn with replacement."""
-        p = self.probabilities(target, forbidden)
-        return torch.multinomial(p, self.n_sample, replacement=True, generator=generator)
+        if choices is None:
+            return super().sample(target, generator)
+        others = self._others(target, choices)
+        negatives = target.new_empty(len(target), self.n_sample)
+        negatives[others.is_none] = super().sample(target[others.is_none], generator)
+        low, high = (bound[~others.is_none, None] for bound in (others.low, others.high))
+        shape = (len(low), self.n_sample)
+        share = torch.rand(shape, generator=generator, dtype=low.dtype, device=low.device)
+        point = torch.minimum(low + share * (high - low), high.nextafter(low))  # it may round up
+        place = torch.searchsorted(others.upper, point, right=True)
+        negatives[~others.is_none] = choices.classes[place]
+        return negatives
 
     def log_expected(
         self,
         target: Int[Tensor, " rows"],
         negatives: Int[Tensor, "rows samples"],
-        forbidden: Bool[Tensor, "rows services"] | None = None,
+        choices: Choices | None = None,
     ) -> Float[Tensor, "rows samples"]:
         """Return the logarithm of how often each negative is expected among its row's samples."""
-        return (self.n_sample * self.probabilities(target, forbidden)).log().gather(1, negatives)
+        among_all = super().log_expected(target, negatives)
+        if choices is None:
+            return among_all
+        others = self._others(target, choices)
+        rows = torch.arange(len(target), device=target.device) * choices.n_services
+        keys = choices.classes + rows.repeat_interleave(choices.size)
+        wanted = negatives + rows[:, None]
+        place = torch.searchsorted(keys, wanted).clamp(max=len(keys) - 1)
+        weight = others.weight[place].where(keys[place] == wanted, 0)
+        expected = self.n_sample * weight / (others.high - others.low)[:, None]
+        return torch.where(others.is_none[:, None], among_all, expected.log().float())
 
-    def probabilities(
-        self, target: Int[Tensor, " rows"], forbidden: Bool[Tensor, "rows services"] | None
-    ) -> Float[Tensor, "rows services"]:
-        """Return how likely each service is to be drawn as a negative of each row."""
-        others = self.weight.repeat(len(target), 1).scatter(1, target[:, None], 0)
-        if forbidden is not None:
-            successors = others.masked_fill(forbidden, 0)
-            others = successors.where(successors.any(dim=1, keepdim=True), others)
-        return others / others.sum(dim=1, keepdim=True)
+    def _others(self, target: Tensor, choices: Choices) -> "_Others":
+        row = torch.arange(len(target), device=target.device).repeat_interleave(choices.size)
+        is_target = choices.classes == target[row]
+        weight = self.weight[choices.classes].masked_fill(is_target, 0)
+        bounds = torch.cat([weight.new_zeros(1), weight.cumsum(0)])
+        end = choices.size.cumsum(0)
+        return _Others(weight, bounds[1:], bounds[end - choices.size], bounds[end])
+
+
+class _Others(NamedTuple):
+    """Weights of all rows' choices but the target; a row is a slice of their cumulative sum."""
+
+    weight: Float[Tensor, " choices"]
+    upper: Float[Tensor, " choices"]
+    low: Float[Tensor, " rows"]
+    high: Float[Tensor, " rows"]
+
+    @property
+    def is_none(self) -> Bool[Tensor, " rows"]:
+        """True where a row has no other choice."""
+        return self.low == self.high

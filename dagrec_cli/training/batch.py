@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -15,7 +15,7 @@ from dagrec_cli.data.contexts import ContextTrie
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import Rows, WeightedPairs
 from dagrec_cli.models.contexts import Contexts
-from dagrec_cli.models.layers.dag_mask import DagMask
+from dagrec_cli.models.layers.dag_mask import Choices, DagMask
 
 CPU = torch.device("cpu")
 
@@ -33,8 +33,8 @@ class Batch(NamedTuple):
         Service class of each training row.
     weight
         How often the row occurs.
-    forbidden
-        True where the DAG mask forbids a service after a context; None without mask.
+    choices
+        What the DAG mask allows after each context; None without mask.
     total
         What the weighted sum of the rows' losses is divided by: the weight of all rows of the
         optimisation step, which may span several batches.
@@ -44,7 +44,7 @@ class Batch(NamedTuple):
     row: Int[Tensor, " rows"]
     target: Int[Tensor, " rows"]
     weight: Float[Tensor, " rows"]
-    forbidden: Bool[Tensor, "contexts services"] | None
+    choices: Choices | None
     total: float
 
     @classmethod
@@ -145,7 +145,7 @@ class TrainingPairs:
             torch.from_numpy(row).to(self.device),
             self.target[rows].to(self.device),
             self.weight[rows].to(self.device),
-            self.mask.forbidden(contexts.last).to(self.device) if self.mask else None,
+            self.mask.choices(contexts.last).to(self.device) if self.mask else None,
             total,
         )
 

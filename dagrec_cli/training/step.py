@@ -8,6 +8,7 @@ from torch import Generator, Tensor
 
 from dagrec_cli.losses.base import CatalogueLoss, Loss, SampledLoss
 from dagrec_cli.models.base import TorchModel
+from dagrec_cli.models.layers.dag_mask import Choices
 from dagrec_cli.samplers.base import Sampler
 from dagrec_cli.training.batch import Batch
 
@@ -25,8 +26,9 @@ def batch_loss(
     """Return the weighted sum of the loss over a batch's rows, divided by ``batch.total``.
 
     That is the weighted mean where a step is one batch; where it spans several, their values and
-    gradients add up to the mean over all. Catalogue losses see masked scores of all services;
-    sampled losses score their positive and their samples only, unmasked (PAPER §4).
+    gradients add up to the mean over all. Catalogue losses see masked scores, of all services or of
+    those that the mask allows, whichever is quicker (:class:`Choices`); sampled losses score their
+    positive and their samples only, unmasked (PAPER §4).
 
     Parameters
     ----------
@@ -36,14 +38,43 @@ def batch_loss(
     if loss.needs_negatives:
         sampled = cast(SampledLoss, loss)
         per_row = _sampled(model, sampled, sampler, batch, generator, precision)
+    elif batch.choices is None or batch.choices.is_dense:
+        per_row = _dense(model, cast(CatalogueLoss, loss), batch, precision)
     else:
-        with precision:
-            scores = model(batch.contexts)
-        scores = scores.float()
-        if batch.forbidden is not None:
-            scores = scores.masked_fill(batch.forbidden, -torch.inf)
-        per_row = cast(CatalogueLoss, loss)(scores[batch.row], batch.target)
+        per_row = _listed(model, cast(CatalogueLoss, loss), batch, batch.choices, precision)
     return per_row @ batch.weight / batch.total
+
+
+def _dense(
+    model: TorchModel, loss: CatalogueLoss, batch: Batch, precision: AbstractContextManager[Any]
+) -> Tensor:
+    with precision:
+        scores = model(batch.contexts)
+    scores = scores.float()
+    if batch.choices is not None:
+        scores = scores.masked_fill(batch.choices.forbidden, -torch.inf)
+    return loss(scores.index_select(0, batch.row), batch.target)
+
+
+def _listed(
+    model: TorchModel,
+    loss: CatalogueLoss,
+    batch: Batch,
+    choices: Choices,
+    precision: AbstractContextManager[Any],
+) -> Tensor:
+    """Return the same as :func:`_dense`, with no score of a service that the mask forbids."""
+    with precision:
+        states = model.encode(batch.contexts)
+    losses, rows = [], []
+    for part, mine, row in choices.split(batch.row):
+        with precision:
+            scores = model.head.listed(states.index_select(0, part.context), part.classes)
+        column, is_listed = part.find(row, batch.target[mine])
+        value = loss(scores.float().index_select(0, row), column)
+        losses.append(value.where(is_listed, torch.inf))
+        rows.append(mine)
+    return torch.cat(losses)[torch.cat(rows).argsort()]
 
 
 def _sampled(
@@ -54,16 +85,16 @@ def _sampled(
     generator: Generator,
     precision: AbstractContextManager[Any],
 ) -> Tensor:
-    forbidden = None
-    if sampler.needs_mask and batch.forbidden is not None:
-        forbidden = batch.forbidden[batch.row]
-    negatives = sampler.sample(batch.target, generator, forbidden)
+    choices = None
+    if sampler.needs_mask and batch.choices is not None:
+        choices = batch.choices.of(batch.row)
+    negatives = sampler.sample(batch.target, generator, choices)
     candidates = torch.cat([batch.target[:, None], negatives], dim=1)
     with precision:
-        states = model.encode(batch.contexts)
-        scores = model.head.candidates(states[batch.row], candidates)
+        states = model.encode(batch.contexts).index_select(0, batch.row)
+        scores = model.head.candidates(states, candidates)
     scores = scores.float()
     positive, negative = scores[:, :1], scores[:, 1:]
     if loss.needs_correction:
-        negative = negative - sampler.log_expected(batch.target, negatives, forbidden)
+        negative = negative - sampler.log_expected(batch.target, negatives, choices)
     return loss(positive, negative)

@@ -90,7 +90,7 @@ SETTINGS = {
     "split=temporal": "split=temporal needs a start time, but 943 of 943 compositions have none",
     "data.max_paths=0": "data.max_paths is 0; use a whole number of 1 or more.",
     "data.max_paths=lots": "data.max_paths is 'lots'; use a whole number",
-    "data.on_invalid=drop": "data.on_invalid is 'drop'; use one of error, skip.",
+    "data.on_invalid=drop": "data.on_invalid is 'drop'; use error or skip.",
     "data.branching=x": "data.branching is 'x'; use a number",
     "data.lengths=3": "data.lengths is 3; use a mapping",
     "seed=-1": "seed is -1; use a whole number from 0 to 4294967295.",

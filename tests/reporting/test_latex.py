@@ -1,5 +1,6 @@
 import pytest
 
+from dagrec_cli.evaluation.metrics import METRICS
 from dagrec_cli.reporting.latex_text import latex_text
 from dagrec_cli.reporting.tables import Table
 
@@ -36,5 +37,11 @@ def test_a_table_has_an_interval_below_each_mean() -> None:
         r"c & .5410 $\pm$ .002 & -- \\",
     ]
     assert r"\caption{T \& U}" in lines
-    assert r"\par{\footnotesize n = 5 \%\par}" in lines
+    assert r"n = 5 \%\par" in lines
     assert [line.count("{") - line.count("}") for line in lines if "caption" in line] == [0]
+
+
+def test_a_wide_table_leaves_out_what_can_be_spared() -> None:
+    columns = ["row", *METRICS, "seconds_per_epoch"]
+    text = Table("", columns, [{"row": "a"}]).to_latex()
+    assert r"row & accuracy & recall & F1 & nDCG & MRR & HR@3 & HR@5 & s/epoch \\" in text

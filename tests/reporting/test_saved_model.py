@@ -88,7 +88,7 @@ def edit_model(**settings: Any) -> Tamper:
         config = OmegaConf.load(folder / "config.yaml")
         (folder / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.merge(config, settings)))
 
-    return lambda folder: tamper(folder)
+    return tamper
 
 
 def edit_weights(change: Callable[[dict[str, torch.Tensor]], object]) -> Tamper:
@@ -101,11 +101,30 @@ def edit_weights(change: Callable[[dict[str, torch.Tensor]], object]) -> Tamper:
 
 
 def cut(name: str) -> Tamper:
-    return lambda folder: (folder / name).write_bytes((folder / name).read_bytes()[:-9])  # type: ignore[func-returns-value,return-value]
+    def tamper(folder: Path) -> None:
+        (folder / name).write_bytes((folder / name).read_bytes()[:-9])
+
+    return tamper
 
 
 def without(name: str) -> Tamper:
     return lambda folder: (folder / name).unlink()
+
+
+def overwrite(name: str, text: str) -> Tamper:
+    def tamper(folder: Path) -> None:
+        (folder / name).write_text(text)
+
+    return tamper
+
+
+def with_a_node_more(folder: Path) -> None:
+    names = json.loads((folder / "vocabulary.json").read_text())
+    edit_json(
+        "vocabulary.json",
+        nodes=[*names["nodes"], "table_z"],
+        is_service=[*names["is_service"], False],
+    )(folder)
 
 
 HOME = "${oc.env:HOME}"
@@ -129,10 +148,8 @@ TAMPERED: dict[str, tuple[Tamper, str]] = {
     "wrong setting": (edit_model(model={"hidden": -1}), "model.hidden is -1"),
     "other sizes": (edit_model(model={"hidden": 64}), "size mismatch for"),
     "no config": (without("config.yaml"), "config.yaml: missing or damaged"),
-    "no model in the config": (
-        lambda folder: (folder / "config.yaml").write_text("data: 1"),  # type: ignore[dict-item,return-value]
-        "no model in it",
-    ),
+    "no YAML": (overwrite("config.yaml", "model: [1\nb: {"), "config.yaml: missing or damaged"),
+    "no model in the config": (overwrite("config.yaml", "data: 1"), "no model in it"),
     "no weights": (without("model.safetensors"), "no such file"),
     "cut weights": (cut("model.safetensors"), "model.safetensors: damaged"),
     "a pickle": (
@@ -152,16 +169,7 @@ TAMPERED: dict[str, tuple[Tamper, str]] = {
         edit_weights(lambda s: s["head.bias"].fill_(torch.nan)),
         "'head.bias' is not finite",
     ),
-    "a node less": (
-        lambda folder: edit_json(
-            "vocabulary.json",
-            **{
-                key: json.loads((folder / "vocabulary.json").read_text())[key][1:]
-                for key in ("nodes", "is_service")
-            },
-        )(folder),
-        "not of one run",
-    ),
+    "a node more": (with_a_node_more, "size mismatch for embedding.weight"),
     "a service that is no node": (
         edit_json("vocabulary.json", services=["service_99"]),
         "its catalogue must be services among them",
@@ -177,6 +185,8 @@ TAMPERED: dict[str, tuple[Tamper, str]] = {
     "edge beyond the nodes": (edit_json("graph.json", known=[[1, 99, 1]]), "an edge is none"),
     "a later version": (edit_json("result.json", format=2), "format 2, but this version reads 1"),
     "no seeds": (edit_json("result.json", seeds="../x"), "seeds is '../x'"),
+    "deep result": (overwrite("result.json", "[" * 99_999), "result.json: damaged"),
+    "deep graph": (overwrite("graph.json", "[" * 99_999), "graph.json: damaged"),
     "cut result": (cut("result.json"), "result.json: damaged"),
 }
 

@@ -1,7 +1,5 @@
 """torch's GRU with a second way to run it: once per distinct prefix instead of once per cell."""
 
-from itertools import pairwise
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -20,21 +18,24 @@ class PrefixGRU(nn.GRU):
     def along(
         self, inputs: Float[Tensor, "prefixes width"], prefixes: Prefixes
     ) -> Float[Tensor, "prefixes hidden"]:
-        """Return the state of the last layer after each prefix, given its last node's input.
+        """Return the last layer's state after each prefix.
 
-        Dropout between layers is drawn per prefix.
+        Parameters
+        ----------
+        inputs
+            Input of each prefix's last node.
         """
+        states = inputs
         for layer in range(self.num_layers):
             if layer:
-                inputs = dropout(inputs, self.dropout, self.training)
-            inputs = self._layer(layer, inputs, prefixes)
-        return inputs
+                states = dropout(states, self.dropout, self.training)
+            states = self._layer(layer, states, prefixes)
+        return states
 
     def _layer(self, layer: int, inputs: Tensor, prefixes: Prefixes) -> Tensor:
         weight_ih, weight_hh, bias_ih, bias_hh = self.all_weights[layer]
         first, *deeper = linear(inputs, weight_ih, bias_ih).split(prefixes.sizes)
-        nothing = inputs.new_zeros(1, self.hidden_size)
-        states = [_step(first, bias_hh[None], nothing)]
+        states = [_step(first, bias_hh[None], inputs.new_zeros(1, self.hidden_size))]
         for from_input, parent in zip(deeper, prefixes.parents, strict=True):
             before = states[-1].index_select(0, parent)
             states.append(_step(from_input, linear(before, weight_hh, bias_hh), before))
@@ -42,9 +43,10 @@ class PrefixGRU(nn.GRU):
 
 
 def _step(from_input: Tensor, from_state: Tensor, before: Tensor) -> Tensor:
-    """Return states one step on: PAPER §3, with torch's reset of ``W h + b`` instead of ``h``."""
-    input_gates, input_new = from_input.tensor_split([2 * before.shape[1]], 1)
-    state_gates, state_new = from_state.tensor_split([2 * before.shape[1]], 1)
-    reset, keep = torch.sigmoid(input_gates + state_gates).chunk(2, 1)
-    new = torch.tanh(input_new + reset * state_new)
+    """Return states one step on, by PAPER §3 with torch's reset of ``W h + b`` instead of ``h``."""
+    reset_in, keep_in, new_in = from_input.chunk(3, 1)
+    reset_state, keep_state, new_state = from_state.chunk(3, 1)
+    reset = torch.sigmoid(reset_in + reset_state)
+    keep = torch.sigmoid(keep_in + keep_state)
+    new = torch.tanh(new_in + reset * new_state)
     return new + keep * (before - new)

@@ -39,5 +39,5 @@ def learning_curve(
         for rows in seen:
             epochs = [row["epoch"] for row in rows]
             scores = [row[column] for row in rows]
-            right.plot(epochs, scores, color=ORANGE, alpha=alpha, linewidth=1.2)
+            right.plot(epochs, scores, ".-", color=ORANGE, alpha=alpha, linewidth=1.2, markersize=3)
     return figure

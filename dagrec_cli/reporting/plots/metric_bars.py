@@ -36,6 +36,6 @@ def metric_bars(
         axes.plot(*zip(*told, strict=True), "D", color=ORANGE, markersize=4, label="published")
     axes.set_yticks(place, [shown(row["row"]) for row in rows])
     axes.tick_params(axis="y", length=0)
-    axes.invert_yaxis()
+    axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(axis="x")
     return figure

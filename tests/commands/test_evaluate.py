@@ -1,0 +1,133 @@
+"""``dagrec evaluate``: a saved model again, and on data that it has never seen."""
+
+import csv
+import json
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dagrec_cli.reporting.comparison import compare
+from dagrec_cli.reporting.grouping import group_runs
+
+Dagrec = Callable[..., Any]
+
+
+def chain(*nodes: str) -> dict[str, Any]:
+    """Return the composition of a walk: ``t1`` is a table, ``7`` a service."""
+    described = [{"id": n} if n[0] == "t" else {"id": f"s{n}", "mid": int(n)} for n in nodes]
+    ids = [node["id"] for node in described]
+    links = [{"source": a, "target": b} for a, b in pairwise(ids)]
+    return {"nodes": described, "links": links}
+
+
+def write(folder: Path, name: str, *compositions: dict[str, Any]) -> str:
+    (folder / name).write_text("".join(f"{json.dumps(each)}\n" for each in compositions))
+    return f"data.path={name}"
+
+
+def result_of(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "result.json").read_text())
+    return found
+
+
+def test_its_own_test_gives_its_own_numbers(trained: Any, dagrec: Dagrec, tmp_path: Path) -> None:
+    answer = dagrec("evaluate", f"run={trained.run}", "bootstrap=20", "hydra.run.dir=again")
+    assert (answer.code, answer.err) == (0, "")
+    again, own = result_of(tmp_path / "again"), trained.result()
+    same = ("status", "metrics", "per_seed", "data", "ceilings", "model", "seeds", "choices")
+    assert {key: again[key] for key in same} == {key: own[key] for key in same}
+    assert not any(again["unseen"].values())
+    for name in ("predictions.csv", "vocabulary.json", "graph.json", "config.yaml"):
+        assert (tmp_path / "again" / name).read_bytes() == (trained.run / name).read_bytes(), name
+    assert "Leakage" in answer.out
+
+
+def test_another_split_says_that_training_may_have_seen_its_pairs(
+    trained: Any, dagrec: Dagrec
+) -> None:
+    answer = dagrec("evaluate", f"run={trained.run}", "split=composition", "bootstrap=20")
+    text = " ".join(answer.out.split())
+    assert "data=synthetic split=composition" in text
+    assert "trained on data=synthetic split=paper" in text
+    assert "may have been trained on" in text
+    assert "Leakage" not in text
+
+
+def test_unseen_nodes_and_targets_follow_the_stated_rule(dagrec: Dagrec, tmp_path: Path) -> None:
+    """A model that knows t1, 7 and 8, and counted 7 more often than 8.
+
+    t9 -> 7: nothing of the context is left, so 7 and 8 tie at rank 1.5. t9 7 -> 8: 7 is left, and 8
+    is second. t1 -> 5: the target is unknown, so it ranks third, behind both.
+    """
+    own = write(tmp_path, "own.jsonl", *[chain("t1", "7")] * 8, *[chain("t1", "7", "8")] * 4)
+    other = write(tmp_path, "other.jsonl", chain("t9", "7", "8"), chain("t1", "5"))
+    counted = ("model=popularity", "model.ranking=counts", "model.dag_mask=false", "bootstrap=20")
+    run = dagrec("train", "data=compositions", own, *counted).run
+    answer = dagrec(
+        "evaluate", f"run={run}", "data=compositions", other, "side=all", "bootstrap=20"
+    )
+    assert answer.code == 0, answer.err
+    (folder,) = tmp_path.glob("outputs/evaluate/*")
+    found = result_of(folder)
+    assert found["unseen"] == {
+        "nodes": 2,
+        "services": 1,
+        "contexts_shortened": 1,
+        "contexts_emptied": 1,
+        "targets": 1,
+    }
+    with (folder / "predictions.csv").open() as lines:
+        rows = [(row["context"], row["target"], row["rank"]) for row in csv.DictReader(lines)]
+    assert rows == [
+        ("table_t9", "service_7", "1.5"),
+        ("table_t9 -> service_7", "service_8", "2"),
+        ("table_t1", "service_5", "3"),
+    ]
+    assert found["metrics"]["accuracy"]["mean"] == pytest.approx(1 / 3)
+    assert found["metrics"]["mrr"]["mean"] == pytest.approx(((1 + 1 / 2) / 2 + 1 / 2 + 1 / 3) / 3)
+    assert "1 contexts are shortened, 1 emptied, 1 targets unknown" in " ".join(answer.out.split())
+
+
+def test_what_it_leaves_reads_as_a_run(trained: Any, dagrec: Dagrec, tmp_path: Path) -> None:
+    dagrec("evaluate", f"run={trained.run}", "split=composition", "bootstrap=20")
+    entries = group_runs([tmp_path / "outputs/evaluate", trained.run], None)
+    table = compare(entries, title="both", metric="ndcg", n_resamples=20)
+    assert [row["row"] for row in table.rows] == ["composition", "paper"]
+    assert entries[0].runs[0].history == {}
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], "run is null; name a run folder: dagrec evaluate run="),
+        (["run=nowhere"], "nowhere: no result.json"),
+        (["run=RUN", "side=both"], "side is 'both'; use one of test, train, all."),
+        (["run=RUN", "data=compositions", "data.path=no.json"], "no.json: no such file"),
+        (["run=RUN", "more=1"], "unknown setting 'more'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(
+    trained: Any, dagrec: Dagrec, tmp_path: Path, words: list[str], expected: str
+) -> None:
+    answer = dagrec("evaluate", *(word.replace("RUN", str(trained.run)) for word in words))
+    assert answer.code == 2
+    assert expected in answer.err
+    assert answer.err.count("\n") == 1
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_data_outside_of_the_working_folder_must_be_named_by_the_user(
+    dagrec: Dagrec, tmp_path: Path
+) -> None:
+    write(tmp_path, "own.jsonl", *[chain("t1", "7", "8")] * 9)
+    path = f"data.path={tmp_path / 'own.jsonl'}"
+    run = dagrec("train", "data=compositions", path, "model=popularity", "bootstrap=20").run
+    refused = dagrec("evaluate", f"run={run}", "bootstrap=20")
+    assert refused.code == 2
+    assert "a run folder may only name paths below the working folder" in refused.err
+    named = dagrec("evaluate", f"run={run}", "data=compositions", path, "bootstrap=20")
+    assert named.code == 0, named.err
+    assert "Leakage" in named.out  # it is the run's own test

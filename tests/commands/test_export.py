@@ -1,0 +1,206 @@
+"""``dagrec data export`` and ``dagrec export``: read back as the other tools read them."""
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable
+from importlib import util
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.reporting.runs import Run
+from dagrec_cli.reporting.saved_model import load_model
+
+Dagrec = Callable[..., Any]
+Pair = tuple[tuple[str, ...], str]
+
+AWKWARD = 'a "b"\t100%\nü'  # a table's id with everything that separates or quotes
+WALKS = [("t1", "7", "8"), ("t1", "7", "t2", "9"), (AWKWARD, "7", "8"), ("t1", "9")]
+
+
+def composition(number: int, *walk: str) -> dict[str, Any]:
+    nodes: list[dict[str, Any]] = [
+        {"id": f"s{n}", "mid": int(n), "start_time": 1000 + number} if n.isdigit() else {"id": n}
+        for n in walk
+    ]
+    links = [{"source": a["id"], "target": b["id"]} for a, b in pairwise(nodes)]
+    return {"nodes": nodes, "links": links}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> tuple[str, str]:
+    lines = [json.dumps(composition(k, *WALKS[k % len(WALKS)])) for k in range(20)]
+    (tmp_path / "own.jsonl").write_text("\n".join(lines))
+    return "data=compositions", "data.path=own.jsonl"
+
+
+def name_of(node: str) -> str:
+    return f"service_{node}" if node.isdigit() else f"table_{node}"
+
+
+def pairs_of(walks: Iterable[tuple[str, ...]]) -> Counter[Pair]:
+    """Return all pairs of walks by hand: a step into a service, with what came before."""
+    return Counter(
+        (tuple(map(name_of, walk[:k])), name_of(walk[k]))
+        for walk in walks
+        for k in range(1, len(walk))
+        if walk[k].isdigit()
+    )
+
+
+ALL_PAIRS = pairs_of(WALKS * 5)
+
+
+def read_csv(folder: Path) -> dict[str, Counter[Pair]]:
+    sides: dict[str, Counter[Pair]] = {"train": Counter(), "test": Counter()}
+    with (folder / "pairs.csv").open(newline="") as lines:
+        for row in csv.DictReader(lines):
+            sides[row["side"]][tuple(row["context"].split(" -> ")), row["target"]] += 1
+    return sides
+
+
+def read_gru4rec(file: Path) -> pd.DataFrame:
+    """Read as the official ``run.py`` does."""
+    columns = ["SessionId", "ItemId", "Time"]
+    types = {"SessionId": "int32", "ItemId": "str"}
+    return pd.read_csv(file, sep="\t", usecols=columns, dtype=types)  # type: ignore[arg-type]
+
+
+def read_recbole(file: Path) -> list[Pair]:
+    """Read as RecBole's ``Dataset._load_feat`` does: typed columns, sequences split at spaces."""
+    found = pd.read_csv(file, delimiter="\t", dtype=str, encoding="utf-8", engine="python")
+    assert list(found.columns) == [
+        "session_id:token",
+        "item_id_list:token_seq",
+        "item_id:token",
+    ]
+    assert found["session_id:token"].is_unique
+    lists = [tuple(map(unquote, filter(None, row.split(" ")))) for row in found.iloc[:, 1]]
+    return list(zip(lists, map(unquote, found.iloc[:, 2]), strict=True))
+
+
+def test_csv_holds_every_pair_on_its_side(
+    dagrec: Dagrec, tmp_path: Path, data: tuple[str, str]
+) -> None:
+    answer = dagrec("data", "export", *data, "output=out")
+    n = ALL_PAIRS.total()
+    assert answer.out == f"out: {n - 11} training pairs, 11 test pairs\n"  # 30 % of 35, rounded up
+    sides = read_csv(tmp_path / "out")
+    assert sides["train"] + sides["test"] == ALL_PAIRS
+    assert sides["test"].total() == 11
+
+
+def test_gru4rec_meets_each_pair_of_whole_compositions_once(
+    dagrec: Dagrec, tmp_path: Path, data: tuple[str, str]
+) -> None:
+    split = ("split=composition", "split.test_share=0.5")
+    dagrec("data", "export", *data, *split, "format=gru4rec", "output=g")
+    dagrec("data", "export", *data, *split, "output=c")
+    for side, expected in read_csv(tmp_path / "c").items():
+        found = read_gru4rec(tmp_path / "g" / f"{side}.tsv")
+        found = found.sort_values(["SessionId", "Time", "ItemId"])  # as GRU4Rec does
+        sessions = [tuple(map(unquote, items)) for _, items in found.groupby("SessionId")["ItemId"]]
+        steps = Counter(
+            (session[:k], session[k])
+            for session in sessions
+            for k in range(1, len(session))
+            if session[k].startswith("service_")
+        )
+        assert steps == expected, side
+        assert found["Time"].between(1000, 1100).all()
+        assert not found.duplicated(["SessionId", "Time"]).any()
+
+
+def test_gru4rec_starts_anew_where_the_predecessor_is_on_the_other_side(
+    dagrec: Dagrec, tmp_path: Path, data: tuple[str, str]
+) -> None:
+    """In the paper's split every pair still is the last step of a session, or on its way."""
+    dagrec("data", "export", *data, "format=gru4rec", "output=g")
+    dagrec("data", "export", *data, "output=c")
+    for side, expected in read_csv(tmp_path / "c").items():
+        found = read_gru4rec(tmp_path / "g" / f"{side}.tsv")
+        steps: Counter[Pair] = Counter()
+        for _, items in found.groupby("SessionId")["ItemId"]:
+            names = tuple(map(unquote, items))
+            steps.update((names[:k], names[k]) for k in range(1, len(names)))
+        assert not expected - steps, side
+
+
+def test_recbole_reads_a_pair_a_line(dagrec: Dagrec, tmp_path: Path, data: tuple[str, str]) -> None:
+    dagrec("data", "export", *data, "format=recbole", "output=dataset/mine")
+    dagrec("data", "export", *data, "output=c")
+    folder = tmp_path / "dataset" / "mine"
+    sides = read_csv(tmp_path / "c")
+    config = OmegaConf.load(folder / "mine.yaml")
+    assert config.benchmark_filename == ["train", "test"]
+    for side in config.benchmark_filename:
+        assert Counter(read_recbole(folder / f"mine.{side}.inter")) == sides[side]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], "output is null; say where to write with output=PATH."),
+        (["output=x", "format=libfm"], "format is 'libfm'; use one of gru4rec, recbole, csv."),
+        (["output=own.jsonl"], "cannot write own.jsonl"),
+        (["output=x", "data.path=no"], "no: no such file"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    dagrec: Dagrec, data: tuple[str, str], words: list[str], expected: str
+) -> None:
+    answer = dagrec("data", "export", *data, *words)
+    assert answer.code == 2
+    assert expected in answer.err
+    assert answer.err.count("\n") == 1
+
+
+def test_onnx_gives_the_same_scores(trained: Any, dagrec: Dagrec, tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript", reason="needs pip install 'dagrec[onnx]'")
+    onnxruntime = pytest.importorskip("onnxruntime", reason="needs pip install 'dagrec[onnx]'")
+    answer = dagrec("export", f"run={trained.run}", "output=out/model.onnx")
+    assert (answer.code, answer.err) == (0, "")
+    model = load_model(Run.load(trained.run))
+    session = onnxruntime.InferenceSession(tmp_path / "out" / "model.onnx")
+    names = session.get_modelmeta().custom_metadata_map
+    assert tuple(json.loads(names["services"])) == model.facts.vocabulary.services
+    for n_contexts, longest in ((1, 1), (5, 2), (40, 9)):  # other shapes than it was exported with
+        length = torch.randint(1, longest + 1, (n_contexts,))
+        length[0] = longest
+        nodes = torch.randint(1, model.facts.n_nodes + 1, (n_contexts, longest))
+        nodes[torch.arange(longest) >= length[:, None]] = 0
+        contexts = Contexts(nodes, length)
+        assert model.mask is not None
+        with torch.no_grad():
+            own = model.mask(model(contexts), contexts.last).numpy()
+        (found,) = session.run(None, {"nodes": nodes.numpy(), "length": length.numpy()})
+        np.testing.assert_allclose(found, own, rtol=1e-5, atol=1e-5)
+        assert np.isinf(own).any()
+
+
+def test_without_its_packages_it_says_how_to_get_them(
+    trained: Any, dagrec: Dagrec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(util, "find_spec", lambda name: None)
+    answer = dagrec("export", f"run={trained.run}")
+    assert answer.code == 2
+    assert answer.err.endswith("run: pip install 'dagrec[onnx]'\n")
+
+
+def test_a_counting_model_has_no_network_to_export(
+    dagrec: Dagrec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(util, "find_spec", lambda name: name)
+    run = dagrec("train", "model=markov", "data.compositions=50", "bootstrap=20").run
+    answer = dagrec("export", f"run={run}")
+    assert answer.code == 2
+    assert "Markov counts and has no network to export" in answer.err

@@ -1,0 +1,221 @@
+"""``dagrec predict``: what is recommended, for one context and for many, and how quickly."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Dagrec = Callable[..., Any]
+
+# In prediction they would only cost time to import.
+NOT_NEEDED = (
+    "pandas",
+    "networkx",
+    "scipy",
+    "matplotlib",
+    "pooch",
+    "rich",
+    "jinja2",
+    "torch._dynamo",
+)
+
+
+def recommended(line: str) -> dict[str, float]:
+    return {each["service"]: each["probability"] for each in json.loads(line)["services"]}
+
+
+def vocabulary_of(run: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((run / "vocabulary.json").read_text())
+    return found
+
+
+def successors_of(run: Path, name: str) -> set[str]:
+    """Return the services that follow a node in the graph that the model knows."""
+    names = vocabulary_of(run)
+    edges = json.loads((run / "graph.json").read_text())["known"]
+    node = names["nodes"].index(name) + 1
+    followers = {names["nodes"][target - 1] for source, target, _ in edges if source == node}
+    return followers & set(names["services"])
+
+
+def predictions_of(run: Path) -> list[dict[str, str]]:
+    with (run / "predictions.csv").open() as lines:
+        return list(csv.DictReader(lines))
+
+
+def branching_node(run: Path) -> str:
+    """Return a table that several services follow."""
+    nodes = [name for name in vocabulary_of(run)["nodes"] if name.startswith("table_")]
+    return max(nodes, key=lambda name: len(successors_of(run, name)))
+
+
+def test_valid_successors_share_the_probability(trained: Any, dagrec: Dagrec) -> None:
+    node = branching_node(trained.run)
+    answer = dagrec("predict", f"run={trained.run}", f"context=[{node}]", "top_k=99")
+    assert (answer.code, answer.err) == (0, "")
+    found = recommended(answer.out)
+    assert set(found) == successors_of(trained.run, node)
+    assert sum(found.values()) == pytest.approx(1, abs=1e-4)
+    assert list(found.values()) == sorted(found.values(), reverse=True)
+
+
+def test_without_the_mask_every_service_is_there(trained: Any, dagrec: Dagrec) -> None:
+    node = branching_node(trained.run)
+    answer = dagrec("predict", f"run={trained.run}", f"context={node}", "top_k=99", "mask=false")
+    assert set(recommended(answer.out)) == set(vocabulary_of(trained.run)["services"])
+
+
+def test_it_says_what_the_evaluation_said(trained: Any, dagrec: Dagrec, tmp_path: Path) -> None:
+    rows = predictions_of(trained.run)
+    for seed in ("0", "1"):
+        own = [row for row in rows if row["seed"] == seed]
+        contexts = [json.dumps(row["context"].split(" -> ")) for row in own]
+        (tmp_path / "asked.jsonl").write_text("\n".join(contexts))
+        answer = dagrec(
+            "predict", f"run={trained.run}", "input=asked.jsonl", "top_k=99", f"seed={seed}"
+        )
+        answers = [recommended(line) for line in answer.out.splitlines()]
+        assert [next(iter(found)) for found in answers] == [row["predicted"] for row in own]
+        said = [found.get(row["target"], 0) for found, row in zip(answers, own, strict=True)]
+        assert said == pytest.approx([float(row["probability"]) for row in own], rel=1e-4)
+
+
+def test_many_come_from_standard_input_and_go_to_a_file(
+    trained: Any, dagrec: Dagrec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = branching_node(trained.run)
+    lines = [json.dumps([node]), "", json.dumps({"context": [node]})] * 1100
+    given = io.TextIOWrapper(io.BytesIO("\n".join(lines).encode()))
+    monkeypatch.setattr(sys, "stdin", given)
+    answer = dagrec("predict", f"run={trained.run}", "input=-", "top_k=1", "output=new/out.jsonl")
+    assert (answer.code, answer.out) == (0, "")
+    text = (tmp_path / "new/out.jsonl").read_text()
+    assert len(text.splitlines()) == 2200
+    assert len(set(text.splitlines())) == 1
+
+
+def test_csv_has_a_row_per_service(trained: Any, dagrec: Dagrec, tmp_path: Path) -> None:
+    node = branching_node(trained.run)
+    (tmp_path / "two.jsonl").write_text(f'["{node}"]\n["{node}"]\n')
+    answer = dagrec("predict", f"run={trained.run}", "input=two.jsonl", "top_k=2", "format=csv")
+    rows = list(csv.DictReader(io.StringIO(answer.out)))
+    assert [(row["query"], row["rank"], row["about"]) for row in rows] == [
+        (query, rank, node) for query in "01" for rank in "12"
+    ]
+
+
+def test_a_table_is_for_reading(trained: Any, dagrec: Dagrec) -> None:
+    node = branching_node(trained.run)
+    answer = dagrec("predict", f"run={trained.run}", f"context=[{node}]", "top_k=1", "format=table")
+    heading, line = answer.out.splitlines()
+    assert heading == node
+    assert line.split()[0] in successors_of(trained.run, node)
+
+
+def test_a_sink_is_asked_about_by_the_mean_over_its_paths(
+    trained: Any, dagrec: Dagrec, tmp_path: Path
+) -> None:
+    """A diamond: two tables lead to one service, which is the only sink."""
+    names = vocabulary_of(trained.run)
+    tables = [name for name in names["nodes"] if name.startswith("table_")][:2]
+    sink = names["services"][0]
+    nodes = [{"id": name.removeprefix("table_")} for name in tables]
+    nodes.append({"id": "call", "mid": sink.removeprefix("service_")})
+    links = [{"source": node["id"], "target": "call"} for node in nodes[:2]]
+    (tmp_path / "diamond.json").write_text(json.dumps([{"nodes": nodes, "links": links}]))
+    ask = ("predict", f"run={trained.run}", "top_k=99")
+    answer = dagrec(*ask, "composition=diamond.json")
+    assert json.loads(answer.out) | {"services": ...} == {
+        "composition": 0,
+        "sink": sink,
+        "paths": 2,
+        "services": ...,
+    }
+    one, other = (recommended(dagrec(*ask, f"context=[{t},{sink}]").out) for t in tables)
+    assert one != other
+    assert recommended(answer.out) == pytest.approx(
+        {name: (one[name] + other[name]) / 2 for name in one}, rel=1e-4
+    )
+
+
+def test_an_unknown_node_is_one_line_with_near_names(trained: Any, dagrec: Dagrec) -> None:
+    node = branching_node(trained.run)
+    answer = dagrec("predict", f"run={trained.run}", f"context=[{node}x]")
+    assert (answer.code, answer.out) == (2, "")
+    assert f"unknown node '{node}x'; nearest known names: {node}" in answer.err
+    assert answer.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("[]", "line 2: a context of 0 nodes"),
+        ("[1]", "line 2: a context is a JSON list of node names"),
+        ('{"contexts": []}', "line 2: no context in it"),
+        ('["table_1"', "line 2: no context in it"),
+        ("[" * 100_000, "line 2: no context in it"),
+        ("\xff", "line 2: no context in it"),
+        (json.dumps(["table_1"] * 10_001), "line 2: a context of 10,001 nodes"),
+        ('["nothing"]', "line 2: unknown node 'nothing'"),
+    ],
+)
+def test_a_faulty_line_is_named_after_those_before_it_are_answered(
+    trained: Any, dagrec: Dagrec, tmp_path: Path, line: str, expected: str
+) -> None:
+    node = branching_node(trained.run)
+    (tmp_path / "asked.jsonl").write_bytes(f'["{node}"]\n'.encode() + line.encode("latin-1"))
+    answer = dagrec("predict", f"run={trained.run}", "input=asked.jsonl")
+    assert answer.code == 2
+    assert expected in answer.err
+    assert answer.err.count("\n") == 1
+    assert len(answer.out.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], "ask for one thing"),
+        (["context=[a]", "input=-"], "ask for one thing"),
+        (["context=[a]", "top_k=0"], "top_k is 0"),
+        (["context=[a]", "mask=maybe"], "mask is 'maybe'; use true or false."),
+        (["context=[a]", "format=xml"], "format is 'xml'; use one of auto, table, json, csv."),
+        (["context=[a]", "seed=7"], "no seed 7; it has 0, 1."),
+        (["context=[NODE]", "output=."], "output is '.', a folder; name a file in it."),
+        (["context=[NODE]", "output=file/x"], "cannot write file/x"),
+        (["input=nowhere.jsonl"], "nowhere.jsonl: no such file; name one with input=FILE."),
+        (["composition=."], "no such file; name one with composition=FILE."),
+        (["composition=file"], "unknown node 'table_nowhere'"),
+        (["contxt=[a]"], "did you mean context?"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    trained: Any, dagrec: Dagrec, tmp_path: Path, words: list[str], expected: str
+) -> None:
+    nodes = [{"id": "nowhere"}, {"id": 2, "mid": 1}]
+    links = [{"source": "nowhere", "target": 2}]
+    (tmp_path / "file").write_text(json.dumps([{"nodes": nodes, "links": links}]))
+    node = branching_node(trained.run)
+    answer = dagrec("predict", f"run={trained.run}", *(w.replace("NODE", node) for w in words))
+    assert answer.code == 2
+    assert expected in answer.err
+    assert answer.err.count("\n") == 1
+
+
+def test_only_what_it_needs_is_imported(trained: Any) -> None:
+    words = ["dagrec", "predict", f"run={trained.run}", f"context=[{branching_node(trained.run)}]"]
+    code = (
+        f"import sys; sys.argv = {words!r}\n"
+        "from dagrec_cli.cli import main\n"
+        "main()\n"
+        f"print(*[name for name in {NOT_NEEDED!r} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.splitlines()[1:] == [""]

@@ -1,0 +1,314 @@
+"""A run that stops goes on to the same bytes; what cannot go on says so in one line."""
+
+import errno
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from dagrec_cli.models.base import TorchModel
+from dagrec_cli.reporting.run_folder import RunFolder
+
+ROOT = Path(__file__).parents[2]
+WORDS = ["trainer.epochs=5", "bootstrap=9", "model.hidden=8", "model.embedding_dim=4"]
+SAME = ("predictions.csv", "model.safetensors", "model_seed1.safetensors", "learning_curve.png")
+CASES = {
+    "two seeds, stopped in the first": (["seeds=[0,1]", "loss=bpr", "sampler.n_sample=4"], 2),
+    "two seeds, stopped in the second": (["seeds=[0,1]"], 7),
+    "mini-batches": (["trainer=mini_batch", "trainer.device=cpu", "trainer.batch_size=20"], 3),
+    "early stopping": (["trainer.validation_share=0.2", "trainer.patience=2"], 3),
+}
+
+Dagrec = Callable[..., Any]
+
+
+def contents(run: Path) -> dict[str, bytes | str]:
+    """Everything that must not depend on an interruption."""
+    found: dict[str, bytes | str] = {
+        name: (run / name).read_bytes() for name in SAME if (run / name).exists()
+    }
+    lines = (run / "metrics.csv").read_text().splitlines()
+    cells = [line.split(",") for line in lines]
+    found["metrics.csv"] = "\n".join(",".join([*row[:3], *row[4:]]) for row in cells)
+    return found
+
+
+def stopped(dagrec: Dagrec, words: Sequence[str], call: int, happen: Callable[[], Any]) -> Any:
+    """Run, with something happening at one call of the model's encoder while it trains."""
+    plain, calls = TorchModel.train, count(1)
+
+    def train(model: TorchModel, mode: bool = True) -> TorchModel:
+        if mode and next(calls) == call:
+            happen()
+        return plain(model, mode)
+
+    with patch.object(TorchModel, "train", train):
+        return dagrec("train", *words, "hydra.run.dir=run")
+
+
+def ctrl_c() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.fixture(scope="session")
+def whole(dagrec_in: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of five epochs that nothing stopped; for reading only."""
+    folder = tmp_path_factory.mktemp("whole")
+    assert dagrec_in(folder, ["train", *WORDS, "hydra.run.dir=run"]).code == 0
+    return folder / "run"
+
+
+@pytest.fixture(scope="session")
+def half(dagrec_in: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with checkpoints of epochs 2 and 3, stopped after epoch 3 by Ctrl-C."""
+    folder = tmp_path_factory.mktemp("half")
+    words = [*WORDS, "trainer.checkpoint_every=1"]
+    stopped(lambda *all_words: dagrec_in(folder, all_words), words, 3, ctrl_c)
+    return folder / "run"
+
+
+@pytest.fixture
+def run(half: Path, tmp_path: Path) -> Path:
+    """A copy of that run, to go on with."""
+    return Path(shutil.copytree(half, tmp_path / "run"))
+
+
+def check_refused(answer: Any, *parts: str) -> None:
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith("dagrec train: ")
+    assert answer.err.count("\n") == 1
+    for part in parts:
+        assert part in answer.err
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_an_interrupted_run_goes_on_to_the_same_bytes(
+    dagrec: Dagrec, tmp_path: Path, case: str
+) -> None:
+    words, call = CASES[case]
+    dagrec("train", *WORDS, *words, "hydra.run.dir=whole")
+    answer = stopped(dagrec, [*WORDS, *words], call, ctrl_c)
+    assert (answer.code, answer.out) == (130, "")
+    said, last = answer.err.splitlines()
+    assert said == "Stopping after this epoch; Ctrl-C again stops at once."
+    assert last == "dagrec train: interrupted; go on with: dagrec train resume=run"
+    run = tmp_path / "run"
+    assert json.loads((run / "result.json").read_text())["status"] == "interrupted"
+    assert not (run / "predictions.csv").exists()
+    command = shlex.split(last.partition("go on with: dagrec ")[2])
+    assert dagrec(*command).code == 0
+    assert contents(run) == contents(tmp_path / "whole")
+    results = [
+        json.loads((tmp_path / name / "result.json").read_text()) for name in ("run", "whole")
+    ]
+    for key in ("status", "metrics", "model", "choices", "data", "seeds"):
+        assert results[0][key] == results[1][key], key
+    assert not [path for path in run.rglob("*") if path.name.endswith((".tmp", ".lock"))]
+
+
+def test_a_second_ctrl_c_stops_at_once_and_the_run_still_goes_on(
+    dagrec: Dagrec, tmp_path: Path, whole: Path
+) -> None:
+    answer = stopped(dagrec, WORDS, 3, lambda: (ctrl_c(), ctrl_c()))
+    assert answer.code == 130
+    assert not (tmp_path / "run/checkpoints").exists()
+    assert dagrec("train", "resume=run").code == 0
+    assert contents(tmp_path / "run") == contents(whole)
+
+
+def test_a_finished_run_can_be_trained_for_longer(
+    dagrec: Dagrec, tmp_path: Path, whole: Path
+) -> None:
+    dagrec("train", *WORDS, "trainer.epochs=3", "hydra.run.dir=run")
+    assert dagrec("train", "resume=run", "trainer.epochs=5").code == 0
+    assert contents(tmp_path / "run") == contents(whole)
+    result = json.loads((tmp_path / "run/result.json").read_text())
+    assert result["model"]["epochs"] == [5]
+    assert result["overrides"][-1] == "trainer.epochs=5"
+    assert "trainer.epochs=3" not in result["overrides"]
+    config = (tmp_path / "run/config.yaml").read_text()
+    assert "epochs: 5" in config
+
+
+def test_resuming_what_is_finished_changes_nothing(
+    dagrec: Dagrec, tmp_path: Path, whole: Path
+) -> None:
+    shutil.copytree(whole, tmp_path / "run")
+    answer = dagrec("train", "resume=run", "trainer.epochs=5", "model=gru4rec", "progress=false")
+    assert (answer.code, answer.err) == (0, "")
+    assert contents(tmp_path / "run") == contents(whole)
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (["trainer.epochs=4"], ["trainer.epochs is 4 but the run has 5; it can only be raised"]),
+        (["trainer.epochs=x"], ["trainer.epochs is 'x'; use a whole number"]),
+        (["model.hidden=9"], ["model.hidden=9 would change one (now 8)", "trainer.epochs may be"]),
+        (["seed=1"], ["seed=1 would change one (now 0)"]),
+        (["model=popularity"], ["model=popularity would change one (now gru4rec)"]),
+        (["nosuch.key=1"], ["nosuch.key=1 would change one"]),
+        (["hydra.run.dir=other"], ["hydra.run.dir=other would change one"]),
+        (["-m"], ["resume=FOLDER takes settings only; leave -m out"]),
+    ],
+)
+def test_what_would_change_the_run_is_refused(
+    dagrec: Dagrec, tmp_path: Path, whole: Path, words: list[str], parts: list[str]
+) -> None:
+    shutil.copytree(whole, tmp_path / "run")
+    check_refused(dagrec("train", "resume=run", *words), *parts)
+    assert contents(tmp_path / "run") == contents(whole)
+
+
+def test_a_data_file_elsewhere_is_named_again(
+    dagrec: Dagrec, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    file = tmp_path_factory.mktemp("data") / "mine.jsonl"
+    nodes = [{"id": 1}, {"id": 2, "mid": 2}, {"id": 3, "mid": 3}]
+    links = [{"source": 1, "target": 2}, {"source": 2, "target": 3}]
+    file.write_text(f"{json.dumps({'nodes': nodes, 'links': links})}\n" * 8)
+    answer = stopped(dagrec, [*WORDS, "data=compositions", f"data.path={file}"], 2, ctrl_c)
+    command = shlex.split(answer.err.partition("go on with: dagrec ")[2])
+    assert command == ["train", "resume=run", "data=compositions", f"data.path={file}"]
+    check_refused(dagrec("train", "resume=run"), "data.path is", "name the data on the command")
+    assert dagrec(*command).code == 0
+    file.write_text(file.read_text() * 2)
+    check_refused(dagrec(*command), "run: the data has changed since the run began (sha256 ")
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(
+    dagrec: Dagrec, run: Path, whole: Path
+) -> None:
+    before, newest = sorted((run / "checkpoints").iterdir())
+    assert [file.name[-8 - len(".safetensors") + 1 :] for file in (before, newest)] == [
+        "0000002.safetensors",
+        "0000003.safetensors",
+    ]
+    newest.write_bytes(newest.read_bytes()[:-1])
+    answer = dagrec("train", "resume=run")
+    assert answer.code == 0
+    assert answer.err.count("\n") == 1
+    assert answer.err.startswith(f"run/checkpoints/{newest.name}: damaged (")
+    assert answer.err.endswith(f"; going on from {before.name}.\n")
+    assert contents(run) == contents(whole)
+
+
+def test_no_whole_checkpoint_is_left(dagrec: Dagrec, run: Path) -> None:
+    before, newest = sorted((run / "checkpoints").iterdir())
+    newest.write_bytes(b"")
+    save_file(load_file(before), before)  # the hash is gone
+    answer = dagrec("train", "resume=run")
+    assert answer.code == 2
+    assert answer.err.splitlines()[-1] == (
+        f"dagrec train: run/checkpoints/{before.name}: damaged ('__metadata__'); run it again."
+    )
+
+
+def test_a_mixed_pair_is_noticed(dagrec: Dagrec, run: Path) -> None:
+    """Weights of one epoch under the numbers of another."""
+    before, newest = sorted((run / "checkpoints").iterdir())
+    size = [int.from_bytes(file.read_bytes()[:8], "little") + 8 for file in (before, newest)]
+    newest.write_bytes(newest.read_bytes()[: size[1]] + before.read_bytes()[size[0] :])
+    answer = dagrec("train", "resume=run")
+    assert "does not have the hash that it names" in answer.err
+    assert answer.code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "parts"),
+    [
+        ("request.json", '"format": 1', '"format": 2', ["format 2, but this version reads 1"]),
+        ("request.json", '"format"', '"form', ["request.json: damaged ("]),
+        ("config.yaml", "hidden: 8", "hidden: [8", ["config.yaml: missing or damaged ("]),
+        ("config.yaml", "hidden: 8", "hidden: ${oc.env:HOME}", ["must not look anything up"]),
+        ("config.yaml", "seed: 0", "seed: ${oc.env:HOME}", ["must not look anything up"]),
+        ("config.yaml", "dagrec_cli.losses.ce.Cro", "os.Cro", ["loss._target_ is 'os.CrossEn"]),
+    ],
+)
+def test_a_folder_that_cannot_be_trusted(
+    dagrec: Dagrec, run: Path, name: str, old: str, new: str, parts: list[str]
+) -> None:
+    text = (run / name).read_text()
+    assert old in text
+    (run / name).write_text(text.replace(old, new))
+    check_refused(dagrec("train", "resume=run"), *parts)
+
+
+def test_a_folder_that_is_no_run(dagrec: Dagrec, tmp_path: Path) -> None:
+    check_refused(dagrec("train", "resume=nowhere"), "nowhere: no such folder; name the run folder")
+    (tmp_path / "empty").mkdir()
+    check_refused(dagrec("train", "resume=empty"), "empty: no request.json; it is no folder of")
+    assert list((tmp_path / "empty").iterdir()) == []
+
+
+def test_two_processes_on_one_run_folder(dagrec: Dagrec, run: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    with RunFolder(run).locked():
+        refused = "run is in use by another process; wait for it, or write elsewhere"
+        check_refused(dagrec("train", "resume=run"), refused)
+        check_refused(dagrec("train", *WORDS, "hydra.run.dir=run"), refused)
+        words = ["-m", "hydra.sweep.dir=.", "hydra.sweep.subdir=run"]
+        assert refused in dagrec("train", *words, *WORDS).err
+    after = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    assert {k: v for k, v in after.items() if k != run} == {
+        k: v for k, v in before.items() if k != run
+    }
+    assert dagrec("train", "resume=run").code == 0
+
+
+def test_a_new_run_in_an_old_folder_begins_anew(dagrec: Dagrec, run: Path, whole: Path) -> None:
+    assert dagrec("train", *WORDS, "hydra.run.dir=run").code == 0
+    assert contents(run) == contents(whole)
+    assert len(list((run / "checkpoints").iterdir())) == 1
+
+
+def test_a_disk_that_fills_up_leaves_the_checkpoint_before(
+    dagrec: Dagrec, tmp_path: Path, whole: Path
+) -> None:
+    plain, calls = os.fsync, count(1)
+
+    def full(descriptor: int) -> None:
+        if next(calls) > 6:  # four files of the setup, two checkpoints
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        plain(descriptor)
+
+    with patch.object(os, "fsync", full):
+        answer = dagrec("train", *WORDS, "trainer.checkpoint_every=1", "hydra.run.dir=run")
+    check_refused(answer, "cannot write: the disk is full")
+    names = sorted(path.name for path in (tmp_path / "run/checkpoints").iterdir())
+    assert names == [f"seed0_epoch000000{epoch}.safetensors" for epoch in (1, 2)]
+    assert dagrec("train", "resume=run").code == 0
+    assert contents(tmp_path / "run") == contents(whole)
+
+
+def test_a_file_larger_than_the_system_allows(run: Path, dagrec: Dagrec, whole: Path) -> None:
+    size = max(path.stat().st_size for path in (run / "checkpoints").iterdir())
+    limited = (
+        f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({size // 2},) * 2); "
+        "sys.argv = ['dagrec', 'train', 'resume=run']; from dagrec_cli.cli import main; main()"
+    )
+    before = {path.name: path.read_bytes() for path in (run / "checkpoints").iterdir()}
+    done = subprocess.run(
+        [sys.executable, "-c", limited],
+        capture_output=True,
+        text=True,
+        cwd=run.parent,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert "the file is larger than the system allows" in done.stderr
+    assert {path.name: path.read_bytes() for path in (run / "checkpoints").iterdir()} == before
+    assert dagrec("train", "resume=run").code == 0
+    assert contents(run) == contents(whole)
