@@ -30,6 +30,7 @@ from dagrec_cli.reporting.provenance import Request
 from dagrec_cli.reporting.result import Result
 from dagrec_cli.reporting.resumption import check_same_data, resume_command, write_beginning
 from dagrec_cli.reporting.run_folder import RESULT, RunFolder
+from dagrec_cli.reporting.run_log import LOGGER, logged
 from dagrec_cli.reporting.seed_run import (
     SeedRun,
     write_history,
@@ -122,6 +123,8 @@ def run_seed(
     seconds = history.seconds or trained - start
     evaluation = evaluate_model(model, work.dataset.contexts, work.dataset.pairs.take(work.test))
     done = time.perf_counter()
+    accuracy = evaluate(evaluation.outcomes)["accuracy"]
+    LOGGER.info("seed %d: %d epochs, accuracy %.4f", seed, len(history.rows), accuracy)
     return SeedRun(seed, model, history, evaluation, seconds, done - trained)
 
 
@@ -214,7 +217,7 @@ def run_experiment(
     KeyboardInterrupt
         If the user stops it; says how to resume.
     """
-    with folder.locked():
+    with folder.locked(), logged(folder):
         return _run(config, folder, request, progress, resume=resume)
 
 
@@ -237,6 +240,8 @@ def _run(
         forget(folder)
     write_beginning(folder, request, dataset.sha256)
     write_setup(folder, config, dataset, work.facts.graph)
+    LOGGER.info("dagrec train %s", " ".join(request.overrides))
+    LOGGER.info("%d train, %d test pairs, read in %.1f s", *work.sizes, seconds_data)
     try:
         with braking(lambda: progress.say(STOPPING)) as brake:
             sitting = Sitting(folder, progress, brake)
@@ -245,6 +250,7 @@ def _run(
         write_history(folder, histories, parts.trainer.monitor)
         write_weights(folder, stop.model)
         folder.write_json(RESULT, result.stopped(stop.seed, stop.reason))
+        LOGGER.error("seed %d stopped: %s", stop.seed, stop.reason or "interrupted")
         if isinstance(stop.reason, KeyboardInterrupt):
             again = resume_command(folder.path, request)
             raise KeyboardInterrupt(f"interrupted; go on with: {again}") from None
@@ -258,4 +264,5 @@ def _run(
     table = result.table()
     table.save(folder)
     folder.write_json(RESULT, result.to_json(time.perf_counter() - start))
+    LOGGER.info("finished in %.1f s", time.perf_counter() - start)
     return table

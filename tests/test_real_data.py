@@ -6,13 +6,11 @@ Expected numbers: PAPER §9 (the reference run again on this data) and §3 (the 
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
 
-from dagrec_cli.config.paths import config_dir
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.experiment import run_experiment
-from dagrec_cli.reporting.provenance import Request
 from dagrec_cli.reporting.run_folder import RunFolder
+from dagrec_cli.row_jobs import compose_train
 from dagrec_cli.training.progress import Silent
 
 pytestmark = pytest.mark.real
@@ -22,10 +20,7 @@ Row = dict[str, dict[str, float]]
 
 def row_of(folder: Path, *overrides: str) -> Row:
     """Return the model's row of ``dagrec train data=geoportal OVERRIDES``."""
-    words = ["data=geoportal", "bootstrap=20", *overrides]
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        config = compose("train", words)
-    request = Request({"model": "it", "loss": "it", "data": "geoportal", "split": "paper"}, words)
+    config, request = compose_train(["data=geoportal", "bootstrap=20", *overrides])
     row: Row = run_experiment(config, RunFolder(folder), request, Silent()).rows[0]
     return row
 

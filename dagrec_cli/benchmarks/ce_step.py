@@ -26,9 +26,7 @@ class CeStep(Benchmark):
         """Fill the plain way's mask before the clock starts."""
         given = ScoreStep(size, self.config.seed)
         model, batch = given.model, given.batch
-        forbidden = torch.from_numpy(
-            ~model.facts.graph.allowed(batch.contexts.last.numpy(), size)
-        )
+        forbidden = torch.from_numpy(~model.facts.graph.allowed(batch.contexts.last.numpy(), size))
 
         def plain_loss() -> Tensor:
             scores = model.states @ model.head.weight.T + model.head.bias

@@ -7,13 +7,21 @@ first: a wrong setting is the user's error, a TypeError inside a constructor sta
 import inspect
 from collections.abc import Callable
 from difflib import get_close_matches
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin
 
 from omegaconf import DictConfig, OmegaConf
 
 from dagrec_cli.errors import ConfigError
 
 TARGET_PREFIX = "dagrec_cli."
+KINDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    NoneType: "null",
+}
 
 
 def build(node: DictConfig, group: str, *facts: object) -> Any:
@@ -31,7 +39,8 @@ def build(node: DictConfig, group: str, *facts: object) -> Any:
     Raises
     ------
     ConfigError
-        If ``_target_`` is no class of this package, or a key is unknown or missing.
+        If ``_target_`` is no class of this package, a key is unknown or missing, or a value is of
+        another kind than the constructor takes.
     """
     target = str(node.get("_target_", ""))
     if not target.startswith(TARGET_PREFIX):
@@ -48,9 +57,9 @@ def build(node: DictConfig, group: str, *facts: object) -> Any:
     if missing := [name for name in allowed if name not in keys]:
         raise ConfigError(f"{group}.{missing[0]} is missing; {target} needs it.")
 
-    for name, kind in allowed.items():
-        if kind is bool and not isinstance(node[name], bool):
-            raise ConfigError(f"{group}.{name} is {node[name]!r}; use true or false.")
+    for name, value in plain(node).items():
+        if name in allowed:
+            _check_kind(f"{group}.{name}", value, allowed[name])
 
     from hydra.utils import instantiate
 
@@ -79,6 +88,19 @@ def parameters_of(cls: type) -> dict[str, Any]:
 def plain(node: DictConfig) -> dict[str, Any]:
     """Return a config as plain, resolved Python containers."""
     return {str(k): v for k, v in OmegaConf.to_container(node, resolve=True).items()}  # type: ignore[union-attr]
+
+
+def _check_kind(name: str, value: object, annotation: Any) -> None:
+    kinds = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
+    if not any(_is_of(value, kind) for kind in kinds):
+        allowed = " or ".join(KINDS.get(kind, "a mapping") for kind in kinds)
+        raise ConfigError(f"{name} is {value!r}; use {allowed}.")
+
+
+def _is_of(value: object, kind: Any) -> bool:
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, int | float if kind is float else get_origin(kind) or kind)
 
 
 def _import(target: str, group: str) -> type:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from dagrec_cli.data.collection import Collection, Watch, collect, repeated_rows
 from dagrec_cli.data.composition import Invalid, Source
-from dagrec_cli.data.contexts import ROOT, ContextTrie, unpack
+from dagrec_cli.data.contexts import ROOT, ContextTrie
 from dagrec_cli.data.pairs import Pairs, Rows
 from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.data.vocabulary import Vocabulary
@@ -174,19 +174,16 @@ def _steps(trie: ContextTrie, end_context: Int32, end_node: Int32) -> tuple[Int3
 
 
 def _groups(found: Collection) -> Int32:
-    """Return the least path that a composition is joined to, by union-find over shared paths."""
+    """Return the least path that each composition is joined to through shared paths.
+
+    A path leads to a lesser one of its group or to itself. Each round hooks the leaders of the
+    groups that meet in a composition, the greater onto the lesser, and then shortens all ways.
+    """
     first = found.path[found.n_paths.cumsum() - found.n_paths]
-    key = np.repeat(first, found.n_paths).astype(np.int64) << 32 | found.path
-    lead, path = (ends.tolist() for ends in unpack(np.unique(key)))
-    parent = list(range(len(found.end_node)))
-
-    def root(path: int) -> int:
-        while parent[path] != path:
-            parent[path] = parent[parent[path]]
-            path = parent[path]
-        return path
-
-    for a, b in zip(lead, path, strict=True):
-        low, high = sorted((root(a), root(b)))
-        parent[high] = low
-    return np.array([root(path) for path in range(len(parent))], np.int32)[first]
+    lead = np.repeat(first, found.n_paths)
+    leader = np.arange(len(found.end_node), dtype=np.int32)
+    while ((one := leader[lead]) != (two := leader[found.path])).any():
+        np.minimum.at(leader, np.maximum(one, two), np.minimum(one, two))
+        while ((further := leader[leader]) != leader).any():
+            leader = further
+    return leader[first]

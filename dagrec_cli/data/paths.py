@@ -57,17 +57,18 @@ def count_paths(n_nodes: int, links: Links) -> int:
 def path_tree(n_nodes: int, links: Links) -> PathTree:
     """Return every source-to-sink path; count them first."""
     children = [nodes[::-1] for nodes in _children(n_nodes, links)]  # a stack gives them back
-    tree = PathTree([], [])
+    inner: list[tuple[int, int]] = []
+    ends: list[tuple[int, int]] = []
     stack = [(0, source) for source in reversed(_sources(n_nodes, links))]
     while stack:
         step = stack.pop()
         if below := children[step[1]]:
-            tree.inner.append(step)
-            branch = len(tree.inner)
-            stack.extend([(branch, child) for child in below])
+            inner.append(step)
+            branch = len(inner)
+            stack += [(branch, child) for child in below]
         else:
-            tree.ends.append(step)
-    return tree
+            ends.append(step)
+    return PathTree(inner, ends)
 
 
 def _children(n_nodes: int, links: Links) -> list[list[int]]:

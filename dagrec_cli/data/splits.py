@@ -69,7 +69,7 @@ class Split(ABC):
         sides = self._hold_out(dataset, rows, share)
         if not len(sides.kept) or not len(sides.held_out):
             raise DataError(
-                f"{type(self).__name__} cannot hold out {share:.0%} of {len(rows)} pairs "
+                f"the split cannot hold out {100 * share:g}% of {len(rows)} pairs "
                 f"({dataset.n_compositions} compositions): one side would be empty; give more "
                 "compositions or another split (split=paper, composition or temporal)."
             )

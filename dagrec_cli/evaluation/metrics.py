@@ -95,12 +95,13 @@ def macro_averages(pairs: Outcomes, weights: Weights = None) -> MacroAverages:
     0.3889
     """
     weights = _checked(weights, len(pairs.target))
-    classes, (target, predicted) = np.unique(
-        np.stack([pairs.target, pairs.predicted]), return_inverse=True
-    )
-    support = _class_weights(target, weights, len(classes))
-    claimed = _class_weights(predicted, weights, len(classes))
-    right = _class_weights(target, weights * (target == predicted), len(classes))
+    occurs = np.zeros(1 + max(pairs.target.max(), pairs.predicted.max()), bool)
+    occurs[pairs.target] = occurs[pairs.predicted] = True
+    number = occurs.cumsum() - 1  # of each class that occurs
+    target, predicted, n_classes = number[pairs.target], number[pairs.predicted], int(occurs.sum())
+    support = _class_weights(target, weights, n_classes)
+    claimed = _class_weights(predicted, weights, n_classes)
+    right = _class_weights(target, weights * (target == predicted), n_classes)
     n_occurring = np.count_nonzero(support + claimed, axis=-1)
     return MacroAverages(
         precision=_ratio(right, claimed).sum(axis=-1) / n_occurring,

@@ -51,6 +51,6 @@ class GRU4RecPaper(GRU4Rec):
         self.max_len = max_len
 
     def encode(self, contexts: Contexts) -> Float[Tensor, "contexts hidden"]:
-        """Return the state at the published, wrong, step; longer contexts lose their first nodes."""
+        """Return the state at the published, wrong, step; long contexts lose their first nodes."""
         step = contexts.length.clamp(max=self.max_len) - 1
         return self.read(contexts.left_padded(self.max_len), step)

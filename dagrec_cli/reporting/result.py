@@ -116,7 +116,7 @@ class Result:
         if self.model["dag_mask"]:
             notes.append(f"DAG mask: {work.n_forbidden:,} test targets are ruled out by it.")
         if "law" in self.ceilings:
-            notes.append("Ceiling: the best possible predictor, which knows the data's law.")
+            notes.append("Ceiling: the best predictor in expectation, which knows the data's law.")
         else:
             notes.append("Ceiling: the best function of the whole context, chosen on the test.")
         if work.dataset.skipped:

@@ -44,7 +44,7 @@ class MiniBatch(Trainer):
     def steps(self, pairs: TrainingPairs, epoch: int, seed: int) -> Iterator[Step]:
         """Yield steps over contexts in an order that seed and epoch decide."""
         order = np.random.default_rng([seed, epoch]).permutation(len(pairs.entries))
-        for chosen in _cut(order.astype(np.int32), self.batch_size * self.accumulate):
+        for chosen in cut(order.astype(np.int32), self.batch_size * self.accumulate):
             total = float(pairs.weight_of[chosen].sum())
             yield Step(total / pairs.total, self.batches(pairs, chosen, total))
 
@@ -52,8 +52,9 @@ class MiniBatch(Trainer):
         self, pairs: TrainingPairs, chosen: NDArray[np.int32], total: float
     ) -> Iterator[Batch]:
         """Yield a step's batches one by one; ``total`` is the weight of all their rows."""
-        return (pairs.batch(each, total) for each in _cut(chosen, self.batch_size))
+        return (pairs.batch(each, total) for each in cut(chosen, self.batch_size))
 
 
-def _cut(order: NDArray[np.int32], size: int) -> Iterator[NDArray[np.int32]]:
+def cut(order: NDArray[np.int32], size: int) -> Iterator[NDArray[np.int32]]:
+    """Yield consecutive pieces of ``size`` entries, the last of which may have fewer."""
     return (order[start : start + size] for start in range(0, len(order), size))

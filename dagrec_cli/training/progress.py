@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
+from dagrec_cli.config.limits import check_choice
+
 
 @runtime_checkable
 class Progress(Protocol):
@@ -36,7 +38,14 @@ class Silent:
 
 @contextmanager
 def progress(wanted: bool | str) -> Iterator[Progress]:
-    """Open a progress display: ``True``, ``False``, or ``auto`` for a terminal only."""
+    """Open a progress display: ``True``, ``False``, or ``auto`` for a terminal only.
+
+    Raises
+    ------
+    ConfigError
+        If ``wanted`` is something else.
+    """
+    check_choice("progress", str(wanted).lower(), ("auto", "true", "false"))
     if not (sys.stderr.isatty() if wanted == "auto" else wanted):
         yield Silent()
         return

@@ -135,6 +135,27 @@ class Trainer(ABC):
     def steps(self, pairs: TrainingPairs, epoch: int, seed: int) -> Iterator[Step]:
         """Yield the optimisation steps of an epoch; seed and epoch decide their order."""
 
+    def objective(
+        self, model: TorchModel, loss: Loss, sampler: Sampler, generator: Generator
+    ) -> Objective:
+        """Return the function of a batch that training makes small."""
+        return partial(
+            batch_loss, model, loss, sampler, generator=generator, precision=self.precision
+        )
+
+    def start(self, state: State, keeper: Keeper | None) -> None:
+        """Bring a state to where training starts."""
+        if keeper:
+            keeper.load(state)
+
+    def mean(self, value: float) -> float:
+        """Return the mean of a number over all that take part."""
+        return value
+
+    def agree(self, flag: bool) -> bool:
+        """Return what the first of those that take part says."""
+        return flag
+
     def fit(
         self,
         model: TorchModel,
@@ -184,11 +205,8 @@ class Trainer(ABC):
         optimizer = Adam(model.parameters(), self.learning_rate, fused=True)
         best = EarlyStopping(model, self.monitor, self.patience)
         state = State(model, optimizer, generator, history, best)
-        if keeper:
-            keeper.load(state)
-        objective = partial(
-            batch_loss, model, loss, sampler, generator=generator, precision=self.precision
-        )
+        self.start(state, keeper)
+        objective = self.objective(model, loss, sampler, generator)
         try:
             self._run(state, objective, pairs, validate, watch, keeper, brake)
         finally:
@@ -206,7 +224,7 @@ class Trainer(ABC):
         brake: Brake | None,
     ) -> None:
         history, best = state.history, state.best
-        while state.epoch < self.epochs and not best.is_over:
+        while state.epoch < self.epochs and not self.agree(best.is_over):
             start = time.perf_counter()
             loss = self._epoch(state, objective, pairs)
             epoch = state.epoch = history.best_epoch = state.epoch + 1
@@ -237,7 +255,7 @@ class Trainer(ABC):
             for batch in step.batches:
                 value = objective(batch)
                 value.backward()  # type: ignore[no-untyped-call]
-                loss += value.item()
+                loss += self.mean(value.item())
             norm = clip_grad_norm_(parameters, self.gradient_clip).item()
             if not (isfinite(loss) and isfinite(norm)):
                 self._give_up(state, loss, norm)

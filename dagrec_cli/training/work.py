@@ -32,6 +32,11 @@ class Work:
     leakage: Leakage
     n_forbidden: int
 
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """How many pairs to train and to test on."""
+        return len(self.train), len(self.test)
+
     @classmethod
     def of(cls, dataset: Dataset, split: Split, validation_share: float) -> "Work":
         """Split a data set and draw the service graph that the mask may know.

@@ -39,7 +39,7 @@ def test_a_model_that_is_always_better():
 
 
 def test_p_value_of_one_pair_that_differs():
-    """A resample that holds that pair never, or twice and more, is as far off as the pair itself."""
+    """A resample that holds that pair never, or twice, is as far off as the pair itself."""
     a, b = first_or_second([1] * 10), first_or_second([0] + [1] * 9)
     found = paired_difference([a], [b], n_resamples=5000)["accuracy"]
     assert found.difference == pytest.approx(0.1)

@@ -9,11 +9,13 @@ from omegaconf import DictConfig
 from torch import nn
 
 from dagrec_cli.config.build import build
+from dagrec_cli.data.contexts import trie_of
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.models.base import Facts
 from dagrec_cli.models.contexts import Contexts
 from dagrec_cli.models.gru4rec import GRU4Rec
+from dagrec_cli.models.layers.prefix_gru import PrefixGRU
 
 Array = NDArray[np.floating]
 Make = Callable[..., GRU4Rec]
@@ -66,6 +68,51 @@ def test_states_equal_the_paper_s_equations(make: Make, tiny: Dataset) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("entries", [slice(None), [0], [-1, 3, 3], slice(0, None, 3)])
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_both_encodings_give_the_same_states_and_gradients(
+    make: Make, tiny: Dataset, layers: int, entries: Any
+) -> None:
+    """Also of one node alone, of repeated contexts, and where ancestors are no contexts."""
+    chosen = np.arange(len(tiny.contexts), dtype=np.int32)[entries]
+    contexts = Contexts.of(tiny.contexts, chosen)
+    settings = {"hidden": 6, "num_layers": layers, "dropout_embed": 0.0, "dropout_hidden": 0.0}
+    models = [make(encoding=way, **settings).train() for way in ("padded", "trie")]
+    found = []
+    for model in models:
+        states = model.encode(contexts)
+        weigh = torch.arange(1.0, states.numel() + 1).view_as(states).sin()
+        (states * weigh).sum().backward()  # type: ignore[no-untyped-call]
+        found.append([states, *(weight.grad for name, weight in model.named_parameters())])
+    for padded, along in zip(*found, strict=True):
+        assert (padded is None) == (along is None)  # the head's
+        assert padded is None or torch.allclose(padded, along, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "expected"), [("padded", [0, 0]), ("trie", [1, 1]), ("auto", [1, 0])]
+)
+def test_the_encoding_that_is_chosen(
+    make: Make, monkeypatch: pytest.MonkeyPatch, encoding: str, expected: list[int]
+) -> None:
+    """By rule the trie where contexts share prefixes, rows where each has its own."""
+    calls: list[object] = []
+    along = PrefixGRU.along
+    monkeypatch.setattr(PrefixGRU, "along", lambda *given: calls.append(given) or along(*given))
+    model, found = make(encoding=encoding), []
+    for rows in ([[1, 2, 3], [1, 2], [1, 2, 4]], [[1, 2, 3], [2, 2, 3], [3, 2, 4]]):
+        model.encode(Contexts.of(*trie_of(rows)))
+        found.append(len(calls))
+        calls.clear()
+    assert found == expected
+
+
+def test_rows_alone_are_enough(make: Make, tiny: Dataset) -> None:
+    contexts = Contexts.of(tiny.contexts, np.arange(len(tiny.contexts), dtype=np.int32))
+    found = make(encoding="trie").encode(Contexts(contexts.nodes, contexts.length))
+    assert torch.allclose(found, make(encoding="trie").encode(contexts), atol=1e-5)
+
+
 def test_dropout_acts_while_training_only(make: Make, tiny: Dataset) -> None:
     model = make()
     contexts = Contexts.of(tiny.contexts, np.arange(3, dtype=np.int32))
@@ -86,6 +133,7 @@ def test_one_layer_is_no_warning(make: Make) -> None:
         {"num_layers": 0},
         {"dropout_embed": 1.0},
         {"dropout_hidden": -0.1},
+        {"encoding": "tree"},
     ],
 )
 def test_settings_out_of_range(make: Make, setting: dict[str, Any]) -> None:

@@ -46,10 +46,16 @@ def test_a_context_that_fills_the_row_is_read_at_its_last_node(
     make: Make, contexts: Contexts
 ) -> None:
     model = make(max_len=3)
-    longest = Contexts(*(each[contexts.length == 3] for each in contexts))
+    is_longest = contexts.length == 3
+    longest = Contexts(contexts.nodes[is_longest], contexts.length[is_longest])
     right = model.read(longest.nodes, longest.length - 1)
     assert torch.equal(model.encode(longest), right)
     assert not torch.allclose(right[0], right[1])
+
+
+def test_another_encoding_is_refused(make: Make) -> None:
+    with pytest.raises(ConfigError, match="model.encoding is 'trie'; use one of padded"):
+        make(encoding="trie")
 
 
 def test_contexts_longer_than_a_row_are_refused(make: Make) -> None:

@@ -147,8 +147,8 @@ def test_padding_batch_mates_and_batch_size_change_nothing(make: Make, tiny: Dat
     contexts = every_context(tiny)
     expected = scores(model, contexts)
 
-    padded = torch.nn.functional.pad(contexts.nodes, (0, 3))
-    assert torch.allclose(scores(model, contexts._replace(nodes=padded)), expected, atol=1e-5)
+    padded = Contexts(torch.nn.functional.pad(contexts.nodes, (0, 3)), contexts.length)
+    assert torch.allclose(scores(model, padded), expected, atol=1e-5)
     for entry in range(len(tiny.contexts)):
         alone = Contexts.of(tiny.contexts, np.array([entry], np.int32))
         assert torch.allclose(scores(model, alone)[0], expected[entry], atol=1e-5)

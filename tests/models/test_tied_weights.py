@@ -64,7 +64,7 @@ def test_a_service_s_embedding_learns_as_input_and_as_output(
     tied: Tied, tiny: Dataset, contexts_of: ContextsOf
 ) -> None:
     model = tied(tiny)
-    starts = contexts_of(tiny)._replace(length=torch.ones(len(tiny.contexts), dtype=torch.long))
+    starts = Contexts(contexts_of(tiny).nodes[:, :1], torch.ones(len(tiny.contexts)).long())
     model(starts).logsumexp(dim=1).sum().backward()
     assert model.embedding.weight.grad is not None
     services = torch.from_numpy(tiny.vocabulary.service_nodes).long()

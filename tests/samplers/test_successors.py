@@ -3,12 +3,13 @@ import torch
 from torch import Generator, Tensor
 
 from dagrec_cli.errors import ConfigError
+from dagrec_cli.models.layers.dag_mask import Choices
 from dagrec_cli.samplers.popularity import PopularitySampler
 from dagrec_cli.samplers.successors import SuccessorSampler
 
 COUNTS = torch.tensor([4.0, 1.0, 9.0, 0.0, 16.0])
 # After the first context come 0, 1, 2, after the second 4 alone, after the third 3 and 4.
-VALID = torch.tensor([[1, 1, 1, 0, 0], [0, 0, 0, 0, 1], [0, 0, 0, 1, 1]]).bool()
+CHOICES = Choices(torch.tensor([3, 1, 2]), torch.tensor([0, 1, 2, 4, 3, 4]), 5)
 TARGET = torch.tensor([1, 4, 4])
 SHARES = {  # of the negatives, by alpha; the second context falls back to all others
     0.0: [[1 / 2, 0, 1 / 2, 0, 0], [1 / 4, 1 / 4, 1 / 4, 1 / 4, 0], [0, 0, 0, 1, 0]],
@@ -31,7 +32,9 @@ def test_negatives_are_the_other_successors(alpha: float) -> None:
     n, expected = 100_000, torch.tensor(SHARES[alpha])
     rows = len(expected)
     generator = Generator().manual_seed(0)
-    found = frequencies(sampler(alpha, n).sample(TARGET[:rows], generator, ~VALID[:rows]))
+    found = frequencies(
+        sampler(alpha, n).sample(TARGET[:rows], generator, CHOICES.of(torch.arange(rows)))
+    )
     five_sigma = 5 * (expected * (1 - expected) / n).sqrt()
     assert ((found - expected).abs() <= five_sigma).all()  # never drawn where 0 is expected
 
@@ -41,12 +44,12 @@ def test_expected_numbers_are_shares_times_samples(alpha: float) -> None:
     expected = torch.tensor(SHARES[alpha])
     rows = len(expected)
     every = torch.arange(5).expand(rows, -1)
-    found = sampler(alpha, 64).log_expected(TARGET[:rows], every, ~VALID[:rows])
+    found = sampler(alpha, 64).log_expected(TARGET[:rows], every, CHOICES.of(torch.arange(rows)))
     assert torch.allclose(found.exp(), 64 * expected)
 
 
 def test_a_successor_that_is_never_a_target_competes_only_at_alpha_0() -> None:
-    row = {"target": TARGET[2:], "generator": Generator(), "forbidden": ~VALID[2:]}
+    row = {"target": TARGET[2:], "generator": Generator(), "choices": CHOICES.of(torch.tensor([2]))}
     assert set(sampler(0.0).sample(**row)[0].tolist()) == {3}  # type: ignore[arg-type]
     assert set(sampler(1.0).sample(**row)[0].tolist()) == {0, 1, 2}  # type: ignore[arg-type]
 

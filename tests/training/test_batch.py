@@ -63,7 +63,8 @@ def test_only_the_given_rows_are_read(dataset: Dataset, distinct: bool) -> None:
 def test_the_mask_is_looked_up_once_for_each_context(dataset: Dataset) -> None:
     mask = DagMask(dataset.graph(), 2)
     batch = Batch.of(dataset, ALL, mask, distinct=True)
-    assert batch.forbidden is not None
-    found = zip(batch.contexts.last.tolist(), batch.forbidden.tolist(), strict=True)
+    assert batch.choices is not None
+    forbidden = batch.choices.forbidden.tolist()
+    found = zip(batch.contexts.last.tolist(), forbidden, strict=True)
     assert dict(found) == {3: [False, False], 1: [True, False]}  # t1 leads to both, s1 to s2
-    assert Batch.of(dataset, ALL, None, distinct=True).forbidden is None
+    assert Batch.of(dataset, ALL, None, distinct=True).choices is None

@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from dagrec_cli.data.service_graph import ServiceGraph
-from dagrec_cli.models.layers.dag_mask import DagMask
+from dagrec_cli.models.layers import dag_mask
+from dagrec_cli.models.layers.dag_mask import Choices, DagMask
 
 INF = float("inf")
 
@@ -44,3 +47,47 @@ def test_each_row_is_masked_by_its_own_last_node() -> None:
 def test_a_node_without_successors_forbids_nothing(node: int) -> None:
     scores = torch.randn(1, 5)
     assert torch.equal(MASK(scores, torch.tensor([node])), scores)
+
+
+SIZES = [3, 0, 1, 5, 2, 4, 0]  # of the choices of contexts, among nine services
+CHOICES = Choices(
+    torch.tensor(SIZES), torch.tensor([0, 4, 8, 7, 0, 2, 3, 6, 7, 1, 8, 0, 1, 2, 3]), 9
+)
+
+
+def test_lists_hold_what_the_table_allows() -> None:
+    allowed = (~CHOICES.forbidden).tolist()
+    seen = {}
+    for part in CHOICES.lists:
+        for context, classes in zip(part.context.tolist(), part.classes.tolist(), strict=True):
+            seen[context] = {service for service in classes if service < 9}
+            assert len(classes) <= max(1, 2 * len(seen[context]) - 1)
+    assert seen == {k: {c for c in range(9) if row[c]} for k, row in enumerate(allowed)}
+    assert allowed[1] == [True] * 9
+
+
+def test_pairs_are_split_and_targets_found() -> None:
+    row = torch.arange(7).repeat_interleave(9)
+    target = torch.arange(9).repeat(7)
+    found = torch.zeros(7, 9, dtype=torch.bool)
+    for part, mine, place in CHOICES.split(row):
+        column, is_listed = part.find(place, target[mine])
+        assert torch.equal(part.context[place], row[mine])
+        assert torch.equal(part.classes[place, column][is_listed], target[mine][is_listed])
+        found[row[mine], target[mine]] = is_listed
+    assert torch.equal(found, ~CHOICES.forbidden)
+
+
+def test_choices_of_some_contexts() -> None:
+    rows = torch.tensor([3, 1, 3, 0])
+    assert torch.equal(CHOICES.of(rows).forbidden, CHOICES.forbidden[rows])
+
+
+def test_small_and_crowded_tables_are_dense(monkeypatch: pytest.MonkeyPatch) -> None:
+    few, many = torch.full((10,), 2), torch.full((10,), 20)
+    choices = [Choices(size, torch.zeros(int(size.sum())).long(), 100) for size in (few, many)]
+    assert [each.is_dense for each in choices] == [True, True]
+    monkeypatch.setattr(dag_mask, "SMALL", 0)
+    choices = [replace(each) for each in choices]
+    assert [each.is_dense for each in choices] == [False, True]
+    assert replace(choices[0], size=torch.zeros(10).long()).is_dense

@@ -1,0 +1,68 @@
+"""``trainer=distributed`` from the command line."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("lightning_fabric", reason="needs pip install 'dagrec[fabric]'")
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+WORDS = ("trainer=distributed", "trainer.device=cpu", "trainer.batch_size=20", "bootstrap=9")
+
+Dagrec = Callable[..., Any]
+
+
+def test_jobs_of_a_multirun_follow_each_other(dagrec: Dagrec) -> None:
+    answer = dagrec("train", "-m", *WORDS, "trainer.epochs=2", "seed=0,1")
+    assert (answer.code, answer.err) == (0, "")
+    assert (answer.run / "sweep.csv").read_text().count("finished") == 2
+
+
+def test_a_longer_run_ends_in_the_same_bytes(dagrec: Dagrec, tmp_path: Path) -> None:
+    """With dropout, which every process draws for itself."""
+    dagrec("train", *WORDS, "trainer.epochs=4", "hydra.run.dir=whole")
+    dagrec("train", *WORDS, "trainer.epochs=2", "hydra.run.dir=run")
+    assert dagrec("train", "resume=run", "trainer.epochs=4").code == 0
+    for name in ("predictions.csv", "model.safetensors"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def children_of(process: int) -> list[int]:
+    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process)], capture_output=True)
+    return [int(word) for word in listed.stdout.split()]
+
+
+def is_alive(process: int) -> bool:
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(process)], capture_output=True).stdout
+    return bool(state) and not state.startswith(b"Z")
+
+
+@pytest.mark.skipif(shutil.which("ps") is None, reason="needs ps")
+def test_killing_the_first_process_leaves_none(tmp_path: Path) -> None:
+    words = [*WORDS, "trainer.epochs=100000", "trainer.checkpoint_every=1", "hydra.run.dir=run"]
+    first = subprocess.Popen(
+        [sys.executable, "-m", "dagrec_cli", "train", *words],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("run/checkpoints/*.safetensors")):  # until they train
+        assert first.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    others = children_of(first.pid)
+    assert others
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    while any(map(is_alive, others)):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

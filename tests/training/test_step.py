@@ -1,0 +1,79 @@
+"""The loss of a batch: scores within the mask alone give what all scores give."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import DictConfig
+from torch import Generator, Tensor
+
+from dagrec_cli.config.build import build
+from dagrec_cli.data.dataset import Dataset
+from dagrec_cli.losses.ce import CrossEntropy
+from dagrec_cli.models.base import Facts, TorchModel
+from dagrec_cli.models.layers import dag_mask, scoring_head
+from dagrec_cli.samplers.none import NoSampler
+from dagrec_cli.training.batch import Batch
+from dagrec_cli.training.step import batch_loss
+
+
+def lists_only(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(dag_mask, "SMALL", 0)
+    patch.setattr(dag_mask, "DENSE_PER_CHOICE", 0)
+    patch.setattr(scoring_head, "DENSE_PER_CANDIDATE", 0)
+
+
+def value_and_gradients(model: TorchModel, batch: Batch, smoothing: float) -> list[Tensor]:
+    model.zero_grad()
+    loss = CrossEntropy(label_smoothing=smoothing)
+    value = batch_loss(model, loss, NoSampler(), batch, Generator())
+    value.backward()  # type: ignore[no-untyped-call]
+    return [value.detach(), *(p.grad for p in model.parameters() if p.grad is not None)]
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("distinct", [True, False])
+def test_lists_give_the_numbers_of_the_table(
+    config: Callable[..., DictConfig],
+    monkeypatch: pytest.MonkeyPatch,
+    tiny: Dataset,
+    smoothing: float,
+    tied: bool,
+    distinct: bool,
+) -> None:
+    """Also after nodes of which the graph, of half of the pairs, knows no successor."""
+    rows = np.arange(len(tiny.pairs.context))
+    facts = Facts(tiny.vocabulary, tiny.graph(rows[: len(rows) // 2]), 5)
+    settings = {"tie_weights": tied, "embedding_dim": 8, "hidden": 8}
+    torch.manual_seed(0)
+    model: TorchModel = build(config("model", "gru4rec", **settings), "model", facts).eval()
+    torch.nn.init.normal_(model.head.bias)
+    whole = Batch.of(tiny, rows, model.mask, distinct=distinct)
+    assert whole.choices is not None
+    is_valid = ~whole.choices.forbidden[whole.row, whole.target]
+    mine = {"row": whole.row[is_valid], "target": whole.target[is_valid]}
+    batch = whole._replace(**mine, weight=whole.weight[is_valid])
+    assert not whole.choices.size.all()
+
+    dense = value_and_gradients(model, batch, smoothing)
+    lists_only(monkeypatch)
+    batch = batch._replace(choices=model.mask.choices(batch.contexts.last))  # type: ignore[union-attr]
+    listed = value_and_gradients(model, batch, smoothing)
+    for one, other in zip(dense, listed, strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+
+
+def test_a_forbidden_target_costs_infinitely_much(
+    config: Callable[..., DictConfig], monkeypatch: pytest.MonkeyPatch, tiny: Dataset
+) -> None:
+    """So that training stops instead of learning another service in its place."""
+    facts = Facts(tiny.vocabulary, tiny.graph(), 5)
+    model: TorchModel = build(config("model", "gru4rec"), "model", facts)
+    lists_only(monkeypatch)
+    batch = Batch.of(tiny, np.arange(4), model.mask, distinct=True)
+    assert batch.choices is not None
+    batch.target[0] = batch.choices.forbidden[batch.row[0]].nonzero()[0]
+    loss = CrossEntropy(label_smoothing=0.0)
+    assert batch_loss(model, loss, NoSampler(), batch, Generator()).isinf()
