@@ -1,6 +1,6 @@
-"""A masked cross-entropy step over a large catalogue: all services scored, against successors only.
+"""A masked cross-entropy step in a large catalogue: all services scored, or successors only.
 
-The plain way is PAPER §3-4: every score is computed, forbidden ones become -1e9, then cross-entropy.
+The plain way is PAPER §3-4: every score is computed and the forbidden ones become -1e9.
 """
 
 import torch

@@ -1,13 +1,13 @@
 """An epoch of a GRU over deep contexts: a step per padded cell against one per distinct prefix.
 
 Contexts are those of the full published Galaxy workflows, as the synthetic generator draws them:
-a tree of 100,000 paths of up to 25 nodes. A size takes the first contexts met, all prefixes of a
+trees with 100,000 paths of up to 25 nodes. A size takes the first contexts met, all prefixes of a
 context among them. Padded rows of all contexts would need more memory than most machines have.
 """
 
 import numpy as np
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from torch import Generator, Tensor
 
 from dagrec_cli.benchmarks.base import Benchmark, Case, require_close
@@ -21,17 +21,8 @@ from dagrec_cli.samplers.none import NoSampler
 from dagrec_cli.training.batch import Batch
 from dagrec_cli.training.step import batch_loss
 
-PATHS = 100_000
-COMPOSITIONS = 20_076  # have that many paths
-SETTINGS = {
-    "embedding_dim": 64,
-    "hidden": 128,
-    "num_layers": 2,
-    "dropout_embed": 0.0,  # so that both ways compute the same
-    "dropout_hidden": 0.0,
-    "tie_weights": False,
-    "dag_mask": True,
-}
+COMPOSITIONS = 20_076  # have 100,000 paths
+NO_DROPOUT = {"dropout_embed": 0.0, "dropout_hidden": 0.0}  # so that both compute the same
 TOLERANCE = 1e-5
 
 
@@ -45,17 +36,15 @@ class GruTrie(Benchmark):
     def __init__(self, config: DictConfig) -> None:
         super().__init__(config)
         data = OmegaConf.load(config_dir() / "data" / "synthetic_galaxy.yaml")
-        data.compositions = COMPOSITIONS
-        self.dataset = prepare(build(data, "data"))
+        self.dataset = prepare(
+            build(_changed(data, {"compositions": COMPOSITIONS, "cache": False}), "data")
+        )
 
     def case(self, size: int) -> Case:
         """Give both models the same weights."""
-        rows = np.flatnonzero(self.dataset.pairs.context < size)
-        facts = Facts(self.dataset.vocabulary, self.dataset.graph(), longest_context=24)
-        torch.manual_seed(self.config.seed)
-        slow = GRU4Rec(facts, encoding="padded", **SETTINGS)
-        quick = GRU4Rec(facts, encoding="trie", **SETTINGS)
+        slow, quick = (self._model(encoding) for encoding in ("padded", "trie"))
         quick.load_state_dict(slow.state_dict())
+        rows = np.flatnonzero(self.dataset.pairs.context < size)
         batch = Batch.of(self.dataset, rows, slow.mask, distinct=True)
 
         def epoch(model: GRU4Rec) -> list[Tensor]:
@@ -71,3 +60,17 @@ class GruTrie(Benchmark):
                 require_close(name, one, other, TOLERANCE)
 
         return Case(lambda: epoch(slow), lambda: epoch(quick), check)
+
+    def _model(self, encoding: str) -> GRU4Rec:
+        longest = int(self.dataset.contexts.depth.max())
+        facts = Facts(self.dataset.vocabulary, self.dataset.graph(), longest)
+        node = _changed(self.config.model, {**NO_DROPOUT, "encoding": encoding})
+        torch.manual_seed(self.config.seed)
+        model: GRU4Rec = build(node, "model", facts)
+        return model
+
+
+def _changed(node: DictConfig | ListConfig, settings: dict[str, object]) -> DictConfig:
+    changed = OmegaConf.merge(node, settings)
+    assert isinstance(changed, DictConfig)
+    return changed

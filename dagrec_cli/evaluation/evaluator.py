@@ -17,7 +17,7 @@ from dagrec_cli.models.contexts import Contexts
 from dagrec_cli.models.layers.dag_mask import DENSE_PER_CHOICE, Choices
 
 CONTEXTS_AT_ONCE = 4096
-SCORES_AT_ONCE = 4_000_000  # unless one context has more
+SCORES_AT_ONCE = 4_000_000  # and those of one context on top
 
 
 class Evaluation(NamedTuple):
@@ -56,9 +56,9 @@ def score_contexts(
 def evaluate_model(model: Model, trie: ContextTrie, pairs: Pairs) -> Evaluation:
     """Return a model's outcomes on one pair or more; each distinct context is scored once.
 
-    Contexts are taken in parts whose scores number at most :data:`SCORES_AT_ONCE`. Where the mask
-    leaves few services, no other is scored: ranks within the mask are those of the whole catalogue,
-    at whose bottom all others tie.
+    Contexts are taken in parts of :data:`SCORES_AT_ONCE` scores. Where the mask leaves few
+    services, no other is scored: ranks within the mask are those in the whole catalogue, at whose
+    bottom all others tie.
     """
     model.eval()
     entries, row = np.unique(pairs.context, return_inverse=True)
@@ -122,14 +122,15 @@ def _evaluate_lists(
     target: Int[np.ndarray, " pairs"],
 ) -> Evaluation:
     states, n_services = model.encode(contexts.to(model.device)), choices.n_services
-    parts, pairs = [], []
-    for part, mine, place in choices.split(torch.from_numpy(row)):
+    parts, order = [], []
+    for part, *where in choices.split(torch.from_numpy(row)):
+        mine, place = (each.numpy() for each in where)
         own = target[mine]
         listed = part.classes.to(states.device)
         scores = model.head.listed(states[part.context], listed).cpu().numpy()
-        column, is_listed = (each.numpy() for each in part.find(place, torch.from_numpy(own)))
-        found = outcomes(scores, place.numpy(), column)
-        size = (part.classes < n_services).sum(dim=1)[place].numpy()
+        column, is_listed = (each.numpy() for each in part.find(where[1], torch.from_numpy(own)))
+        found = outcomes(scores, place, column)
+        size = (part.classes < n_services).sum(dim=1).numpy()[place]
         whole = Outcomes(
             own,
             part.classes.numpy()[place, found.predicted],
@@ -138,8 +139,8 @@ def _evaluate_lists(
         )
         chance = probabilities(scores)[place, column]
         parts.append(Evaluation(whole, np.where(is_listed, chance, 0)))
-        pairs.append(mine.numpy())
-    return _joined(parts, np.concatenate(pairs))
+        order.append(mine)
+    return _joined(parts, np.concatenate(order))
 
 
 def _joined(parts: list[Evaluation], order: NDArray[np.int64]) -> Evaluation:

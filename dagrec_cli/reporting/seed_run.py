@@ -115,6 +115,7 @@ def write_predictions(
 def _predictions(dataset: Dataset, test: Rows, run: SeedRun) -> Iterator[tuple[object, ...]]:
     services = dataset.vocabulary.services
     outcomes, probability = run.evaluation
+    rank = outcomes.mean_rank
     pairs = dataset.pairs.take(test)
     entries, row = np.unique(pairs.context, return_inverse=True)
     context = [STEP.join(dataset.vocabulary.spell(dataset.contexts.spell(e))) for e in entries]
@@ -126,7 +127,7 @@ def _predictions(dataset: Dataset, test: Rows, run: SeedRun) -> Iterator[tuple[o
             context[row[k]],
             services[pairs.target[k]],
             services[outcomes.predicted[k]],
-            f"{outcomes.mean_rank[k]:g}",
+            f"{rank[k]:g}",
             int(outcomes.tied[k]),
             f"{probability[k]:.6g}",
         )

@@ -69,7 +69,7 @@ class SuccessorSampler(PopularitySampler):
     ) -> Float[Tensor, "rows samples"]:
         """Return the logarithm of how often each negative is expected among its row's samples."""
         among_all = super().log_expected(target, negatives)
-        if choices is None:
+        if choices is None or not len(choices.classes):
             return among_all
         others = self._others(target, choices)
         rows = torch.arange(len(target), device=target.device) * choices.n_services

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from dagrec_cli.data.service_graph import ServiceGraph
 
-SMALL = 1_000_000  # scores below which a table is used, whatever it wastes
-DENSE_PER_CHOICE = 10  # scores of a table that cost as much as one of a list
+SMALL = 100_000  # scores of a table that take no longer than lists, however short
+DENSE_PER_CHOICE = 5  # scores of a table that take the time of one of a list
 
 
 class DagMask:
@@ -145,7 +145,7 @@ class Choices:
         start = self.size.cumsum(0) - self.size
         power = self.size.log2().ceil()
         lists = []
-        for each in power.unique():
+        for each in sorted(set(power.tolist())):
             context = (power == each).nonzero().squeeze(1)
             size = self.size[context]
             width = int(size.max()) or self.n_services

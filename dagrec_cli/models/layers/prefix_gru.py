@@ -34,8 +34,9 @@ class PrefixGRU(nn.GRU):
 
     def _layer(self, layer: int, inputs: Tensor, prefixes: Prefixes) -> Tensor:
         weight_ih, weight_hh, bias_ih, bias_hh = self.all_weights[layer]
-        first, *deeper = linear(inputs, weight_ih, bias_ih).split(prefixes.sizes)
-        states = [_step(first, bias_hh[None], inputs.new_zeros(1, self.hidden_size))]
+        first, *deeper = torch.split(linear(inputs, weight_ih, bias_ih), prefixes.sizes)
+        before = inputs.new_zeros(1, self.hidden_size)
+        states = [_step(first, linear(before, weight_hh, bias_hh), before)]
         for from_input, parent in zip(deeper, prefixes.parents, strict=True):
             before = states[-1].index_select(0, parent)
             states.append(_step(from_input, linear(before, weight_hh, bias_hh), before))

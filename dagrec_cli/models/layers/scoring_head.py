@@ -23,10 +23,11 @@ class ScoringHead(nn.Linear):
         vectors. In a larger one only the candidates' weights are touched.
         """
         if self.out_features <= DENSE_PER_CANDIDATE * classes.shape[1]:
-            scores: Tensor = self(states)
-            return scores.gather(1, classes)
-        weight, rows = self.vectors(classes)
-        scores = CandidateScores.apply(states.to(weight.dtype), weight, self.bias, rows, classes)
+            scores: Tensor = self(states).gather(1, classes)
+        else:
+            weight, rows = self.vectors(classes)
+            states = states.to(weight.dtype)
+            scores = CandidateScores.apply(states, weight, self.bias, rows, classes)  # type: ignore[no-untyped-call]
         return scores
 
     def listed(

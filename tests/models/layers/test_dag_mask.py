@@ -84,7 +84,7 @@ def test_choices_of_some_contexts() -> None:
 
 
 def test_small_and_crowded_tables_are_dense(monkeypatch: pytest.MonkeyPatch) -> None:
-    few, many = torch.full((10,), 2), torch.full((10,), 20)
+    few, many = torch.full((10,), 20), torch.full((10,), 21)
     choices = [Choices(size, torch.zeros(int(size.sum())).long(), 100) for size in (few, many)]
     assert [each.is_dense for each in choices] == [True, True]
     monkeypatch.setattr(dag_mask, "SMALL", 0)

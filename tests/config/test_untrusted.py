@@ -1,0 +1,55 @@
+"""What a stranger's run folder must not make the program do."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from dagrec_cli.config.paths import config_dir
+from dagrec_cli.config.untrusted import checked_node
+from dagrec_cli.errors import RunError
+
+FILE = Path("run/config.yaml")
+DATA = sorted((config_dir() / "data").glob("*.yaml"))
+
+
+def data_node(name: str, **changes: Any) -> dict[str, Any]:
+    node = OmegaConf.to_container(OmegaConf.load(config_dir() / "data" / f"{name}.yaml"))
+    assert isinstance(node, dict)
+    return {str(key): value for key, value in node.items()} | changes
+
+
+@pytest.mark.parametrize("name", [file.stem for file in DATA])
+def test_our_own_data_are_read_again(name: str) -> None:
+    node = data_node(name)
+    assert checked_node({"data": node}, "data", FILE) == node
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"path": "/etc/passwd"}, "data.path is '/etc/passwd'; a run folder may only name paths"),
+        ({"path": "~/secret.json"}, "below the working folder"),
+        ({"path": "data/../../secret.json"}, "below the working folder"),
+        ({"path": r"C:\secret.json"}, "below the working folder"),
+        ({"path": ["fine.json", r"..\secret.json"]}, "below the working folder"),
+        ({"path": "${oc.env:HOME}"}, "must not look anything up"),
+        ({"${oc.env:HOME}": 1}, "must not look anything up"),
+        ({"_target_": "subprocess.Popen"}, "only classes of dagrec_cli.data are built"),
+        ({"_target_": "dagrec_cli.models.markov.Markov"}, "only classes of dagrec_cli.data"),
+        ({"_target_": None}, "only classes of dagrec_cli.data"),
+    ],
+)
+def test_what_leads_outside_is_refused(changes: dict[str, Any], expected: str) -> None:
+    with pytest.raises(RunError) as caught:
+        checked_node({"data": data_node("compositions", **changes)}, "data", FILE)
+    assert expected in str(caught.value)
+
+
+def test_only_public_files_are_fetched() -> None:
+    public = data_node("geoportal")["download"]
+    other = {**public, "url": "https://stranger.example/data.json"}
+    assert checked_node({"data": data_node("geoportal")}, "data", FILE).download == public
+    with pytest.raises(RunError, match=r"data\.download is no public file"):
+        checked_node({"data": data_node("geoportal", download=other)}, "data", FILE)
