@@ -16,6 +16,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from dagrec_cli import __version__
+from dagrec_cli.config.build import plain
 from dagrec_cli.config.paths import config_dir
 from dagrec_cli.errors import DagrecError, InUseError
 from dagrec_cli.reporting.provenance import Request
@@ -23,7 +24,7 @@ from dagrec_cli.reporting.run_folder import RESULT, RunFolder
 from dagrec_cli.reporting.runs import Run
 
 ROWS = "rows"
-UNTOLD = ("progress", "threads")  # settings that change no number
+UNTOLD = ("progress", "threads", "cache")  # settings that change no number
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ class RowJob:
             If an override does not fit the config of ``dagrec train``.
         """
         config, _ = compose_train(overrides)
-        content = {k: v for k, v in OmegaConf.to_container(config).items() if k not in UNTOLD}  # type: ignore[union-attr]
+        content = {k: v for k, v in plain(config).items() if k not in UNTOLD}
+        content["data"] = {k: v for k, v in content["data"].items() if k not in UNTOLD}
         text = json.dumps([__version__, content], sort_keys=True)
         return cls(tuple(overrides), below / hashlib.sha256(text.encode()).hexdigest()[:16])
 

@@ -171,12 +171,13 @@ def _wait_for(others: Sequence[BaseProcess], ready: Sequence[Connection]) -> Non
 
 
 def _raise_if_dead(others: Sequence[BaseProcess], error: Exception | None) -> None:
-    connection.wait([other.sentinel for other in others], JOIN_SECONDS)
+    ended = connection.wait([other.sentinel for other in others], JOIN_SECONDS)
     for rank, other in enumerate(others, start=1):
-        if other.exitcode is not None:
+        if other.sentinel in ended:
+            other.join()
             raise TrainingError(
-                f"training process {rank} died (exit code {other.exitcode}); the others were "
-                "stopped. Go on from the last checkpoint with resume=FOLDER."
+                f"training process {rank} died (exit code {other.exitcode}) and the others were "
+                "stopped; resume=FOLDER goes on from the last checkpoint."
             ) from error
 
 

@@ -5,6 +5,8 @@ other processes share the cores they wait for each other: ten times slower was m
 of two cores taken.
 """
 
+from typing import cast
+
 import torch
 
 from dagrec_cli.config.limits import check_count
@@ -13,7 +15,7 @@ from dagrec_cli.data.dataset import Dataset
 SMALL = 20_000  # distinct contexts times the longest context
 
 
-def set_threads(wanted: int | str, dataset: Dataset) -> int:
+def set_threads(wanted: object, dataset: Dataset) -> int:
     """Set torch's threads and return their number.
 
     Parameters
@@ -28,7 +30,7 @@ def set_threads(wanted: int | str, dataset: Dataset) -> int:
     """
     if wanted != "auto":
         check_count("threads", wanted)
-        torch.set_num_threads(int(wanted))
+        torch.set_num_threads(cast(int, wanted))
     elif len(dataset.contexts) * int(dataset.contexts.depth.max()) < SMALL:
         torch.set_num_threads(1)
     return torch.get_num_threads()

@@ -66,7 +66,7 @@ def test_a_process_that_dies_takes_the_others_down(
         if len(seen) == 2:
             multiprocessing.active_children()[0].kill()
 
-    told = r"training process 1 died \(exit code -9\); the others were stopped"
+    told = r"training process 1 died \(exit code -9\) and the others were stopped"
     with pytest.raises(TrainingError, match=told):
         fit(trainer("distributed", epochs=99), gru4rec(), tiny, watch=watch)
     assert seen == [1, 2]
