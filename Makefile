@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test lint types check bench wheel clean
+.PHONY: help setup train reproduce test slow lint types check bench wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  \1\t/' | expand -t 12
@@ -29,8 +29,14 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 train: setup ## train GRU4Rec on the built-in data; more settings: make train ARGS="model=popularity"
 	$(BIN)/dagrec train $(ARGS)
 
-test: $(VENV)/.installed-dev ## run the tests; one of them: make test ARGS="tests/data -k trie"
-	$(BIN)/python -m pytest $(ARGS)
+reproduce: setup ## run the paper's summary table; others: make reproduce ARGS="table=honest"
+	$(BIN)/dagrec reproduce $(ARGS)
+
+test: $(VENV)/.installed-dev ## run the tests; some of them: make test ARGS="tests/data -k trie"
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+slow: $(VENV)/.installed-dev ## run the tests that take minutes: whole trainings, kills, the wheel
+	$(BIN)/python -m pytest -m slow $(ARGS)
 
 lint: $(VENV)/.installed-dev ## check style and format
 	$(BIN)/ruff check .

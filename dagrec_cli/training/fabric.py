@@ -131,7 +131,8 @@ def team(n_processes: int, device: str, work: Callable[..., None], *given: Any) 
         for other in others:
             other.terminate()
             other.join()
-        if torch.distributed.is_initialized():
+        if group := torch.distributed.group.WORLD:
+            group.abort()  # or it may wait for the dead, up to PATIENCE
             torch.distributed.destroy_process_group()
         for name, value in before.items():
             os.environ.pop(name, None)

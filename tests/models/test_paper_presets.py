@@ -14,7 +14,7 @@ from dagrec_cli.data.splits import PaperSplit
 from dagrec_cli.evaluation.evaluator import evaluate_model
 from dagrec_cli.evaluation.metrics import evaluate
 from dagrec_cli.models.base import Facts
-from dagrec_cli.training.batch import Batch
+from dagrec_cli.training.batch import TrainingPairs
 from dagrec_cli.training.history import History
 
 FactsOf = Callable[[Dataset], Facts]
@@ -54,10 +54,10 @@ def test_a_preset_gives_one_of_the_reference_s_outcomes(
     train, test = PaperSplit(test_share=0.3, graph="all", seed=42).split(geoportal)
     generator = seed_everything(0)
     model = build(settings.model, "model", facts_of(geoportal))
-    batch = Batch.of(geoportal, train, model.mask, distinct=True)
+    pairs = TrainingPairs.of(geoportal, train, model.mask, distinct=True)
     loss, sampler = build(settings.loss, "loss"), build(settings.sampler, "sampler")
     trainer = build(settings.trainer, "trainer")
-    trainer.fit(model, loss, sampler, batch, History(), generator=generator)
+    trainer.fit(model, loss, sampler, pairs, History(), generator=generator)
     scores = evaluate_model(model, geoportal.contexts, geoportal.pairs.take(test))
     found = evaluate(scores.outcomes)
 

@@ -22,9 +22,9 @@ Make = Callable[..., Any]
 @pytest.mark.parametrize(
     ("batch_size", "accumulate"),
     [
-        (5, 1),  # shares of 3 and 2 contexts
+        pytest.param(5, 1, marks=pytest.mark.slow),  # shares of 3 and 2 contexts
         (13, 1),  # the second step has one context, and so the second process none
-        (3, 2),  # steps of 3 and 3 contexts
+        pytest.param(3, 2, marks=pytest.mark.slow),  # steps of 3 and 3 contexts
     ],
 )
 def test_two_processes_give_the_model_of_one(
@@ -73,6 +73,7 @@ def test_a_process_that_dies_takes_the_others_down(
     check_nothing_is_left()
 
 
+@pytest.mark.slow
 def test_a_pulled_brake_stops_all(trainer: Make, gru4rec: Make, tiny: Dataset, fit: Make) -> None:
     brake = Brake()
     brake.is_pulled = True

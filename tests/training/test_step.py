@@ -53,8 +53,8 @@ def test_lists_give_the_numbers_of_the_table(
     whole = Batch.of(tiny, rows, model.mask, distinct=distinct)
     assert whole.choices is not None
     is_valid = ~whole.choices.forbidden[whole.row, whole.target]
-    mine = {"row": whole.row[is_valid], "target": whole.target[is_valid]}
-    batch = whole._replace(**mine, weight=whole.weight[is_valid])
+    row, target, weight = (each[is_valid] for each in (whole.row, whole.target, whole.weight))
+    batch = whole._replace(row=row, target=target, weight=weight)
     assert not whole.choices.size.all()
 
     dense = value_and_gradients(model, batch, smoothing)

@@ -61,7 +61,8 @@ class CandidateScores(torch.autograd.Function):
         ctx: Any, states: Tensor, weight: Tensor, bias: Tensor, rows: Tensor, classes: Tensor
     ) -> Tensor:
         """Return the scores, ``[rows, candidates]``."""
-        row, order = torch.sort(rows.flatten(), stable=True)
+        row, order = torch.sort(rows.flatten().int(), stable=True)  # twice as quick as 64 bits
+        row = row.long()
         state = order // rows.shape[1]
         start = torch.zeros(len(weight) + 1, dtype=torch.long, device=row.device)
         torch.cumsum(torch.bincount(row, minlength=len(weight)), 0, out=start[1:])
