@@ -45,7 +45,7 @@ class Gru4RecEpoch(Benchmark):
 
     unit = "pairs"
     sizes = (711,)
-    target = 20
+    target = 30
 
     def __init__(self, config: DictConfig) -> None:
         super().__init__(_changed(config, TIMED))

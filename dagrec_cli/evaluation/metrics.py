@@ -161,7 +161,8 @@ def _mean(gain: Float[np.ndarray, " pairs"], weights: Weights) -> Value:
     weights = _checked(weights, len(gain))
     # BLAS would wake a thread per core for this, and wait ten times as long where cores are taken.
     total: Value = np.einsum("...p,p->...", weights, gain)
-    return total / weights.sum(axis=-1)
+    value: Value = total / weights.sum(axis=-1)
+    return value
 
 
 def _checked(weights: Weights, n_pairs: int) -> Float[np.ndarray, "*batch pairs"]:

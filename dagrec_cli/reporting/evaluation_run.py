@@ -9,8 +9,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from dagrec_cli.config.build import build, plain
 from dagrec_cli.config.untrusted import checked_node
+from dagrec_cli.data.cache import CachedSource, prepared
 from dagrec_cli.data.composition import Source
-from dagrec_cli.data.cache import prepared
 from dagrec_cli.data.pairs import Rows
 from dagrec_cli.data.splits import Split
 from dagrec_cli.errors import RunError
@@ -150,7 +150,7 @@ def _is_same(run: Run, work: Work, split: DictConfig) -> bool:
     return is_same_data and plain(split) == run.config.get("split")
 
 
-def _work(source: Source, split: Split, facts: Facts, side: str) -> Work:
+def _work(source: CachedSource, split: Split, facts: Facts, side: str) -> Work:
     """Return the data in the model's numbers, with the pairs to evaluate as its test."""
     dataset = renumber(prepared(source), facts.vocabulary)
     work = Work.of(dataset, split, validation_share=0.0)
