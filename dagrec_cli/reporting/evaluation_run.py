@@ -10,7 +10,6 @@ from omegaconf import DictConfig, OmegaConf
 from dagrec_cli.config.build import build, plain
 from dagrec_cli.config.untrusted import checked_node
 from dagrec_cli.data.cache import CachedSource, prepared
-from dagrec_cli.data.composition import Source
 from dagrec_cli.data.pairs import Rows
 from dagrec_cli.data.splits import Split
 from dagrec_cli.errors import RunError
@@ -119,7 +118,7 @@ def evaluate_run(
         group: given[group] if group in given else checked_node(run.config, group, file)
         for group in ("data", "split")
     }
-    source: Source = build(nodes["data"], "data")
+    source: CachedSource = build(nodes["data"], "data")
     work = _work(source, build(nodes["split"], "split"), facts, side)
     unseen = count_unseen(facts, work.dataset, work.test)
     seconds_data = time.perf_counter() - start
