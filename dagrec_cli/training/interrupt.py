@@ -23,7 +23,8 @@ class Brake:
 def braking(tell: Callable[[], object]) -> Iterator[Brake]:
     """Turn the first Ctrl-C inside into a pulled brake; a second one interrupts as ever.
 
-    Outside the main thread, where Python takes no signals, nothing changes.
+    Outside the main thread, where Python takes no signals, and in a process that was started to
+    ignore Ctrl-C (``nohup dagrec … &``), nothing changes.
 
     Parameters
     ----------
@@ -31,10 +32,11 @@ def braking(tell: Callable[[], object]) -> Iterator[Brake]:
         Called at the first Ctrl-C, to say what happens next.
     """
     brake = Brake()
-    if threading.current_thread() is not threading.main_thread():
+    before = signal.getsignal(signal.SIGINT)
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or before == signal.SIG_IGN:
         yield brake
         return
-    before = signal.getsignal(signal.SIGINT)
 
     def pull(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, before)

@@ -42,3 +42,13 @@ def test_another_thread_may_train() -> None:
     thread.start()
     thread.join()
     assert not found[0].is_pulled
+
+
+def test_a_process_told_to_ignore_ctrl_c_goes_on_ignoring_it() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with braking(lambda: None) as brake:
+            press()
+        assert not brake.is_pulled
+    finally:
+        signal.signal(signal.SIGINT, before)
