@@ -5,11 +5,11 @@ from collections.abc import Mapping
 
 import torch
 from torch import Generator, Tensor
-from torch.optim import Optimizer
 
 from dagrec_cli.config.seeds import RandomState
 from dagrec_cli.errors import RunError
 from dagrec_cli.models.base import TorchModel
+from dagrec_cli.training.adam import Adam
 from dagrec_cli.training.checkpoint import Checkpoint, Standing
 from dagrec_cli.training.early_stopping import EarlyStopping, Snapshot
 from dagrec_cli.training.history import History
@@ -35,7 +35,7 @@ class State:
     def __init__(
         self,
         model: TorchModel,
-        optimizer: Optimizer,
+        optimizer: Adam,
         generator: Generator,
         history: History,
         best: EarlyStopping,
@@ -86,7 +86,7 @@ class State:
             self.good.load(_under(GOOD, tensors))
             if best := _under(BEST, tensors):
                 self.best.load(best)
-            self._load_optimizer(_under(OPTIMIZER, tensors))
+            self.optimizer.load(_under(OPTIMIZER, tensors))
             self._load_random(_under(RANDOM, tensors), standing.random)
         except (RuntimeError, KeyError, ValueError, TypeError) as error:
             told = " ".join(str(error).split()).rstrip(".")
@@ -103,26 +103,13 @@ class State:
             **_named(MODEL, self.model.state_dict()),
             **_named(GOOD, self.good.weights),
             **_named(BEST, self.best.weights),
+            **_named(OPTIMIZER, self.optimizer.moments),
             f"{RANDOM}torch": torch.get_rng_state(),
             f"{RANDOM}sampler": self.generator.get_state(),
         }
         if self.generator.device.type == "cuda":
             found[f"{RANDOM}cuda"] = torch.cuda.get_rng_state(self.generator.device)
-        for number, moments in self.optimizer.state_dict()["state"].items():
-            found |= _named(f"{OPTIMIZER}{number}.", moments)
         return found
-
-    def _load_optimizer(self, tensors: Mapping[str, Tensor]) -> None:
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, moment in tensors.items():
-            parameter_number, _, key = name.partition(".")
-            state.setdefault(int(parameter_number), {})[key] = moment
-        for number, parameter in enumerate(self.model.parameters()):
-            for moment in state.get(number, {}).values():
-                if moment.dim() and moment.shape != parameter.shape:
-                    raise ValueError(f"{OPTIMIZER}{number} has shape {tuple(moment.shape)}")
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
 
     def _load_random(self, tensors: Mapping[str, Tensor], others: RandomState) -> None:
         torch.set_rng_state(tensors["torch"])
