@@ -5,7 +5,7 @@ is the benchmark's.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeGuard
 
 import numpy as np
 from numpy.typing import ArrayLike
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from dagrec_cli.errors import ConfigError
 
@@ -121,3 +121,10 @@ def require_close(what: str, plain: ArrayLike, fast: ArrayLike, tolerance: float
     far = np.abs(plain - fast).max(initial=0)
     if not far <= tolerance:
         raise MismatchError(f"{what}: plain and fast differ by {far:.3g}, {tolerance:g} is allowed")
+
+
+def changed(node: DictConfig | ListConfig, settings: Mapping[str, object]) -> DictConfig:
+    """Return a config with other settings, which may be nested."""
+    merged = OmegaConf.merge(node, settings)
+    assert isinstance(merged, DictConfig)
+    return merged

@@ -11,12 +11,12 @@ context alone and the numbers could not be equal. The work is the same: ten step
 
 import numpy as np
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import clip_grad_norm_
 
-from dagrec_cli.benchmarks.base import Benchmark, Case, require_close
+from dagrec_cli.benchmarks.base import Benchmark, Case, changed, require_close
 from dagrec_cli.config.build import build
 from dagrec_cli.config.seeds import seed_everything
 from dagrec_cli.data.dataset import prepare
@@ -48,7 +48,7 @@ class Gru4RecEpoch(Benchmark):
     target = 30
 
     def __init__(self, config: DictConfig) -> None:
-        super().__init__(_changed(config, TIMED))
+        super().__init__(changed(config, TIMED))
         data, split = build(config.data, "data"), build(config.split, "split")
         self.work = Work.of(prepare(data), split, validation_share=0.0)
 
@@ -58,10 +58,10 @@ class Gru4RecEpoch(Benchmark):
         rows = np.resize(work.train, size)
 
         def check() -> None:
-            same = _changed(config, NO_DROPOUT)
+            same = changed(config, NO_DROPOUT)
             plain, fast = _Plain(same, work, rows), _Fast(same, work, rows)
             require_close("losses", plain.train(), fast.train(), TOLERANCE)
-            still = _changed(same, ONE_GRADIENT)
+            still = changed(same, ONE_GRADIENT)
             plain, fast = _Plain(still, work, rows), _Fast(still, work, rows)
             require_close("loss", plain.train(), fast.train(), TOLERANCE)
             for name, gradient in plain.gradients().items():
@@ -89,7 +89,7 @@ class _Fast:
         return [row["loss"] for row in history.rows]
 
     def gradients(self) -> dict[str, Tensor]:
-        return _gradients(self.model)
+        return gradients(self.model)
 
 
 class _Plain:
@@ -135,7 +135,7 @@ class _Plain:
         return mask
 
     def gradients(self) -> dict[str, Tensor]:
-        return _gradients(self.model)
+        return gradients(self.model)
 
 
 class _PlainGRU4Rec(nn.Module):
@@ -174,11 +174,6 @@ def _model(config: DictConfig, work: Work) -> GRU4Rec:
     return model
 
 
-def _changed(config: DictConfig, changes: dict[str, dict[str, float]]) -> DictConfig:
-    changed = OmegaConf.merge(config, changes)
-    assert isinstance(changed, DictConfig)
-    return changed
-
-
-def _gradients(model: nn.Module) -> dict[str, Tensor]:
+def gradients(model: nn.Module) -> dict[str, Tensor]:
+    """Return the gradient of each parameter that has one."""
     return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}

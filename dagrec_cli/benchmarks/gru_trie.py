@@ -7,10 +7,10 @@ of a context among them. Padded rows of all would need more memory than most mac
 
 import numpy as np
 import torch
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from torch import Generator, Tensor
 
-from dagrec_cli.benchmarks.base import Benchmark, Case, require_close
+from dagrec_cli.benchmarks.base import Benchmark, Case, changed, require_close
 from dagrec_cli.config.build import build
 from dagrec_cli.config.paths import config_dir
 from dagrec_cli.data.dataset import prepare
@@ -30,19 +30,19 @@ class GruTrie(Benchmark):
     """Forward, masked cross-entropy and backward of GRU4Rec; sizes count distinct contexts."""
 
     unit = "contexts"
-    sizes = (2_000, 20_000)
+    sizes: tuple[int, ...] = (2_000, 20_000)
     target = 12
 
     def __init__(self, config: DictConfig) -> None:
         super().__init__(config)
         data = OmegaConf.load(config_dir() / "data" / "synthetic_galaxy.yaml")
         self.dataset = prepare(
-            build(_changed(data, {"compositions": COMPOSITIONS, "cache": False}), "data")
+            build(changed(data, {"compositions": COMPOSITIONS, "cache": False}), "data")
         )
 
     def case(self, size: int) -> Case:
         """Give both models the same weights."""
-        slow, quick = (self._model(encoding) for encoding in ("padded", "trie"))
+        slow, quick = (self.model(encoding) for encoding in ("padded", "trie"))
         quick.load_state_dict(slow.state_dict())
         rows = np.flatnonzero(self.dataset.pairs.context < size)
         batch = Batch.of(self.dataset, rows, slow.mask, distinct=True)
@@ -61,16 +61,11 @@ class GruTrie(Benchmark):
 
         return Case(lambda: epoch(slow), lambda: epoch(quick), check)
 
-    def _model(self, encoding: str) -> GRU4Rec:
+    def model(self, encoding: str) -> GRU4Rec:
+        """Make a model without dropout; the weights are the same each time."""
         longest = int(self.dataset.contexts.depth.max())
         facts = Facts(self.dataset.vocabulary, self.dataset.graph(), longest)
-        node = _changed(self.config.model, {**NO_DROPOUT, "encoding": encoding})
+        node = changed(self.config.model, {**NO_DROPOUT, "encoding": encoding})
         torch.manual_seed(self.config.seed)
         model: GRU4Rec = build(node, "model", facts)
         return model
-
-
-def _changed(node: DictConfig | ListConfig, settings: dict[str, object]) -> DictConfig:
-    changed = OmegaConf.merge(node, settings)
-    assert isinstance(changed, DictConfig)
-    return changed

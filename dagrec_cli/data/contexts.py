@@ -77,6 +77,10 @@ class ContextTrie:
             levels.append(entries)
         return levels[::-1]
 
+    def depth_first(self, contexts: Int32) -> NDArray[np.int64]:
+        """Return the order in which contexts with a common prefix are neighbours, it before all."""
+        return np.lexsort(self.padded(contexts).T[::-1])
+
     def padded(self, contexts: Int32) -> Int32:
         """Return contexts as rows of node indices, ``[contexts, longest]``, right-padded with 0."""
         depth = self.depth[contexts]

@@ -123,6 +123,11 @@ class TrainingPairs:
         return np.bincount(owner, self.weight.numpy(), minlength=len(self.size))
 
     @cached_property
+    def depth_first(self) -> Int[np.ndarray, " contexts"]:
+        """Positions in ``entries`` such that neighbours share as many nodes as they can."""
+        return self.trie.depth_first(self.entries)
+
+    @cached_property
     def whole(self) -> Batch:
         """All pairs as one batch."""
         return self.batch(np.arange(len(self.entries), dtype=np.int32), self.total)

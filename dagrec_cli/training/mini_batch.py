@@ -3,7 +3,8 @@
 Source: Bottou et al., "Optimization Methods for Large-Scale Machine Learning", SIAM Review 2018,
 §4, with Adam for the step.
 Differs from the source: a batch counts distinct contexts, and all pairs of a context come with it,
-weighted by how often they occur.
+weighted by how often they occur. Contexts are shuffled in blocks of neighbours in the trie, so that
+a batch steps over the prefixes that they share once.
 """
 
 from collections.abc import Iterator
@@ -27,6 +28,9 @@ class MiniBatch(Trainer):
     accumulate
         Batches whose gradients add up to one step, 1 and up. The step is that of one batch
         ``accumulate`` times as large, for the memory of the small one.
+    blocks_per_step
+        Blocks of neighbouring contexts that make a step, 1 and up; as many as the step has contexts
+        for a wholly random order.
 
     Raises
     ------
@@ -34,17 +38,24 @@ class MiniBatch(Trainer):
         If a setting is out of range.
     """
 
-    def __init__(self, *, batch_size: int, accumulate: int, **settings: Any) -> None:
+    def __init__(
+        self, *, batch_size: int, accumulate: int, blocks_per_step: int, **settings: Any
+    ) -> None:
         check_count("trainer.batch_size", batch_size)
         check_count("trainer.accumulate", accumulate)
+        check_count("trainer.blocks_per_step", blocks_per_step)
         super().__init__(**settings)
         self.batch_size = batch_size
         self.accumulate = accumulate
+        self.blocks_per_step = blocks_per_step
 
     def steps(self, pairs: TrainingPairs, epoch: int, seed: int) -> Iterator[Step]:
-        """Yield steps over contexts in an order that seed and epoch decide."""
-        order = np.random.default_rng([seed, epoch]).permutation(len(pairs.entries))
-        for chosen in cut(order.astype(np.int32), self.batch_size * self.accumulate):
+        """Yield steps over blocks of contexts in an order that seed and epoch decide."""
+        rng = np.random.default_rng([seed, epoch])
+        size = self.batch_size * self.accumulate
+        block = max(1, size // self.blocks_per_step)
+        order = pairs.depth_first[shuffled_blocks(len(pairs.entries), block, rng)]
+        for chosen in cut(order.astype(np.int32), size):
             total = float(pairs.weight_of[chosen].sum())
             yield Step(total / pairs.total, self.batches(pairs, chosen, total))
 
@@ -53,6 +64,16 @@ class MiniBatch(Trainer):
     ) -> Iterator[Batch]:
         """Yield a step's batches one by one; ``total`` is the weight of all their rows."""
         return (pairs.batch(each, total) for each in cut(chosen, self.batch_size))
+
+
+def shuffled_blocks(n: int, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return the numbers below ``n``, blocks of ``size`` neighbours together, blocks in any order.
+
+    Where blocks begin is drawn too, so that the first and the last may be shorter.
+    """
+    block = (np.arange(n) + rng.integers(size)) // size
+    rank: NDArray[np.int64] = rng.permutation(block[-1] + 1)[block]
+    return np.argsort(rank, kind="stable")
 
 
 def cut(order: NDArray[np.int32], size: int) -> Iterator[NDArray[np.int32]]:

@@ -6,12 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
+from numpy.typing import NDArray
 from omegaconf import DictConfig
 from torch import Tensor
+from torch.nn.functional import multi_head_attention_forward
 
 from dagrec_cli.benchmarks import (
     bpr_step,
     ce_step,
+    dagnn2021_epoch,
     evaluation,
     gru4rec_epoch,
     gru_trie,
@@ -34,6 +37,8 @@ from dagrec_cli.data.pairs import Pairs
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.evaluation.ranks import Outcomes, outcomes
 from dagrec_cli.models.base import TorchModel
+from dagrec_cli.training import mini_batch
+from dagrec_cli.training.mini_batch import shuffled_blocks
 from dagrec_cli.training.step import batch_loss
 
 NAMES = sorted(benchmark_types())
@@ -52,7 +57,7 @@ def make(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Benchmark]:
     monkeypatch.setattr(score_step, "CONTEXTS", 20)
     monkeypatch.setattr(score_step, "HIDDEN", 8)
     monkeypatch.setattr(bpr_step, "N_SAMPLE", 16)
-    monkeypatch.setattr(gru4rec_epoch, "EPOCHS", 2)
+    monkeypatch.setitem(gru4rec_epoch.TIMED["trainer"], "epochs", 2)
     monkeypatch.setattr(gru_trie, "COMPOSITIONS", 30)
     return lambda name, *overrides: benchmark_types()[name](bench_config(*overrides))
 
@@ -89,6 +94,14 @@ def jittered(model: TorchModel, *arguments: Any) -> Tensor:
     return weight * batch_loss(model, *arguments)
 
 
+def doubled(*arguments: Any, **options: Any) -> tuple[Tensor, None]:
+    return 2 * multi_head_attention_forward(*arguments, **options)[0], None
+
+
+def one_context_less(n: int, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    return shuffled_blocks(n, size, rng)[size > 1 :]
+
+
 class Doubled(bpr_step.BPR):
     def __call__(self, positive: Tensor, negatives: Tensor) -> Tensor:
         return 2 * super().__call__(positive, negatives)
@@ -103,6 +116,8 @@ class Doubled(bpr_step.BPR):
         ("gru4rec_epoch", gru4rec_epoch, "FORBIDDEN", 0.0),
         ("ce_step", ce_step, "FORBIDDEN", 0.0),
         ("gru_trie", gru_trie, "batch_loss", jittered),
+        ("dagnn2021_epoch", dagnn2021_epoch, "multi_head_attention_forward", doubled),
+        ("mini_batch", mini_batch, "shuffled_blocks", one_context_less),
     ],
 )
 def test_check_sees_a_difference(

@@ -38,6 +38,12 @@ def test_padded_rows_are_the_contexts_and_zeros(contexts: list[list[int]]) -> No
     assert np.array_equal(entries, before)
 
 
+@given(sequences)
+def test_depth_first_is_the_order_of_a_dictionary(contexts: list[list[int]]) -> None:
+    trie, entries = trie_of(contexts)
+    assert [contexts[k] for k in trie.depth_first(entries)] == sorted(contexts)
+
+
 def test_no_contexts_are_no_rows() -> None:
     trie, _ = trie_of([[1, 2]])
     assert trie.padded(np.array([], np.int32)).shape == (0, 0)

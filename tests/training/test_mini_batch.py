@@ -1,15 +1,20 @@
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
+from dagrec_cli.data.contexts import trie_of
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.errors import ConfigError, TrainingError
 from dagrec_cli.losses.ce import CrossEntropy
 from dagrec_cli.training.batch import TrainingPairs
+from dagrec_cli.training.mini_batch import shuffled_blocks
 from dagrec_cli.training.trainer import Step, Trainer
 
 Make = Callable[..., Any]
@@ -65,6 +70,37 @@ def test_seed_and_epoch_decide_the_order(trainer: Make, pairs: TrainingPairs) ->
     assert orders[0] == orders[1]
     assert orders[0] != orders[2]
     assert orders[0] != orders[3]
+
+
+@given(st.integers(1, 40), st.integers(1, 12), st.integers(0, 9))
+def test_blocks_stay_together(n: int, size: int, seed: int) -> None:
+    order = shuffled_blocks(n, size, np.random.default_rng(seed))
+    assert sorted(order) == list(range(n))
+    blocks = np.split(order, np.flatnonzero(np.diff(order) != 1) + 1)
+    starts = sorted(int(block[0]) for block in blocks)
+    assert {(start - starts[-1]) % size for start in starts[1:]} <= {0}
+    assert len(starts) <= 1 + -(-n // size)
+
+
+def test_blocks_move_and_change_places() -> None:
+    orders = [shuffled_blocks(30, 5, np.random.default_rng(seed)) for seed in range(9)]
+    assert len({order[0] % 5 for order in orders}) > 2  # where blocks begin
+    assert len({order[0] // 5 for order in orders}) > 2  # which comes first
+
+
+def test_a_step_of_blocks_has_fewer_prefixes(trainer: Make) -> None:
+    """All 363 contexts over three nodes, up to five long; a context costs its prefixes."""
+    spelt = [c for length in range(1, 6) for c in product((1, 2, 3), repeat=length)]
+    trie, entries = trie_of(spelt)
+    one = torch.ones(len(entries), dtype=torch.long)
+    pairs = TrainingPairs(trie, entries, np.ones_like(entries), one, one.float(), None)
+    cost = {}
+    for blocks in (2, 32):
+        mini = trainer("mini_batch", batch_size=32, blocks_per_step=blocks)
+        batches = [batch for step in mini.steps(pairs, 1, 0) for batch in step.batches]
+        cost[blocks] = sum(sum(batch.contexts.prefixes.sizes) for batch in batches)
+    assert len(entries) < cost[2] < 1.4 * len(entries)
+    assert cost[32] > 2 * len(entries)
 
 
 @pytest.mark.parametrize("dag_mask", [False, True])
@@ -134,7 +170,7 @@ def test_a_step_in_mid_epoch_that_fails_goes_back_to_the_epoch_s_start(
     assert torch.equal(weights(model), weights(good))
 
 
-@pytest.mark.parametrize("setting", ["batch_size", "accumulate"])
+@pytest.mark.parametrize("setting", ["batch_size", "accumulate", "blocks_per_step"])
 def test_settings_out_of_range(trainer: Make, setting: str) -> None:
     with pytest.raises(ConfigError, match=f"trainer.{setting} is 0; use a whole number of 1 or"):
         trainer("mini_batch", **{setting: 0})
