@@ -13,14 +13,20 @@ def main() -> None:
 
 
 def prepare(config: DictConfig) -> None:
-    """Prepare the data set unless it is kept already, and print what it holds and where it lies."""
+    """Prepare the data set, or one file of it, unless it is kept already, and print where."""
     from dagrec_cli.config.build import build
     from dagrec_cli.config.checks import check_keys
-    from dagrec_cli.data.shards import prepare_ahead
+    from dagrec_cli.config.limits import check_count
+    from dagrec_cli.data.shards import prepare_ahead, prepare_part
     from dagrec_cli.training.progress import progress
 
-    check_keys(config, ["data", "engine", "n_jobs", "progress"])
+    check_keys(config, ["data", "part", "engine", "n_jobs", "progress"])
     source = build(config.data, "data")
+    if config.part is not None:
+        check_count("part", config.part, least=0)
+        found, path = prepare_part(source, config.part)
+        sys.stdout.write(f"part {config.part}, {len(found.time):,} compositions: {path}\n")
+        return
     with progress(config.progress) as display:
         display.start("files", None)
         dataset, entry = prepare_ahead(

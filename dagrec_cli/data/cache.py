@@ -147,10 +147,15 @@ def keep(dataset: Dataset, entry: Path, source: Source) -> None:
             shutil.rmtree(aside, ignore_errors=True)  # there only if it could not be renamed
     except OSError as error:
         if not entry.is_dir():
-            raise DataError(
-                f"cannot keep the prepared data set in {entry.parent} ({error.strerror or error}); "
-                "set DAGREC_CACHE_DIR to a folder that can be written, or data.cache=false."
-            ) from error
+            raise cannot_keep(entry.parent, error) from error
+
+
+def cannot_keep(folder: Path, error: OSError) -> DataError:
+    """Return what to raise if the cache's folder cannot be written."""
+    return DataError(
+        f"cannot keep the prepared data set in {folder} ({error.strerror or error}); "
+        "set DAGREC_CACHE_DIR to a folder that can be written, or data.cache=false."
+    )
 
 
 class _Names(NamedTuple):

@@ -1,5 +1,9 @@
-"""A data set prepared ahead: its files apart, in processes or as Ray tasks, and merged in order."""
+"""A data set prepared ahead: its files apart, in processes or as Ray tasks, and merged in order.
 
+Files may also be prepared by commands of their own, on other machines, before one merges them.
+"""
+
+import logging
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -10,6 +14,7 @@ from dagrec_cli.data.cache import CachedSource, entry_of, keep, load
 from dagrec_cli.data.collection import Collection, Watch, collect, merge
 from dagrec_cli.data.composition import Shard, ShardedSource, Source
 from dagrec_cli.data.dataset import Dataset, assemble
+from dagrec_cli.data.parts import keep_part, load_part, part_of
 from dagrec_cli.errors import ConfigError, DagrecError
 
 ENGINES = ("processes", "ray")
@@ -45,10 +50,7 @@ def prepare_ahead(
     """
     check_choice("engine", engine, ENGINES)
     check_count("n_jobs", n_jobs)
-    if not source.cache:
-        raise ConfigError(
-            "data.cache is false, but preparing ahead is for the cache; leave it true."
-        )
+    _check_kept(source)
     sha256 = source.sha256()
     entry = entry_of(source, sha256)
     kept = load(entry)
@@ -56,7 +58,52 @@ def prepare_ahead(
         return kept, entry
     dataset = assemble(merge(_watched(_collections(source, engine, n_jobs), watch)), sha256)
     keep(dataset, entry, source)
+    if isinstance(source, ShardedSource):
+        for shard in source.shards():
+            part_of(source, shard).unlink(missing_ok=True)
     return dataset, entry
+
+
+def prepare_part(source: CachedSource, number: int) -> tuple[Collection, Path]:
+    """Prepare one file of a data set and keep it for :func:`prepare_ahead`.
+
+    Parameters
+    ----------
+    number
+        Which of the files, sorted by path, from 0.
+
+    Returns
+    -------
+    tuple
+        What the file holds, and where that is kept.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such file, or nothing may be kept.
+    DataError
+        If the file cannot be prepared or kept.
+    """
+    _check_kept(source)
+    if not isinstance(source, ShardedSource):
+        raise ConfigError("part is the number of a file, but this data has none; use part=null.")
+    shards = source.shards()
+    if number >= len(shards):
+        raise ConfigError(
+            f"part is {number} but the data has {len(shards)} files, numbered from 0; "
+            "use a smaller number, or part=null."
+        )
+    path = part_of(source, shards[number])
+    found = _collect_shard(source, shards[number])
+    keep_part(found, path)
+    return found, path
+
+
+def _check_kept(source: CachedSource) -> None:
+    if not source.cache:
+        raise ConfigError(
+            "data.cache is false, but preparing ahead is for the cache; leave it true."
+        )
 
 
 def _watched(parts: Iterator[Collection], watch: Watch) -> Iterator[Collection]:
@@ -77,7 +124,7 @@ def _collections(source: Source, engine: str, n_jobs: int) -> Iterator[Collectio
 
 
 def _collect_shard(source: ShardedSource, shard: Shard) -> Collection:
-    return collect(source.read_shard(shard), source)
+    return load_part(part_of(source, shard)) or collect(source.read_shard(shard), source)
 
 
 def _by_processes(source: ShardedSource, shards: list[Shard], n_jobs: int) -> Iterator[Collection]:
@@ -93,7 +140,13 @@ def _by_ray(source: ShardedSource, shards: list[Shard]) -> Iterator[Collection]:
         raise ConfigError(
             "engine=ray needs Ray; pip install 'dagrec[ray]', or use engine=processes."
         ) from error
-    ray.init(ignore_reinit_error=True, log_to_driver=False, logging_level="error")
+    try:
+        ray.init(ignore_reinit_error=True, log_to_driver=False, logging_level=logging.ERROR)
+    except ConnectionError as error:
+        raise ConfigError(
+            f"engine=ray: {error}; set RAY_ADDRESS to a cluster that runs (and RAY_AUTH_MODE=token "
+            "if it wants one), or unset it."
+        ) from error
     task = ray.remote(_collect_shard)
     try:
         for part in [task.remote(source, shard) for shard in shards]:

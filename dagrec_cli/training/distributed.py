@@ -8,7 +8,6 @@ the weight of the whole step, not of its share.
 
 from collections.abc import Iterator
 from contextlib import suppress
-from copy import deepcopy
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ from dagrec_cli.training.batch import Batch, TrainingPairs
 from dagrec_cli.training.checkpoint import pack, unpack
 from dagrec_cli.training.hardware import find_device
 from dagrec_cli.training.history import History
+from dagrec_cli.training.launcher import Place, place
 from dagrec_cli.training.mini_batch import MiniBatch, cut
 from dagrec_cli.training.state import State
 from dagrec_cli.training.trainer import Keeper, Objective
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class Distributed(MiniBatch):
-    """Mini-batches dealt out to processes of this machine, which average their gradients.
+    """Mini-batches dealt out to processes, which average their gradients.
 
     The model is that of :class:`MiniBatch` with the same ``batch_size``, up to rounding and the
     random numbers of dropout and sampling. A resumed run goes on with the same number of processes.
@@ -43,27 +43,35 @@ class Distributed(MiniBatch):
     Parameters
     ----------
     processes
-        How many, 2 and up; with CUDA each has a device of its own.
+        How many are started on this machine, 2 and up, or ``auto``: as many as ``torchrun`` or
+        ``srun`` started, otherwise 2. With CUDA each has a device of its own.
     batch_size
         Contexts encoded at once by all processes together.
 
     Raises
     ------
     ConfigError
-        If Lightning Fabric is not installed, or there are fewer devices than processes.
+        If Lightning Fabric is not installed, there are fewer devices than processes, or a launcher
+        started another number of processes.
     """
 
-    def __init__(self, *, processes: int, **settings: Any) -> None:
-        check_count("trainer.processes", processes, least=2)
+    def __init__(self, *, processes: int | str, **settings: Any) -> None:
+        here = place()
+        self.processes = _count(processes, here)
         super().__init__(**settings)
         if find_spec("lightning_fabric") is None:
             raise ConfigError(
                 "trainer=distributed needs Lightning Fabric; install it with: "
                 "pip install 'dagrec[fabric]'."
             )
-        if self.device.type == "cuda":
-            find_device(f"cuda:{processes - 1}")
-        self.processes = processes
+        if here and not torch.distributed.is_initialized():
+            raise ConfigError(
+                "torchrun or srun started this process, but its group is not there; name "
+                "trainer=distributed on the command line, also beside resume=FOLDER, or start "
+                "again if a process has died."
+            )
+        if self.device.type == "cuda" and not here:
+            find_device(f"cuda:{self.processes - 1}")
         self._team: Team | None = None
 
     def fit(
@@ -86,11 +94,14 @@ class Distributed(MiniBatch):
         """
         from dagrec_cli.training.fabric import team
 
-        given = (self, model, loss, sampler, pairs, generator.initial_seed())
         n_threads = torch.get_num_threads()
-        torch.set_num_threads(max(1, n_threads // self.processes))
+        n_each = n_threads if place() else max(1, n_threads // self.processes)
+        given = (self, model, loss, sampler, pairs, generator.initial_seed(), n_each)
+        torch.set_num_threads(n_each)
         try:
-            with team(self.processes, self.device.type, _train_along, *given) as self._team:
+            with team(self.processes) as first:
+                first.from_first((_train_along, *given))
+                self._join(first)
                 super().fit(model, loss, sampler, pairs, history, generator=generator, **options)
         finally:
             self._team = None
@@ -106,9 +117,7 @@ class Distributed(MiniBatch):
         generator: Generator,
     ) -> None:
         """Train as one of the other processes, with nothing to watch or keep."""
-        self._team = team
-        if self.device.type == "cuda":
-            self.device = torch.device("cuda", team.rank)
+        self._join(team)
         with suppress(TrainingError):  # the first process says it
             super().fit(model, loss, sampler, pairs, History(), generator=generator)
 
@@ -150,6 +159,12 @@ class Distributed(MiniBatch):
         """Return what the first process says."""
         return bool(self._member.from_first(flag))
 
+    def _join(self, team: "Team") -> None:
+        if self.device.type == "cuda":
+            self.device = find_device(f"cuda:{team.place.local_rank}")
+        team.on(self.device)
+        self._team = team
+
     @property
     def _member(self) -> "Team":
         assert self._team is not None, "outside of fit"
@@ -157,7 +172,7 @@ class Distributed(MiniBatch):
 
     @property
     def _rank(self) -> int:
-        return self._member.rank
+        return self._member.place.rank
 
     def _epoch(self, state: State, objective: Objective, pairs: TrainingPairs) -> float:
         if self._rank:  # dropout and samples of its own, the same ones if the run is resumed
@@ -186,6 +201,18 @@ class _Averaged(nn.Module):
         return self.objective(self.batch)
 
 
+def _count(processes: int | str, here: Place | None) -> int:
+    if processes == "auto":
+        return here.n_processes if here else 2
+    check_count("trainer.processes", processes, least=2)
+    if here and processes != here.n_processes:
+        raise ConfigError(
+            f"trainer.processes is {processes} but torchrun or srun started {here.n_processes}; "
+            "use trainer.processes=auto."
+        )
+    return int(processes)
+
+
 def _train_along(
     team: "Team",
     trainer: Distributed,
@@ -194,8 +221,8 @@ def _train_along(
     sampler: Sampler,
     pairs: TrainingPairs,
     seed: int,
+    n_threads: int,
 ) -> None:
     """Be one of the other processes: the same training, with nothing to watch or keep."""
-    torch.set_num_threads(max(1, torch.get_num_threads() // trainer.processes))
-    own = deepcopy(model)  # the first process's weights came in memory that it still uses
-    trainer.train_along(team, own, loss, sampler, pairs, Generator().manual_seed(seed))
+    torch.set_num_threads(n_threads)
+    trainer.train_along(team, model, loss, sampler, pairs, Generator().manual_seed(seed))

@@ -1,82 +1,99 @@
 """Processes that train together, through Lightning Fabric; imports it, which takes seconds.
 
-Gradients are averaged over the processes (distributed data parallel). The processes are started
-here and not by Fabric, which would run the whole command line again in each: so only the first one
-reads data, evaluates and writes.
+Gradients are averaged over the processes (distributed data parallel). The first one reads data,
+evaluates and writes; the others wait for what it hands out, so they need neither data nor settings.
+They are started here, on this machine, or by a launcher, on any (see :mod:`launcher`).
 """
 
 import logging
 import os
+import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, nn
+from torch.distributed import DistError
 
 from dagrec_cli.errors import TrainingError
+from dagrec_cli.training.launcher import Place
 
 HERE = "127.0.0.1"
-SET_BY_FABRIC = ("MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE", "NODE_RANK", "LOCAL_RANK")
-PATIENCE = timedelta(hours=6)  # the first process may validate for long
-JOIN_SECONDS = 5
+JOINING = timedelta(minutes=10)  # until all are there, and for one step of the slowest
+PATIENCE = timedelta(hours=6)  # the first process may read, or validate, for long
+ENDING_SECONDS = 5
+GO_ON = "resume=FOLDER goes on from the last checkpoint"
 
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
 
-class _Place(LightningEnvironment):
-    """Where this process stands; nothing is read from the environment."""
+class _Node(LightningEnvironment):
+    """How Fabric sees this process: as a machine with one device."""
 
-    def __init__(self, rank: int, port: int) -> None:
+    creates_processes_externally = True
+
+    def __init__(self, rank: int) -> None:
         super().__init__()
         self._rank = rank
-        self._port = port
-
-    @property
-    def creates_processes_externally(self) -> bool:
-        return True
-
-    @property
-    def main_address(self) -> str:
-        return HERE
-
-    @property
-    def main_port(self) -> int:
-        return self._port
-
-    def local_rank(self) -> int:
-        return self._rank
 
     def node_rank(self) -> int:
+        return self._rank
+
+    def local_rank(self) -> int:
         return 0
 
 
 class Team:
-    """Membership of this process.
+    """Membership of this process; made when all are there.
 
     Attributes
     ----------
-    rank
-        Number of this process, from 0.
+    place
+        Where this process stands.
+    launched
+        The team that a launcher started, if this process is its first.
     """
 
-    def __init__(self, rank: int, n_processes: int, port: int, device: str) -> None:
-        self.rank = rank
-        strategy = DDPStrategy(find_unused_parameters=True, timeout=PATIENCE)
+    launched: ClassVar["Team | None"] = None
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        if place.address in (HERE, "localhost"):
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", _loopback())
+        try:
+            torch.distributed.init_process_group(
+                init_method=f"tcp://{place.address}:{place.port}",
+                rank=place.rank,
+                world_size=place.n_processes,
+                timeout=JOINING,
+            )
+        except DistError as error:
+            raise TrainingError(
+                f"process {place.rank} of {place.n_processes} does not find the others at "
+                f"{place.address}:{place.port}; start all with torchrun or srun, or set "
+                "MASTER_ADDR and MASTER_PORT to a free port of the first one's machine."
+            ) from error
+        self._words = torch.distributed.new_group(backend="gloo", timeout=PATIENCE)
+
+    def on(self, device: torch.device) -> None:
+        """Make ready to compute on a device of this process's own."""
         self._fabric = Fabric(
-            accelerator=device,
-            devices=n_processes,
-            strategy=strategy,
-            plugins=[_Place(rank, port)],
+            accelerator=device.type,
+            devices=[device.index or 0] if device.type == "cuda" else 1,
+            num_nodes=self.place.n_processes,
+            strategy=DDPStrategy(find_unused_parameters=True),
+            plugins=[_Node(self.place.rank)],
         )
         self._fabric.launch()
 
@@ -92,25 +109,73 @@ class Team:
 
     def from_first(self, content: Any) -> Any:
         """Return what the first process gives."""
-        return self._fabric.broadcast(content)
+        box = [content]
+        torch.distributed.broadcast_object_list(box, src=0, group=self._words)
+        return box[0]
 
 
 @contextmanager
-def team(n_processes: int, device: str, work: Callable[..., None], *given: Any) -> Iterator[Team]:
-    """Start the other processes and be the first of the team; afterwards none is left.
-
-    Parameters
-    ----------
-    work
-        What each other process does: ``work(team, *given)``, picklable.
+def team(n_processes: int) -> Iterator[Team]:
+    """Be the first of a team: of the one that a launcher started, or of one that is started here.
 
     Raises
     ------
     TrainingError
         If another process dies.
     """
-    before = {name: os.environ.get(name) for name in (*SET_BY_FABRIC, "GLOO_SOCKET_IFNAME")}
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", _loopback())
+    if Team.launched is None:
+        with _started(n_processes) as made:
+            yield made
+        return
+    try:
+        yield Team.launched
+    except TrainingError:  # all of them met it, and wait for what comes next
+        raise
+    except BaseException as error:  # the others may wait for anything
+        Team.launched = None
+        _leave()
+        if not _is_loss(error):
+            raise
+        raise TrainingError(
+            f"another training process died and the rest was stopped; {GO_ON}."
+        ) from error
+
+
+@contextmanager
+def launched(place: Place) -> Iterator[None]:
+    """Be the first of the processes that a launcher started; afterwards the others end."""
+    Team.launched = Team(place)
+    try:
+        yield
+    finally:
+        if standing := Team.launched:
+            with suppress(RuntimeError):
+                standing.from_first(None)
+            Team.launched = None
+            _leave()
+
+
+def follow(place: Place) -> None:
+    """Be one of the others: do what the first process hands out, ``work(team, *given)``.
+
+    Ends with the first one, and with exit code 1 if that, or a process beside, has died.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process decides what Ctrl-C does
+    try:
+        member = Team(place)
+        while job := member.from_first(None):
+            work, *given = job
+            work(member, *given)
+    except RuntimeError as error:
+        if _is_loss(error):
+            sys.exit(1)  # the first process says it, or the launcher
+        raise
+    _leave()
+
+
+@contextmanager
+def _started(n_processes: int) -> Iterator[Team]:
+    """Start the other processes and be the first; afterwards none is left."""
     port = _free_port()
     spawn = get_context("spawn")  # a fork would copy torch's thread pool in whatever state it is
     others: list[BaseProcess] = []
@@ -118,44 +183,26 @@ def team(n_processes: int, device: str, work: Callable[..., None], *given: Any) 
     try:
         for rank in range(1, n_processes):
             mine, theirs = spawn.Pipe()
-            args = (theirs, rank, n_processes, port, device, work, given)
-            others.append(spawn.Process(target=_take_part, args=args, daemon=True))
+            args = (theirs, Place(rank, n_processes, rank, HERE, port))
+            others.append(spawn.Process(target=_be_started, args=args, daemon=True))
             others[-1].start()
             ready.append(mine)
         _wait_for(others, ready)
-        yield Team(0, n_processes, port, device)
-    except RuntimeError as error:  # how torch reports a connection that broke
+        yield Team(Place(0, n_processes, 0, HERE, port))
+    except RuntimeError as error:
         _raise_if_dead(others, error)
         raise
     finally:
         for other in others:
             other.terminate()
             other.join()
-        if group := torch.distributed.group.WORLD:
-            group.abort()  # or it may wait for the dead, up to PATIENCE
-            torch.distributed.destroy_process_group()
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
+        _leave()
 
 
-def _take_part(
-    ready: Connection,
-    rank: int,
-    n_processes: int,
-    port: int,
-    device: str,
-    work: Callable[..., None],
-    given: Sequence[Any],
-) -> None:
-    """Be one of the other processes; end with the first one, however that ends."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process decides what Ctrl-C does
+def _be_started(ready: Connection, place: Place) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    ready.send(rank)
-    work(Team(rank, n_processes, port, device), *given)
+    ready.send(place.rank)
+    follow(place)
 
 
 def _end_with_parent() -> None:
@@ -172,14 +219,27 @@ def _wait_for(others: Sequence[BaseProcess], ready: Sequence[Connection]) -> Non
 
 
 def _raise_if_dead(others: Sequence[BaseProcess], error: Exception | None) -> None:
-    ended = connection.wait([other.sentinel for other in others], JOIN_SECONDS)
+    ended = connection.wait([other.sentinel for other in others], ENDING_SECONDS)
     for rank, other in enumerate(others, start=1):
         if other.sentinel in ended:
             other.join()
             raise TrainingError(
                 f"training process {rank} died (exit code {other.exitcode}) and the others were "
-                "stopped; resume=FOLDER goes on from the last checkpoint."
+                f"stopped; {GO_ON}."
             ) from error
+
+
+def _is_loss(error: BaseException) -> bool:
+    """Return whether an error is how torch reports a connection that broke."""
+    return isinstance(error, DistError) or (
+        isinstance(error, RuntimeError) and "gloo" in str(error).lower()
+    )
+
+
+def _leave() -> None:
+    if group := torch.distributed.group.WORLD:
+        group.abort()  # or it may wait for the dead, up to PATIENCE
+        torch.distributed.destroy_process_group()
 
 
 def _free_port() -> int:

@@ -54,6 +54,16 @@ def test_what_was_prepared_is_read_by_other_commands(
     assert (kept.code, kept.out) == (0, plain.out)
 
 
+def test_files_are_prepared_apart_and_merged(dagrec: Dagrec, shards: Path) -> None:
+    for number in (0, 1):
+        answer = dagrec("data", "prepare", GLOB, f"part={number}")
+        assert (answer.code, answer.err) == (0, "")
+        told = re.fullmatch(rf"part {number}, 3 compositions: (\S+)\n", answer.out)
+        assert told
+        assert Path(told[1]).parent == shards.parent / "cache" / "prepared"
+    assert dagrec("data", "prepare", GLOB).out.startswith("6 compositions, 12 pairs: ")
+
+
 def test_training_on_kept_data_gives_the_same_numbers(
     dagrec: Dagrec, shards: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,7 +87,10 @@ def test_training_on_kept_data_gives_the_same_numbers(
         (["data.path=none/*.jsonl"], "none/*.jsonl: no file there; give files that hold"),
         ([GLOB, "engine=spark"], "engine is 'spark'; use one of processes, ray."),
         ([GLOB, "data.cache=false"], "data.cache is false"),
-        ([GLOB, "+color=red"], "unknown setting 'color'; known: data, engine, n_jobs, progress."),
+        (["data=synthetic", "part=0"], "part is the number of a file, but this data has none;"),
+        ([GLOB, "part=2"], "part is 2 but the data has 2 files, numbered from 0; use a smaller"),
+        ([GLOB, "part=-1"], "part is -1; use a whole number of 0 or more."),
+        ([GLOB, "+color=red"], "unknown setting 'color'; known: data, part, engine, n_jobs,"),
     ],
 )
 def test_prepare_refuses(dagrec: Dagrec, shards: Path, words: list[str], line: str) -> None:

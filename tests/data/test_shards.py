@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from dagrec_cli.config.build import build
 from dagrec_cli.data import cache
 from dagrec_cli.data.cache import entry_of, load, prepared
-from dagrec_cli.data.shards import prepare_ahead
+from dagrec_cli.data.shards import prepare_ahead, prepare_part
 from dagrec_cli.errors import ConfigError, DataError
 
 Config = Callable[..., DictConfig]
@@ -71,6 +71,48 @@ def test_processes_write_what_one_go_writes(source_of: SourceOf, n_jobs: int) ->
     ]
     assert entry == entry_of(source_of(), dataset.sha256)  # where training looks
     assert load(entry) is not None
+
+
+def test_parts_prepared_apart_are_merged(
+    source_of: SourceOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on several machines: each file by a command of its own, in any order."""
+    expected = in_one_go(source_of)
+    folder = entry_of(source_of(), "").parent
+    for number in (2, 0, 1):
+        found, path = prepare_part(source_of(), number)
+        assert (len(found.time), len(found.skipped)) == (20, 1)
+        assert path.parent == folder
+    assert len(list(folder.iterdir())) == 3
+    with monkeypatch.context() as patch:
+        patch.setattr("dagrec_cli.data.shards.collect", None)  # calling it would fail
+        _, entry = prepare_ahead(source_of(), engine="processes", n_jobs=1, watch=lambda _: None)
+    assert bytes_of(entry) == expected
+    assert list(folder.iterdir()) == [entry]
+
+
+def test_a_part_that_is_damaged_or_of_other_settings_is_made_anew(source_of: SourceOf) -> None:
+    expected = in_one_go(source_of)
+    _, path = prepare_part(source_of(), 0)
+    path.write_bytes(path.read_bytes()[:-100])
+    _, other = prepare_part(source_of(max_paths=1), 1)
+    _, entry = prepare_ahead(source_of(), engine="processes", n_jobs=1, watch=lambda _: None)
+    assert bytes_of(entry) == expected
+    assert sorted(entry.parent.iterdir()) == sorted([entry, other])
+
+
+@pytest.mark.parametrize(
+    ("number", "changes", "message"),
+    [
+        (3, {}, "part is 3 but the data has 3 files, numbered from 0"),
+        (0, {"cache": False}, "data.cache is false"),
+    ],
+)
+def test_a_part_that_cannot_be_is_refused(
+    source_of: SourceOf, number: int, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        prepare_part(source_of(**changes), number)
 
 
 @pytest.mark.slow
