@@ -25,4 +25,15 @@ class InUseError(RunError):
 
 
 class TrainingError(Exception):
-    """Training could not go on (a non-finite loss); exit code 1, the last good state is kept."""
+    """Training came to a loss or a score that is no number; exit code 1, good weights are kept."""
+
+
+def one_line(text: str, most: int = 400) -> str:
+    """Return a text as one line that a terminal can show, cut in its middle if it is long."""
+    if len(text) > most:
+        text = f"{text[: most // 2]} … {text[-most // 2 :]}"
+    return text if text.isprintable() else "".join(map(_printable, text))
+
+
+def _printable(character: str) -> str:
+    return character if character.isprintable() else ascii(character)[1:-1]

@@ -101,3 +101,16 @@ def test_what_computes_does_not_read_write_log_or_seed() -> None:
     ]
     assert impure == []
     assert {"models/base", "losses/ce", "samplers/uniform", "evaluation/metrics"} <= set(pure)
+
+
+def test_every_protocol_can_be_asked_for() -> None:
+    """``isinstance`` and the tests' shape checker need ``@runtime_checkable``."""
+    protocols = {
+        f"{name}.{node.name}": [getattr(each, "id", "") for each in node.decorator_list]
+        for name, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        and "Protocol" in [getattr(base, "id", "") for base in node.bases]
+    }
+    assert [name for name, marks in protocols.items() if "runtime_checkable" not in marks] == []
+    assert "data/composition.Source" in protocols

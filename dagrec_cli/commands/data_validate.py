@@ -29,24 +29,26 @@ def validate(config: DictConfig) -> None:
     from dagrec_cli.config.build import build
     from dagrec_cli.config.checks import check_keys
     from dagrec_cli.config.limits import check_count
+    from dagrec_cli.data.invalid import plural
     from dagrec_cli.errors import DataError
 
     check_keys(config, ["data", "most"])
     check_count("most", config.most, least=0)
     n_read = n_invalid = n_faults = 0
+    most: int = config.most
     for faults in _faults_of_each(build(config.data, "data")):
         n_read += 1
         n_invalid += bool(faults)
         for fault in faults:
             n_faults += 1
-            if n_faults <= config.most:
+            if n_faults <= most:
                 sys.stdout.write(f"{fault}\n")
-    if n_faults > config.most:
-        sys.stdout.write(f"… and {n_faults - config.most:,} more; most={n_faults} prints them.\n")
+    if n_faults > most:
+        sys.stdout.write(f"… and {n_faults - most:,} more; most={n_faults} prints them.\n")
     if n_faults:
         raise DataError(
-            f"faults: {n_faults:,}, in {n_invalid:,} of {n_read:,} compositions; mend them, or "
-            "train without those compositions with data.on_invalid=skip."
+            f"faults: {n_faults:,}, in {n_invalid:,} of {plural(n_read, 'composition')}; mend "
+            "them, or train without those compositions with data.on_invalid=skip."
         )
     if not n_read:
         raise DataError("no composition in it; a file holds at least one.")

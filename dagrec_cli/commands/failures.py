@@ -11,10 +11,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from io import TextIOWrapper
 from traceback import walk_tb
 from typing import Any
 
-from dagrec_cli.errors import DagrecError, TrainingError
+from dagrec_cli.errors import DagrecError, TrainingError, one_line
 
 DISK = {
     errno.ENOSPC: "the disk is full",
@@ -28,12 +29,28 @@ DISK = {
     errno.ENAMETOOLONG: "the name is too long",
     errno.EFBIG: "the file is larger than the system allows",
 }
+A_GROUP = "a group takes the name of one of its options, as in model=gru4rec."
+SETTINGS = ("hydra", "omegaconf", "antlr4", "yaml")  # packages that read them
+HYDRA_MAIN = "dagrec_cli.commands.hydra_main"
+LAUNCHERS = {  # which extra brings them
+    "joblib": "joblib",
+    "submitit_local": "submitit",
+    "submitit_slurm": "submitit",
+    "ray": "ray",
+}
+TOO_LARGE = re.compile(
+    r"can't allocate memory|out of memory|[Oo]verflow when unpacking|calculation overflowed"
+    r"|int too large to convert"
+)
+MOST = 1000  # characters of a line
 ELSEWHERE = "write elsewhere with hydra.run.dir=FOLDER"
 
 
 @contextmanager
 def explained(command: str) -> Iterator[None]:
     """Turn an error inside into its line on stderr and an exit code."""
+    if isinstance(sys.stdout, TextIOWrapper):  # a terminal may lack letters that names have
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         yield
     except KeyboardInterrupt as stop:
@@ -46,7 +63,7 @@ def explained(command: str) -> Iterator[None]:
         line = explain(error, command)
         if line is None or os.environ.get("DAGREC_DEBUG") == "1" or _is_verbose():
             raise
-        sys.stderr.write(f"dagrec {command}: {line}\n")
+        sys.stderr.write(f"{one_line(f'dagrec {command}: {line}', MOST)}\n")
         sys.exit(1 if isinstance(error, TrainingError) else 2)
 
 
@@ -59,15 +76,28 @@ def explain(error: Exception, command: str) -> str | None:
         return f"cannot write{place}: {DISK[error.errno]}; {ELSEWHERE}."
     if override := str(getattr(error, "override", "")):
         return f"cannot read {override!r}; write setting=value, and a list as seeds=[0,1]."
-    if type(error).__module__.split(".")[0] in ("hydra", "omegaconf") or _is_from_hydra(error):
+    if isinstance(error, MemoryError) or TOO_LARGE.search(str(error)):
+        return "there is not enough memory for these sizes; use smaller ones."
+    if type(error).__module__.split(".")[0] in SETTINGS:
         return _explain_hydra(str(error), command)
+    return _explain_crash(error)
+
+
+def _explain_crash(error: Exception) -> str | None:
+    """Return the line for a setting on which Hydra stumbled before it called our code."""
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    modules = [str(frame.f_globals.get("__name__")) for frame in frames]
+    if modules[-1].endswith(".defaults_list"):
+        return A_GROUP
+    last = max((k for k, name in enumerate(modules) if name.startswith("dagrec_cli.")), default=-1)
+    after = [name.split(".")[0] for name in modules[last + 1 :]]
+    is_hydra = modules[last] == HYDRA_MAIN and after[:1] == ["hydra"]
+    if isinstance(error, RecursionError) and (is_hydra or modules[-1].startswith(SETTINGS)):
+        return "a setting is nested too deeply; write it with fewer brackets."
+    if is_hydra:
+        told = " ".join(str(error).split()) or type(error).__name__
+        return f"Hydra cannot take one of the settings ({frames[-1].f_code.co_name}: {told})."
     return None
-
-
-def _is_from_hydra(error: Exception) -> bool:
-    """Return whether Hydra's own code refused a value."""
-    *_, (frame, _) = walk_tb(error.__traceback__)
-    return isinstance(error, ValueError) and frame.f_globals["__name__"].startswith("hydra.")
 
 
 def _explain_hydra(message: str, command: str) -> str:
@@ -80,13 +110,15 @@ def _explain_hydra(message: str, command: str) -> str:
         key, values = found.groups()
         return f"{key} has several values; add -m to run each, or write a list: {key}=[{values}]."
     if message.startswith("Config group override"):
-        return "a group takes the name of one of its options, as in model=gru4rec."
+        return A_GROUP
     text, _, rest = message.partition("\n    full_key: ")
     key = f"{rest.split()[0]}: " if rest else ""
     return f"{key}{' '.join(text.split()).rstrip('.')}."
 
 
 def _unknown_choice(group: str, option: str, options: list[str]) -> str:
+    if group == "hydra/launcher" and option in LAUNCHERS:
+        return f"{group}={option} needs an extra; pip install 'dagrec[{LAUNCHERS[option]}]'."
     near = get_close_matches(option, options, n=1)
     hint = f"did you mean {near[0]}? " if near else ""
     return f"{group}={option} does not exist; {hint}{group} is one of {', '.join(options)}."
@@ -154,4 +186,4 @@ def _settings(command: str) -> list[str]:
 
 
 def _is_verbose() -> bool:
-    return any(re.fullmatch(r"hydra\.verbose=(?!false|False).+", word) for word in sys.argv[1:])
+    return any(re.fullmatch(r"hydra\.verbose=(?i:true)", word) for word in sys.argv[1:])

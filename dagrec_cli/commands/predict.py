@@ -1,5 +1,6 @@
 """``dagrec predict``: the services that a saved model recommends after a context."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,14 +86,16 @@ def _opened(name: str) -> "Iterator[IO[bytes]]":
     if name == "-":
         yield sys.stdin.buffer
         return
-    with _existing(name, "input").open("rb") as lines:
+    from dagrec_cli.data.files import opened
+
+    with opened(_existing(name, "input")) as lines:
         yield lines
 
 
 def _existing(name: str, setting: str) -> Path:
     from dagrec_cli.errors import DataError
 
-    path = Path(name).expanduser()
-    if not path.is_file():
+    path = os.path.expanduser(name)  # leaves ~nobody as it is
+    if not os.path.isfile(path):
         raise DataError(f"{path}: no such file; name one with {setting}=FILE.")
-    return path
+    return Path(path)

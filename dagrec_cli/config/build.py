@@ -5,7 +5,7 @@ first: a wrong setting is the user's error, a TypeError inside a constructor sta
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin
@@ -93,14 +93,26 @@ def plain(node: DictConfig) -> dict[str, Any]:
 def _check_kind(name: str, value: object, annotation: Any) -> None:
     kinds = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
     if not any(_is_of(value, kind) for kind in kinds):
-        allowed = " or ".join(KINDS.get(kind, "a mapping") for kind in kinds)
+        allowed = " or ".join(KINDS.get(kind) or _container(kind) for kind in kinds)
         raise ConfigError(f"{name} is {value!r}; use {allowed}.")
 
 
-def _is_of(value: object, kind: Any) -> bool:
+def _is_of(value: Any, kind: Any) -> bool:
+    """Return whether a value is of a kind, and all that it contains of the kinds in that."""
     if isinstance(value, bool):
         return kind is bool
-    return isinstance(value, int | float if kind is float else get_origin(kind) or kind)
+    whole: Any = int | float if kind is float else get_origin(kind) or kind
+    if not isinstance(value, whole):
+        return False
+    inside = get_args(kind)
+    if isinstance(value, Mapping):
+        return all(_is_of(k, inside[0]) and _is_of(v, inside[1]) for k, v in value.items())
+    return not inside or all(_is_of(each, inside[0]) for each in value)
+
+
+def _container(kind: Any) -> str:
+    inside = [KINDS[each] for each in get_args(kind)]
+    return f"a mapping from {' to '.join(inside)}" if len(inside) > 1 else f"a list of {inside[0]}"
 
 
 def _import(target: str, group: str) -> type:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
+from dagrec_cli.config.limits import check_choice
 from dagrec_cli.errors import ConfigError
 
 NO_SAMPLER = "sampler=none"
@@ -36,6 +37,16 @@ def check_sampler_and_mask(sampler: str, *, needs_mask: bool, has_mask: object) 
         raise ConfigError(
             f"sampler {sampler} draws from the successors that the DAG mask allows, but "
             "model.dag_mask is false; use model.dag_mask=true, or sampler=popularity."
+        )
+
+
+def check_side(evaluate_on: object, validation_share: float) -> None:
+    """Raise ConfigError unless there are pairs such as ``evaluate_on`` names."""
+    check_choice("evaluate_on", evaluate_on, ("test", "validation"))
+    if evaluate_on == "validation" and not validation_share:
+        raise ConfigError(
+            "evaluate_on=validation needs validation pairs but trainer.validation_share is 0; "
+            "use trainer.validation_share=0.2."
         )
 
 

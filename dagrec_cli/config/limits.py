@@ -1,5 +1,7 @@
 """One-line checks of single settings, shared by every constructor."""
 
+from collections.abc import Sequence
+
 from dagrec_cli.errors import ConfigError
 
 
@@ -33,6 +35,14 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     """Raise ConfigError unless ``value`` is one of the choices."""
     if value not in choices:
         raise ConfigError(f"{name} is {value!r}; use one of {', '.join(choices)}.")
+
+
+def check_names(name: str, value: object) -> list[str]:
+    """Return a text, or a list of texts, as a list; anything else raises ConfigError."""
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, Sequence) or not all(isinstance(each, str) for each in names):
+        raise ConfigError(f"{name} is {value!r}; use text, or a list of it.")
+    return list(names)
 
 
 def _is_number(value: object) -> bool:

@@ -21,6 +21,7 @@ HOMES = {
     "loss": "dagrec_cli.losses.",
     "sampler": "dagrec_cli.samplers.",
     "trainer": "dagrec_cli.training.",
+    "logger": "dagrec_cli.reporting.loggers.",
 }
 SHOWN = 60  # characters of a refused text that a message repeats
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from dagrec_cli.errors import one_line
+
 PREFIX_TABLE = "table_"
 PREFIX_SERVICE = "service_"
 
@@ -18,7 +20,7 @@ class Fault(NamedTuple):
     problem: str
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.problem}"
+        return one_line(f"{self.place}: {self.problem}")
 
 
 class Composition(NamedTuple):

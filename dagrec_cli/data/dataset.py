@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from dagrec_cli.data.collection import Collection, Watch, collect, repeated_rows
 from dagrec_cli.data.composition import Invalid, Source
 from dagrec_cli.data.contexts import ROOT, ContextTrie
+from dagrec_cli.data.invalid import plural, summarise
 from dagrec_cli.data.pairs import Pairs, Rows
 from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.data.vocabulary import Vocabulary
@@ -141,14 +142,14 @@ def assemble(found: Collection, sha256: str) -> Dataset:
 def _vocabulary(found: Collection) -> tuple[Vocabulary, Int32]:
     """Return the sorted vocabulary, and the node index of each name's number."""
     if not len(found.time):
-        n_skipped = len(found.skipped)
-        raise DataError(f"no composition to learn from ({n_skipped} invalid ones skipped).")
+        told = summarise(found.skipped) or "the data holds none"
+        raise DataError(f"no composition to learn from ({told}); give at least one that is valid.")
     followers = np.concatenate([found.node[found.parent != ROOT], found.end_node])
     services = sorted([found.names[n] for n in np.unique(followers) if found.is_service[n]])
     if len(services) < 2:
         told = f"only {services[0]!r} ever comes next" if services else "no service comes next"
         raise DataError(
-            f"{told} in {len(found.time):,} compositions; recommending needs at least two "
+            f"{told} in {plural(len(found.time), 'composition')}; recommending needs at least two "
             "services that follow another node (a node with `mid` is a service)."
         )
     order = sorted(range(len(found.names)), key=found.names.__getitem__)

@@ -5,6 +5,7 @@ A pinned sha256 makes the three places interchangeable; a file that differs is n
 
 import os
 from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 from dagrec_cli.data.files import file_errors, sha256_of
 from dagrec_cli.errors import ConfigError, DataError
@@ -55,12 +56,15 @@ def _checked(path: Path, sha256: str) -> Path:
 def _download(file: PurePosixPath, url: str, sha256: str) -> Path:
     """Return the file from pooch's cache, where a missing or altered one is fetched first."""
     import pooch
+    import requests
 
     folder = pooch.os_cache("dagrec") / file.parent
     at_hand = f"put the file into $DAGREC_DATA_DIR/{file} to go on without it."
     try:
         return Path(pooch.retrieve(url, f"sha256:{sha256}", fname=file.name, path=folder))
-    except OSError as error:  # requests' own errors are among these
+    except requests.ConnectionError as error:  # its text repeats what each layer below had to say
+        raise DataError(f"no connection to {urlsplit(url).hostname}; {at_hand}") from error
+    except OSError as error:  # requests' other errors are among these
         reason = " ".join(str(error).split())
         raise DataError(f"cannot download {url} to {folder} ({reason}); {at_hand}") from error
     except ValueError as error:  # pooch has compared the hashes

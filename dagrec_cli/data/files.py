@@ -1,4 +1,4 @@
-"""Files of the user's: found by name or glob, hashed, and what can go wrong with them."""
+"""Files of the user's: found by name or glob, opened, hashed, and what can go wrong with them."""
 
 import glob
 import gzip
@@ -8,10 +8,17 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from io import BufferedReader, RawIOBase
 from pathlib import Path
+from typing import Any
 
 from dagrec_cli.data.composition import Shard
 from dagrec_cli.errors import DataError
+
+GZIP_MAGIC = b"\x1f\x8b"
+BUFFER = 2**16  # bytes unpacked at a time
+SAFE = 2**20  # bytes that any file may unpack to
+MOST_RATIO = 200  # and beyond, times its own size; the portal's log has 21, a bomb 1,030
 
 
 def find_files(path: str | Sequence[str], allowed: str) -> list[Shard]:
@@ -44,6 +51,43 @@ def find_files(path: str | Sequence[str], allowed: str) -> list[Shard]:
         raise DataError(f"data.path is empty; give {allowed} with data.path=PATH.")
     parent = os.path.commonpath([os.path.abspath(file.parent) for file in found])
     return [Shard(file, os.path.relpath(file, parent)) for file in sorted(found)]
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BufferedReader]:
+    """Open a file to be read, unpacked if it is gzipped.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, here or inside the ``with`` block, or is a gzip bomb.
+    """
+    with file_errors(path), path.open("rb") as file:
+        is_gzip = file.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC)
+        yield BufferedReader(_Unpacked(file, path), BUFFER) if is_gzip else file
+
+
+class _Unpacked(RawIOBase):
+    """The content of a gzip file, as long as it is no bomb."""
+
+    def __init__(self, file: BufferedReader, path: Path) -> None:
+        self.file = file
+        self.path = path
+        self.stream = gzip.GzipFile(fileobj=file)
+        self.size = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        size = self.stream.readinto(buffer)
+        self.size += size
+        if self.size > max(SAFE, MOST_RATIO * self.file.tell()):
+            raise DataError(
+                f"{self.path}: it unpacks to more than {MOST_RATIO} times its size, as a gzip bomb "
+                "does; if you trust it, unpack it and give that file."
+            )
+        return size
 
 
 def sha256_of(path: Path) -> str:

@@ -96,12 +96,12 @@ def summarise(skipped: Sequence[Invalid]) -> str:
         return ""
     kinds = Counter(_kind(invalid.faults[0].problem) for invalid in skipped)
     counts = ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common())
-    return f"{_plural(len(skipped), 'composition')} skipped: {counts}"
+    return f"{plural(len(skipped), 'composition')} skipped: {counts}"
 
 
 def _message(invalid: Invalid) -> str:
     first, *others = invalid.faults
-    more = f" ({_plural(len(others), 'more fault')} in this composition)" if others else ""
+    more = f" ({plural(len(others), 'more fault')} in this composition)" if others else ""
     return (
         f"{first}{more}. Mend the file, or leave such compositions out with data.on_invalid=skip; "
         "`dagrec data validate` lists every fault."
@@ -113,5 +113,6 @@ def _kind(problem: str) -> str:
     return _DETAIL.sub("", problem).split(";")[0].strip()
 
 
-def _plural(count: int, noun: str) -> str:
+def plural(count: int, noun: str) -> str:
+    """Return ``1 composition``, ``2 compositions`` and so on."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

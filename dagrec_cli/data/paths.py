@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 Links = tuple[tuple[int, int], ...]
 
+COUNTED = 10**30  # more paths than these are counted as so many, so that numbers stay short
+
 
 class PathTree(NamedTuple):
     """All paths of a composition as a tree: what paths share at their beginning is there once.
@@ -44,13 +46,14 @@ def count_paths(n_nodes: int, links: Links) -> int:
         paths_to[source] = 1
     ready, total = sources, 0
     for node in ready:  # grows while it is walked
+        found = min(paths_to[node], COUNTED)
         for child in children[node]:
-            paths_to[child] += paths_to[node]
+            paths_to[child] += found
             open_links[child] -= 1
             if not open_links[child]:
                 ready.append(child)
-        total += 0 if children[node] else paths_to[node]
-    return total
+        total += 0 if children[node] else found
+    return min(total, COUNTED)
 
 
 @lru_cache(maxsize=128)  # each may be as large as data.max_paths allows

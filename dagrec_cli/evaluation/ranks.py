@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from dagrec_cli.errors import TrainingError
+
 SCORES = 250_000  # compared at a time
 
 
@@ -57,8 +59,10 @@ def outcomes(
 
     Raises
     ------
+    TrainingError
+        If a score is NaN.
     ValueError
-        If a score is NaN, or a row or a target lies outside ``scores``.
+        If a row or a target lies outside ``scores``.
     """
     n_contexts, n_services = scores.shape
     _check_range("context_row", context_row, n_contexts)
@@ -66,7 +70,9 @@ def outcomes(
     best = scores.argmax(axis=1)
     # argmax takes NaN for the maximum, so a row holds one exactly if its best score is NaN.
     if np.isnan(scores[np.arange(n_contexts), best]).any():
-        raise ValueError("scores hold NaN; a model must give every service a number or -inf")
+        raise TrainingError(
+            "scores hold NaN: training has run away; try a smaller trainer.learning_rate."
+        )
 
     key = context_row.astype(np.int64) * n_services + target
     distinct, pair = np.unique(key, return_inverse=True)

@@ -27,11 +27,12 @@ class Beginning(msgspec.Struct):
     choices: dict[str, str]
     overrides: list[str]
     data_sha256: str
+    sweep: str | None = None
 
 
 def write_beginning(folder: RunFolder, request: Request, data_sha256: str) -> None:
     """Write ``request.json``."""
-    content = Beginning(FORMAT, request.choices, request.overrides, data_sha256)
+    content = Beginning(FORMAT, request.choices, request.overrides, data_sha256, request.sweep)
     folder.write_json(REQUEST, msgspec.to_builtins(content))
 
 
@@ -97,6 +98,7 @@ def resumption(path: Path, words: Sequence[str]) -> Resumption:
     """
     begun = read_beginning(path)
     named = {word.partition("=")[0].partition(".")[0] for word in words}
+    begun.choices.setdefault("logger", "csv")  # written before there was a choice
     config = checked_config(Run(path, {}).config, path / CONFIG, trusted=named)
     overrides = list(begun.overrides)
     for word in words:
@@ -109,7 +111,9 @@ def resumption(path: Path, words: Sequence[str]) -> Resumption:
             config[key] = given
         else:
             _refuse_change(config, begun.choices, key, text, given)
-    return Resumption(config, Request(begun.choices, overrides))
+    is_below = begun.sweep and Path(begun.sweep).absolute() in path.absolute().parents
+    request = Request(begun.choices, overrides, begun.sweep if is_below else None)
+    return Resumption(config, request)
 
 
 def resume_command(path: Path, request: Request) -> str:

@@ -100,11 +100,10 @@ def test_a_download_with_another_hash_is_refused_and_not_kept(web: Web, tmp_path
 def test_without_a_network_the_message_says_where_the_file_may_be_put(web: Web) -> None:
     with pytest.raises(DataError) as caught:
         found()
-    message = str(caught.value)
-    assert URL in message
-    assert f"$DAGREC_DATA_DIR/{FILE}" in message
-    assert "name not resolved" in message
-    assert "\n" not in message
+    place = f"$DAGREC_DATA_DIR/{FILE}"
+    assert str(caught.value) == (
+        f"no connection to example.org; put the file into {place} to go on without it."
+    )
 
 
 @pytest.mark.parametrize("url", ["http://example.org/x", "file:///x", "ftp://example.org/x", ""])

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dagrec_cli.errors import TrainingError
 from dagrec_cli.evaluation.ranks import outcomes
 
 INF = np.inf
@@ -64,7 +65,7 @@ def test_memory_is_bounded_by_the_chunk():
 def test_nan_is_refused_wherever_it_is():
     scores = np.zeros((3, 4))
     scores[2, 1] = np.nan  # no pair uses this row
-    with pytest.raises(ValueError, match="NaN"):
+    with pytest.raises(TrainingError, match="NaN"):
         outcomes(scores, np.array([0]), np.array([0]))
 
 

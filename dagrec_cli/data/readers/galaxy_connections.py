@@ -8,11 +8,14 @@ input dataset, a table.
 Source: the extract of usegalaxy.eu in github.com/anuprulez/galaxy_tool_recommendation.
 """
 
-import gzip
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
+from io import BufferedReader
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -24,13 +27,14 @@ from dagrec_cli.data.composition import (
     Invalid,
     check_links,
 )
-from dagrec_cli.data.files import file_errors, sha256_of
-from dagrec_cli.data.invalid import check_settings
+from dagrec_cli.data.files import file_errors, opened, sha256_of
+from dagrec_cli.data.readers.base import Reader
 from dagrec_cli.data.readers.galaxy import given_or_at_hand, short_id
 from dagrec_cli.errors import DataError
 
 ALLOWED = "a tab-separated table of tool connections, in UTF-8, gzipped or not"
-GZIP_MAGIC = b"\x1f\x8b"
+COLUMNS = 7  # that are read
+LONGEST = 2**20  # bytes of a row
 INPUT_DATASET = f"{PREFIX_TABLE}data_input"  # as the same step is named in a workflow file
 
 
@@ -54,7 +58,7 @@ class _Workflow:
     faults: list[Fault] = field(default_factory=list)
 
 
-class GalaxyConnections:
+class GalaxyConnections(Reader):
     """A table of Galaxy tool connections.
 
     Parameters
@@ -63,28 +67,12 @@ class GalaxyConnections:
         The file; null for ``at_hand`` in ``$DAGREC_DATA_DIR``.
     at_hand
         Folder and name in ``$DAGREC_DATA_DIR``.
-    on_invalid
-        ``error``: the first invalid composition stops the reading; ``skip``: it is left out.
-    max_paths
-        Most source-to-sink paths one composition may have, 1 or more.
-    cache
-        Whether a large data set is kept once it is prepared.
-
-    Raises
-    ------
-    ConfigError
-        If ``on_invalid``, ``max_paths`` or ``cache`` has a value that is not allowed.
     """
 
-    def __init__(
-        self, *, path: str | None, at_hand: str, on_invalid: str, max_paths: int, cache: bool
-    ) -> None:
-        check_settings(on_invalid=on_invalid, max_paths=max_paths, cache=cache)
+    def __init__(self, *, path: str | None, at_hand: str, **settings: Any) -> None:
+        super().__init__(**settings)
         self.path = path
         self.at_hand = at_hand
-        self.on_invalid = on_invalid
-        self.max_paths = max_paths
-        self.cache = cache
 
     def read(self) -> Iterator[Composition | Invalid]:
         """Yield the composition of each workflow id, in the order of their first rows.
@@ -97,12 +85,11 @@ class GalaxyConnections:
             If the file as a whole cannot be read: not there, empty, not UTF-8, broken gzip.
         """
         path = self._file()
-        workflows: dict[str, _Workflow] = {}
-        with file_errors(path):
-            for number, line in _lines(path):
-                cells = line.split("\t")
-                workflow = workflows.setdefault(cells[0], _Workflow())
-                _add_row(workflow, cells, f"{path.name} line {number}")
+        workflows: dict[str, _Workflow] = defaultdict(_Workflow)
+        with opened(path) as file:
+            for number, line in _lines(file, path):
+                cells = line.split("\t", COLUMNS)
+                _add_row(workflows[cells[0]], cells, f"{path.name} line {number}")
         if not workflows:
             raise DataError(f"{path}: the file is empty; it must hold {ALLOWED}.")
         for key, workflow in workflows.items():
@@ -118,17 +105,17 @@ class GalaxyConnections:
         return given_or_at_hand(self.path, self.at_hand, ALLOWED)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
+def _lines(file: BufferedReader, path: Path) -> Iterator[tuple[int, str]]:
     """Yield each line that is not blank, with its number from 1."""
-    with path.open("rb") as file:
-        is_gzip = file.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC)
-        for number, line in enumerate(gzip.GzipFile(fileobj=file) if is_gzip else file, start=1):
-            try:
-                text = line.decode("utf-8-sig").rstrip("\r\n")
-            except UnicodeDecodeError as error:
-                raise DataError(f"{path}: line {number} is not UTF-8; give {ALLOWED}.") from error
-            if text.strip():
-                yield number, text
+    for number, line in enumerate(iter(partial(file.readline, LONGEST + 1), b""), start=1):
+        if len(line) > LONGEST:
+            raise DataError(f"{path}: line {number} is longer than {LONGEST:,}; give {ALLOWED}.")
+        try:
+            text = line.decode("utf-8-sig").rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path}: line {number} is not UTF-8; give {ALLOWED}.") from error
+        if text.strip():
+            yield number, text
 
 
 def _add_row(workflow: _Workflow, cells: list[str], place: str) -> None:

@@ -15,8 +15,10 @@ Source: the exports of github.com/galaxyproject/iwc.
 import glob
 from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -30,13 +32,14 @@ from dagrec_cli.data.composition import (
     check_links,
 )
 from dagrec_cli.data.files import file_errors, find_files, sha256_of_all
-from dagrec_cli.data.invalid import check_settings
+from dagrec_cli.data.readers.base import Reader
 from dagrec_cli.data.readers.galaxy import given_or_at_hand, short_id
 
 ALLOWED = "a folder or a glob of .ga files"
 TOOL, SUBWORKFLOW = "tool", "subworkflow"
 INPUTS = ("data_input", "data_collection_input", "parameter_input")
 CONDITION = "when"
+LONGEST = 2**24  # bytes of a file
 
 
 class _Connection(msgspec.Struct):
@@ -68,11 +71,12 @@ class _Step(msgspec.Struct):
                 yield name, connection
 
 
+_BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _WORKFLOW = msgspec.json.Decoder(_Workflow)
 _STEP = msgspec.json.Decoder(_Step)
 
 
-class GalaxyWorkflows:
+class GalaxyWorkflows(Reader):
     """A folder of Galaxy workflows.
 
     Parameters
@@ -81,28 +85,12 @@ class GalaxyWorkflows:
         A folder, or a glob, of ``.ga`` files; null for ``at_hand`` in ``$DAGREC_DATA_DIR``.
     at_hand
         Name of the folder in ``$DAGREC_DATA_DIR``.
-    on_invalid
-        ``error``: the first invalid composition stops the reading; ``skip``: it is left out.
-    max_paths
-        Most source-to-sink paths one composition may have, 1 or more.
-    cache
-        Whether a large data set is kept once it is prepared.
-
-    Raises
-    ------
-    ConfigError
-        If ``on_invalid``, ``max_paths`` or ``cache`` has a value that is not allowed.
     """
 
-    def __init__(
-        self, *, path: str | None, at_hand: str, on_invalid: str, max_paths: int, cache: bool
-    ) -> None:
-        check_settings(on_invalid=on_invalid, max_paths=max_paths, cache=cache)
+    def __init__(self, *, path: str | None, at_hand: str, **settings: Any) -> None:
+        super().__init__(**settings)
         self.path = path
         self.at_hand = at_hand
-        self.on_invalid = on_invalid
-        self.max_paths = max_paths
-        self.cache = cache
 
     def read(self) -> Iterator[Composition | Invalid]:
         """Yield the composition of each file, sorted by path, or what is wrong with it.
@@ -117,9 +105,12 @@ class GalaxyWorkflows:
 
     def read_shard(self, shard: Shard) -> Iterator[Composition | Invalid]:
         """Yield the composition of one file."""
-        with file_errors(shard.path):
-            text = shard.path.read_bytes()
-        yield _composition(text, shard.name)
+        with file_errors(shard.path), shard.path.open("rb") as file:
+            text = file.read(LONGEST + 1)
+        if len(text) > LONGEST:
+            yield Invalid((Fault(shard.name, f"longer than {LONGEST:,} bytes"),))
+        else:
+            yield _composition(text, shard.name)
 
     def shards(self) -> list[Shard]:
         """Return the files, sorted by path."""
@@ -137,7 +128,7 @@ def _composition(text: bytes, place: str) -> Composition | Invalid:
     expansion = _Expansion(place)
     try:
         expansion.add(_WORKFLOW.decode(text), place)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except _BROKEN as error:
         return Invalid((_decoding_fault(error, place),))
     return expansion.composition()
 
@@ -224,7 +215,7 @@ class _Expansion:
             at = f"{place}.steps[{k}]"
             try:
                 steps[k] = (_STEP.decode(workflow.steps[k]), at)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except _BROKEN as error:
                 self.faults.append(_decoding_fault(error, at))
         return steps
 
@@ -266,18 +257,17 @@ class _Expansion:
         return None
 
     def _named_links(self) -> list[tuple[int, int]]:
-        parents: list[list[int]] = [[] for _ in self.names]
+        parents: dict[int, list[int]] = {node: [] for node in range(len(self.names))}
         for source, target in self.links:
             parents[target].append(source)
-
-        def origins(node: int) -> list[int]:
-            if self.names[node]:
-                return [node]
-            return [origin for parent in parents[node] for origin in origins(parent)]
-
-        links = [(origin, b) for a, b in self.links if self.names[b] for origin in origins(a)]
-        for condition, nodes in self.conditions:
-            later = {b for a, b in links if a in nodes}
-            first = [node for node in nodes if node not in later]
-            links += [(origin, node) for origin in origins(condition) for node in first]
+        origins: dict[int, list[int]] = {}  # of each node, those with a name
+        for node in TopologicalSorter(parents).static_order():
+            found = [origin for parent in parents[node] for origin in origins[parent]]
+            origins[node] = [node] if self.names[node] else list(dict.fromkeys(found))
+        links = [(origin, b) for a, b in self.links if self.names[b] for origin in origins[a]]
+        for condition, services in self.conditions:
+            inside = set(services)
+            later = {b for a, b in links if a in inside}
+            first = [node for node in services if node not in later]
+            links += [(origin, node) for origin in origins[condition] for node in first]
         return list(dict.fromkeys(links))

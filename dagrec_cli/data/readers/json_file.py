@@ -27,13 +27,14 @@ from dagrec_cli.data.composition import (
     check_links,
 )
 from dagrec_cli.data.download import locate
-from dagrec_cli.data.files import file_errors, find_files, sha256_of, sha256_of_all
-from dagrec_cli.data.invalid import check_settings
-from dagrec_cli.data.readers.json_records import ALLOWED, records
+from dagrec_cli.data.files import file_errors, find_files, opened, sha256_of, sha256_of_all
+from dagrec_cli.data.readers.base import Reader
+from dagrec_cli.data.readers.json_records import ALLOWED, LONGEST, records
 from dagrec_cli.errors import DataError
 
 NOT_GIVEN = (None, "")
 UNKNOWN = -1
+HINTS, NEAR, SHORT = 3, 100, 100  # faults with a hint, ids looked at for it, characters of an id
 
 
 class _Node(msgspec.Struct, gc=False):
@@ -62,7 +63,7 @@ class _Record(_Body):
 _RECORD = msgspec.json.Decoder(_Record)
 
 
-class JsonFile:
+class JsonFile(Reader):
     """A file of compositions in JSON, or several.
 
     Parameters
@@ -71,19 +72,8 @@ class JsonFile:
         The file, a glob, or a list of either; null for the file that ``download`` names.
     table_mid_min
         A node with a ``mid`` of this number or more is a table.
-    on_invalid
-        ``error``: the first invalid composition stops the reading; ``skip``: it is left out.
-    max_paths
-        Most source-to-sink paths one composition may have, 1 or more.
-    cache
-        Whether a large data set is kept once it is prepared.
     download
         ``url``, ``sha256`` and ``file`` of a public file (see :func:`download.locate`), or null.
-
-    Raises
-    ------
-    ConfigError
-        If ``on_invalid``, ``max_paths`` or ``cache`` has a value that is not allowed.
     """
 
     def __init__(
@@ -91,17 +81,12 @@ class JsonFile:
         *,
         path: str | Sequence[str] | None,
         table_mid_min: int,
-        on_invalid: str,
-        max_paths: int,
-        cache: bool,
         download: Mapping[str, str] | None,
+        **settings: Any,
     ) -> None:
-        check_settings(on_invalid=on_invalid, max_paths=max_paths, cache=cache)
+        super().__init__(**settings)
         self.path = path
         self.table_mid_min = table_mid_min
-        self.on_invalid = on_invalid
-        self.max_paths = max_paths
-        self.cache = cache
         self.download = download
 
     def read(self) -> Iterator[Composition | Invalid]:
@@ -121,7 +106,7 @@ class JsonFile:
     def read_shard(self, shard: Shard) -> Iterator[Composition | Invalid]:
         """Yield every composition of one file; see :meth:`read`."""
         prefix = f"{shard.name}: " if shard.name else ""
-        with file_errors(shard.path), shard.path.open("rb") as file:
+        with opened(shard.path) as file:
             for number, (text, line) in enumerate(records(file, shard.path)):
                 suffix = f" (line {line})" if line else ""
                 yield self._composition(text, f"{prefix}compositions[{number}]", suffix)
@@ -149,7 +134,9 @@ class JsonFile:
         self, text: bytes | msgspec.Raw, place: str, suffix: str
     ) -> Composition | Invalid:
         try:
-            str(text, "utf-8")  # msgspec does not look into fields that it ignores
+            size = len(str(text, "utf-8"))  # msgspec does not look into fields that it ignores
+            if size > LONGEST:
+                return _invalid([Fault(place, f"longer than {LONGEST:,} characters")], suffix)
             record = _RECORD.decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return _invalid([_decoding_fault(error, place)], suffix)
@@ -208,19 +195,24 @@ def _faults(
     """Return every broken rule of a decoded composition."""
     if not ids:
         return [Fault(f"{place}.nodes", "no node; a composition needs at least two")]
-    faults = []
+    faults: list[Fault] = []
     if len(set(ids)) < len(ids):
+        first: dict[str, int] = {}
         faults += [
-            Fault(f"{place}.nodes[{k}].id", f"duplicate id {name!r}; nodes[{first}] has it")
+            Fault(f"{place}.nodes[{k}].id", f"duplicate id {name!r}; nodes[{first[name]}] has it")
             for k, name in enumerate(ids)
-            if (first := ids.index(name)) < k
+            if first.setdefault(name, k) < k
         ]
     if any([UNKNOWN in link for link in links]):  # noqa: C419 - a list is faster here
-        faults += [
-            Fault(f"{place}.links[{k}].{end}", _unknown(str(getattr(link, end)), ids))
+        unknown = [
+            (f"{place}.links[{k}].{end}", str(getattr(link, end)))
             for k, link in enumerate(body.links)
             for end, node in zip(("source", "target"), links[k], strict=True)
             if node == UNKNOWN
+        ]
+        faults += [
+            Fault(at, _unknown(name, ids[:NEAR] if n < HINTS and len(name) <= SHORT else []))
+            for n, (at, name) in enumerate(unknown)
         ]
         # A link to two nodes of its own keeps the others' numbers right and closes no cycle.
         apart = (len(ids), len(ids) + 1)
