@@ -96,6 +96,18 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow store without runs, to be copied: making one takes seconds."""
+    for package in ("mlflow", "sqlalchemy"):
+        pytest.importorskip(package, reason="logger=mlflow needs its extra")
+    from dagrec_cli.reporting.loggers.mlflow import _connect
+
+    store = tmp_path_factory.mktemp("store") / "mlflow.db"
+    _connect(store).search_experiments()
+    return store
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _hear_ctrl_c() -> Iterator[None]:
     """Take SIGINT as from a terminal, also where the tests were started to ignore it."""

@@ -1,11 +1,19 @@
 """The checkpoints of a run folder: one file each, the newest two of every seed."""
 
+import shutil
 from collections.abc import Callable
 from itertools import zip_longest
 from pathlib import Path
 
 from dagrec_cli.errors import RunError
-from dagrec_cli.reporting.run_folder import CHECKPOINTS, CONFIG, RESULT, RunFolder
+from dagrec_cli.reporting.run_folder import (
+    CHECKPOINTS,
+    CONFIG,
+    EVENTS,
+    MLFLOW_RUN,
+    RESULT,
+    RunFolder,
+)
 from dagrec_cli.training.checkpoint import Checkpoint, pack, unpack
 from dagrec_cli.training.state import State
 
@@ -67,8 +75,6 @@ def forget(run: RunFolder) -> None:
     """Remove what an earlier run left in the folder that could be taken for the new one's."""
     run.remove(CONFIG)
     run.remove(RESULT)
-    folder = run.path / CHECKPOINTS
-    if folder.is_dir():
-        for file in folder.iterdir():
-            file.unlink()
-        folder.rmdir()
+    run.remove(MLFLOW_RUN)
+    for name in (CHECKPOINTS, EVENTS):
+        shutil.rmtree(run.path / name, ignore_errors=True)

@@ -1,7 +1,7 @@
 """What one seed of an experiment leaves, and the files that hold it."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO
 
@@ -88,15 +88,21 @@ def _edges(graph: ServiceGraph) -> list[list[int]]:
     return edges
 
 
-def write_history(folder: RunFolder, histories: dict[int, History], monitor: str) -> None:
-    """Write ``metrics.csv`` and, if anything was trained, ``learning_curve.png``."""
-    rows = [{"seed": seed, **row} for seed, h in histories.items() for row in h.rows]
+def write_metrics(folder: RunFolder, by_seed: Mapping[int, Sequence[Mapping[str, float]]]) -> None:
+    """Write ``metrics.csv``: a line per seed and epoch."""
+    rows = [{"seed": seed, **row} for seed, epochs in by_seed.items() for row in epochs]
     columns = list(
         dict.fromkeys(["seed", "epoch", "loss", "seconds", *(k for r in rows for k in r)])
     )
     folder.write_text(METRICS, csv_text(columns, ([row.get(c) for c in columns] for row in rows)))
-    if rows:
-        figure = learning_curve({seed: h.rows for seed, h in histories.items()}, monitor)
+
+
+def write_history(folder: RunFolder, histories: dict[int, History], monitor: str) -> None:
+    """Write ``metrics.csv`` and, if anything was trained, ``learning_curve.png``."""
+    by_seed = {seed: history.rows for seed, history in histories.items()}
+    write_metrics(folder, by_seed)
+    if any(by_seed.values()):
+        figure = learning_curve(by_seed, monitor)
 
         def draw(file: IO[bytes]) -> None:
             save_png(figure, file)
