@@ -9,7 +9,7 @@ from dagrec_cli.config.paths import config_dir
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.reporting.comparison import Entry, basis, compare
 from dagrec_cli.reporting.runs import Run
-from dagrec_cli.reporting.tables import Table
+from dagrec_cli.reporting.tables import Table, heading
 from dagrec_cli.reporting.verdict import COMPARED, judge
 from dagrec_cli.row_jobs import ROWS, RowJob, run_all
 from dagrec_cli.training.progress import Progress
@@ -19,10 +19,11 @@ BOUNDS = {
     "context": "ceiling: whole context",
     "law": "ceiling: the law",
 }
-CEILING = (
-    "Ceilings: the most that any function of the last node, of the whole context, or with "
-    "knowledge of the data's law can reach on these test pairs."
-)
+CEILINGS = {
+    "last_node": "the best function of the last node, chosen on these test pairs",
+    "context": "the best function of the whole context, chosen on these test pairs",
+    "law": "the best predictor in expectation, which knows the data's law",
+}
 VERDICT = "difference: ours − paper. reproduced: as published within the row's tolerance."
 
 
@@ -69,18 +70,14 @@ class Sheet:
             entries, title=self.title, metric=settings["metric"], n_resamples=settings["bootstrap"]
         )
         table.name = self.name
-        if bounds := self._bounds(entries):
-            table.rows += bounds
-            table.notes.append(CEILING)
+        finished = [entry.runs[0].result for entry in entries if entry.runs]
+        if finished and (bounds := finished[0]["ceilings"]):
+            table.rows += [{"row": BOUNDS[name], **bound} for name, bound in bounds.items()]
+            table.notes.append(f"Ceilings: {'; '.join(CEILINGS[name] for name in bounds)}.")
         judged = [
             (r, e) for r, e in zip(self.rows, entries, strict=True) if "paper" in r and e.runs
         ]
         return [table, self._verdicts(judged)] if judged else [table]
-
-    def _bounds(self, entries: Sequence[Entry]) -> list[dict[str, Any]]:
-        run = next((entry.runs[0] for entry in entries if entry.runs), None)
-        bounds = run.result["ceilings"] if run else {}
-        return [{"row": BOUNDS[name], **metrics} for name, metrics in bounds.items()]
 
     def _verdicts(self, judged: Sequence[tuple[Mapping[str, Any], Entry]]) -> Table:
         lines = []
@@ -94,7 +91,7 @@ class Sheet:
                 lines.append(
                     {
                         "row": entry.name,
-                        "metric": metric,
+                        "metric": heading(metric),
                         "paper": float(paper),
                         "ours": ours,
                         "difference": ours["mean"] - paper,

@@ -34,13 +34,14 @@ def reproduce(config: DictConfig) -> None:
     from dagrec_cli.reproduction import read_tables, run_sheets
     from dagrec_cli.training.progress import progress
 
-    check_keys(config, TOP_LEVEL)
-    check_count("n_jobs", config.n_jobs)
-    check_choice("metric", config.metric, METRICS)
     folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))
     name = HydraConfig.get().runtime.choices["table"]
     settings: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     try:
+        check_keys(config, TOP_LEVEL)
+        check_count("n_jobs", config.n_jobs)
+        check_count("bootstrap", config.bootstrap, least=2)
+        check_choice("metric", config.metric, METRICS)
         sheets = read_tables(name, settings["table"], settings, folder.path.parent)
         with progress(config.progress) as display:
             run_sheets(sheets, settings, display)

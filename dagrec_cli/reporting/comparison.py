@@ -1,6 +1,6 @@
 """Rows side by side: intervals, differences from the first row, and who is as good as the best."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,22 +29,29 @@ class Entry:
         Finished runs; their seeds are pooled.
     reason
         Why there is no finished run, empty if there is.
+    about
+        Name of the test pairs, for tables with more than one set of them.
     """
 
     name: str
     runs: Sequence[Run]
     reason: str = ""
+    about: str = ""
+
+    @property
+    def services(self) -> list[str]:
+        """Names of all services that the runs know; the classes of the outcomes."""
+        return _catalogue(self.runs)
 
     @property
     def outcomes(self) -> list[Outcomes]:
         """Outcomes of every seed of every run."""
-        return [o for run in self.runs for o in run.predictions.outcomes.values()]
+        return _outcomes(self.runs, self.services)
 
     @property
-    def test(self) -> tuple[str, bytes]:
-        """What the outcomes are about: the data's hash, and the numbers of the test pairs."""
-        first = self.runs[0]
-        return first.result["data"]["sha256"], first.predictions.pair.tobytes()
+    def test(self) -> tuple[str, str]:
+        """What the outcomes are about: hashes of the data and of the test pairs."""
+        return self.runs[0].test
 
     @property
     def seconds_per_epoch(self) -> float | None:
@@ -54,11 +61,12 @@ class Entry:
 
 
 def compare(entries: Sequence[Entry], *, title: str, metric: str, n_resamples: int) -> Table:
-    """Return a row per entry, with tests between them.
+    """Return a row per entry, with tests between those about the same test pairs.
 
-    ``difference`` and ``p`` compare a row with the first by paired bootstrap over the test pairs,
-    Holm-corrected over the rows. ``mark`` names the row with the best ``metric`` and those that
-    are not significantly worse. Rows about other test pairs than the first are not tested.
+    ``difference`` and ``p`` compare a row with the first one about its test pairs by paired
+    bootstrap over them, Holm-corrected over the rows. ``mark`` names the row with the best
+    ``metric`` and those that are not significantly worse. Where there are several sets of test
+    pairs, ``test`` names them.
 
     Parameters
     ----------
@@ -67,112 +75,150 @@ def compare(entries: Sequence[Entry], *, title: str, metric: str, n_resamples: i
     n_resamples
         Bootstrap resamples.
     """
-    notes = [f"Not finished: {entry.name}: {entry.reason}" for entry in entries if entry.reason]
-    entries = [entry for entry in entries if entry.runs]
+    by_test: dict[tuple[str, str], list[Entry]] = {}
+    for entry in entries:
+        if entry.runs:
+            by_test.setdefault(entry.test, []).append(entry)
+    rows: list[dict[str, Any]] = []
+    notes: list[str] = []
+    for number, alike in enumerate(by_test.values(), start=1):
+        found = _rows(alike, metric, n_resamples)
+        if len(by_test) > 1:
+            about = alike[0].about or f"test {number}"
+            found = [{"row": row["row"], "test": about, **row} for row in found]
+            *told, ties = basis(alike)
+            notes = [n for n in notes if n != ties] + [f"{about}: {' '.join(told)}", ties]
+        else:
+            notes += basis(alike)
+        rows += found
+    if any("p" in row for row in rows):
+        notes.append(
+            f"difference and p: {metric} against the first row with the same test pairs, paired "
+            f'bootstrap, Holm-corrected. "{AS_GOOD}": not significantly worse than the best '
+            f"({SIGNIFICANT:.0%}, Holm)."
+        )
+    notes += [f"Not finished: {entry.name}: {entry.reason}" for entry in entries if entry.reason]
+    tested = ["test"] if len(by_test) > 1 else []
+    columns = ["row", *tested, "mark", *METRICS, "difference", "p", "seconds_per_epoch", "seeds"]
+    return Table(title, columns, rows, notes)
+
+
+def _rows(alike: Sequence[Entry], metric: str, n_resamples: int) -> list[dict[str, Any]]:
+    """Return the rows of entries about the same test pairs."""
+    services = _catalogue([run for entry in alike for run in entry.runs])
+    outcomes = [_outcomes(entry.runs, services) for entry in alike]
     rows: list[dict[str, Any]] = [
         {
             "row": entry.name,
-            "seeds": len(entry.outcomes),
+            "seeds": len(seeds),
             "seconds_per_epoch": entry.seconds_per_epoch,
-            **summarise(entry.outcomes, n_resamples=n_resamples),
+            **summarise(seeds, n_resamples=n_resamples),
         }
-        for entry in entries
+        for entry, seeds in zip(alike, outcomes, strict=True)
     ]
-    alike = _alike(entries)
-    if len(alike) > 1:
-        _test_against(alike[0], entries, rows, alike, metric, n_resamples)
-        _mark_best(entries, rows, alike, metric, n_resamples)
-    columns = ["row", "mark", *METRICS, "difference", "p", "seconds_per_epoch", "seeds"]
-    return Table(title, columns, rows, [*_notes(entries, alike, metric), *notes])
+    if len(rows) > 1:
+        for row, found, p in _tested(0, outcomes, metric, n_resamples):
+            difference = {"mean": found.difference, "low": found.low, "high": found.high}
+            rows[row] |= {"difference": difference, "p": p}
+        best = max(range(len(rows)), key=lambda row: rows[row][metric]["mean"])
+        rows[best]["mark"] = BEST
+        for row, _, p in _tested(best, outcomes, metric, n_resamples):
+            if p >= SIGNIFICANT:
+                rows[row]["mark"] = AS_GOOD
+    return rows
 
 
-def _alike(entries: Sequence[Entry]) -> list[int]:
-    """Return the positions of the entries about the same pairs as the first."""
-    return [k for k, entry in enumerate(entries) if entry.test == entries[0].test]
+def _tested(
+    reference: int, outcomes: Sequence[Sequence[Outcomes]], metric: str, n_resamples: int
+) -> list[tuple[int, Difference, float]]:
+    """Return each other row, its difference from the reference, and the p-value after Holm."""
+    others = [row for row in range(len(outcomes)) if row != reference]
+    found = [
+        paired_difference(outcomes[row], outcomes[reference], n_resamples=n_resamples)[metric]
+        for row in others
+    ]
+    return list(zip(others, found, holm([each.p_value for each in found]), strict=True))
 
 
-def _test_against(
-    reference: int,
-    entries: Sequence[Entry],
-    rows: list[dict[str, Any]],
-    alike: Sequence[int],
-    metric: str,
-    n_resamples: int,
-) -> None:
-    others = [k for k in alike if k != reference]
-    found = _differences(reference, others, entries, metric, n_resamples)
-    for k, p in zip(others, holm([found[k].p_value for k in others]), strict=True):
-        difference, low, high, _ = found[k]
-        rows[k] |= {"difference": {"mean": difference, "low": low, "high": high}, "p": p}
+def _catalogue(runs: Sequence[Run]) -> list[str]:
+    return sorted({name for run in runs for name in run.vocabulary.services})
 
 
-def _mark_best(
-    entries: Sequence[Entry],
-    rows: list[dict[str, Any]],
-    alike: Sequence[int],
-    metric: str,
-    n_resamples: int,
-) -> None:
-    best = max(alike, key=lambda k: rows[k][metric]["mean"])
-    rows[best]["mark"] = BEST
-    others = [k for k in alike if k != best]
-    found = _differences(best, others, entries, metric, n_resamples)
-    for k, p in zip(others, holm([found[k].p_value for k in others]), strict=True):
-        if p >= SIGNIFICANT:
-            rows[k]["mark"] = AS_GOOD
-
-
-def _differences(
-    reference: int,
-    others: Sequence[int],
-    entries: Sequence[Entry],
-    metric: str,
-    n_resamples: int,
-) -> Mapping[int, Difference]:
-    base = entries[reference].outcomes
-    return {
-        k: paired_difference(entries[k].outcomes, base, n_resamples=n_resamples)[metric]
-        for k in others
-    }
+def _outcomes(runs: Sequence[Run], services: Sequence[str]) -> list[Outcomes]:
+    """Return the outcomes of every seed of every run, with the classes of one catalogue."""
+    number = {name: k for k, name in enumerate(services)}
+    found = []
+    for run in runs:
+        place = np.array([number[name] for name in run.vocabulary.services])
+        found += [
+            each._replace(target=place[each.target], predicted=place[each.predicted])
+            for each in run.predictions.outcomes.values()
+        ]
+    return found
 
 
 def basis(entries: Sequence[Entry]) -> list[str]:
-    """Return what the numbers of finished rows rest on: n, split, seeds, leakage, mask, ties."""
-    run = entries[0].runs[0]
-    data, request = run.result["data"], run.result.get("choices", {})
-    settings = {k: v for k, v in run.config["split"].items() if k != "_target_"}
-    split = " ".join(f"{key}={value}" for key, value in settings.items())
-    known = {"all": "all paths, test paths too", "train": "training paths only"}
+    """Return what the numbers of finished rows about the same test pairs rest on.
+
+    That is n, split, seeds, leakage, mask and ties; where rows differ, what most have comes first.
+    """
+    is_spread = any(len(entry.outcomes) > 1 for entry in entries)
+    spread = "mean ± standard deviation over seeds, " if is_spread else ""
     return [
-        f"n = {data['test']:,} test pairs, data={request.get('data')} "
-        f"split={request.get('split')} ({split}); seeds {_seeds(entries)}; mean ± standard "
-        "deviation over seeds, [95 % bootstrap interval over pairs].",
-        f"Leakage: {data['leakage']['pairs']:.0%} of test pairs and "
-        f"{data['leakage']['contexts']:.0%} of their contexts also occur in training.",
-        f"A DAG mask knows the edges of {known[settings['graph']]}, and rules out "
-        f"{data['forbidden_test_targets']:,} test targets.",
-        f"Ties: {run.result['tie_rule']}; accuracy takes the first of equal services.",
+        f"n = {_told(entries, _pairs)}; seeds {_told(entries, _seeds)}; {spread}[95 % bootstrap "
+        "interval over pairs].",
+        f"Leakage: {_told(entries, _leakage)}.",
+        f"A DAG mask knows the edges {_told(entries, _mask)}.",
+        f"Ties: {_told(entries, _ties)}; accuracy takes the first of equal services.",
     ]
 
 
-def _notes(entries: Sequence[Entry], alike: Sequence[int], metric: str) -> list[str]:
-    if not entries:
-        return []
-    tests = (
-        f"difference and p: {metric} against the first row, paired bootstrap, Holm-corrected. "
-        f'"{AS_GOOD}": not significantly worse than the best ({SIGNIFICANT:.0%}, Holm).'
+def _told(entries: Sequence[Entry], tell: Callable[[Entry], str]) -> str:
+    """Return what is said of all entries; ``0, 1; Popularity: 0`` where they differ."""
+    texts = {entry.name: tell(entry) for entry in entries}
+    common = max(texts.values(), key=list(texts.values()).count)
+    return "; ".join([common, *(f"{n}: {text}" for n, text in texts.items() if text != common)])
+
+
+def _pairs(entry: Entry) -> str:
+    run = entry.runs[0]
+    choices, settings = run.result.get("choices", {}), run.config["split"]
+    split = " ".join(f"{k}={v}" for k, v in settings.items() if k not in ("_target_", "graph"))
+    return (
+        f"{run.result['data']['test']:,} {_side(entry)} pairs, data={choices.get('data')} "
+        f"split={choices.get('split')}{split and f' ({split})'}"
     )
-    notes = [*basis([entries[k] for k in alike]), tests]
-    apart = [entry.name for k, entry in enumerate(entries) if k not in alike]
-    if apart:
-        notes.append(f"Other test pairs, so not tested: {', '.join(apart)}.")
-    return notes
 
 
-def _seeds(entries: Sequence[Entry]) -> str:
-    """Return the seeds of all rows; ``0, 1; Popularity: 0`` where rows differ."""
-    seeds = {
-        e.name: ", ".join(str(s) for run in e.runs for s in run.result["seeds"]) for e in entries
-    }
-    common = max(seeds.values(), key=list(seeds.values()).count)
-    return "; ".join([common, *(f"{name}: {s}" for name, s in seeds.items() if s != common)])
+def _seeds(entry: Entry) -> str:
+    seeds = [seed for run in entry.runs for seed in run.result["seeds"]]
+    distinct = sorted(set(seeds))
+    pooled = f" (in {len(entry.runs)} runs)" if len(distinct) < len(seeds) else ""
+    return ", ".join(map(str, distinct)) + pooled
+
+
+def _leakage(entry: Entry) -> str:
+    run = entry.runs[0]
+    if run.source:
+        return f"the saved model of {run.source} may have been trained on these pairs"
+    leakage = run.result["data"]["leakage"]
+    return (
+        f"{leakage['pairs']:.0%} of {_side(entry)} pairs and {leakage['contexts']:.0%} of their "
+        "contexts also occur in training"
+    )
+
+
+def _mask(entry: Entry) -> str:
+    run = entry.runs[0]
+    known = {"all": "all paths, test paths too", "train": "training paths only"}
+    edges = f"that {run.source} knew" if run.source else f"of {known[run.config['split']['graph']]}"
+    n = run.result["data"]["forbidden_test_targets"]
+    return f"{edges}, and rules out {n:,} {_side(entry)} targets"
+
+
+def _ties(entry: Entry) -> str:
+    return str(entry.runs[0].result["tie_rule"])
+
+
+def _side(entry: Entry) -> str:
+    return str(entry.runs[0].result.get("evaluated_on", "test"))

@@ -1,4 +1,8 @@
-"""Runs to rows: runs that differ in nothing but the seed are one row, named by what differs."""
+"""Runs to rows: runs that differ in nothing but the seed are one row, named by what tells it apart.
+
+Rows about the same test pairs stand together. A name holds no more than it takes to tell a row from
+those beside it: the model, then other options, then settings.
+"""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,11 +13,30 @@ from dagrec_cli.errors import ConfigError, RunError
 from dagrec_cli.reporting.comparison import Entry
 from dagrec_cli.reporting.runs import Run, find_runs
 
-NO_DIFFERENCE = ("seed", "seeds", "progress", "bootstrap", "threads")
+NO_DIFFERENCE = (
+    "seed",
+    "seeds",
+    "progress",
+    "bootstrap",
+    "threads",
+    "resume",
+    "rerun",
+    "logger",
+    "experiment",
+)
+SIDE = "evaluate_on"  # test and validation are never one row
+SOURCE = "run"  # of a saved model that was evaluated; never one row with a model of its own
+TESTED = ("data", "split", SIDE)
+LEARNT = ("loss", "sampler", "trainer")  # mean nothing to a model that counts
+ALWAYS = ("data", "model", SOURCE)  # in every name
+OPTIONS = ("data", "split", "model", "loss", "sampler", "trainer")  # told without their group
+Settings = Mapping[str, Any]
 
 
 def group_runs(paths: Sequence[Path], by: Sequence[str] | None) -> list[Entry]:
     """Return one entry per group of finished runs, then one per run that is not finished.
+
+    Runs with other test pairs, and evaluations of saved models, are never in one group.
 
     Parameters
     ----------
@@ -33,18 +56,20 @@ def group_runs(paths: Sequence[Path], by: Sequence[str] | None) -> list[Entry]:
     folders = list(dict.fromkeys(folder for path in paths for folder in find_runs(path)))
     finished, broken = _read(folders)
     if not finished:
-        raise RunError(f"none of {len(folders)} runs is finished: {broken[0].reason}")
-    settings = [_settings(run) for run in finished]
-    keys = list(by) if by else sorted({key for each in settings for key in each})
-    groups: dict[str, list[int]] = {}
-    for k, each in enumerate(settings):
-        values = [_value(each, key, finished[k]) if by else each.get(key) for key in keys]
-        groups.setdefault(json.dumps(values), []).append(k)
-    telling = _telling(keys, [json.loads(values) for values in groups])
-    names = [_name(json.loads(values), keys, telling) for values in groups]
+        first = broken[0]
+        raise RunError(f"none of {len(folders)} runs is finished; {first.name}: {first.reason}")
+    by_test: dict[tuple[str, str], list[Run]] = {}
+    for run in _newest(finished):
+        by_test.setdefault(run.test, []).append(run)
+    tested = _names([_settings(runs[0]) for runs in by_test.values()], is_about_test=True)
+    tested = [
+        name if tested.count(name) == 1 else f"{name} {tested[: k + 1].count(name)}"
+        for k, name in enumerate(tested)
+    ]
     entries = [
-        Entry(name, [finished[k] for k in _latest_of_each_seed(members, finished)])
-        for name, members in zip(names, groups.values(), strict=True)
+        entry
+        for about, runs in zip(tested, by_test.values(), strict=True)
+        for entry in _rows(about, runs, by)
     ]
     return entries + broken
 
@@ -56,30 +81,69 @@ def _read(folders: Iterable[Path]) -> tuple[list[Run], list[Entry]]:
         try:
             run = Run.load(folder)
             if run.is_finished:
-                _ = run.predictions, run.config  # read here, so that damage is found here
+                run.check()
                 finished.append(run)
             else:
                 broken.append(Entry(str(folder), [], f"{run.result['status']}: {run.reason}"))
         except RunError as error:
-            broken.append(Entry(str(folder), [], str(error)))
+            reason = str(error).removeprefix(f"{folder}/").removeprefix(f"{folder}: ")
+            broken.append(Entry(str(folder), [], reason))
     return finished, broken
 
 
+def _newest(runs: Sequence[Run]) -> list[Run]:
+    """Return the runs without those all of whose seeds another has: the one with most, the newest.
+
+    They differ in nothing else, so no seed counts twice.
+    """
+    seen: dict[str, set[int]] = {}
+    kept = []
+    order = sorted(runs, key=lambda run: (len(run.result["seeds"]), str(run.result["started"])))
+    for run in reversed(order):
+        told = json.dumps([run.test, _settings(run)], sort_keys=True)
+        seeds = seen.setdefault(told, set())
+        if not seeds.issuperset(run.result["seeds"]):
+            kept.append(run)
+            seeds.update(run.result["seeds"])
+    return [run for run in runs if run in kept]
+
+
+def _rows(about: str, runs: Sequence[Run], by: Sequence[str] | None) -> list[Entry]:
+    """Return the entries of runs about the same test pairs."""
+    settings = [_settings(run) for run in runs]
+    keys = [*by, SOURCE] if by else sorted({key for each in settings for key in each})
+    groups: dict[str, list[int]] = {}
+    for k, each in enumerate(settings):
+        values = [_value(each, key, runs[k]) for key in keys] if by else [*map(each.get, keys)]
+        groups.setdefault(json.dumps(values), []).append(k)
+    firsts = [settings[members[0]] for members in groups.values()]
+    names = [_told(each, keys) or "run" for each in firsts] if by else _names(firsts)
+    return [
+        Entry(name, [runs[k] for k in members], about=about)
+        for name, members in zip(names, groups.values(), strict=True)
+    ]
+
+
 def _settings(run: Run) -> dict[str, Any]:
-    """Return a run's choices and its config, flat with dotted keys."""
-    config = {k: v for k, v in run.config.items() if k not in NO_DIFFERENCE}
-    return {**dict(_flat(config, "")), **run.result.get("choices", {})}
+    """Return a run's choices, its config, flat with dotted keys, and what it was evaluated on."""
+    told = [run.config, run.result.get("choices", {})]
+    config, choices = ({k: v for k, v in each.items() if k not in NO_DIFFERENCE} for each in told)
+    settings = {**dict(flat(config)), **choices}
+    if run.counts:
+        settings |= {key: None for key in settings if key.split(".")[0] in LEARNT}
+    return {**settings, SIDE: run.result.get("evaluated_on", "test"), SOURCE: run.source}
 
 
-def _flat(node: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+def flat(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every value of a config under its dotted key."""
     if isinstance(node, Mapping):
         for key, value in node.items():
-            yield from _flat(value, f"{prefix}.{key}".lstrip("."))
+            yield from flat(value, f"{prefix}.{key}".lstrip("."))
     else:
         yield prefix, node
 
 
-def _value(settings: Mapping[str, Any], key: str, run: Run) -> Any:
+def _value(settings: Settings, key: str, run: Run) -> Any:
     if key not in settings:
         raise ConfigError(
             f"by={key}: {run.path} has no such setting; use one of its config.yaml, "
@@ -88,25 +152,34 @@ def _value(settings: Mapping[str, Any], key: str, run: Run) -> Any:
     return settings[key]
 
 
-def _telling(keys: Sequence[str], groups: Sequence[Sequence[Any]]) -> list[int]:
-    """Return the positions of keys that differ between groups; options before their settings."""
-    differing = [k for k in range(len(keys)) if len({json.dumps(g[k]) for g in groups}) > 1]
-    options = [k for k in differing if "." not in keys[k]]
-    is_told = len({json.dumps([g[k] for k in options]) for g in groups}) == len(groups)
-    hidden = {keys[k] for k in options}
-    rest = [k for k in differing if "." in keys[k] and keys[k].split(".")[0] not in hidden]
-    return options if is_told else [*options, *rest] or differing
+def _names(rows: Sequence[Settings], *, is_about_test: bool = False) -> list[str]:
+    """Return a name for each row: its values of keys that tell it from rows named alike so far."""
+    keys = {key for row in rows for key in row if not key.endswith("_target_")}
+    keys = {key for key in keys if (key.split(".")[0] in TESTED) == is_about_test}
+    names = [""] * len(rows)
+    for key in sorted(keys, key=_rank):
+        seen: dict[str, set[str]] = {}
+        for name, row in zip(names, rows, strict=True):
+            seen.setdefault(name, set()).add(json.dumps(row.get(key)))
+        names = [
+            f"{name} {_told(row, [key])}".strip() if _is_telling(key, seen[name]) else name
+            for name, row in zip(names, rows, strict=True)
+        ]
+    return [name or "run" for name in names]
 
 
-def _name(values: Sequence[Any], keys: Sequence[str], telling: Sequence[int]) -> str:
-    if not telling:
-        return "run"
-    return " ".join(f"{keys[k]}={values[k]}" if "." in keys[k] else str(values[k]) for k in telling)
+def _is_telling(key: str, values: set[str]) -> bool:
+    return key in ALWAYS or len(values) > 1
 
 
-def _latest_of_each_seed(members: Sequence[int], runs: Sequence[Run]) -> list[int]:
-    """Return the members without those whose seeds a later run has too."""
-    kept: dict[tuple[int, ...], int] = {}
-    for k in sorted(members, key=lambda k: str(runs[k].result["started"])):
-        kept[tuple(runs[k].result["seeds"])] = k
-    return list(kept.values())
+def _rank(key: str) -> tuple[int, bool, str]:
+    return OPTIONS.index(key) if key in OPTIONS else len(OPTIONS), "." in key, key
+
+
+def _told(settings: Settings, keys: Iterable[str]) -> str:
+    """Return values in words: ``gru4rec bpr trainer.epochs=5``; what is not set is left out."""
+    return " ".join(
+        str(settings[key]) if key in OPTIONS else f"{key}={settings[key]}"
+        for key in keys
+        if settings.get(key) is not None
+    )

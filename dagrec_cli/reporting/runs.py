@@ -1,7 +1,9 @@
 """Finished run folders, read back: their result, and the outcome of every test pair."""
 
 import csv
+import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int
 
+from dagrec_cli.config.older import completed
 from dagrec_cli.data.vocabulary import Vocabulary
 from dagrec_cli.errors import RunError
 from dagrec_cli.evaluation.ranks import Outcomes
@@ -19,12 +22,14 @@ from dagrec_cli.reporting.run_folder import (
     GRAPH,
     METRICS,
     PREDICTIONS,
+    REQUEST,
     RESULT,
     VOCABULARY,
 )
 from dagrec_cli.reporting.seed_run import STEP
 
 FORMAT = 1
+DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, csv.Error)
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,12 @@ class Run:
         try:
             result = json.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
-            raise RunError(f"{path}: no {RESULT}; the run has not ended, or is no run.") from error
+            told = f"{path}: no {RESULT}; "
+            if (path / REQUEST).is_file():
+                told += f"still running, or killed: dagrec train resume={path} goes on with it."
+            else:
+                told += "the run has not ended, or is no run."
+            raise RunError(told) from error
         except (OSError, ValueError, RecursionError) as error:
             raise RunError(f"{file}: damaged ({error}); run it again.") from error
         if not isinstance(result, dict) or "status" not in result:
@@ -96,9 +106,25 @@ class Run:
         """Why the run is not finished."""
         return str(self.result.get("error", self.result["status"]))
 
+    def check(self) -> None:
+        """Read all that a table and a report need.
+
+        Raises
+        ------
+        RunError
+            If anything of a finished run is missing or damaged.
+        """
+        for key in ("data", "metrics", "seconds", "seeds", "started", "tie_rule"):
+            if key not in self.result:
+                raise RunError(f"{self.path / RESULT}: no {key} in it; run it again.")
+        for key in ("split", "trainer"):
+            if key not in self.config:
+                raise RunError(f"{self.path / CONFIG}: no {key} in it; run it again.")
+        _ = self.test, self.history
+
     @cached_property
     def config(self) -> dict[str, Any]:
-        """The composed config."""
+        """The composed config, completed where an older version wrote it."""
         from omegaconf import OmegaConf
 
         try:
@@ -106,7 +132,7 @@ class Run:
         except Exception as error:  # whatever a YAML parser raises: the file is damaged
             told = " ".join(str(error).split())
             raise RunError(f"{self.path / CONFIG}: missing or damaged ({told}).") from error
-        return {str(k): v for k, v in config.items()} if isinstance(config, dict) else {}
+        return completed({str(k): v for k, v in config.items()} if isinstance(config, dict) else {})
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -123,12 +149,12 @@ class Run:
         """The service graph of the data, heaviest edge first; empty without ``graph.json``."""
         try:
             edges = json.loads((self.path / GRAPH).read_text(encoding="utf-8"))["edges"]
-        except (OSError, ValueError, KeyError):
+            nodes = self.vocabulary.nodes
+            found = [
+                Edge(nodes[source - 1], nodes[target - 1], count) for source, target, count in edges
+            ]
+        except (OSError, ValueError, LookupError, TypeError):
             return []
-        nodes = self.vocabulary.nodes
-        found = [
-            Edge(nodes[source - 1], nodes[target - 1], count) for source, target, count in edges
-        ]
         return sorted(found, key=lambda edge: -edge.weight)
 
     @cached_property
@@ -140,7 +166,7 @@ class Run:
                 for row in csv.DictReader(lines):
                     seed = int(row.pop("seed"))
                     by_seed.setdefault(seed, []).append({k: float(v) for k, v in row.items() if v})
-        except (OSError, ValueError, KeyError) as error:
+        except DAMAGE as error:
             raise RunError(f"{self.path / METRICS}: missing or damaged ({error!r}).") from error
         return by_seed
 
@@ -160,12 +186,34 @@ class Run:
             with file.open(encoding="utf-8", newline="") as lines:
                 for row in csv.DictReader(lines):
                     by_seed.setdefault(int(row["seed"]), []).append(_outcome(row, number))
-            columns = {seed: np.array(rows).T for seed, rows in by_seed.items()}
-            some = next(iter(columns.values()))
-        except (OSError, ValueError, KeyError, StopIteration) as error:
+        except DAMAGE as error:
             raise RunError(f"{file}: missing or damaged ({error!r}); run it again.") from error
+        columns = {seed: np.array(rows).T for seed, rows in by_seed.items()}
+        n, n_seeds = self.result["data"]["test"], len(self.result["seeds"])
+        if [column.shape for column in columns.values()] != n_seeds * [(6, n)]:
+            raise RunError(f"{file}: not {n:,} pairs for each of {n_seeds} seeds; run it again.")
         outcomes = {seed: Outcomes(*column[:4]) for seed, column in columns.items()}
+        some = next(iter(columns.values()))
         return Predictions(outcomes, some[4], some[5])
+
+    @cached_property
+    def test(self) -> tuple[str, str]:
+        """What the outcomes are about: a hash of the data, and one of the test pairs."""
+        predictions, services = self.predictions, self.vocabulary.services
+        target = next(iter(predictions.outcomes.values())).target
+        told = [predictions.pair.tolist(), [services[k] for k in target]]
+        return self.result["data"]["sha256"], hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+    @property
+    def counts(self) -> bool:
+        """True if the model counts and learns nothing."""
+        return bool(self.result.get("model", {}).get("parameters") == 0)
+
+    @property
+    def source(self) -> str | None:
+        """The run whose model was evaluated; None for a run that trained its own."""
+        path = self.result.get("run")
+        return None if path is None else "/".join(Path(path).parts[-2:])
 
 
 def _outcome(row: dict[str, str], number: Mapping[str, int]) -> tuple[int, ...]:
@@ -177,9 +225,9 @@ def _outcome(row: dict[str, str], number: Mapping[str, int]) -> tuple[int, ...]:
 
 
 def find_runs(path: Path) -> list[Path]:
-    """Return the run folders at or below a folder, in order of their names.
+    """Return the run folders at or below a folder, in order of their names, job 10 after job 9.
 
-    A folder without any is returned itself: it is a run that did not come to a result.
+    A run that did not come to a result is one, too. A folder without any is returned itself.
 
     Raises
     ------
@@ -188,4 +236,10 @@ def find_runs(path: Path) -> list[Path]:
     """
     if not path.is_dir():
         raise RunError(f"{path}: no such folder; name run folders or a folder that holds some.")
-    return sorted(file.parent for file in path.rglob(RESULT)) or [path]
+    found = {file.parent for name in (RESULT, REQUEST) for file in path.rglob(name)}
+    return sorted(found, key=_natural) or [path]
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """Return a key that sorts by numbers where names hold some."""
+    return [(int(part or 0), text) for text, part in re.findall(r"(\D*)(\d*)", str(path))]

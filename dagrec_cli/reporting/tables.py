@@ -1,7 +1,10 @@
 """One table, five ways to read it: terminal, CSV, Markdown, LaTeX, JSON."""
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dagrec_cli.reporting.csv_text import csv_text
@@ -26,7 +29,6 @@ HEADINGS = {
     "hr@5": "HR@5",
     "seconds_per_epoch": "s/epoch",
 }
-TURNED_ROWS = 2
 LATEX_COLUMNS = 9  # what a page holds
 SPARE = (
     "hr@1",
@@ -65,6 +67,12 @@ class Table:
     notes: list[str] = field(default_factory=list)
     name: str = "table"
 
+    @classmethod
+    def load(cls, path: Path, name: str = "table") -> "Table":
+        """Return the table that was saved in a folder."""
+        found = json.loads((path / f"{name}.json").read_text(encoding="utf-8"))
+        return cls(found["title"], found["columns"], found["rows"], found["notes"], name)
+
     def save(self, folder: RunFolder) -> None:
         """Write ``<name>.csv``, ``.md``, ``.tex`` and ``.json``."""
         name = self.name
@@ -72,7 +80,13 @@ class Table:
         folder.write_text(f"{name}.md", self.to_markdown())
         folder.write_text(f"{name}.tex", self.to_latex())
         folder.write_json(
-            f"{name}.json", {"title": self.title, "rows": self.rows, "notes": self.notes}
+            f"{name}.json",
+            {
+                "title": self.title,
+                "columns": list(self.columns),
+                "rows": self.rows,
+                "notes": self.notes,
+            },
         )
 
     def to_csv(self) -> str:
@@ -87,14 +101,14 @@ class Table:
     def to_markdown(self) -> str:
         """Return a Markdown table with the title above and the notes below."""
         lines = [
-            f"**{self.title}**\n",
+            f"**{_markdown(self.title)}**\n",
             "| " + " | ".join(heading(c) for c in self.columns) + " |",
             "|" + "|".join("---:" if c in self.numeric else "---" for c in self.columns) + "|",
         ]
         for row in self.rows:
-            cells = [spell(row.get(c)).replace("|", "\\|").replace("\n", " ") for c in self.columns]
+            cells = [_markdown(spell(row.get(c))) for c in self.columns]
             lines.append("| " + " | ".join(cells) + " |")
-        return "\n".join([*lines, "", *(f"{note}  " for note in self.notes), ""])
+        return "\n".join([*lines, "", *(f"{_markdown(note)}  " for note in self.notes), ""])
 
     def to_latex(self) -> str:
         """Return a floating table with rules of booktabs, intervals below their means.
@@ -114,6 +128,7 @@ class Table:
                 r"\begin{table}",
                 r"\centering",
                 rf"\caption{{{latex_text(self.title)}}}",
+                rf"\label{{tab:{re.sub('[^a-zA-Z0-9]+', '-', self.name)}}}",
                 r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
                 rf"\begin{{tabular}}{{{''.join('lr'[c in self.numeric] for c in columns)}}}",
                 r"\toprule",
@@ -128,41 +143,10 @@ class Table:
         )
 
     def to_rich(self, width: int = 80) -> "Group":
-        """Return the table and its notes for a terminal of ``width`` characters.
+        """Return the table and its notes for a terminal of ``width`` characters."""
+        from dagrec_cli.reporting.terminal import to_rich
 
-        A few rows are turned on their side, so that intervals fit; many rows show means only, and
-        leave out the columns of :data:`SPARE` one after another until they fit.
-        """
-        is_turned = len(self.rows) <= TURNED_ROWS
-        heads, body = self._turned() if is_turned else self._fitting(width)
-        from rich.console import Group
-        from rich.table import Table as RichTable
-        from rich.text import Text
-
-        table = RichTable(title=Text(self.title), title_justify="left")
-        for position, head in enumerate(heads):
-            table.add_column(Text(head), justify="right" if position else "left")
-        for row in body:
-            table.add_row(*map(Text, row))
-        return Group(table, *(Text(note, style="dim") for note in self.notes))
-
-    def _turned(self) -> tuple[list[str], list[list[str]]]:
-        """Return heads and cells with a line per column: ``accuracy  .5410 [.485, .597]``."""
-        named, *rest = self.columns
-        body = [[heading(c), *(spell(row.get(c)) for row in self.rows)] for c in rest]
-        return [heading(named), *(spell(row.get(named)) for row in self.rows)], body
-
-    def _fitting(self, width: int) -> tuple[list[str], list[list[str]]]:
-        """Return heads and cells of as many columns as fit."""
-        columns = list(self.columns)
-        for spare in (None, *SPARE):
-            columns = [column for column in columns if column != spare]
-            heads = [heading(column) for column in columns]
-            body = [[short(row.get(c)) for c in columns] for row in self.rows]
-            widths = [max(map(len, cells)) + 3 for cells in zip(heads, *body, strict=True)]
-            if sum(widths) < width:
-                break
-        return heads, body
+        return to_rich(self, width)
 
     @property
     def numeric(self) -> set[str]:
@@ -197,6 +181,11 @@ def interval(value: Value) -> str:
     if not isinstance(value, Mapping) or value.get("low") is None:
         return ""
     return f"[{_digits(value['low'], 3)}, {_digits(value['high'], 3)}]"
+
+
+def _markdown(text: str) -> str:
+    """Return text in one line that Markdown shows as it stands."""
+    return re.sub(r"[\\`*|<]", r"\\\g<0>", " ".join(text.split()))
 
 
 def _digits(number: float | None, places: int) -> str:

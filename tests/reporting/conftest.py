@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,22 +19,47 @@ split: {_target_: some.Split, test_share: 0.3, seed: 42, graph: train}
 trainer: {monitor: ndcg}
 note: "</script><b>not bold</b>"
 """
-# seed, pair, context, target, predicted, rank (no ties)
+# pair, context, target, predicted, rank (no ties)
 PREDICTIONS = [
-    (0, 7, "table_1", EVIL, EVIL, 1),
-    (0, 8, "table_1", "service_2", EVIL, 2),
-    (0, 9, "table_1 -> service_2", "service_2", "service_2", 1),
+    (7, "table_1", EVIL, EVIL, 1),
+    (8, "table_1", "service_2", EVIL, 2),
+    (9, "table_1 -> service_2", "service_2", "service_2", 1),
 ]
 
 
-def write_run(path: Path, *, is_trained: bool = True, is_finished: bool = True) -> Run:
-    """Write a run folder; a model that was not trained counts."""
+def write_run(
+    path: Path,
+    *,
+    is_trained: bool = True,
+    is_finished: bool = True,
+    choices: dict[str, str] | None = None,
+    config: str = "",
+    seeds: tuple[int, ...] = (0,),
+    predicted: str = EVIL,
+    services: list[str] = SERVICES,
+    **result_items: Any,
+) -> Run:
+    """Write a run folder; a model that was not trained counts.
+
+    Parameters
+    ----------
+    choices, result_items
+        More items of ``result.json``.
+    config
+        More lines of ``config.yaml``.
+    predicted
+        What is predicted for the first test pair, whose target is EVIL.
+    services
+        The catalogue.
+    """
     path.mkdir(parents=True)
     result = {
         "status": "finished" if is_finished else "failed",
         "error": "the <b>disk</b> is full",
-        "seeds": [0],
-        "choices": {"data": "hand", "split": "paper"},
+        "started": "2026-01-01T00:00:00",
+        "seeds": seeds,
+        "choices": {"data": "hand", "split": "paper"} | (choices or {}),
+        "metrics": {},
         "data": {
             "sha256": "abc",
             "test": 3,
@@ -41,13 +67,14 @@ def write_run(path: Path, *, is_trained: bool = True, is_finished: bool = True) 
             "forbidden_test_targets": 1,
         },
         "tie_rule": "equal scores share their ranks",
-        "model": {"parameters": 1234, "epochs": [2]},
+        "model": {"parameters": 1234 if is_trained else 0, "epochs": [2]},
         "seconds": {"per_epoch": 0.25 if is_trained else 0.0},
         "command_line": "dagrec train model=<i>",
+        **result_items,
     }
     (path / "result.json").write_text(json.dumps(result))
-    (path / "config.yaml").write_text(CONFIG)
-    vocabulary = {"nodes": list(NODES), "is_service": list(NODES.values()), "services": SERVICES}
+    (path / "config.yaml").write_text(CONFIG + config)
+    vocabulary = {"nodes": list(NODES), "is_service": list(NODES.values()), "services": services}
     (path / "vocabulary.json").write_text(json.dumps(vocabulary))
     (path / "graph.json").write_text(json.dumps({"edges": [[1, 2, 5], [1, 3, 9], [3, 4, 1]]}))
     epochs = ["0,1,2.5,0.25,", "0,2,1.5,0.25,0.75"] if is_trained else []
@@ -57,8 +84,9 @@ def write_run(path: Path, *, is_trained: bool = True, is_finished: bool = True) 
     (path / "predictions.csv").write_text(
         "seed,pair,context,target,predicted,rank,ties\n"
         + "".join(
-            ",".join('"' + str(cell).replace('"', '""') + '"' for cell in (*row, 0)) + "\n"
-            for row in PREDICTIONS
+            ",".join('"' + str(cell).replace('"', '""') + '"' for cell in (seed, *row, 0)) + "\n"
+            for seed in seeds
+            for row in [(*PREDICTIONS[0][:3], predicted, PREDICTIONS[0][4]), *PREDICTIONS[1:]]
         )
     )
     return Run.load(path)
@@ -66,5 +94,5 @@ def write_run(path: Path, *, is_trained: bool = True, is_finished: bool = True) 
 
 @pytest.fixture(scope="session")
 def run_of() -> RunOf:
-    """A function of a folder, ``is_trained`` and ``is_finished``: the run that it then holds."""
+    """A function of a folder and what is to be in it: the run that it then holds."""
     return write_run

@@ -61,7 +61,7 @@ def folder(run_of: RunOf, tmp_path_factory: pytest.TempPathFactory) -> Path:
         Entry("broken", [], "the <b>disk</b> is full"),
     ]
     table = compare(entries, title="Rows & more", metric="accuracy", n_resamples=20)
-    published = [{"row": "popularity", "metric": "f1", "paper": 0.25}]
+    published = [{"row": "popularity", "metric": "F1", "paper": 0.25}]
     paper = Table("Paper", ["row", "metric", "paper"], published)
     write_report(RunFolder(path), f"Report {EVIL}", [ReportSheet([table, paper], entries)])
     return path

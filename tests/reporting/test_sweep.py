@@ -2,49 +2,85 @@ import json
 from pathlib import Path
 from typing import Any
 
-from dagrec_cli.reporting.sweep import sweep_table
+import pytest
+
+from dagrec_cli.reporting.run_folder import RunFolder
+from dagrec_cli.reporting.sweep import (
+    has_ended,
+    newest_sweep,
+    outcome,
+    reason,
+    save_sweep_table,
+    sweep_entries,
+    sweep_table,
+    write_death,
+    write_sweep_request,
+)
 
 
-def job(folder: Path, number: int, status: str, *overrides: str, **more: Any) -> None:
-    path = folder / str(number)
+def write_result(path: Path, **content: Any) -> Path:
     path.mkdir()
-    result = {"status": status, "overrides": overrides, **more}
-    (path / "result.json").write_text(json.dumps(result))
+    (path / "result.json").write_text(json.dumps(content))
+    return path
 
 
-def test_jobs_in_order_with_what_differs(tmp_path: Path) -> None:
-    metrics = {"accuracy": {"mean": 0.5, "std": None, "low": 0.4, "high": 0.6}}
-    for number in (10, 2):
-        job(tmp_path, number, "finished", "a=1", f"seed={number}", metrics=metrics)
-    (tmp_path / "multirun.yaml").touch()
-    table, n_failed = sweep_table(tmp_path)
-    assert n_failed == 0
-    assert [(row["job"], row["overrides"]) for row in table.rows] == [
-        ("2", "seed=2"),
-        ("10", "seed=10"),
-    ]
-    assert table.rows[0]["accuracy"] == metrics["accuracy"]
-    assert table.notes == []
+def test_the_newest_sweep_with_the_same_overrides(tmp_path: Path) -> None:
+    for name, overrides in [("1", ["a=1"]), ("2", ["a=1"]), ("3", ["a=1", "b=2"])]:
+        write_sweep_request(RunFolder(tmp_path / name), overrides)
+    (tmp_path / "4").mkdir()
+    (tmp_path / "4/sweep_request.json").write_text('["a=')
+    assert newest_sweep(tmp_path, ["a=1"]) == tmp_path / "2"
+    assert newest_sweep(tmp_path, ["b=2", "a=1"]) is None
 
 
-def test_a_job_that_did_not_finish_is_named_with_its_reason(tmp_path: Path) -> None:
-    job(tmp_path, 0, "failed", "seed=-1", error="seed is -1")
-    job(tmp_path, 1, "interrupted", "seed=1")
-    (tmp_path / "2").mkdir()
-    (tmp_path / "3").mkdir()
-    (tmp_path / "3/result.json").write_text('{"status": "fini')
-    table, n_failed = sweep_table(tmp_path)
-    assert n_failed == 4
-    assert table.title == "4 jobs, 4 not finished"
-    assert [row["status"] for row in table.rows] == ["failed", "interrupted", "missing", "missing"]
+def test_a_result_from_before_the_sitting_does_not_count(tmp_path: Path) -> None:
+    job = write_result(tmp_path / "0", status="failed")
+    write_sweep_request(RunFolder(tmp_path), [])
+    assert not has_ended(job, tmp_path)
+    (job / "result.json").touch()
+    assert has_ended(job, tmp_path)
+    assert not has_ended(tmp_path / "1", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (None, "stopped without a result"),
+        ('{"status": "fini', "damaged"),
+        ('{"status": "interrupted"}', "interrupted"),
+        ('{"status": "failed", "error": "seed is -1"}', "seed is -1"),
+        ('{"status": "finished"}', "no data in it"),
+    ],
+)
+def test_why_a_job_did_not_finish(tmp_path: Path, text: str | None, expected: str) -> None:
+    if text is not None:
+        (tmp_path / "result.json").write_text(text)
+    assert expected in reason(tmp_path)
+
+
+def test_a_job_that_did_not_start(tmp_path: Path) -> None:
+    assert reason(tmp_path / "0") == "did not start"
+
+
+def test_a_death_is_a_failure(tmp_path: Path) -> None:
+    write_death(tmp_path, "WorkerCrashedError", ["seed=1"])
+    assert outcome(tmp_path, tmp_path) == ("failed: its process died: WorkerCrashedError", False)
+
+
+def test_jobs_without_a_result_are_rows_with_a_reason(tmp_path: Path) -> None:
+    jobs = {
+        write_result(tmp_path / "0", status="failed", error="=1+1"): "job 0 seed=0",
+        tmp_path / "1": "job 1 seed=1",
+    }
+    table = sweep_table(sweep_entries(jobs), n_jobs=2, metric="ndcg", n_resamples=9)
+    assert table.title == "2 jobs, 2 not finished"
     assert table.notes == [
-        "job 0: seed is -1",
-        "job 1: interrupted",
-        "job 2: result.json is missing or damaged",
-        "job 3: result.json is missing or damaged",
+        "Not finished: job 0 seed=0: =1+1",
+        "Not finished: job 1 seed=1: did not start",
     ]
-
-
-def test_a_single_job_shows_all_its_overrides(tmp_path: Path) -> None:
-    job(tmp_path, 0, "finished", "model=popularity", "seed=1")
-    assert sweep_table(tmp_path)[0].rows[0]["overrides"] == "model=popularity seed=1"
+    save_sweep_table(table, RunFolder(tmp_path))
+    head, *lines = (tmp_path / "sweep.csv").read_text().splitlines()
+    assert head.startswith("row,mark,accuracy,")
+    assert head.endswith(",reason")
+    assert [line.split(",")[0::2][0] for line in lines] == ["job 0 seed=0", "job 1 seed=1"]
+    assert [line.split(",")[-1] for line in lines] == ["'=1+1", "did not start"]

@@ -63,10 +63,10 @@ def test_csv_of_a_row_without_a_value() -> None:
 
 
 def test_markdown() -> None:
-    rows = [{"model": "a|b", "ndcg": SUMMARY}, {"model": "c\nd"}]
+    rows: list[dict[str, Any]] = [{"model": "a|<b>", "ndcg": SUMMARY}, {"model": "c\nd"}]
     assert Table("Title", ["model", "ndcg"], rows, ["A note."]).to_markdown() == (
         "**Title**\n\n| model | nDCG |\n|---|---:|\n"
-        "| a\\|b | .5410 [.485, .597] |\n| c d | – |\n\nA note.  \n"
+        "| a\\|\\<b> | .5410 [.485, .597] |\n| c d | – |\n\nA note.  \n"
     )
 
 
@@ -80,6 +80,26 @@ def test_the_terminal_s_table_fits_and_keeps_what_matters(n_rows: int, width: in
         assert part in words
     if width == 200:
         assert "HR@1" in words
+
+
+def test_names_go_on_in_the_next_line_and_are_never_cut() -> None:
+    name = "gru4rec mini_batch trainer.learning_rate=0.001"
+    rows: list[dict[str, Any]] = [{"model": name, **dict.fromkeys(METRICS, SUMMARY)}] * 3
+    table = Table("", ["model", "note", *METRICS], rows)
+    lines = render(table, 80).splitlines()
+    assert "…" not in "".join(lines)
+    assert sum(line.count("trainer.learning_rate=0.001") for line in lines) == 3
+    assert "note" not in lines[1]  # an empty column
+    assert "Only in the files: precision" in " ".join(lines)
+
+
+def test_rows_of_one_test_stand_below_its_name() -> None:
+    rows: list[dict[str, Any]] = [
+        {"row": f"r{k}", "test": f"test {k // 2}", "f1": k} for k in range(4)
+    ]
+    lines = render(Table("", ["row", "test", "f1"], rows), 80).splitlines()
+    names = [line.split("│")[1].strip() for line in lines if line.startswith("│")]
+    assert names == ["test 0", "r0", "r1", "test 1", "r2", "r3"]
 
 
 def test_few_rows_show_intervals() -> None:
@@ -97,4 +117,9 @@ def test_save_writes_every_form(tmp_path: Path) -> None:
     assert (tmp_path / "table.csv").read_text() == table.to_csv()
     assert (tmp_path / "table.md").read_text() == table.to_markdown()
     saved = json.loads((tmp_path / "table.json").read_text())
-    assert saved == {"title": table.title, "rows": table.rows, "notes": table.notes}
+    assert saved == {
+        "title": table.title,
+        "columns": table.columns,
+        "rows": table.rows,
+        "notes": table.notes,
+    }

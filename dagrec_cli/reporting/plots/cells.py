@@ -24,20 +24,20 @@ def draw_cells(
     *,
     fontsize: float = 8,
 ) -> None:
-    """Draw a cell per entry, its text inside; row 0 is on top. NaN cells are left out.
+    """Draw a cell per entry, its text inside; row 0 is on top. NaN and empty cells are left out.
 
     Parameters
     ----------
     shares
         Numbers in ``[0, 1]``.
     texts
-        One text per cell, ``[rows][columns]``.
+        One text per cell, ``[rows][columns]``; no text for an empty cell.
     """
     from matplotlib.patches import Rectangle
 
     n_rows, n_columns = shares.shape
     for (row, column), share in np.ndenumerate(shares):
-        if np.isnan(share):
+        if np.isnan(share) or not texts[row][column]:
             continue
         corner = (column - SIDE / 2, row - SIDE / 2)
         alpha = FULLEST * float(share)

@@ -5,7 +5,7 @@ from typing import Any
 
 from dagrec_cli.evaluation.metrics import METRICS
 from dagrec_cli.reporting.comparison import Entry
-from dagrec_cli.reporting.plots.confusion import MOST_CLASSES, Confusion, confusion
+from dagrec_cli.reporting.plots.confusion import MOST_CLASSES, REST, Confusion, confusion
 from dagrec_cli.reporting.plots.context_length import by_length, context_length
 from dagrec_cli.reporting.plots.learning_curve import learning_curve
 from dagrec_cli.reporting.plots.metric_bars import metric_bars
@@ -16,12 +16,15 @@ from dagrec_cli.reporting.runs import Run
 from dagrec_cli.reporting.tables import Table, heading
 
 SHOWN_METRICS = ("accuracy", "ndcg", "f1")
+PUBLISHED = " Diamonds: as published."
 
 
 def table_pictures(
     table: Table, published: Mapping[tuple[str, str], float], entries: Sequence[Entry]
 ) -> Iterator[Picture]:
     """Yield bars of the main metrics, what a row costs, and accuracy by context length.
+
+    Rows with other test pairs have pictures of their own.
 
     Parameters
     ----------
@@ -33,35 +36,34 @@ def table_pictures(
         The table's rows.
     """
     finished = [entry for entry in entries if entry.runs]
-    if not finished:
-        return
-    for metric in SHOWN_METRICS:
-        told = {row: number for (row, name), number in published.items() if name == metric}
-        rows = [row for row in table.rows if metric in row]
-        notes = ["Lines: 95 % bootstrap interval over test pairs."]
-        notes += ["Diamonds: published."] if told else []
-        notes += ["Grey: ceilings."] if any(not row.get("seeds") for row in rows) else []
-        figure = metric_bars(rows, metric, told)
-        yield Picture(f"{table.name}_{metric}", heading(metric), " ".join(notes), figure)
-    yield from _speed(table)
-    lengths = [(e.name, by_length(e.outcomes, e.runs[0].predictions.length)) for e in finished]
-    yield Picture(
-        f"{table.name}_context_length",
-        "Accuracy by context length",
-        "Mean over seeds; n: test pairs of that length.",
-        context_length(lengths),
-    )
-
-
-def _speed(table: Table) -> Iterator[Picture]:
-    rows = [row for row in table.rows if row.get("seconds_per_epoch")]
-    if rows:
-        counting = [r["row"] for r in table.rows if r.get("seeds") and r not in rows]
-        rest = f" Without epochs, since they count: {', '.join(counting)}." if counting else ""
-        title = "Accuracy against seconds per epoch"
+    tests = list(dict.fromkeys(entry.test for entry in finished))
+    for number, test in enumerate(tests, start=1):
+        alike = [entry for entry in finished if entry.test == test]
+        about = alike[0].about if len(tests) > 1 else None
+        rows = [r for r in table.rows if r.get("test") == about and METRICS[0] in r]
+        name, where = (f"{table.name}_{number}", f", {about}") if about else (table.name, "")
+        for metric in SHOWN_METRICS:
+            told = {row: n for (row, column), n in published.items() if column == heading(metric)}
+            caption = f"Lines: 95 % bootstrap interval over test pairs.{PUBLISHED if told else ''}"
+            figure = metric_bars(rows, metric, told)
+            yield Picture(f"{name}_{metric}", f"{heading(metric)}{where}", caption, figure)
+        yield from _speed(f"{name}_speed", where, rows)
+        lengths = [(e.name, by_length(e.outcomes, e.runs[0].predictions.length)) for e in alike]
         yield Picture(
-            f"{table.name}_speed", title, f"Left and up is better.{rest}", speed(rows, METRICS[0])
+            f"{name}_context_length",
+            f"Accuracy by context length{where}",
+            "Mean over seeds; n: test pairs of that length.",
+            context_length(lengths),
         )
+
+
+def _speed(name: str, where: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[Picture]:
+    timed = [row for row in rows if row.get("seconds_per_epoch")]
+    if timed:
+        counting = [row["row"] for row in rows if row.get("seeds") and row not in timed]
+        rest = f" Without epochs, since they count: {', '.join(counting)}." if counting else ""
+        title = f"Accuracy against seconds per epoch{where}"
+        yield Picture(name, title, f"Left and up is better.{rest}", speed(timed, METRICS[0]))
 
 
 def row_pictures(name: str, entry: Entry) -> Iterator[Picture]:
@@ -81,8 +83,9 @@ def row_pictures(name: str, entry: Entry) -> Iterator[Picture]:
             f"One line per seed ({len(histories)}).",
             learning_curve(histories, monitor),
         )
-    found = Confusion.of(entry.outcomes, entry.runs[0].vocabulary.services)
-    most = f" The {MOST_CLASSES} most frequent of them." if len(found.names) > MOST_CLASSES else ""
+    found = Confusion.of(entry.outcomes, entry.services)
+    rest = f' The {MOST_CLASSES} most frequent; "{REST}" are many, so have no recall.'
+    most = rest if REST in found.names else ""
     yield Picture(
         f"{name}_confusion",
         "Recall and confusion by class",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MOST_EDGES = 100
 SWEEPS = 12
+FAN, GAP = 1.8, 1.0  # inches right of the first layer, and right of another layer's names
 LABEL_SHARES = (0.3, 0.4, 0.5, 0.2, 0.6, 0.7, 0.15, 0.8)  # of the way along an edge
 Place = tuple[float, float]
 Curve: TypeAlias = Float[np.ndarray, "4 2"]
@@ -73,13 +74,15 @@ def service_graph(edges: Sequence[Edge], services: frozenset[str]) -> "Figure":
     """
     found = layers(edges)
     height = {node: y for layer in found for node, y in _spread(layer).items()}
-    place = {node: (float(x), height[node]) for x, layer in enumerate(found) for node in layer}
-    before, between = 0.3 + room(found[0]), 0.9 + room(place)
-    figure = canvas(before + between * len(found), 0.4 + 0.26 * max(map(len, found)))
+    before, *between = 0.3 + room(found[0]), FAN, *(GAP + room(layer) for layer in found[1:])
+    *lefts, right = np.cumsum([0, *between]).tolist()
+    at = zip(lefts, found, strict=True)
+    place = {node: (x, height[node]) for x, layer in at for node in layer}
+    figure = canvas(before + right, 0.4 + 0.26 * max(map(len, found)))
     axes = figure.add_subplot()
     figure.set_layout_engine("none")
     axes.set_position((0, 0, 1, 1))
-    axes.set(xlim=(-before / between, len(found)), ylim=(1, 0))
+    axes.set(xlim=(-before, right), ylim=(1, 0))
     axes.set_axis_off()
     labels = Labels(axes)
     for node, point in place.items():
@@ -98,7 +101,7 @@ def service_graph(edges: Sequence[Edge], services: frozenset[str]) -> "Figure":
 def _curve(start: Place, end: Place) -> Curve:
     """Return the control points of a curve, level at both ends."""
     (x0, y0), (x1, y1) = start, end
-    bend = (x1 - x0) / 2 if x1 > x0 else 0.3
+    bend = (x1 - x0) / 2 if x1 > x0 else GAP / 2
     return np.array([(x0, y0), (x0 + bend, y0), (x1 - bend, y1), (x1, y1)])
 
 

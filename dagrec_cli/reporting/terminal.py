@@ -1,0 +1,98 @@
+"""A table on a terminal: as many columns as fit, names folded rather than cut."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from dagrec_cli.reporting.tables import SPARE, Table, heading, short, spell
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.table import Table as RichTable
+
+TURNED_ROWS = 2
+SECTION = "test"  # its values are headings between the rows
+BORDER = 3
+LEAST_NAME, MOST_NAME = 13, 28  # a longer name goes on in the next line
+LAST_SPARE = ("p", "difference")
+
+
+def to_rich(table: Table, width: int) -> "Group":
+    """Return a table and its notes for a terminal of ``width`` characters.
+
+    A few rows are turned on their side, so that intervals fit; many rows show means only, and leave
+    out the columns of :data:`~dagrec_cli.reporting.tables.SPARE` one after another until they fit.
+    Columns that are empty are not shown.
+    """
+    from rich.console import Group
+    from rich.text import Text
+
+    columns = [c for c in table.columns if any(row.get(c) is not None for row in table.rows)]
+    if len(table.rows) <= TURNED_ROWS:
+        return Group(_turned(table, columns), *(Text(n, style="dim") for n in table.notes))
+    fitting = _fitting(table, [c for c in columns if c != SECTION], width)
+    left_out = [heading(c) for c in columns if c not in (*fitting, SECTION)]
+    told = [f"Only in the files: {', '.join(left_out)}."] if left_out else []
+    notes = (Text(note, style="dim") for note in [*table.notes, *told])
+    return Group(_upright(table, fitting), *notes)
+
+
+def _turned(table: Table, columns: Sequence[str]) -> "RichTable":
+    """Return a line per column: ``accuracy  .5410 [.485, .597]``."""
+    from rich.text import Text
+
+    named, *rest = columns
+    turned = _empty(table.title)
+    turned.add_column(Text(heading(named)))
+    for row in table.rows:
+        turned.add_column(Text(spell(row.get(named))), justify="right")
+    for column in rest:
+        cells = [heading(column), *(spell(row.get(column)) for row in table.rows)]
+        turned.add_row(*map(Text, cells))
+    return turned
+
+
+def _upright(table: Table, columns: Sequence[str]) -> "RichTable":
+    """Return a line per row, the means without their intervals."""
+    from rich.text import Text
+
+    upright = _empty(table.title)
+    for column in columns:
+        if column in table.numeric:
+            upright.add_column(Text(heading(column)), justify="right", no_wrap=True)
+        else:
+            upright.add_column(Text(heading(column)), overflow="fold")
+    section = None
+    for row in table.rows:
+        if row.get(SECTION) != section:
+            section = row.get(SECTION)
+            upright.add_section()
+            upright.add_row(Text(str(section), style="bold"))
+        upright.add_row(*(Text(short(row.get(column))) for column in columns))
+    return upright
+
+
+def _empty(title: str) -> "RichTable":
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    return RichTable(title=Text(title), title_justify="left")
+
+
+def _fitting(table: Table, columns: Sequence[str], width: int) -> list[str]:
+    """Return as many columns as fit, where a name may go on in the next line."""
+    kept = list(columns)
+    for spare in (None, *SPARE, *LAST_SPARE):
+        kept = [column for column in kept if column != spare]
+        if sum(_width(table, column) + BORDER for column in kept) < width:
+            break
+    return kept
+
+
+def _width(table: Table, column: str) -> int:
+    """Return the least width of a column; names go on in the next line, between words."""
+    cells = [heading(column), *(short(row.get(column)) for row in table.rows)]
+    longest = max(map(len, cells))
+    if column in table.numeric:
+        return longest
+    word = max(len(word) for cell in cells for word in cell.split())
+    return min(longest, max(word, LEAST_NAME), MOST_NAME)

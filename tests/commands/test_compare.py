@@ -1,0 +1,66 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Dagrec = Callable[..., Any]
+DagrecIn = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, dagrec_in: DagrecIn) -> Path:
+    """Two counting models on one split, one of them on another; for reading only."""
+    folder = tmp_path_factory.mktemp("runs")
+    for model, split in (("popularity", "paper"), ("markov", "paper"), ("markov", "composition")):
+        words = [f"model={model}", f"split={split}", f"hydra.run.dir={model}_{split}"]
+        assert dagrec_in(folder, ["train", *words, "bootstrap=20"]).code == 0
+    return folder
+
+
+def test_runs_of_two_splits_and_a_missing_one(runs: Path, dagrec: Dagrec, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    answer = dagrec("compare", str(runs), "empty", "bootstrap=20")
+    assert answer.code == 1
+    assert "synthetic composition" in answer.out  # above its row
+    assert "Not finished: empty: no result.json" in " ".join(answer.out.split())
+    (folder,) = (tmp_path / "outputs/compare").iterdir()
+    rows = json.loads((folder / "table.json").read_text())["rows"]
+    assert [(row["row"], row["test"], "p" in row) for row in rows] == [
+        ("markov", "synthetic composition", False),
+        ("markov", "synthetic paper", False),
+        ("popularity", "synthetic paper", True),
+    ]
+    names = {file.name for file in (folder / "pictures").glob("*.svg")}
+    assert {"table_1_accuracy.svg", "table_2_accuracy.svg", "table_1_markov_confusion.svg"} <= names
+    assert (folder / "report.html").stat().st_size < 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], "no runs given; write dagrec compare FOLDER"),
+        (["nowhere"], "nowhere: no such folder"),
+        (["."], "none of 1 runs is finished; .: no result.json"),
+        (["RUNS", "by=[epochs]"], "has no such setting"),
+        (["RUNS", "metric=speed"], "metric is 'speed'"),
+        (["RUNS", "more=1"], "unknown setting 'more'"),
+    ],
+)
+def test_what_cannot_be_compared_leaves_nothing(
+    runs: Path, dagrec: Dagrec, tmp_path: Path, words: list[str], expected: str
+) -> None:
+    answer = dagrec("compare", *(word.replace("RUNS", str(runs)) for word in words))
+    assert answer.code == 2
+    assert expected in answer.err
+    assert answer.err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", ["compare", "reproduce"])
+def test_help_names_the_report(dagrec: Dagrec, command: str) -> None:
+    text = dagrec(command, "--help").out
+    for part in ("report.html", "pictures/", ".csv .md .tex .json"):
+        assert part in text, part
+    assert ("table=all" in text) == (command == "reproduce")

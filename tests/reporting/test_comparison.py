@@ -1,0 +1,102 @@
+from collections.abc import Callable
+from pathlib import Path
+
+from dagrec_cli.reporting.comparison import AS_GOOD, BEST, Entry, basis, compare
+from dagrec_cli.reporting.runs import Run
+from dagrec_cli.reporting.tables import Table
+
+RunOf = Callable[..., Run]
+OTHER = {"sha256": "x", "test": 3, "forbidden_test_targets": 2}
+NO_LEAKAGE = {"leakage": {"pairs": 0, "contexts": 0}}
+
+
+def table_of(entries: list[Entry]) -> Table:
+    return compare(entries, title="", metric="accuracy", n_resamples=50)
+
+
+def test_differences_are_from_the_first_row_and_marks_about_the_best(
+    run_of: RunOf, tmp_path: Path
+) -> None:
+    right = run_of(tmp_path / "right")  # 2 of 3
+    wrong = run_of(tmp_path / "wrong", predicted="service_3")  # 1 of 3
+    first, second = table_of([Entry("wrong", [wrong]), Entry("right", [right])]).rows
+    assert first["accuracy"]["mean"] == 1 / 3
+    assert "difference" not in first
+    assert second["difference"]["mean"] == 1 / 3
+    assert second["p"] > 0.05  # of three pairs
+    assert [first["mark"], second["mark"]] == [AS_GOOD, BEST]
+
+
+def test_classes_are_compared_by_name(run_of: RunOf, tmp_path: Path) -> None:
+    here = run_of(tmp_path / "here")
+    services = here.vocabulary.services
+    there = run_of(tmp_path / "there", services=["a_service", *reversed(services)])
+    assert here.test == there.test
+    _, second = table_of([Entry("here", [here]), Entry("there", [there])]).rows
+    assert second["difference"] == {"mean": 0, "low": 0, "high": 0}
+    pooled = Entry("both", [here, there])
+    assert pooled.services == sorted(["a_service", *services])
+    first = [pooled.services[seed.predicted[0]] for seed in pooled.outcomes]
+    assert first == [services[0]] * 2
+
+
+def test_every_set_of_test_pairs_has_its_own_tests_and_notes(run_of: RunOf, tmp_path: Path) -> None:
+    a = run_of(tmp_path / "a")
+    b = run_of(tmp_path / "b", predicted="service_3")
+    x = run_of(tmp_path / "x", data=OTHER | NO_LEAKAGE)
+    y = run_of(tmp_path / "y", data=OTHER | NO_LEAKAGE, predicted="service_3")
+    entries = [
+        Entry(run.path.name, [run], about=f"set {run.path.name < 'x'}") for run in (a, b, x, y)
+    ]
+    table = table_of(entries)
+    assert [(row["row"], row["test"], row["mark"]) for row in table.rows] == [
+        ("a", "set True", BEST),
+        ("b", "set True", AS_GOOD),
+        ("x", "set False", BEST),
+        ("y", "set False", AS_GOOD),
+    ]
+    assert table.rows[3]["difference"]["mean"] == -1 / 3
+    assert "p" not in table.rows[2]
+    assert table.columns[:3] == ["row", "test", "mark"]
+    one, other = (note for note in table.notes if note.startswith("set"))
+    assert "Leakage: 50% of test pairs" in one
+    assert "Leakage: 0% of test pairs" in other
+    assert sum("Ties" in note for note in table.notes) == 1
+
+
+def test_a_single_row_is_not_tested(run_of: RunOf, tmp_path: Path) -> None:
+    table = table_of([Entry("a", [run_of(tmp_path / "a")]), Entry("b", [], "no disk")])
+    assert [row["row"] for row in table.rows] == ["a"]
+    assert not {"mark", "p", "test"} & set(table.rows[0])
+    assert table.notes[-1] == "Not finished: b: no disk"
+    assert not any("bootstrap, Holm" in note for note in table.notes)
+
+
+def test_notes_say_where_rows_differ(run_of: RunOf, tmp_path: Path) -> None:
+    hidden = "split: {_target_: some.Split, test_share: 0.3, seed: 42, graph: all}\n"
+    a, b = (run_of(tmp_path / name) for name in "ab")
+    c = run_of(tmp_path / "c", seeds=(0, 1))
+    (c.path / "config.yaml").write_text(f"{hidden}trainer: {{}}\n")
+    saved = run_of(tmp_path / "s", run="/x/day/7")
+    entries = [Entry("a", [a]), Entry("b", [b]), Entry("c", [c]), Entry("s", [saved])]
+    n, leakage, mask, ties = basis(entries)
+    assert n == (
+        "n = 3 test pairs, data=hand split=paper (test_share=0.3 seed=42); seeds 0; c: 0, 1; "
+        "mean ± standard deviation over seeds, [95 % bootstrap interval over pairs]."
+    )
+    assert leakage == (
+        "Leakage: 50% of test pairs and 100% of their contexts also occur in training; "
+        "s: the saved model of day/7 may have been trained on these pairs."
+    )
+    assert mask == (
+        "A DAG mask knows the edges of training paths only, and rules out 1 test targets; "
+        "c: of all paths, test paths too, and rules out 1 test targets; "
+        "s: that day/7 knew, and rules out 1 test targets."
+    )
+    assert ties.startswith("Ties: equal scores share their ranks; accuracy")
+    assert "deviation" not in basis(entries[:1])[0]
+
+
+def test_seeds_of_pooled_runs(run_of: RunOf, tmp_path: Path) -> None:
+    runs = [run_of(tmp_path / name, seeds=(0, 1)) for name in "ab"]
+    assert "; seeds 0, 1 (in 2 runs); " in basis([Entry("a", runs)])[0]

@@ -1,0 +1,164 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dagrec_cli.errors import ConfigError, RunError
+from dagrec_cli.reporting.comparison import Entry
+from dagrec_cli.reporting.grouping import group_runs
+from dagrec_cli.reporting.runs import Run
+
+RunOf = Callable[..., Run]
+OTHER_DATA = {"test": 3, "leakage": {"pairs": 0, "contexts": 0}, "forbidden_test_targets": 0}
+
+
+def told(entries: list[Entry]) -> list[tuple[str, list[str]]]:
+    """Return each row's name, and the folders of its runs."""
+    return [(entry.name, [run.path.name for run in entry.runs]) for entry in entries]
+
+
+def settings(**values: object) -> str:
+    return "".join(f"{key}: {value}\n" for key, value in values.items())
+
+
+def test_runs_that_differ_in_the_seed_are_one_row(run_of: RunOf, tmp_path: Path) -> None:
+    for seed in (0, 1):
+        run_of(tmp_path / str(seed), seeds=(seed,), choices={"model": "a"}, config=f"seed: {seed}")
+    assert told(group_runs([tmp_path], None)) == [("a", ["0", "1"])]
+
+
+def test_a_name_holds_what_tells_a_row_apart(run_of: RunOf, tmp_path: Path) -> None:
+    def run(name: str, model: str, loss: str, rate: float) -> None:
+        config = settings(model=f"{{rate: {rate}}}", loss="{_target_: x}")
+        run_of(tmp_path / name, choices={"model": model, "loss": loss}, config=config)
+
+    run("1", "gru", "ce", 1)
+    run("2", "gru", "bpr", 1)
+    run("3", "gru", "bpr", 2)
+    run("4", "gnn", "bpr", 2)
+    run("10", "gnn", "bpr", 2)
+    assert told(group_runs([tmp_path], None)) == [
+        ("gru ce", ["1"]),
+        ("gru bpr model.rate=1", ["2"]),
+        ("gru bpr model.rate=2", ["3"]),
+        ("gnn", ["10"]),  # 4 is the same, and as old
+    ]
+
+
+def test_settings_of_training_mean_nothing_to_a_model_that_counts(
+    run_of: RunOf, tmp_path: Path
+) -> None:
+    for loss in ("ce", "bpr"):
+        run_of(tmp_path / loss, is_trained=False, choices={"model": "a", "loss": loss})
+    assert len(group_runs([tmp_path], None)) == 1
+    assert len(group_runs([tmp_path], ["model", "loss"])) == 1
+
+
+def test_no_seed_counts_twice(run_of: RunOf, tmp_path: Path) -> None:
+    run_of(tmp_path / "a", seeds=(0, 1))
+    run_of(tmp_path / "b", seeds=(1,), started="2026-02-01")
+    run_of(tmp_path / "c", seeds=(2,), started="2026-01-02")
+    run_of(tmp_path / "d", seeds=(2,), started="2026-01-01")
+    assert told(group_runs([tmp_path], None)) == [("run", ["a", "c"])]
+
+
+def test_by_pools_but_never_over_other_test_pairs(run_of: RunOf, tmp_path: Path) -> None:
+    for data in ("one", "two"):
+        for loss in ("ce", "bpr"):
+            run_of(
+                tmp_path / data / loss,
+                choices={"model": "a", "loss": loss, "data": data},
+                data={"sha256": data, **OTHER_DATA},
+            )
+    entries = group_runs([tmp_path], ["model"])
+    assert told(entries) == [("a", ["bpr", "ce"])] * 2
+    assert [entry.about for entry in entries] == ["one", "two"]
+    with pytest.raises(ConfigError, match=r"by=no: .* has no such setting"):
+        group_runs([tmp_path], ["no"])
+
+
+def test_data_of_one_name_are_told_apart(run_of: RunOf, tmp_path: Path) -> None:
+    for sha in ("x", "y"):
+        run_of(tmp_path / sha, data={"sha256": sha, **OTHER_DATA})
+    assert [entry.about for entry in group_runs([tmp_path], None)] == ["hand 1", "hand 2"]
+
+
+def test_a_saved_model_that_was_evaluated_is_a_row_of_its_own(
+    run_of: RunOf, tmp_path: Path
+) -> None:
+    run_of(tmp_path / "trained", choices={"model": "a"})
+    run_of(tmp_path / "evaluated", choices={"model": "a"}, run="/x/day/7")
+    for by in (None, ["model"]):
+        assert told(group_runs([tmp_path], by)) == [
+            ("a run=day/7", ["evaluated"]),
+            ("a", ["trained"]),
+        ]
+
+
+def damage(path: Path, name: str, text: str | None) -> None:
+    if text is None:
+        (path / name).unlink()
+    else:
+        (path / name).write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        ("result.json", '{"status": "fini', "result.json: damaged"),
+        ("result.json", '{"a": 1}', "no status in it"),
+        ("result.json", '{"status": "finished"}', "no data in it"),
+        ("result.json", '{"status": "failed", "error": "no disk"}', "failed: no disk"),
+        ("result.json", '{"status": "interrupted"}', "interrupted: interrupted"),
+        ("config.yaml", "a: [", "config.yaml: missing or damaged"),
+        ("config.yaml", "a: 1", "no split in it"),
+        ("vocabulary.json", None, "vocabulary.json: missing or damaged"),
+        ("metrics.csv", "seed,epoch\n0,x\n", "metrics.csv: missing or damaged"),
+        ("predictions.csv", "seed,pair\n", "predictions.csv: not 3 pairs for each of 1 seeds"),
+        ("predictions.csv", "seed,pair,rank,ties\n0,7\n", "predictions.csv: missing or damaged"),
+        ("predictions.csv", None, "predictions.csv: missing or damaged"),
+    ],
+)
+def test_a_damaged_run_is_named_with_the_reason(
+    run_of: RunOf, tmp_path: Path, name: str, text: str | None, reason: str
+) -> None:
+    run_of(tmp_path / "good")
+    damage(run_of(tmp_path / "harmed").path, name, text)
+    good, harmed = group_runs([tmp_path], None)
+    assert good.runs
+    assert harmed.name == str(tmp_path / "harmed")
+    assert not harmed.runs
+    assert reason in harmed.reason
+
+
+def test_killed_runs_and_other_things_in_a_folder(run_of: RunOf, tmp_path: Path) -> None:
+    run_of(tmp_path / "good")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_text("hello")
+    killed = run_of(tmp_path / "killed").path
+    (killed / "result.json").rename(killed / "request.json")
+    _, entry = group_runs([tmp_path], None)
+    assert entry.reason == (
+        f"no result.json; still running, or killed: dagrec train resume={killed} goes on with it."
+    )
+
+
+def test_nothing_to_compare(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"none of 1 runs is finished; .*: no result\.json"):
+        group_runs([tmp_path], None)
+    with pytest.raises(RunError, match="no such folder"):
+        group_runs([tmp_path / "no"], None)
+
+
+def test_jobs_come_in_the_order_of_their_numbers(run_of: RunOf, tmp_path: Path) -> None:
+    for job in (10, 9, 1):
+        run_of(tmp_path / str(job), choices={"model": f"m{job}"})
+    assert [entry.name for entry in group_runs([tmp_path], None)] == ["m1", "m9", "m10"]
+
+
+def test_a_run_named_twice_counts_once(run_of: RunOf, tmp_path: Path) -> None:
+    run = run_of(tmp_path / "a")
+    (entry,) = group_runs([tmp_path, run.path], None)
+    assert [each.path for each in entry.runs] == [run.path]
+    assert json.loads((run.path / "result.json").read_text())["seeds"] == [0]
