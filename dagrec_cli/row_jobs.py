@@ -4,8 +4,6 @@ A row is one experiment of ``dagrec train`` with several seeds. Its folder is na
 whole config and of the versions that decide its numbers, so equal rows of two tables are one job.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -15,16 +13,14 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from dagrec_cli import __version__
 from dagrec_cli.config.build import plain
 from dagrec_cli.config.paths import config_dir
 from dagrec_cli.errors import DagrecError, InUseError
-from dagrec_cli.reporting.provenance import Request
+from dagrec_cli.reporting.provenance import Request, config_hash, is_part
 from dagrec_cli.reporting.run_folder import RESULT, RunFolder
 from dagrec_cli.reporting.runs import Run
 
 ROWS = "rows"
-UNTOLD = ("progress", "threads", "cache")  # settings that change no number
 
 
 @dataclass(frozen=True)
@@ -52,10 +48,7 @@ class RowJob:
             If an override does not fit the config of ``dagrec train``.
         """
         config, _ = compose_train(overrides)
-        content = {k: v for k, v in plain(config).items() if k not in UNTOLD}
-        content["data"] = {k: v for k, v in content["data"].items() if k not in UNTOLD}
-        text = json.dumps([__version__, content], sort_keys=True)
-        return cls(tuple(overrides), below / hashlib.sha256(text.encode()).hexdigest()[:16])
+        return cls(tuple(overrides), below / config_hash(plain(config))[:16])
 
     @property
     def finished(self) -> Run | None:
@@ -76,7 +69,7 @@ def compose_train(overrides: Sequence[str]) -> tuple[DictConfig, Request]:
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         config = compose("train", list(overrides), return_hydra_config=True)
     chosen = OmegaConf.to_container(config.hydra.runtime.choices)
-    choices = {str(k): str(v) for k, v in chosen.items() if "/" not in str(k)}  # type: ignore[union-attr]
+    choices = {str(k): str(v) for k, v in chosen.items() if is_part(str(k))}  # type: ignore[union-attr]
     config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     return config, Request(choices, list(overrides))
 

@@ -1,14 +1,19 @@
 """Where a result comes from: command line, package versions, commit, machine."""
 
+import hashlib
+import json
 import platform
 import shlex
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from dagrec_cli import __version__
 
 PACKAGES = ("dagrec", "torch", "numpy", "hydra-core", "omegaconf", "msgspec", "safetensors")
+UNTOLD = ("progress", "threads", "logger", "rerun", "cache")  # settings that change no number
 
 
 class Request(NamedTuple):
@@ -20,10 +25,32 @@ class Request(NamedTuple):
         Which option each config group was given.
     overrides
         The overrides of the command line (in a multirun: of this job), as they were written.
+    sweep
+        Folder of the multirun that this is a job of, if it is one.
     """
 
     choices: dict[str, str]
     overrides: list[str]
+    sweep: str | None = None
+
+
+def is_part(group: str) -> bool:
+    """Return whether a config group describes a part: not Hydra's own, nor a choice of choices."""
+    return "/" not in group and group != "experiment"
+
+
+def config_hash(config: Mapping[str, Any]) -> str:
+    """Return a hash of what decides a run's numbers besides its data: config and version.
+
+    Parameters
+    ----------
+    config
+        The composed config of ``dagrec train`` as plain containers.
+    """
+    content = {k: v for k, v in config.items() if k not in UNTOLD}
+    content["data"] = {k: v for k, v in content["data"].items() if k not in UNTOLD}
+    text = json.dumps([__version__, content], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def provenance(command: str, overrides: Sequence[str]) -> dict[str, object]:

@@ -22,6 +22,8 @@ VOCABULARY = "vocabulary.json"
 GRAPH = "graph.json"
 PREDICTIONS = "predictions.csv"
 LOG = "run.log"
+EVENTS = "tensorboard"
+MLFLOW_RUN = "mlflow_run.txt"
 LOCK = ".lock"
 
 
@@ -66,8 +68,13 @@ class RunFolder:
         (self.path / name).unlink(missing_ok=True)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, setting: str = "hydra.run.dir") -> Iterator[None]:
         """Hold the folder for this process; the system lets go of it when the process ends.
+
+        Parameters
+        ----------
+        setting
+            What names another folder, for the error.
 
         Raises
         ------
@@ -88,7 +95,7 @@ class RunFolder:
             if not is_held:
                 raise InUseError(
                     f"{self.path} is in use by another process; wait for it, or write elsewhere "
-                    "with hydra.run.dir=FOLDER."
+                    f"with {setting}=FOLDER."
                 )
             try:
                 yield
@@ -107,3 +114,17 @@ class RunFolder:
                     folder.rmdir()
             except OSError:  # not empty
                 return
+
+
+def is_in_use(path: Path) -> bool:
+    """Return whether a process holds a run folder."""
+    import fcntl
+
+    try:
+        with (path / LOCK).open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # there is no lock, or no folder
+        return False
+    return False

@@ -1,51 +1,112 @@
-"""``dagrec train -m``: a job that fails is written down, the others go on."""
+"""``dagrec train -m``: one table over all jobs, whatever came of them, and the rest next time."""
 
 import csv
 import json
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
-from omegaconf import OmegaConf
+from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
+
+from dagrec_cli.models.popularity import Popularity
+from dagrec_cli.reporting.run_folder import RunFolder
 
 Dagrec = Callable[..., Any]
 
+SWEEP = ("train", "-m", "model=popularity", "model.ranking=one_hot,counts", "bootstrap=9")
+LAUNCHERS = [
+    ("hydra_joblib_launcher", "joblib"),
+    ("hydra_submitit_launcher", "submitit_local"),
+    ("hydra_ray_launcher", "ray"),
+]
 
-def test_every_combination_and_one_table(dagrec: Dagrec) -> None:
-    answer = dagrec(
-        "train", "-m", "model=popularity", "model.ranking=one_hot,counts", "bootstrap=9"
-    )
+
+@pytest.fixture
+def basic_launcher() -> type[Launcher]:
+    """Hydra's own launcher; finding its plugins makes the class anew."""
+    name = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+    return Plugins.instance().class_name_to_class[name]
+
+
+@pytest.fixture(autouse=True)
+def _no_report(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw no pictures, which takes seconds, but for the test that is about them."""
+    if "report" not in request.node.name:
+        path = "dagrec_cli.reporting.report.write_report"
+        monkeypatch.setattr(path, lambda folder, *words: folder.path / "report.html")
+
+
+def rows_of(sweep: Path) -> list[dict[str, str]]:
+    with (sweep / "sweep.csv").open(newline="") as lines:
+        return [
+            {k: v for k, v in row.items() if "second" not in k} for row in csv.DictReader(lines)
+        ]
+
+
+def result_of(job: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((job / "result.json").read_text())
+    return found
+
+
+def stamps(sweep: Path) -> list[int]:
+    return [file.stat().st_mtime_ns for file in sorted(sweep.glob("*/predictions.csv"))]
+
+
+def fail_at(monkeypatch: pytest.MonkeyPatch, ranking: str, error: BaseException) -> None:
+    count = Popularity.count
+
+    def failing(self: Popularity, *words: Any) -> None:
+        if self.ranking == ranking:
+            raise error
+        count(self, *words)
+
+    monkeypatch.setattr(Popularity, "count", failing)
+
+
+def test_a_row_per_combination_with_its_seeds_pooled(dagrec: Dagrec) -> None:
+    answer = dagrec("train", "-m", "model=popularity,gru4rec", "seed=0,1", "trainer.epochs=1")
     assert (answer.code, answer.err) == (0, "")
-    jobs = [answer.run / "0", answer.run / "1"]
-    assert [OmegaConf.load(j / "config.yaml").model.ranking for j in jobs] == ["one_hot", "counts"]
-    with (answer.run / "sweep.csv").open(newline="") as lines:
-        rows = list(csv.DictReader(lines))
-    for row, job in zip(rows, jobs, strict=True):
-        metrics = json.loads((job / "result.json").read_text())["metrics"]
-        assert float(row["ndcg"]) == metrics["ndcg"]["mean"]
-    assert [row["overrides"] for row in rows] == ["model.ranking=one_hot", "model.ranking=counts"]
-    assert [row["status"] for row in rows] == ["finished", "finished"]
-    assert answer.out.endswith(f"Sweep folder: {answer.run.relative_to(answer.folder)}\n")
+    rows = rows_of(answer.run)
+    assert [(row["row"], row["seeds"]) for row in rows] == [("popularity", "2"), ("gru4rec", "2")]
+    of_job = [result_of(answer.run / job)["metrics"]["ndcg"]["mean"] for job in "0123"]
+    assert float(rows[1]["ndcg"]) == pytest.approx((of_job[2] + of_job[3]) / 2)
+    assert float(rows[1]["ndcg_std"]) == pytest.approx(abs(of_job[2] - of_job[3]) / 2**0.5)
+    assert {row["mark"] for row in rows} == {"best", ""}
+    assert {file.suffix for file in answer.run.glob("sweep.*")} == {".csv", ".md", ".tex", ".json"}
+    told = [line.split(" accuracy ")[0] for line in answer.out.splitlines()[:4]]
+    assert [line.split("] ")[1] for line in told] == [
+        f"job {k} model={model} seed={seed}"
+        for k, (model, seed) in enumerate([(m, s) for m in ("popularity", "gru4rec") for s in "01"])
+    ]
+    assert told[3].startswith("[4/4 0:")
+
+
+def test_the_report_shows_rows_and_reasons(dagrec: Dagrec) -> None:
+    answer = dagrec("train", "-m", "model=popularity", "seed=0,-1", "bootstrap=9")
+    page = (answer.run / "report.html").read_text()
+    assert "job 1 seed=-1" in page
+    assert "seed is -1; use a whole number" in page
+    assert page.count("<svg") > 3
 
 
 def test_a_failing_job_does_not_stop_the_others(dagrec: Dagrec) -> None:
     answer = dagrec("train", "-m", "model=popularity", "seed=-1,0", "bootstrap=9")
     assert answer.code == 1
     assert answer.err.count("\n") == 1
-    assert "seed=-1" in answer.err
-    assert "failed: seed is -1; use a whole number" in answer.err
-    results = [json.loads((answer.run / job / "result.json").read_text()) for job in "01"]
+    assert "job 0 seed=-1 failed: seed is -1; use a whole number" in answer.err
+    results = [result_of(answer.run / job) for job in "01"]
     assert [result["status"] for result in results] == ["failed", "finished"]
-    assert results[0]["error"].startswith("seed is -1;")
-    table = json.loads((answer.run / "sweep.json").read_text())
-    assert [row["status"] for row in table["rows"]] == ["failed", "finished"]
-    assert "1 not finished" in table["title"]
-    assert table["notes"] == [f"job 0: {results[0]['error']}"]
+    finished, failed = rows_of(answer.run)
+    assert (finished["seeds"], finished["reason"]) == ("1", "")
+    assert (failed["row"], failed["mark"]) == ("job 0 seed=-1", "failed")
+    assert failed["reason"] == results[0]["error"]
 
 
-def test_a_defect_in_a_job_is_named(dagrec: Dagrec, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dagrec_cli.models.popularity import Popularity
-
+def test_all_failed_is_a_table_too(dagrec: Dagrec, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*words: Any) -> None:
         raise ZeroDivisionError("no pairs")
 
@@ -53,6 +114,7 @@ def test_a_defect_in_a_job_is_named(dagrec: Dagrec, monkeypatch: pytest.MonkeyPa
     answer = dagrec("train", "-m", "model=popularity", "seed=0,1", "bootstrap=9")
     assert answer.code == 1
     assert answer.err.count("failed: ZeroDivisionError: no pairs\n") == 2
+    assert [row["reason"] for row in rows_of(answer.run)] == ["ZeroDivisionError: no pairs"] * 2
 
 
 def test_an_unknown_option_stops_before_the_first_job(dagrec: Dagrec) -> None:
@@ -60,3 +122,188 @@ def test_an_unknown_option_stops_before_the_first_job(dagrec: Dagrec) -> None:
     assert answer.code == 2
     assert answer.err.count("\n") == 1
     assert "did you mean gru4rec?" in answer.err
+
+
+def test_the_same_sweep_again_tries_only_what_is_missing(
+    dagrec: Dagrec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        fail_at(patch, "counts", ZeroDivisionError("no pairs"))
+        first = dagrec(*SWEEP)
+    assert (first.code, len(stamps(first.run))) == (1, 1)
+    before = stamps(first.run)
+    second = dagrec(*SWEEP)
+    assert (second.code, second.err) == (0, "")
+    assert stamps(second.run)[0] == before[0]
+    assert [line.split()[5] for line in second.out.splitlines()[:2]] == ["finished", "accuracy"]
+    assert [row["mark"] for row in rows_of(second.run)].count("failed") == 0
+    other = dagrec(*SWEEP, "seed=3")
+    assert len(other.runs) == 2
+
+
+def test_a_job_that_now_fails_does_not_count_as_finished(dagrec: Dagrec) -> None:
+    words = ("train", "-m", "model=popularity", "bootstrap=9", "hydra.sweep.dir=sweep")
+    assert dagrec(*words, "seed=0,1").code == 0
+    second = dagrec(*words, "seed=0,-1")
+    assert second.code == 1
+    assert [row["mark"] for row in rows_of(second.folder / "sweep")] == ["", "failed"]
+
+
+def test_two_processes_on_one_sweep(dagrec: Dagrec, tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    assert dagrec(*SWEEP, "hydra.sweep.dir=sweep").code == 0
+    before = stamps(sweep)
+    with RunFolder(sweep).locked():
+        second = dagrec(*SWEEP, "hydra.sweep.dir=sweep", "rerun=true")
+    assert second.code == 2
+    assert "sweep is in use by another process; wait for it" in second.err
+    assert "hydra.sweep.dir=FOLDER" in second.err
+    assert stamps(sweep) == before
+
+
+def test_rerun_begins_a_new_folder(dagrec: Dagrec) -> None:
+    first = dagrec(*SWEEP)
+    before = stamps(first.run)
+    again = dagrec(*SWEEP, "rerun=true")
+    assert len(again.runs) == 2
+    assert stamps(again.runs[0]) == before
+    assert "finished before" not in again.out
+
+
+def test_changed_data_are_not_reused(dagrec: Dagrec, tmp_path: Path) -> None:
+    link = {"source": "t1", "target": 1}
+    chain = {
+        "nodes": [{"id": "t1"}, {"id": 1, "mid": "a"}, {"id": 2, "mid": "b"}],
+        "links": [link, {"source": 1, "target": 2}],
+    }
+    data = tmp_path / "mine.jsonl"
+    words = (*SWEEP, "data=compositions", "data.path=mine.jsonl", "hydra.sweep.dir=outputs/train/s")
+    for n, expected in [(9, 0), (9, 2), (12, 0)]:
+        data.write_text(f"{json.dumps(chain)}\n" * n)
+        assert dagrec(*words).out.count("finished before") == expected
+
+
+def test_ctrl_c_leaves_the_table_of_what_is_finished(
+    dagrec: Dagrec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        fail_at(patch, "counts", KeyboardInterrupt())
+        answer = dagrec(*SWEEP)
+    assert answer.code == 130
+    assert answer.err.endswith("interrupted; the same command goes on with the rest.\n")
+    assert [row["mark"] for row in rows_of(answer.run)] == ["", "failed"]
+    again = dagrec(*SWEEP)
+    assert (again.code, again.out.count("finished before")) == (0, 1)
+
+
+def test_what_a_dying_launcher_left_is_launched_one_by_one(
+    dagrec: Dagrec, basic_launcher: type[Launcher], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Job 1 kills its process, as far as the launcher can tell; jobs 2 and 3 go down with it."""
+    launch = basic_launcher.launch
+    launched = []
+
+    def dying(self: Any, jobs: Sequence[Sequence[str]], initial_job_idx: int) -> Any:
+        launched.append(len(jobs))
+        is_deadly = not (Path(self.config.hydra.sweep.dir) / "1/result.json").exists()
+        if is_deadly and len(jobs) == 1 and initial_job_idx == 1:
+            raise RuntimeError("a worker was\nkilled")
+        done = launch(self, jobs[:1], initial_job_idx)
+        if len(jobs) > 1:
+            raise RuntimeError("a worker was\nkilled")
+        return done
+
+    monkeypatch.setattr(basic_launcher, "launch", dying)
+    answer = dagrec("train", "-m", "model=popularity", "seed=0,1,2,3", "bootstrap=9")
+    assert answer.code == 1
+    finished, failed = rows_of(answer.run)
+    assert finished["seeds"] == "3"
+    assert failed["row"] == "job 1 seed=1"
+    assert failed["reason"] == "its process died: RuntimeError: a worker was killed"
+    assert launched == [4, 1, 1, 1, 1, 1, 1]  # all; 0 and 1; all four, 1 told as dead
+
+
+def test_a_launcher_that_cannot_start_is_one_line(
+    dagrec: Dagrec, basic_launcher: type[Launcher], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*words: Any, **named: Any) -> None:
+        raise RuntimeError("no srun here")
+
+    monkeypatch.setattr(basic_launcher, "launch", fail)
+    answer = dagrec(*SWEEP)
+    assert answer.code == 2
+    assert answer.err == (
+        "dagrec train: hydra/launcher=basic could not start a job: RuntimeError: no srun here\n"
+    )
+
+
+def test_a_missing_launcher_names_its_extra(
+    dagrec: Dagrec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dagrec_cli.commands import failures
+
+    monkeypatch.setattr(failures, "LAUNCHERS", {"batch": "cloud"})
+    answer = dagrec("train", "-m", "hydra/launcher=batch")
+    assert answer.code == 2
+    assert answer.err.endswith(
+        "hydra/launcher=batch needs an extra; pip install 'dagrec[cloud]'.\n"
+    )
+
+
+def dagrec_process(folder: Path, *words: str) -> tuple[int, list[str], Path]:
+    """Run a command as users do: launchers pickle what the instrumented one here does not let."""
+    command = [sys.executable, "-m", "dagrec_cli", *words]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    told = sorted(line.split("] ")[1] for line in done.stdout.splitlines() if line[0] == "[")
+    return done.returncode, told, max(folder.glob("outputs/train/*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("package", "launcher"), LAUNCHERS)
+def test_every_launcher_gives_the_same_table(tmp_path: Path, package: str, launcher: str) -> None:
+    pytest.importorskip(f"hydra_plugins.{package}", reason=f"hydra/launcher={launcher}: no extra")
+    words = ("train", "-m", "model=popularity,gru4rec", "seed=0,-1", "trainer.epochs=2")
+    code, told, plain = dagrec_process(tmp_path, *words)
+    again = dagrec_process(tmp_path, *words, f"hydra/launcher={launcher}", "rerun=true")
+    assert (code, told) == again[:2] == (1, told)
+    assert plain != again[2]
+    assert rows_of(plain) == rows_of(again[2])
+
+
+@pytest.mark.slow
+def test_a_killed_worker_takes_only_its_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs the extra joblib")
+    (tmp_path / "sitecustomize.py").write_text(DEATH)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    words = ("train", "-m", "model=popularity", "seed=0,1,2", "hydra/launcher=joblib")
+    code, told, sweep = dagrec_process(tmp_path, *words)
+    finished, failed = rows_of(sweep)
+    assert (code, len(told)) == (1, 2)
+    assert (finished["seeds"], failed["row"]) == ("2", "job 1 seed=1")
+    assert failed["reason"].startswith("its process died: TerminatedWorkerError")
+
+
+DEATH = """
+import importlib.util, os, sys
+
+class Finder:  # seed 1 is deadly
+    def find_spec(self, name, path=None, target=None):
+        if name == "dagrec_cli.config.seeds":
+            sys.meta_path.remove(self)
+            spec = importlib.util.find_spec(name)
+            fill = spec.loader.exec_module
+
+            def exec_module(module):
+                fill(module)
+                seed_everything = module.seed_everything
+                module.seed_everything = lambda seed: (
+                    os.kill(os.getpid(), 9) if seed == 1 else seed_everything(seed)
+                )
+
+            spec.loader.exec_module = exec_module
+            return spec
+
+sys.meta_path.insert(0, Finder())
+"""
