@@ -13,7 +13,12 @@ from omegaconf import DictConfig
 from torch import Generator
 
 from dagrec_cli.config.build import build
-from dagrec_cli.config.checks import check_loss_and_sampler, check_sampler_and_mask, seeds_of
+from dagrec_cli.config.checks import (
+    check_loss_and_sampler,
+    check_sampler_and_mask,
+    check_side,
+    seeds_of,
+)
 from dagrec_cli.config.limits import check_choice, check_count
 from dagrec_cli.config.seeds import seed_everything
 from dagrec_cli.data.cache import CachedSource, prepared
@@ -26,6 +31,8 @@ from dagrec_cli.losses.base import Loss
 from dagrec_cli.models.base import CountingModel, Model, TorchModel
 from dagrec_cli.models.contexts import Contexts
 from dagrec_cli.reporting.checkpoints import Checkpoints, forget
+from dagrec_cli.reporting.loggers.base import RunLogger
+from dagrec_cli.reporting.loggers.guarded import Guarded
 from dagrec_cli.reporting.provenance import Request
 from dagrec_cli.reporting.result import Result
 from dagrec_cli.reporting.resumption import check_same_data, resume_command, write_beginning
@@ -60,6 +67,7 @@ class Parts:
     loss: Loss
     sampler: Sampler
     trainer: Trainer
+    logger: RunLogger
     seeds: list[int]
 
     @classmethod
@@ -73,9 +81,10 @@ class Parts:
         """
         seeds = seeds_of(config.seed, config.seeds)
         check_count("bootstrap", config.bootstrap, least=2)
-        groups = ("data", "split", "loss", "sampler", "trainer")
+        groups = ("data", "split", "loss", "sampler", "trainer", "logger")
         parts = cls(**{group: build(config[group], group) for group in groups}, seeds=seeds)
         check_choice("trainer.monitor", parts.trainer.monitor, METRICS)
+        check_side(config.get("evaluate_on", "test"), parts.trainer.validation_share)
         check_loss_and_sampler(
             choices["loss"],
             needs_negatives=parts.loss.needs_negatives,
@@ -95,6 +104,7 @@ class Sitting:
 
     folder: RunFolder
     progress: Progress
+    logger: Guarded
     brake: Brake
 
 
@@ -117,11 +127,12 @@ def run_seed(
             _train(model, parts, work, history, generator, sitting, keeper)
         else:
             _count(cast(CountingModel, model), work)
+        trained = time.perf_counter()
+        test = work.dataset.pairs.take(work.test)
+        evaluation = evaluate_model(model, work.dataset.contexts, test)
     except (TrainingError, KeyboardInterrupt) as reason:
         raise StoppedError(model, seed, reason) from reason
-    trained = time.perf_counter()
     seconds = history.seconds or trained - start
-    evaluation = evaluate_model(model, work.dataset.contexts, work.dataset.pairs.take(work.test))
     done = time.perf_counter()
     accuracy = evaluate(evaluation.outcomes)["accuracy"]
     LOGGER.info("seed %d: %d epochs, accuracy %.4f", seed, len(history.rows), accuracy)
@@ -156,6 +167,7 @@ def _train(
 
     def watch(row: dict[str, float]) -> None:
         sitting.progress.step(int(row["epoch"]), f"loss {row['loss']:.4f}")
+        sitting.logger.epochs(keeper.seed, history.rows)
 
     sitting.progress.start("training", trainer.epochs)
     trainer.fit(
@@ -170,6 +182,7 @@ def _train(
         keeper=keeper,
         brake=sitting.brake,
     )
+    sitting.logger.epochs(keeper.seed, history.rows)  # where all of them came from a checkpoint
 
 
 def _count(model: CountingModel, work: Work) -> None:
@@ -217,12 +230,18 @@ def run_experiment(
     KeyboardInterrupt
         If the user stops it; says how to resume.
     """
-    with folder.locked(), logged(folder):
-        return _run(config, folder, request, progress, resume=resume)
+    with folder.locked(), logged(folder), Guarded(progress.say) as logger:
+        return _run(config, folder, request, progress, logger, resume=resume)
 
 
 def _run(
-    config: DictConfig, folder: RunFolder, request: Request, progress: Progress, *, resume: bool
+    config: DictConfig,
+    folder: RunFolder,
+    request: Request,
+    progress: Progress,
+    logger: Guarded,
+    *,
+    resume: bool,
 ) -> Table:
     start = time.perf_counter()
     parts = Parts.of(config, request.choices)
@@ -230,6 +249,8 @@ def _run(
     dataset = prepared(parts.data, progress.step)
     set_threads(config.threads, dataset)
     work = Work.of(dataset, parts.split, parts.trainer.validation_share)
+    if config.get("evaluate_on") == "validation":
+        work = work.on_validation()
     build(config.model, "model", work.facts)  # a wrong setting stops here, with nothing written
     seconds_data = time.perf_counter() - start
     histories = {seed: History() for seed in parts.seeds}
@@ -241,10 +262,11 @@ def _run(
     write_beginning(folder, request, dataset.sha256)
     write_setup(folder, config, dataset, work.facts.graph)
     LOGGER.info("dagrec train %s", " ".join(request.overrides))
-    LOGGER.info("%d train, %d test pairs, read in %.1f s", *work.sizes, seconds_data)
+    LOGGER.info("%d train, %d %s pairs, read in %.1f s", *work.sizes, work.side, seconds_data)
+    logger.begin(parts.logger, folder, config, request)
     try:
         with braking(lambda: progress.say(STOPPING)) as brake:
-            sitting = Sitting(folder, progress, brake)
+            sitting = Sitting(folder, progress, logger, brake)
             runs = [run_seed(config, parts, work, s, histories[s], sitting) for s in parts.seeds]
     except StoppedError as stop:
         write_history(folder, histories, parts.trainer.monitor)
@@ -263,6 +285,8 @@ def _run(
         write_weights(folder, run.model, None if run is runs[0] else run.seed)
     table = result.table()
     table.save(folder)
-    folder.write_json(RESULT, result.to_json(time.perf_counter() - start))
+    content = result.to_json(time.perf_counter() - start)
+    folder.write_json(RESULT, content)
     LOGGER.info("finished in %.1f s", time.perf_counter() - start)
+    logger.end(content)
     return table

@@ -1,6 +1,8 @@
 """``dagrec train``: one experiment, one run folder; with ``-m`` one job after another."""
 
+import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,22 +10,36 @@ from omegaconf import DictConfig
 
 from dagrec_cli.commands.failures import explain
 from dagrec_cli.commands.hydra_main import run_with_hydra
+from dagrec_cli.commands.sweep import run_sweep
 
 if TYPE_CHECKING:
     from dagrec_cli.reporting.provenance import Request
     from dagrec_cli.reporting.tables import Table
 
-TOP_LEVEL = ("seed", "seeds", "bootstrap", "threads", "progress", "resume")
+TOP_LEVEL = ("seed", "seeds", "evaluate_on", "bootstrap", "threads", "progress", "resume", "rerun")
 RESUME = "resume="
 
 
 def main() -> None:
+    """Run; beside others that a launcher started, only as the first of them."""
+    if not any(re.match(r"trainer=.*\bdistributed\b", word) for word in sys.argv[1:]):
+        _main()
+        return
+    from dagrec_cli.training.launcher import take_part
+
+    take_part(_main)
+
+
+def _main() -> None:
     """Compose the config and run, or go on with the run that ``resume=`` names."""
     words = sys.argv[1:]
     if places := [word.removeprefix(RESUME) for word in words if word.startswith(RESUME)]:
         _resume(places[-1], [word for word in words if not word.startswith(RESUME)])
     else:
-        run_with_hydra("train", train)
+        from dagrec_cli.commands.search import register
+
+        register()
+        run_sweep(lambda: run_with_hydra("train", train))
 
 
 def train(config: DictConfig) -> float | None:
@@ -32,22 +48,28 @@ def train(config: DictConfig) -> float | None:
     Returns
     -------
     float or None
-        The mean of the monitored metric, which a sweeper may maximise; None for a failed job.
+        What a sweeper may maximise: the monitored metric's mean over seeds, on validation pairs;
+        None for a failed job, and for one evaluated on the test pairs.
     """
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from dagrec_cli.reporting.provenance import Request
+    from dagrec_cli.commands.search import check_no_search
+    from dagrec_cli.reporting.provenance import Request, is_part
+    from dagrec_cli.reporting.run_folder import RunFolder
 
     hydra = HydraConfig.get()
     path = Path(hydra.runtime.output_dir)
-    choices = {k: v for k, v in hydra.runtime.choices.items() if "/" not in k}
-    request = Request(choices, list(hydra.overrides.task))
-    if hydra.mode == RunMode.MULTIRUN:
+    choices = {k: v for k, v in hydra.runtime.choices.items() if is_part(k)}
+    is_job = hydra.mode == RunMode.MULTIRUN
+    sweep = hydra.sweep.dir if is_job else None
+    request = Request(choices, list(hydra.overrides.task), sweep)
+    if is_job:
         return _job(config, path, request, f"job {hydra.job.num} {hydra.job.override_dirname}")
+    check_no_search(hydra.sweeper, request.overrides, RunFolder(path))
     table = _run(config, path, request)
     _show(table, path)
-    return _objective(config, table)
+    return _objective(config, table.rows[0])
 
 
 def _resume(place: str, words: list[str]) -> None:
@@ -89,29 +111,53 @@ def _run(config: DictConfig, path: Path, request: "Request", *, resume: bool = F
 
 
 def _job(config: DictConfig, path: Path, request: "Request", name: str) -> float | None:
+    """Run a job of a multirun unless it was finished before, and say what came of it.
+
+    In a sweep whoever began it says so, for every launcher.
+    """
     from dagrec_cli.errors import InUseError
     from dagrec_cli.reporting.run_folder import RESULT, RunFolder
-    from dagrec_cli.reporting.tables import spell
+    from dagrec_cli.reporting.sweep import has_ended, is_sweep, outcome
 
+    value, sweep = None, Path(str(request.sweep))
     try:
-        table = _run(config, path, request)
+        value = _objective(config, _metrics(config, path, request))
+    except InUseError:  # whoever holds the folder writes its result
+        return None
     except Exception as error:
         line = explain(error, "train") or f"{type(error).__name__}: {error}"
-        if not (path / RESULT).exists() and not isinstance(error, InUseError):
+        if not has_ended(path, sweep):
             RunFolder(path).write_json(RESULT, _failure(line, request))
-        sys.stderr.write(f"{name} failed: {line}\n")
-        return None
-    row = table.rows[0]
-    sys.stdout.write(f"{name}: accuracy {spell(row['accuracy'])}, nDCG {spell(row['ndcg'])}\n")
-    return _objective(config, table)
+    if not is_sweep(sweep):
+        text, is_finished = outcome(path, sweep)
+        (sys.stdout if is_finished else sys.stderr).write(f"{name} {text}\n")
+    return value
+
+
+def _metrics(config: DictConfig, path: Path, request: "Request") -> Mapping[str, Any]:
+    """Return the metrics of a job; one that was stopped goes on from its checkpoints."""
+    from dagrec_cli.reporting.run_folder import RESULT
+    from dagrec_cli.reporting.sweep import finished_run, has_ended, is_begun
+
+    has_run = has_ended(path, Path(str(request.sweep)))  # launched twice: a process had died
+    is_begun_before = has_run or (not config.rerun and is_begun(config, path))
+    if is_begun_before and (run := finished_run(path)):
+        (path / RESULT).touch()  # it counts for this sitting
+        metrics: Mapping[str, Any] = run.result["metrics"]
+        return metrics
+    if has_run:
+        return {}
+    return _run(config, path, request, resume=is_begun_before).rows[0]
 
 
 def _failure(line: str, request: "Request") -> dict[str, Any]:
     return {"status": "failed", "error": line, **request._asdict()}
 
 
-def _objective(config: DictConfig, table: "Table") -> float:
-    value: float = table.rows[0][config.trainer.monitor]["mean"]
+def _objective(config: DictConfig, metrics: Mapping[str, Any]) -> float | None:
+    if config.evaluate_on != "validation" or not metrics:
+        return None
+    value: float = metrics[config.trainer.monitor]["mean"]
     return value
 
 

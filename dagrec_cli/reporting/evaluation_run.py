@@ -135,8 +135,6 @@ def evaluate_run(
     write_history(folder, {}, monitor="")  # nothing was trained
     write_predictions(folder, work.dataset, work.test, runs)
     table = result.table()
-    if side != "test":
-        table.title += f" side={side}"
     table.save(folder)
     folder.write_json(RESULT, result.to_json(time.perf_counter() - start))
     return table
@@ -160,7 +158,7 @@ def _work(source: CachedSource, split: Split, facts: Facts, side: str) -> Work:
     }
     test = rows[side]
     n_forbidden = count_forbidden(facts, dataset, test)
-    return replace(work, test=test, facts=facts, n_forbidden=n_forbidden)
+    return replace(work, test=test, facts=facts, n_forbidden=n_forbidden, side=side)
 
 
 def _seed_run(seed: int, model: Model, work: Work) -> SeedRun:

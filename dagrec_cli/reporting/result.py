@@ -76,6 +76,7 @@ class Result:
             "metrics": self.metrics,
             "per_seed": self.per_seed,
             "ceilings": self.ceilings,
+            "evaluated_on": self.work.side,
             "tie_rule": TIE_RULE,
             "model": self.model,
             "seconds": {**self.seconds, "total": seconds_total},
@@ -97,28 +98,32 @@ class Result:
         name = "law" if "law" in self.ceilings else "context"
         rows: list[dict[str, Any]] = [row, {"model": "ceiling", "loss": "–", **self.ceilings[name]}]
         title = f"data={self.request.choices.get('data')} split={self.request.choices.get('split')}"
+        if self.work.side != "test":
+            title += f", {self.work.side} pairs"
         columns = ["model", "loss", *METRICS, "seconds_per_epoch"]
         return Table(title, columns, rows, self.notes())
 
     def notes(self) -> list[str]:
         """Return the lines below the table."""
-        work, n_test = self.work, len(self.work.test)
+        work, side, n_pairs = self.work, self.work.side, len(self.work.test)
         seeds, spread = "seed", ""
         if len(self.seeds) > 1:
             seeds, spread = "seeds", "mean ± standard deviation over them, "
         notes = [
-            f"n = {n_test:,} test pairs of {len(work.dataset.pairs.context):,}; {seeds} "
+            f"n = {n_pairs:,} {side} pairs of {len(work.dataset.pairs.context):,}; {seeds} "
             f"{', '.join(map(str, self.seeds))}; {spread}[95 % bootstrap interval over pairs].",
-            f"Leakage: {work.leakage.pairs:.0%} of test pairs and {work.leakage.contexts:.0%} of "
+            f"Leakage: {work.leakage.pairs:.0%} of {side} pairs and {work.leakage.contexts:.0%} of "
             "their contexts also occur in training.",
             f"Ties: {TIE_RULE}; accuracy takes the first of equal services.",
         ]
         if self.model["dag_mask"]:
-            notes.append(f"DAG mask: {work.n_forbidden:,} test targets are ruled out by it.")
+            notes.append(f"DAG mask: {work.n_forbidden:,} {side} targets are ruled out by it.")
         if "law" in self.ceilings:
             notes.append("Ceiling: the best predictor in expectation, which knows the data's law.")
         else:
-            notes.append("Ceiling: the best function of the whole context, chosen on the test.")
+            notes.append(
+                f"Ceiling: the best function of the whole context, chosen on {side} pairs."
+            )
         if work.dataset.skipped:
             notes.append(f"Left out: {summarise_skipped(work.dataset.skipped)}.")
         return notes

@@ -9,13 +9,13 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import Generator, Tensor
 from torch.nn.utils import clip_grad_norm_
-from torch.optim import Adam
 
 from dagrec_cli.config.limits import check_count, check_positive, check_share
 from dagrec_cli.errors import ConfigError, TrainingError
 from dagrec_cli.losses.base import Loss
 from dagrec_cli.models.base import TorchModel
 from dagrec_cli.samplers.base import Sampler
+from dagrec_cli.training.adam import Adam
 from dagrec_cli.training.batch import Batch, TrainingPairs
 from dagrec_cli.training.checkpoint import Checkpoint
 from dagrec_cli.training.early_stopping import EarlyStopping
@@ -202,7 +202,7 @@ class Trainer(ABC):
         if device.type != "cpu":
             generator = Generator(device).manual_seed(generator.initial_seed())
         sampler.prepare(pairs.counts(model.facts.n_services))
-        optimizer = Adam(model.parameters(), self.learning_rate, fused=True)
+        optimizer = Adam(model.parameters(), self.learning_rate)
         best = EarlyStopping(model, self.monitor, self.patience)
         state = State(model, optimizer, generator, history, best)
         self.start(state, keeper)
@@ -262,7 +262,12 @@ class Trainer(ABC):
             if number == 0:
                 state.good.take()
                 state.good_epoch = state.epoch
-            state.optimizer.step()
+            try:
+                state.optimizer.step()
+            except RuntimeError as error:  # a step that 32 bits cannot hold
+                if "overflow" not in str(error):
+                    raise
+                self._give_up(state, loss, norm)
             mean += loss * step.share
         return mean
 

@@ -1,9 +1,10 @@
 """Prepared data, its sides, and what a model has to know of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import Rows
+from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.data.splits import Leakage, Split, leakage
 from dagrec_cli.models.base import Facts
 
@@ -22,6 +23,8 @@ class Work:
         What test pairs share with training and validation pairs.
     n_forbidden
         Test pairs whose target the DAG mask rules out.
+    side
+        What ``test`` holds: ``test`` pairs, or others that are evaluated in their place.
     """
 
     dataset: Dataset
@@ -31,6 +34,7 @@ class Work:
     facts: Facts
     leakage: Leakage
     n_forbidden: int
+    side: str = "test"
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -52,7 +56,21 @@ class Work:
         validation = train[:0]
         if validation_share:
             train, validation = split.hold_out(dataset, train, validation_share)
-        asked = dataset.pairs.take(test)
-        n_forbidden = graph.count_forbidden(dataset.contexts.node[asked.context], asked.target)
+        n_forbidden = _count_forbidden(dataset, graph, test)
         facts = Facts(dataset.vocabulary, graph, int(dataset.contexts.depth.max()))
         return cls(dataset, train, validation, test, facts, shown, n_forbidden)
+
+    def on_validation(self) -> "Work":
+        """Return the same work with the validation pairs in the place of the test pairs."""
+        return replace(
+            self,
+            test=self.validation,
+            leakage=leakage(self.dataset, self.train, self.validation),
+            n_forbidden=_count_forbidden(self.dataset, self.facts.graph, self.validation),
+            side="validation",
+        )
+
+
+def _count_forbidden(dataset: Dataset, graph: ServiceGraph, rows: Rows) -> int:
+    pairs = dataset.pairs.take(rows)
+    return graph.count_forbidden(dataset.contexts.node[pairs.context], pairs.target)

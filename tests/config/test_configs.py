@@ -20,7 +20,7 @@ from dagrec_cli.losses.base import Loss
 from dagrec_cli.models.base import Model
 from dagrec_cli.samplers.base import Sampler
 
-GROUPS = ["data", "loss", "model", "sampler", "split", "trainer"]
+GROUPS = ["data", "logger", "loss", "model", "sampler", "split", "trainer"]
 
 Config = Callable[[str, str], DictConfig]
 

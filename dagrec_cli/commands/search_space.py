@@ -1,0 +1,122 @@
+"""Overrides of a search, taken apart: what every trial has, and what Optuna may choose."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from omegaconf import DictConfig, OmegaConf
+
+from dagrec_cli.errors import ConfigError
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+    from optuna.distributions import BaseDistribution
+
+SEEDS = ("seed", "seeds")
+
+
+class SearchSpace(NamedTuple):
+    """What a trial's overrides are made of.
+
+    Attributes
+    ----------
+    fixed
+        Overrides of every trial by key, as they were written.
+    ranges
+        Optuna's distribution that a value is drawn from, by key.
+    """
+
+    fixed: dict[str, str]
+    ranges: dict[str, Any]
+
+    @classmethod
+    def of(cls, overrides: Sequence["Override"]) -> "SearchSpace":
+        """Take overrides apart; of two with one key the later counts.
+
+        Raises
+        ------
+        ConfigError
+            If there is nothing to search, or it is the seed that is searched.
+        """
+        by_key = {override.get_key_element(): override for override in overrides}
+        swept = {key: o for key, o in by_key.items() if o.is_sweep_override()}
+        if not swept:
+            raise ConfigError(
+                "there is nothing to search; add experiment=search, or a range such as "
+                "'model.hidden=int(interval(64,512))'."
+            )
+        for key in SEEDS:
+            if key in swept:
+                raise ConfigError(
+                    f"{key} is searched, but a good seed is luck; a trial averages over its seeds: "
+                    "use seeds=[0,1,2]."
+                )
+        fixed = {key: str(o.input_line) for key, o in by_key.items() if key not in swept}
+        return cls(fixed, {key: _distribution(o) for key, o in swept.items()})
+
+    @property
+    def first(self) -> dict[str, Any]:
+        """A value of every key: its lowest, or its first choice."""
+        return {
+            key: [*_choices(each), getattr(each, "low", None)][0]
+            for key, each in self.ranges.items()
+        }
+
+    def is_drawn(self, values: Mapping[str, Any]) -> bool:
+        """Return whether there is a value of every key."""
+        return self.ranges.keys() <= values.keys()
+
+    def settings(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what a trial is run with: numbers as drawn, to four digits that a reader sees."""
+        return {
+            key: float(f"{value:.4g}") if isinstance(value, float) else value
+            for key, value in drawn.items()
+        }
+
+    def overrides(self, chosen: Mapping[str, Any]) -> list[str]:
+        """Return a trial's overrides."""
+        words = self.fixed | {key: f"{key}={value}" for key, value in chosen.items()}
+        return list(words.values())
+
+    def standing(self, config: DictConfig) -> dict[str, Any] | None:
+        """Return the values that a config has; None if one is not within its range."""
+        found = {}
+        for key, each in self.ranges.items():
+            value = OmegaConf.select(config, key)
+            found[key] = str(value) if _choices(each) else value
+            if not _holds(each, found[key]):
+                return None
+        return found
+
+
+def _choices(distribution: Any) -> tuple[str, ...]:
+    return getattr(distribution, "choices", ())
+
+
+def _holds(distribution: Any, value: Any) -> bool:
+    if choices := _choices(distribution):
+        return value in choices
+    if not isinstance(value, int | float) or not distribution.low <= value <= distribution.high:
+        return False
+    return not distribution.step or (value - distribution.low) % distribution.step == 0
+
+
+def _distribution(override: "Override") -> "BaseDistribution":
+    from hydra.core.override_parser.types import IntervalSweep, RangeSweep
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    sweep = override.value()
+    if isinstance(sweep, IntervalSweep):
+        low, high, is_log = sweep.start, sweep.end, "log" in sweep.tags
+        if low is None or high is None or low > high or (is_log and low <= 0):
+            raise ConfigError(
+                f"{override.input_line}: an interval goes from its lowest number to its highest, "
+                "both above 0 with tag(log, …)."
+            )
+        if isinstance(low, int) and isinstance(high, int):
+            return IntDistribution(low, high, log=is_log)
+        return FloatDistribution(float(low), float(high), log=is_log)
+    if isinstance(sweep, RangeSweep):
+        values = list(sweep.range())
+        if values and all(isinstance(value, int) for value in values) and sweep.step > 0:
+            return IntDistribution(int(values[0]), int(values[-1]), step=int(sweep.step))
+    return CategoricalDistribution(list(override.sweep_string_iterator()))
