@@ -28,8 +28,9 @@ def ceilings(dataset: Dataset, rows: Rows, truth: Truth | None) -> dict[str, Out
     """Return the outcomes of the best predictors on the given pairs, by name.
 
     ``last_node`` and ``context`` are the best functions of a context's last node and of the whole
-    context, chosen on these very pairs: no model that reads only so much does better. ``law`` is
-    the best predictor that does not see the pairs; only synthetic data tells its law.
+    context, chosen on these very pairs: no model that reads only so much ranks better (macro
+    averages are another matter). ``law`` is the best predictor that does not see the pairs; only
+    synthetic data tells its law.
     """
     pairs = dataset.pairs.take(rows)
     last = dataset.contexts.node[pairs.context]

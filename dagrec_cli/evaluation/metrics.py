@@ -28,6 +28,7 @@ from jaxtyping import Float, Int, Num
 from dagrec_cli.evaluation.ranks import Outcomes
 
 METRICS = ("accuracy", "precision", "recall", "f1", "ndcg", "mrr", "hr@1", "hr@3", "hr@5")
+BY_RANK = tuple(name for name in METRICS if name not in ("precision", "recall", "f1"))
 
 Weights: TypeAlias = Num[np.ndarray, "*batch pairs"] | None
 Value: TypeAlias = np.float64 | Float[np.ndarray, "*batch"]

@@ -27,7 +27,7 @@ def metric_bars(
         The published number by name of row, for rows that have one.
     """
     bars = [row for row in rows if row.get("seeds")]
-    bounds = [row for row in rows if not row.get("seeds")]
+    bounds = [row for row in rows if not row.get("seeds") and metric in row]
     figure = canvas(5, 1.1 + 0.27 * len(bars))
     axes = figure.add_subplot()
     place = range(len(bars))
