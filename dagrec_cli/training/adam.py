@@ -25,18 +25,23 @@ class Adam:
         What to train; those without a gradient stay as they are.
     learning_rate
         Step size, 0 and up.
+
+    Attributes
+    ----------
+    parameters
+        What is trained.
     """
 
     def __init__(self, parameters: Iterable[Parameter], learning_rate: float) -> None:
         self._learning_rate = learning_rate
-        self._parameters = list(parameters)
+        self.parameters = list(parameters)
         self._moments = [
             {
                 "step": torch.zeros((), dtype=torch.float32, device=each.device),
                 "exp_avg": torch.zeros_like(each, requires_grad=False),
                 "exp_avg_sq": torch.zeros_like(each, requires_grad=False),
             }
-            for each in self._parameters
+            for each in self.parameters
         ]
 
     @property
@@ -63,7 +68,7 @@ class Adam:
 
     def zero_grad(self) -> None:
         """Forget all gradients."""
-        for each in self._parameters:
+        for each in self.parameters:
             each.grad = None
 
     @torch.no_grad()
@@ -71,7 +76,7 @@ class Adam:
         """Change the weights once."""
         used = [
             (each, each.grad, moments)
-            for each, moments in zip(self._parameters, self._moments, strict=True)
+            for each, moments in zip(self.parameters, self._moments, strict=True)
             if each.grad is not None
         ]
         adam(

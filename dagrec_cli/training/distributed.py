@@ -126,7 +126,7 @@ class Distributed(MiniBatch):
     ) -> Iterator[Batch]:
         """Yield this process's share of each batch; without one, rows that weigh nothing."""
         for batch in cut(chosen, self.batch_size):
-            mine = batch[self._rank :: self.processes]
+            mine = np.array_split(batch, self.processes)[self._rank]  # neighbours stay together
             share = pairs.batch(mine if len(mine) else batch[:1], total / self.processes)
             yield share if len(mine) else share._replace(weight=torch.zeros_like(share.weight))
 

@@ -246,8 +246,8 @@ class Trainer(ABC):
 
     def _epoch(self, state: State, objective: Objective, pairs: TrainingPairs) -> float:
         """Train for one epoch and return its mean loss."""
-        parameters = list(state.model.parameters())
-        state.model.train()
+        if not state.model.training:  # validation has switched it off
+            state.model.train()
         mean = 0.0
         for number, step in enumerate(self.steps(pairs, state.epoch + 1, state.seed)):
             state.optimizer.zero_grad()
@@ -256,7 +256,7 @@ class Trainer(ABC):
                 value = objective(batch)
                 value.backward()  # type: ignore[no-untyped-call]
                 loss += self.mean(value.item())
-            norm = clip_grad_norm_(parameters, self.gradient_clip).item()
+            norm = clip_grad_norm_(state.optimizer.parameters, self.gradient_clip).item()
             if not (isfinite(loss) and isfinite(norm)):
                 self._give_up(state, loss, norm)
             if number == 0:
