@@ -126,6 +126,8 @@ def _unknown_choice(group: str, option: str, options: list[str]) -> str:
 
 def _unknown_setting(key: str, command: str) -> str:
     group, _, name = key.partition(".")
+    if any(re.match(rf"{re.escape(group)}=.*,", word) for word in sys.argv[1:]):
+        return f"Hydra does not look for {key} in several {group}s; write ++{key}=VALUE."
     if owners := [
         f"{group}={option}" for option in _options(group) if name in _keys(group, option)
     ]:

@@ -9,12 +9,10 @@ from hydra import compose, initialize_config_dir
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 from torch import Tensor
-from torch.nn.functional import multi_head_attention_forward
 
 from dagrec_cli.benchmarks import (
     bpr_step,
     ce_step,
-    dagnn2021_epoch,
     evaluation,
     gru4rec_epoch,
     gru_trie,
@@ -37,6 +35,8 @@ from dagrec_cli.data.pairs import Pairs
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.evaluation.ranks import Outcomes, outcomes
 from dagrec_cli.models.base import TorchModel
+from dagrec_cli.models.layers import edge_attention
+from dagrec_cli.models.layers.segment_attention import SegmentAttention
 from dagrec_cli.training import mini_batch
 from dagrec_cli.training.mini_batch import shuffled_blocks
 from dagrec_cli.training.step import batch_loss
@@ -94,8 +94,10 @@ def jittered(model: TorchModel, *arguments: Any) -> Tensor:
     return weight * batch_loss(model, *arguments)
 
 
-def doubled(*arguments: Any, **options: Any) -> tuple[Tensor, None]:
-    return 2 * multi_head_attention_forward(*arguments, **options)[0], None
+class Sharper(SegmentAttention):
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, *others: Any) -> Tensor:
+        return SegmentAttention.forward(ctx, 1.01 * query, *others)
 
 
 def one_context_less(n: int, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -116,7 +118,7 @@ class Doubled(bpr_step.BPR):
         ("gru4rec_epoch", gru4rec_epoch, "FORBIDDEN", 0.0),
         ("ce_step", ce_step, "FORBIDDEN", 0.0),
         ("gru_trie", gru_trie, "batch_loss", jittered),
-        ("dagnn2021_epoch", dagnn2021_epoch, "multi_head_attention_forward", doubled),
+        ("dagnn2021_epoch", edge_attention, "SegmentAttention", Sharper),
         ("mini_batch", mini_batch, "shuffled_blocks", one_context_less),
     ],
 )

@@ -125,6 +125,13 @@ def test_a_traceback_only_where_it_is_asked_for(dagrec: Dagrec, switch: dict[str
         dagrec("train", "model.hidden=0", *words)
 
 
+def test_a_setting_of_one_of_several_options(dagrec: Dagrec) -> None:
+    words = ("-m", "trainer=full_batch,mini_batch", "trainer.batch_size=9")
+    answer = dagrec("train", *words)
+    assert answer.code == 2
+    assert "write ++trainer.batch_size=VALUE" in answer.err
+
+
 def test_a_defect_of_the_program_keeps_its_traceback(dagrec: Dagrec) -> None:
     with (
         patch.object(hydra_main, "config_dir", side_effect=ZeroDivisionError),

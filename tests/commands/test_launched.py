@@ -106,13 +106,13 @@ def test_jobs_of_a_multirun_share_the_tasks(srun: Srun, tmp_path: Path) -> None:
     words = [
         "trainer=distributed,mini_batch",
         "model.hidden=0,4",
-        *WORDS[:4],
+        *(f"++{word}" if "batch_size" in word else word for word in WORDS[:4]),
         "hydra.sweep.dir=run",
     ]
     first, other = ends(srun(2, "-m", *words))
     assert (first[0], other) == (1, (0, "", ""))
     assert first[2].count("failed: model.hidden is 0") == 2
-    assert (tmp_path / "run" / "sweep.csv").read_text().count("finished") == 2
+    assert (tmp_path / "run" / "sweep.csv").read_text().count("failed") == 2
 
 
 def test_a_mistake_is_told_once(srun: Srun, tmp_path: Path) -> None:
