@@ -27,28 +27,22 @@ def compare_runs(config: DictConfig) -> None:
 
     from dagrec_cli.config.checks import check_keys
     from dagrec_cli.config.limits import check_choice, check_count, check_names
-    from dagrec_cli.errors import ConfigError, DagrecError
+    from dagrec_cli.errors import ConfigError
     from dagrec_cli.evaluation.metrics import METRICS
     from dagrec_cli.reporting.comparison import compare
     from dagrec_cli.reporting.grouping import group_runs
     from dagrec_cli.reporting.report import ReportSheet, write_report
     from dagrec_cli.reporting.run_folder import RunFolder
 
+    check_keys(config, TOP_LEVEL)
+    check_choice("metric", config.metric, METRICS)
+    check_count("bootstrap", config.bootstrap, least=2)
+    if not config.runs:
+        raise ConfigError("no runs given; write dagrec compare FOLDER [FOLDER …].")
+    by = None if config.by is None else check_names("by", config.by)
+    entries = group_runs([Path(run) for run in check_names("runs", config.runs)], by)
+    table = compare(entries, title="Comparison", metric=config.metric, n_resamples=config.bootstrap)
     folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))
-    try:
-        check_keys(config, TOP_LEVEL)
-        check_choice("metric", config.metric, METRICS)
-        check_count("bootstrap", config.bootstrap, least=2)
-        if not config.runs:
-            raise ConfigError("no runs given; write dagrec compare FOLDER [FOLDER …].")
-        by = None if config.by is None else check_names("by", config.by)
-        entries = group_runs([Path(run) for run in check_names("runs", config.runs)], by)
-        table = compare(
-            entries, title="Comparison", metric=config.metric, n_resamples=config.bootstrap
-        )
-    except DagrecError:
-        folder.remove_if_empty()
-        raise
     table.save(folder)
     console = Console()
     console.print(table.to_rich(console.width))

@@ -4,6 +4,7 @@ import os
 from argparse import ArgumentError
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 
 from omegaconf import DictConfig
 
@@ -40,12 +41,20 @@ def run_with_hydra(config_name: str, task: Callable[[DictConfig], object]) -> No
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise
             failures.append(error)
+            _leave_nothing(Path(HydraConfig.get().runtime.output_dir))
             return None
 
     main = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=config_name)
     main(guarded)()
     if failures:
         raise failures[0]
+
+
+def _leave_nothing(path: Path) -> None:
+    """Remove the folder that Hydra made for a task, unless the task wrote something."""
+    from dagrec_cli.reporting.run_folder import RunFolder
+
+    RunFolder(path).remove_if_empty()
 
 
 def _check_flags(command: str) -> None:

@@ -102,10 +102,12 @@ class _Pass(nn.Module):
         )
 
     def forward(self, previous: Tensor, levels: list[Level]) -> Tensor:
-        states = previous
+        states, query = previous, self.attention.ask(previous)
         for level in levels:
-            own, senders = previous[level.nodes], states[level.senders]
-            heard = self.attention(own, senders, level.source, level.target)
+            asked = query.index_select(0, level.receivers)
+            senders, n = states.index_select(0, level.senders), len(level.nodes)
+            heard = self.attention.gather(asked, senders, level.source, level.target, n)
+            own = previous.index_select(0, level.nodes)
             changed = self.combine(torch.cat([own, heard], dim=1))
-            states = states.index_put((level.nodes,), changed.to(states.dtype))
+            states = states.index_copy(0, level.nodes, changed.to(states.dtype))
         return states

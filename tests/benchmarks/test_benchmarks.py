@@ -36,7 +36,7 @@ from dagrec_cli.errors import ConfigError
 from dagrec_cli.evaluation.ranks import Outcomes, outcomes
 from dagrec_cli.models.base import TorchModel
 from dagrec_cli.models.layers import edge_attention
-from dagrec_cli.models.layers.segment_attention import SegmentAttention
+from dagrec_cli.models.layers.edge_attention import segment_softmax
 from dagrec_cli.training import mini_batch
 from dagrec_cli.training.mini_batch import shuffled_blocks
 from dagrec_cli.training.step import batch_loss
@@ -94,10 +94,8 @@ def jittered(model: TorchModel, *arguments: Any) -> Tensor:
     return weight * batch_loss(model, *arguments)
 
 
-class Sharper(SegmentAttention):
-    @staticmethod
-    def forward(ctx: Any, query: Tensor, *others: Any) -> Tensor:
-        return SegmentAttention.forward(ctx, 1.01 * query, *others)
+def flatter(scores: Tensor, *arguments: Any) -> Tensor:
+    return segment_softmax(0.5 * scores, *arguments)
 
 
 def one_context_less(n: int, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -118,7 +116,7 @@ class Doubled(bpr_step.BPR):
         ("gru4rec_epoch", gru4rec_epoch, "FORBIDDEN", 0.0),
         ("ce_step", ce_step, "FORBIDDEN", 0.0),
         ("gru_trie", gru_trie, "batch_loss", jittered),
-        ("dagnn2021_epoch", edge_attention, "SegmentAttention", Sharper),
+        ("dagnn2021_epoch", edge_attention, "segment_softmax", flatter),
         ("mini_batch", mini_batch, "shuffled_blocks", one_context_less),
     ],
 )

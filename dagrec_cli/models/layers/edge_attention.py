@@ -69,12 +69,29 @@ class EdgeAttention(nn.Module):
         target: Int[Tensor, " edges"],
     ) -> Float[Tensor, "receivers hidden"]:
         """Return what each receiver gathers; ``source`` and ``target`` are rows of the two."""
-        n, hidden = receivers.shape
+        asked = self.ask(receivers).index_select(0, target)
+        return self.gather(asked, senders, source, target, len(receivers))
+
+    def ask(self, receivers: Float[Tensor, "receivers hidden"]) -> Tensor:
+        """Return each receiver's query, scaled."""
+        scale: float = (self.heads / receivers.shape[1]) ** 0.5
+        query: Tensor = self.query(receivers)
+        return query * scale
+
+    def gather(
+        self,
+        asked: Float[Tensor, "edges hidden"],
+        senders: Float[Tensor, "senders hidden"],
+        source: Int[Tensor, " edges"],
+        target: Int[Tensor, " edges"],
+        n_receivers: int,
+    ) -> Float[Tensor, "receivers hidden"]:
+        """Return what each receiver gathers; ``asked`` is its query, once per edge."""
+        hidden = asked.shape[1]
         heads = (-1, self.heads, hidden // self.heads)
-        query = self.query(receivers).index_select(0, target)
         key, value = self.key_value(senders).index_select(0, source).chunk(2, dim=1)
-        match = (query * key).view(heads).sum(dim=2) * (self.heads / hidden) ** 0.5
-        attention = self.dropout(segment_softmax(match, target, n))
+        match = (asked * key).view(heads).sum(dim=2)
+        attention = self.dropout(segment_softmax(match, target, n_receivers))
         sent = (value.view(heads) * attention[:, :, None]).flatten(1)
-        out: Tensor = self.out(sent.new_zeros(n, hidden).index_add(0, target, sent))
+        out: Tensor = self.out(sent.new_zeros(n_receivers, hidden).index_add(0, target, sent))
         return out

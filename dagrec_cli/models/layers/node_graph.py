@@ -92,6 +92,8 @@ class Level(nn.Module):
         Rows of the nodes that send, each once.
     source, target
         Position of each edge's ends in ``senders`` and ``nodes``.
+    receivers
+        Row of each edge's target node.
     """
 
     depth: int
@@ -99,6 +101,7 @@ class Level(nn.Module):
     senders: Tensor
     source: Tensor
     target: Tensor
+    receivers: Tensor
 
     def __init__(self, depth: int, edges: NDArray[np.int64]) -> None:
         super().__init__()
@@ -109,6 +112,7 @@ class Level(nn.Module):
         self.register_buffer("senders", torch.from_numpy(senders), persistent=False)
         self.register_buffer("source", torch.from_numpy(source), persistent=False)
         self.register_buffer("target", torch.from_numpy(target), persistent=False)
+        self.register_buffer("receivers", torch.from_numpy(edges[1]), persistent=False)
 
 
 def graph_levels(graph: ServiceGraph, level_of: NDArray[np.int64]) -> list[Level]:
