@@ -25,6 +25,7 @@ def compare_runs(config: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
     from rich.console import Console
 
+    from dagrec_cli.commands.output import say_report_is_drawn
     from dagrec_cli.config.checks import check_keys
     from dagrec_cli.config.limits import check_choice, check_count, check_names
     from dagrec_cli.errors import ConfigError
@@ -46,6 +47,7 @@ def compare_runs(config: DictConfig) -> None:
     table.save(folder)
     console = Console()
     console.print(table.to_rich(console.width))
+    say_report_is_drawn()
     report = write_report(folder, "dagrec compare", [ReportSheet([table], entries)])
     sys.stdout.write(f"Tables: {folder.path}\nReport: {report}\n")
     if any(entry.reason for entry in entries):

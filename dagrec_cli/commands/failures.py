@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from io import TextIOWrapper
+from pathlib import Path
 from traceback import walk_tb
 from typing import Any
 
@@ -75,6 +76,8 @@ def explain(error: Exception, command: str) -> str | None:
         place = "" if error.filename is None else f" {error.filename}"
         return f"cannot write{place}: {DISK[error.errno]}; {ELSEWHERE}."
     if override := str(getattr(error, "override", "")):
+        if Path(override).exists():
+            return f"{override!r} is no setting; name the data as data.path={override}."
         return f"cannot read {override!r}; write setting=value, and a list as seeds=[0,1]."
     if isinstance(error, MemoryError) or TOO_LARGE.search(str(error)):
         return "there is not enough memory for these sizes; use smaller ones."
@@ -108,7 +111,10 @@ def _explain_hydra(message: str, command: str) -> str:
         return _unknown_setting(found[1], command)
     if found := re.search(r"Ambiguous value for argument '([^=]+)=([^']+)'", message):
         key, values = found.groups()
-        return f"{key} has several values; add -m to run each, or write a list: {key}=[{values}]."
+        if _options(key):
+            return f"{key} has several options; add -m to run each."
+        a_list = f"seeds=[{values}]" if key == "seed" else f"write a list: {key}=[{values}]"
+        return f"{key} has several values; add -m to run each, or {a_list}."
     if message.startswith("Config group override"):
         return A_GROUP
     text, _, rest = message.partition("\n    full_key: ")

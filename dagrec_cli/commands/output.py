@@ -1,5 +1,6 @@
 """A file or folder that the user names with ``output=``: what can go wrong with it, in one line."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +37,12 @@ def write_output(path: Path, fill: Callable[[IO[bytes]], Any]) -> None:
         raise ConfigError(f"output is {str(path)!r}, a folder; name a file in it.")
     with output_errors(path):
         RunFolder(path.parent).write(path.name, fill)
+
+
+def say_report_is_drawn() -> None:
+    """Tell whoever watches why the command takes some more seconds."""
+    if sys.stderr.isatty():
+        sys.stderr.write("Drawing the report …\n")
 
 
 @contextmanager

@@ -26,6 +26,7 @@ def reproduce(config: DictConfig) -> None:
     from omegaconf import OmegaConf
     from rich.console import Console
 
+    from dagrec_cli.commands.output import say_report_is_drawn
     from dagrec_cli.config.checks import check_keys
     from dagrec_cli.config.limits import check_choice, check_count
     from dagrec_cli.evaluation.metrics import METRICS
@@ -53,6 +54,7 @@ def reproduce(config: DictConfig) -> None:
     for table in (table for page in pages for table in page.tables):
         table.save(folder)
         console.print(table.to_rich(console.width))
+    say_report_is_drawn()
     report = write_report(folder, f"dagrec reproduce table={name}", pages)
     sys.stdout.write(f"Tables: {folder.path}\nReport: {report}\n")
     sys.exit(_say_problems(sheets))

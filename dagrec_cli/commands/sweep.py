@@ -248,6 +248,7 @@ def _show(sitting: Sitting) -> int:
     """Write and print table and report; return how many jobs did not finish."""
     from rich.console import Console
 
+    from dagrec_cli.commands.output import say_report_is_drawn
     from dagrec_cli.reporting.report import ReportSheet, write_report
     from dagrec_cli.reporting.run_folder import RunFolder
     from dagrec_cli.reporting.sweep import save_sweep_table, sweep_entries, sweep_table
@@ -264,6 +265,7 @@ def _show(sitting: Sitting) -> int:
     save_sweep_table(table, folder)
     console = Console()
     console.print(table.to_rich(console.width))
+    say_report_is_drawn()
     report = write_report(folder, "dagrec train -m", [ReportSheet([table], entries)])
     sys.stdout.write(f"Sweep folder: {_short(folder.path)}\nReport: {_short(report)}\n")
     return sum(bool(entry.reason) for entry in entries)

@@ -82,7 +82,8 @@ def checked_node(
         if leads_out(text) and not is_trusted:
             raise RunError(
                 f"{file}: {key} is {text[:SHOWN]!r}; a run folder may only name paths below the "
-                f"working folder. If you trust it, name the {group} on the command line."
+                f"working folder. If you trust it, add {key}={text[:SHOWN]} (to dagrec evaluate, "
+                f"{group}=OPTION, too)."
             )
     if node.get("download") and node["download"] not in _public_files():
         raise RunError(f"{file}: {group}.download is no public file of configs/data; not fetched.")

@@ -8,9 +8,7 @@ never out of date. It is written aside and renamed: readers see all of it or not
 import hashlib
 import json
 import logging
-import os
 import shutil
-import sys
 import tempfile
 from functools import cache
 from operator import attrgetter
@@ -25,7 +23,7 @@ from dagrec_cli.data.collection import Watch, collect
 from dagrec_cli.data.composition import Fault, Invalid, Source
 from dagrec_cli.data.contexts import ContextTrie
 from dagrec_cli.data.dataset import Dataset, Steps, assemble, prepare
-from dagrec_cli.data.files import sha256_of
+from dagrec_cli.data.files import cache_dir, sha256_of
 from dagrec_cli.data.pairs import Pairs
 from dagrec_cli.data.vocabulary import Vocabulary
 from dagrec_cli.errors import DataError
@@ -94,18 +92,6 @@ def entry_of(source: Source, sha256: str) -> Path:
     settings = {k: getattr(source, k) for k in parameters_of(kind) if k not in ELSEWHERE}
     key = json.dumps([_code(), kind.__name__, settings, sha256], sort_keys=True)
     return cache_dir() / "prepared" / hashlib.sha256(key.encode()).hexdigest()[:32]
-
-
-def cache_dir() -> Path:
-    """Return ``$DAGREC_CACHE_DIR``, or the folder that pooch uses, without importing it."""
-    if folder := os.environ.get("DAGREC_CACHE_DIR"):
-        return Path(os.path.expanduser(folder))
-    if sys.platform == "win32":
-        return Path(os.environ["LOCALAPPDATA"], "dagrec", "dagrec", "Cache")
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "dagrec"
-    home = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (home if home.is_absolute() else Path.home() / ".cache") / "dagrec"
 
 
 def load(entry: Path) -> Dataset | None:

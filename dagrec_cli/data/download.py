@@ -7,7 +7,7 @@ import os
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from dagrec_cli.data.files import file_errors, sha256_of
+from dagrec_cli.data.files import cache_dir, file_errors, sha256_of
 from dagrec_cli.errors import ConfigError, DataError
 
 
@@ -54,11 +54,11 @@ def _checked(path: Path, sha256: str) -> Path:
 
 
 def _download(file: PurePosixPath, url: str, sha256: str) -> Path:
-    """Return the file from pooch's cache, where a missing or altered one is fetched first."""
+    """Return the file from the cache, where a missing or altered one is fetched first."""
     import pooch
     import requests
 
-    folder = pooch.os_cache("dagrec") / file.parent
+    folder = cache_dir() / file.parent
     at_hand = f"put the file into $DAGREC_DATA_DIR/{file} to go on without it."
     try:
         return Path(pooch.retrieve(url, f"sha256:{sha256}", fname=file.name, path=folder))

@@ -4,6 +4,7 @@ import glob
 import gzip
 import hashlib
 import os
+import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -136,3 +137,15 @@ def _instead(path: Path) -> str:
     names = [entry.name for entry in path.parent.glob("*")]
     near = ", ".join(map(repr, get_close_matches(path.name, names)))
     return f"near names in that folder: {near}; give one" if near else "give an existing one"
+
+
+def cache_dir() -> Path:
+    """Return ``$DAGREC_CACHE_DIR``, or the folder that pooch uses, without importing it."""
+    if folder := os.environ.get("DAGREC_CACHE_DIR"):
+        return Path(os.path.expanduser(folder))
+    if sys.platform == "win32":
+        return Path(os.environ["LOCALAPPDATA"], "dagrec", "dagrec", "Cache")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "dagrec"
+    home = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (home if home.is_absolute() else Path.home() / ".cache") / "dagrec"

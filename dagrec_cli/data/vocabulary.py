@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from dagrec_cli.data.composition import PREFIX_SERVICE, PREFIX_TABLE
 from dagrec_cli.errors import DataError
 
 PAD = 0
@@ -53,18 +54,22 @@ class Vocabulary:
         return classes
 
     def lookup(self, name: str) -> int:
-        """Return the index of a node.
+        """Return the index of a node; its name may lack the prefix of its kind.
 
         Raises
         ------
         DataError
             If the name is unknown; the message offers the nearest names.
         """
-        found = self.index.get(name)
-        if found is None:
-            near = get_close_matches(name, self.nodes, n=3) or list(self.nodes[:3])
-            raise DataError(f"unknown node {name!r}; nearest known names: {', '.join(near)}.")
-        return found
+        names = (name, PREFIX_TABLE + name, PREFIX_SERVICE + name)
+        found = [self.index[each] for each in names if each in self.index]
+        if not found:
+            near = get_close_matches(name, self.nodes, n=3)
+            told = f"nearest known names: {', '.join(near)}"
+            if not near:
+                told = f"some known names: {', '.join(self.nodes[:3])}"
+            raise DataError(f"unknown node {name!r}; {told}.")
+        return found[0]
 
     def spell(self, indices: Sequence[int] | NDArray[np.int32]) -> list[str]:
         """Return the names of node indices, padding left out."""

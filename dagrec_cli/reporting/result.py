@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from dagrec_cli.data.invalid import plural
 from dagrec_cli.data.invalid import summarise as summarise_skipped
 from dagrec_cli.evaluation.bootstrap import Summary, summarise
 from dagrec_cli.evaluation.metrics import BY_RANK, METRICS, evaluate
@@ -113,8 +114,9 @@ class Result:
         if len(self.seeds) > 1:
             seeds, spread = "seeds", "mean ± standard deviation over them, "
         notes = [
-            f"n = {n_pairs:,} {side} pairs of {len(work.dataset.pairs.context):,}; {seeds} "
-            f"{', '.join(map(str, self.seeds))}; {spread}[95 % bootstrap interval over pairs].",
+            f"n = {plural(n_pairs, f'{side} pair')} of {len(work.dataset.pairs.context):,}; "
+            f"{seeds} {', '.join(map(str, self.seeds))}; "
+            f"{spread}[95 % bootstrap interval over pairs].",
             f"Leakage: {work.leakage.pairs:.0%} of {side} pairs and {work.leakage.contexts:.0%} of "
             "their contexts also occur in training.",
             f"Ties: {TIE_RULE}; accuracy takes the first of equal services.",
@@ -122,7 +124,10 @@ class Result:
         if self.model["dag_mask"]:
             notes.append(f"DAG mask: {work.n_forbidden:,} {side} targets are ruled out by it.")
         if "law" in self.ceilings:
-            notes.append("Ceiling: the best predictor in expectation, which knows the data's law.")
+            notes.append(
+                "Ceiling: the best predictor in expectation, which knows the data's law; on these "
+                "pairs a model may be luckier."
+            )
         else:
             notes.append(
                 f"Ceiling: the best function of the whole context, chosen on {side} pairs."

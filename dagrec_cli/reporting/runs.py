@@ -80,7 +80,9 @@ class Run:
             result = json.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             told = f"{path}: no {RESULT}; "
-            if (path / REQUEST).is_file():
+            if not path.is_dir():
+                told = f"{path}: no such folder; name a run folder, as outputs/train/RUN."
+            elif (path / REQUEST).is_file():
                 told += f"still running, or killed: dagrec train resume={path} goes on with it."
             else:
                 told += "the run has not ended, or is no run."

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from dagrec_cli import __version__
 from dagrec_cli.config.build import build, plain
 from dagrec_cli.data.cache import CachedSource
+from dagrec_cli.data.invalid import plural
 from dagrec_cli.errors import RunError
 from dagrec_cli.reporting.comparison import Entry, compare
 from dagrec_cli.reporting.grouping import group_runs
@@ -149,7 +150,8 @@ def sweep_entries(jobs: Mapping[Path, str]) -> list[Entry]:
 def sweep_table(entries: Sequence[Entry], *, n_jobs: int, metric: str, n_resamples: int) -> Table:
     """Return the comparison of the finished rows, and a row for each job that did not finish."""
     broken = [entry for entry in entries if entry.reason]
-    title = f"{n_jobs} jobs, {len(broken)} not finished"
+    told = f"{len(broken)} not finished" if broken else "all finished"
+    title = f"{plural(n_jobs, 'job')}, {told}"
     table = compare(entries, title=title, metric=metric, n_resamples=n_resamples)
     table.rows += [{"row": e.name, "mark": FAILED, "reason": e.reason} for e in broken]
     table.name = "sweep"

@@ -246,8 +246,7 @@ class Trainer(ABC):
 
     def _epoch(self, state: State, objective: Objective, pairs: TrainingPairs) -> float:
         """Train for one epoch and return its mean loss."""
-        if not state.model.training:  # validation has switched it off
-            state.model.train()
+        state.model.train()
         mean = 0.0
         for number, step in enumerate(self.steps(pairs, state.epoch + 1, state.seed)):
             state.optimizer.zero_grad()

@@ -144,6 +144,15 @@ def test_a_sink_is_asked_about_by_the_mean_over_its_paths(
     )
 
 
+def test_a_name_may_lack_the_prefix_of_its_kind(trained: Any, dagrec: Dagrec) -> None:
+    node = branching_node(trained.run)
+    whole, short = (
+        recommended(dagrec("predict", f"run={trained.run}", f"context=[{name}]").out)
+        for name in (node, node.partition("_")[2])
+    )
+    assert whole == short != {}
+
+
 def test_an_unknown_node_is_one_line_with_near_names(trained: Any, dagrec: Dagrec) -> None:
     node = branching_node(trained.run)
     answer = dagrec("predict", f"run={trained.run}", f"context=[{node}x]")

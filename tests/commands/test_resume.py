@@ -181,7 +181,7 @@ def test_a_data_file_elsewhere_is_named_again(
     answer = stopped(dagrec, [*WORDS, "data=compositions", f"data.path={file}"], 2, ctrl_c)
     command = shlex.split(answer.err.partition("go on with: dagrec ")[2])
     assert command == ["train", "resume=run", "data=compositions", f"data.path={file}"]
-    check_refused(dagrec("train", "resume=run"), "data.path is", "name the data on the command")
+    check_refused(dagrec("train", "resume=run"), "data.path is", f"add data.path={file}")
     assert dagrec(*command).code == 0
     file.write_text(file.read_text() * 2)
     check_refused(dagrec(*command), "run: the data has changed since the run began (sha256 ")

@@ -33,7 +33,7 @@ class Web:
 def web(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Web:
     web = Web()
     monkeypatch.setattr(pooch.HTTPDownloader, "__call__", lambda _, *args: web(*args))
-    monkeypatch.setattr(pooch, "os_cache", lambda project: tmp_path / "cache" / project)
+    monkeypatch.setenv("DAGREC_CACHE_DIR", str(tmp_path / "cache" / "dagrec"))
     monkeypatch.setenv("DAGREC_DATA_DIR", str(tmp_path / "data"))
     return web
 
