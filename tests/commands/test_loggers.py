@@ -139,7 +139,7 @@ def test_a_store_elsewhere_is_named_again(
     assert answer.err.endswith(f"dagrec train resume=run {' '.join(words)}\n")
     refused = dagrec("train", "resume=run")
     assert (refused.code, refused.err.count("\n")) == (2, 1)
-    assert "name the logger on the command line" in refused.err
+    assert "add logger.store=" in refused.err
     assert dagrec("train", "resume=run", *words).code == 0
     assert not (tmp_path / "outputs").exists()
 
