@@ -98,8 +98,12 @@ def test_every_option_is_a_logger(begun: Callable[[str], Any], option: str) -> N
     logger.end({"status": "failed", "error": "x"})
 
 
-def test_a_counting_model_has_no_epochs(begun: Callable[[str], Any], option: str) -> None:
+def test_a_counting_model_has_no_epochs(
+    begun: Callable[[str], Any], option: str, tmp_path: Path
+) -> None:
     begun(option).end(RESULT)
+    assert not list(tmp_path.rglob("metrics.csv"))
+    assert not list(tmp_path.rglob("tensorboard/seed_*"))
 
 
 @pytest.mark.parametrize("option", [name for name in OPTIONS if PACKAGES.get(name)])
