@@ -114,6 +114,6 @@ def test_peak_memory_is_what_a_run_holds_on_top() -> None:
     runs.time(lambda: np.ones(50_000_000).sum() + kept[0])  # 400 MB, freed at once
     if runs.peak_bytes is None:
         pytest.skip("this system does not tell a process's peak memory")
-    assert 350e6 < runs.peak_bytes < 450e6  # what earlier tests left may be freed meanwhile
+    assert 380e6 < runs.peak_bytes < 450e6  # what earlier tests left may be freed meanwhile
     runs.time(lambda: None)
-    assert runs.peak_bytes > 350e6
+    assert runs.peak_bytes > 380e6
