@@ -82,7 +82,7 @@ class DAGNN2021(TorchModel):
         wanted = contexts.last - 1
         levels = list(cast(Iterable[Level], self.levels))
         if not torch.compiler.is_exporting():  # an exported model cannot choose by value
-            highest = self.level_of[wanted].max()
+            highest = int(self.level_of[wanted].max())
             levels = [each for each in levels if each.depth <= highest]
         layers = [self.start(self.features())]
         for walk in self.passes:
@@ -102,11 +102,11 @@ class _Pass(nn.Module):
         )
 
     def forward(self, previous: Tensor, levels: list[Level]) -> Tensor:
-        states, query = previous, self.attention.ask(previous)
+        states, query = previous, self.attention.query(previous)
         for level in levels:
-            asked = query.index_select(0, level.receivers)
-            senders, n = states.index_select(0, level.senders), len(level.nodes)
-            heard = self.attention.gather(asked, senders, level.source, level.target, n)
+            asked = query.index_select(0, level.nodes)
+            senders = states.index_select(0, level.senders)
+            heard = self.attention.gather(asked, senders, level.edges)
             own = previous.index_select(0, level.nodes)
             changed = self.combine(torch.cat([own, heard], dim=1))
             states = states.index_copy(0, level.nodes, changed.to(states.dtype))

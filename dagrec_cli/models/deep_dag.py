@@ -14,7 +14,7 @@ from dagrec_cli.models.base import Facts, TorchModel
 from dagrec_cli.models.contexts import Contexts
 from dagrec_cli.models.layers.edge_attention import EdgeAttention
 from dagrec_cli.models.layers.node_features import NodeFeatures
-from dagrec_cli.models.layers.node_graph import edge_rows, node_levels
+from dagrec_cli.models.layers.node_graph import Edges, edge_rows, node_levels
 
 
 class DeepDAG(TorchModel):
@@ -44,8 +44,6 @@ class DeepDAG(TorchModel):
     """
 
     depth: Tensor
-    source: Tensor
-    target: Tensor
 
     def __init__(
         self,
@@ -67,9 +65,7 @@ class DeepDAG(TorchModel):
         super().__init__(facts, hidden=hidden // 2, dag_mask=dag_mask)
         level = torch.from_numpy(node_levels(facts.graph)).float()
         self.register_buffer("depth", level[:, None] / level.max().clamp(min=1), persistent=False)
-        source, target = _with_self(edge_rows(facts.graph), facts.n_nodes)
-        self.register_buffer("source", source, persistent=False)
-        self.register_buffer("target", target, persistent=False)
+        self.edges = Edges(*_with_self(edge_rows(facts.graph), facts.n_nodes))
         self.features = NodeFeatures(facts, node_features, embedding_dim)
         self.of_depth = nn.Sequential(
             nn.Linear(1, depth_dim), nn.GELU(), nn.Linear(depth_dim, depth_dim)
@@ -89,7 +85,7 @@ class DeepDAG(TorchModel):
         """Return the state of each context's last node."""
         states = self.start(torch.cat([self.features(), self.of_depth(self.depth)], dim=1))
         for block in self.blocks:
-            states = block(states, self.source, self.target)
+            states = block(states, self.edges)
         read: Tensor = self.readout(states)
         return read[contexts.last - 1]
 
@@ -109,8 +105,8 @@ class _Block(nn.Module):
         )
         self.norm_feed_forward = nn.LayerNorm(hidden)
 
-    def forward(self, states: Tensor, source: Tensor, target: Tensor) -> Tensor:
-        states = self.norm_attention(states + self.attention(states, states, source, target))
+    def forward(self, states: Tensor, edges: Edges) -> Tensor:
+        states = self.norm_attention(states + self.attention(states, states, edges))
         out: Tensor = self.norm_feed_forward(states + self.feed_forward(states))
         return out
 

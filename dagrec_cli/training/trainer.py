@@ -246,7 +246,8 @@ class Trainer(ABC):
 
     def _epoch(self, state: State, objective: Objective, pairs: TrainingPairs) -> float:
         """Train for one epoch and return its mean loss."""
-        state.model.train()
+        if not state.model.training:  # telling every part again costs as much as a small step
+            state.model.train()
         mean = 0.0
         for number, step in enumerate(self.steps(pairs, state.epoch + 1, state.seed)):
             state.optimizer.zero_grad()

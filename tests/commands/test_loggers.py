@@ -15,7 +15,7 @@ from unittest.mock import patch
 import pytest
 from omegaconf import OmegaConf
 
-from dagrec_cli.models.base import TorchModel
+from dagrec_cli.training.trainer import Trainer
 
 WORDS = ["trainer.epochs=3", "bootstrap=9", "model.hidden=8", "model.embedding_dim=4"]
 
@@ -52,15 +52,15 @@ def runs_of(client: Any) -> dict[str, Any]:
 
 
 def stop_in(epoch: int) -> Any:
-    """Return a patch that presses Ctrl-C while an epoch trains."""
-    plain, calls = TorchModel.train, count(1)
+    """Return a patch that presses Ctrl-C as an epoch begins."""
+    plain, calls = Trainer._epoch, count(1)
 
-    def train(model: TorchModel, mode: bool = True) -> TorchModel:
-        if mode and next(calls) == epoch:
+    def stopped(*arguments: Any) -> float:
+        if next(calls) == epoch:
             os.kill(os.getpid(), signal.SIGINT)
-        return plain(model, mode)
+        return plain(*arguments)
 
-    return patch.object(TorchModel, "train", train)
+    return patch.object(Trainer, "_epoch", stopped)
 
 
 def test_mlflow_goes_on_with_an_interrupted_run(

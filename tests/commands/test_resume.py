@@ -17,8 +17,8 @@ from unittest.mock import patch
 import pytest
 from safetensors.torch import load_file, save_file
 
-from dagrec_cli.models.base import TorchModel
 from dagrec_cli.reporting.run_folder import RunFolder
+from dagrec_cli.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[2]
 WORDS = ["trainer.epochs=5", "bootstrap=9", "model.hidden=8", "model.embedding_dim=4"]
@@ -45,15 +45,15 @@ def contents(run: Path) -> dict[str, bytes | str]:
 
 
 def stopped(dagrec: Dagrec, words: Sequence[str], call: int, happen: Callable[[], Any]) -> Any:
-    """Run, with something happening at one call of the model's encoder while it trains."""
-    plain, calls = TorchModel.train, count(1)
+    """Run, with something happening as an epoch, counted over all seeds, begins."""
+    plain, calls = Trainer._epoch, count(1)
 
-    def train(model: TorchModel, mode: bool = True) -> TorchModel:
-        if mode and next(calls) == call:
+    def epoch(*arguments: Any) -> float:
+        if next(calls) == call:
             happen()
-        return plain(model, mode)
+        return plain(*arguments)
 
-    with patch.object(TorchModel, "train", train):
+    with patch.object(Trainer, "_epoch", epoch):
         return dagrec("train", *words, "hydra.run.dir=run")
 
 

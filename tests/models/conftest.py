@@ -14,6 +14,7 @@ from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import Rows
 from dagrec_cli.models.base import CountingModel, Facts, TorchModel
 from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.models.layers import node_graph
 from dagrec_cli.models.layers.edge_attention import EdgeAttention
 from dagrec_cli.training.batch import encode_once
 
@@ -35,6 +36,13 @@ def world(request: pytest.FixtureRequest) -> Dataset:
     """A data set whose graph has no cycle, and one with a cycle and a step to itself."""
     dataset: Dataset = request.getfixturevalue(request.param)
     return dataset
+
+
+@pytest.fixture(params=["list", "table"])
+def layout(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attention along a list of edges, then the same in a table."""
+    monkeypatch.setattr(node_graph, "SMALL", 1e9 if request.param == "table" else 0)
+    monkeypatch.setattr(node_graph, "CELLS_PER_EDGE", 0)
 
 
 @pytest.fixture

@@ -49,6 +49,7 @@ def scores_node_by_node(model: DAGNN2021, parents: list[list[int]], dense: Dense
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.usefixtures("layout")
 @torch.no_grad()
 def test_scores_equal_the_version_node_by_node(
     name: str,

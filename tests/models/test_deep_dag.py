@@ -32,6 +32,7 @@ def dense_scores(model: DeepDAG, parents: list[list[int]], dense: Dense) -> Tens
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.usefixtures("layout")
 @torch.no_grad()
 def test_scores_equal_the_dense_version(
     name: str,

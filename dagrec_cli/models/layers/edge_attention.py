@@ -1,4 +1,4 @@
-"""Multi-head attention along edges only: nothing of size nodes x nodes is made."""
+"""Multi-head attention along edges only; large graphs make nothing of size nodes x nodes."""
 
 import torch
 from jaxtyping import Float, Int
@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from dagrec_cli.config.limits import check_count
 from dagrec_cli.errors import ConfigError
+from dagrec_cli.models.layers.node_graph import Edges
 
 
 def segment_softmax(
@@ -51,6 +52,7 @@ class EdgeAttention(nn.Module):
             )
         super().__init__()
         self.heads = heads
+        self.scale = (heads / hidden) ** 0.5
         self.query = nn.Linear(hidden, hidden)
         self.key_value = nn.Linear(hidden, 2 * hidden)
         self.dropout = nn.Dropout(dropout)
@@ -65,33 +67,40 @@ class EdgeAttention(nn.Module):
         self,
         receivers: Float[Tensor, "receivers hidden"],
         senders: Float[Tensor, "senders hidden"],
-        source: Int[Tensor, " edges"],
-        target: Int[Tensor, " edges"],
+        edges: Edges,
     ) -> Float[Tensor, "receivers hidden"]:
-        """Return what each receiver gathers; ``source`` and ``target`` are rows of the two."""
-        asked = self.ask(receivers).index_select(0, target)
-        return self.gather(asked, senders, source, target, len(receivers))
-
-    def ask(self, receivers: Float[Tensor, "receivers hidden"]) -> Tensor:
-        """Return each receiver's query, scaled."""
-        scale: float = (self.heads / receivers.shape[1]) ** 0.5
-        query: Tensor = self.query(receivers)
-        return query * scale
+        """Return what each receiver gathers."""
+        return self.gather(self.query(receivers), senders, edges)
 
     def gather(
         self,
-        asked: Float[Tensor, "edges hidden"],
+        asked: Float[Tensor, "receivers hidden"],
         senders: Float[Tensor, "senders hidden"],
-        source: Int[Tensor, " edges"],
-        target: Int[Tensor, " edges"],
-        n_receivers: int,
+        edges: Edges,
     ) -> Float[Tensor, "receivers hidden"]:
-        """Return what each receiver gathers; ``asked`` is its query, once per edge."""
-        hidden = asked.shape[1]
-        heads = (-1, self.heads, hidden // self.heads)
-        key, value = self.key_value(senders).index_select(0, source).chunk(2, dim=1)
-        match = (asked * key).view(heads).sum(dim=2)
-        attention = self.dropout(segment_softmax(match, target, n_receivers))
-        sent = (value.view(heads) * attention[:, :, None]).flatten(1)
-        out: Tensor = self.out(sent.new_zeros(n_receivers, hidden).index_add(0, target, sent))
+        """Return what each receiver gathers; ``asked`` is its ``query``."""
+        known = self.key_value(senders)
+        if edges.closed is None:
+            heard = self._by_edge(asked, known, edges)
+        else:
+            heard = self._by_table(asked, known, edges.closed)
+        out: Tensor = self.out(heard)
         return out
+
+    def _by_edge(self, asked: Tensor, known: Tensor, edges: Edges) -> Tensor:
+        key, value = known.index_select(0, edges.source).chunk(2, dim=1)
+        heads = (len(edges.source), self.heads, asked.shape[1] // self.heads)
+        match = (asked.index_select(0, edges.target) * key).view(heads).sum(dim=2)
+        attention = self.dropout(segment_softmax(match * self.scale, edges.target, len(asked)))
+        sent = (value.view(heads) * attention[:, :, None]).flatten(1)
+        heard: Tensor = sent.new_zeros(asked.shape).index_add(0, edges.target, sent)
+        return heard
+
+    def _by_table(self, asked: Tensor, known: Tensor, closed: Tensor) -> Tensor:
+        n, hidden = asked.shape
+        query = asked.view(n, self.heads, -1).transpose(0, 1)
+        key, value = known.view(len(known), 2, self.heads, -1).permute(1, 2, 0, 3)
+        match = torch.baddbmm(closed, query, key.transpose(1, 2), alpha=self.scale)
+        attention = self.dropout(match.softmax(dim=2))
+        heard: Tensor = torch.bmm(attention, value).transpose(0, 1).reshape(n, hidden)
+        return heard

@@ -17,6 +17,9 @@ from torch import Tensor, nn
 
 from dagrec_cli.data.service_graph import ServiceGraph
 
+SMALL = 5_000  # cells of a table that take no longer than a list, however short
+CELLS_PER_EDGE = 8  # cells that take the time of one edge of a list
+
 
 def edge_rows(graph: ServiceGraph) -> Int[Tensor, "2 edges"]:
     """Return the rows of each edge's source and target node."""
@@ -79,8 +82,48 @@ def share(weight: Float[Tensor, " edges"], group: Int[Tensor, " edges"]) -> Tens
     return weight / total[group]
 
 
+class Edges(nn.Module):
+    """Who hears whom: a list of edges and, where that is quicker, a table.
+
+    Parameters
+    ----------
+    source, target
+        Sender and receiver of each edge, counted from 0; each of them has an edge, no edge
+        stands twice.
+
+    Attributes
+    ----------
+    source, target
+        As given.
+    closed
+        0 where an edge leads from the sender (column) to the receiver (row), minus infinity
+        elsewhere. None if the table would have more than :data:`SMALL` cells and
+        :data:`CELLS_PER_EDGE` times as many as there are edges.
+    """
+
+    source: Tensor
+    target: Tensor
+    closed: Tensor | None
+
+    def __init__(self, source: Int[Tensor, " edges"], target: Int[Tensor, " edges"]) -> None:
+        super().__init__()
+        self.register_buffer("source", source, persistent=False)
+        self.register_buffer("target", target, persistent=False)
+        self.register_buffer("closed", _table(source, target), persistent=False)
+
+
+def _table(source: Tensor, target: Tensor) -> Tensor | None:
+    shape = int(target.max()) + 1, int(source.max()) + 1
+    cells = shape[0] * shape[1]
+    if cells > SMALL and cells > CELLS_PER_EDGE * len(source):
+        return None
+    table = torch.full(shape, -torch.inf)
+    table[target, source] = 0
+    return table
+
+
 class Level(nn.Module):
-    """The edges into one level's nodes, numbered within the level.
+    """One level: the nodes that receive, and the edges into them.
 
     Attributes
     ----------
@@ -90,18 +133,13 @@ class Level(nn.Module):
         Rows of the nodes that receive, each once.
     senders
         Rows of the nodes that send, each once.
-    source, target
-        Position of each edge's ends in ``senders`` and ``nodes``.
-    receivers
-        Row of each edge's target node.
+    edges
+        From positions in ``senders`` to positions in ``nodes``.
     """
 
     depth: int
     nodes: Tensor
     senders: Tensor
-    source: Tensor
-    target: Tensor
-    receivers: Tensor
 
     def __init__(self, depth: int, edges: NDArray[np.int64]) -> None:
         super().__init__()
@@ -110,9 +148,7 @@ class Level(nn.Module):
         nodes, target = np.unique(edges[1], return_inverse=True)
         self.register_buffer("nodes", torch.from_numpy(nodes), persistent=False)
         self.register_buffer("senders", torch.from_numpy(senders), persistent=False)
-        self.register_buffer("source", torch.from_numpy(source), persistent=False)
-        self.register_buffer("target", torch.from_numpy(target), persistent=False)
-        self.register_buffer("receivers", torch.from_numpy(edges[1]), persistent=False)
+        self.edges = Edges(torch.from_numpy(source), torch.from_numpy(target))
 
 
 def graph_levels(graph: ServiceGraph, level_of: NDArray[np.int64]) -> list[Level]:

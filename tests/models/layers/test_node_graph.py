@@ -2,7 +2,8 @@ import numpy as np
 import torch
 
 from dagrec_cli.data.service_graph import ServiceGraph
-from dagrec_cli.models.layers.node_graph import Spread, graph_levels, node_levels, share
+from dagrec_cli.models.layers import node_graph
+from dagrec_cli.models.layers.node_graph import Edges, Spread, graph_levels, node_levels, share
 
 
 def graph_of(*edges: tuple[int, int], n_nodes: int) -> ServiceGraph:
@@ -30,10 +31,26 @@ def test_levels_hold_every_edge_once() -> None:
     found = [
         (int(level.senders[s]) + 1, int(level.nodes[t]) + 1)
         for level in graph_levels(graph, node_levels(graph))
-        for s, t in zip(level.source, level.target, strict=True)
+        for s, t in zip(level.edges.source, level.edges.target, strict=True)
     ]
     assert len(found) == len(edges)
     assert set(found) == edges
+
+
+def test_edges_are_a_table_where_it_is_small_or_full() -> None:
+    few = Edges(torch.tensor([0, 2, 1]), torch.tensor([0, 0, 1]))
+    assert few.closed is not None
+    assert few.closed.tolist() == [[0, -torch.inf, 0], [-torch.inf, 0, -torch.inf]]
+    n = int(node_graph.SMALL**0.5) + 1
+    each = torch.arange(n)
+    assert Edges(each, each).closed is None
+    every = torch.cartesian_prod(each, each)
+    full = Edges(*every.T)
+    assert full.closed is not None
+    assert full.closed.count_nonzero() == 0
+    share = len(every) // node_graph.CELLS_PER_EDGE
+    assert Edges(*torch.cat([every[:share], every[-1:]]).T).closed is not None
+    assert Edges(*torch.cat([every[: share - 1], every[-1:]]).T).closed is None
 
 
 def test_spread_is_a_matrix_product() -> None:
