@@ -8,7 +8,6 @@ from typing import Any
 from dagrec_cli.config.paths import config_dir
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.reporting.comparison import Entry, basis, compare
-from dagrec_cli.reporting.runs import Run
 from dagrec_cli.reporting.tables import Table, heading
 from dagrec_cli.reporting.verdict import COMPARED, judge
 from dagrec_cli.row_jobs import ROWS, RowJob, run_all
@@ -56,8 +55,7 @@ class Sheet:
         found = []
         for row, job in zip(self.rows, self.jobs, strict=True):
             run = job.finished
-            reason = "" if run else Run.load(job.folder).reason
-            found.append(Entry(row["name"], [run] if run else [], reason))
+            found.append(Entry(row["name"], [run] if run else [], "" if run else job.reason))
         return found
 
     def tables(self, settings: Mapping[str, Any]) -> list[Table]:
@@ -147,11 +145,22 @@ def read_tables(
 
 
 def run_sheets(sheets: Sequence[Sheet], settings: Mapping[str, Any], progress: Progress) -> None:
-    """Run every job of the sheets that is not finished; equal jobs run once."""
+    """Run every job of the sheets that is not finished; equal jobs run once.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If the user stops it; says what the same command will do.
+    """
     jobs = {job.folder: job for sheet in sheets for job in sheet.jobs}
-    todo = [job for job in jobs.values() if not settings["resume"] or job.finished is None]
+    n_jobs, resume = settings["n_jobs"], settings["resume"]
+    todo = [job for job in jobs.values() if not (resume and job.is_done)]
     progress.start(f"rows ({len(jobs) - len(todo)} of {len(jobs)} at hand)", len(todo))
-    run_all(todo, settings["n_jobs"], progress.step)
+    try:
+        run_all(todo, n_jobs, resume=resume, watch=progress.step, say=progress.say)
+    except KeyboardInterrupt:
+        then = "the same command goes on with the rest" if resume else "resume=true keeps what ran"
+        raise KeyboardInterrupt(f"interrupted; {then}.") from None
 
 
 def _slug(override: str) -> str:

@@ -1,13 +1,17 @@
 """The rows of a table as jobs: run in parallel processes, or reused if they finished before.
 
 A row is one experiment of ``dagrec train`` with several seeds. Its folder is named by a hash of its
-whole config and of the versions that decide its numbers, so equal rows of two tables are one job.
+whole config and of the version that decides its numbers, so equal rows of two tables are one job.
 """
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import connection
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +19,16 @@ from omegaconf import DictConfig, OmegaConf
 
 from dagrec_cli.config.build import plain
 from dagrec_cli.config.paths import config_dir
+from dagrec_cli.config.processes import SPAWN, end_with_parent
 from dagrec_cli.errors import DagrecError, InUseError
 from dagrec_cli.reporting.provenance import Request, config_hash, is_part
 from dagrec_cli.reporting.run_folder import RESULT, RunFolder
 from dagrec_cli.reporting.runs import Run
+from dagrec_cli.reporting.sweep import finished_run, is_begun, reason, write_death
 
 ROWS = "rows"
+STOPPING = "Rows stop after their epoch; Ctrl-C again stops at once."
+INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -51,13 +59,24 @@ class RowJob:
         return cls(tuple(overrides), below / config_hash(plain(config))[:16])
 
     @property
-    def finished(self) -> Run | None:
-        """The row's run, if it finished."""
+    def is_done(self) -> bool:
+        """Whether the row was finished on data of the same content."""
+        if self.finished is None:
+            return False
         try:
-            run = Run.load(self.folder)
-        except DagrecError:
-            return None
-        return run if run.is_finished else None
+            return is_begun(compose_train(self.overrides)[0], self.folder)
+        except DagrecError:  # the data is not there; the row will say so
+            return False
+
+    @property
+    def finished(self) -> Run | None:
+        """The row's run, if it finished and its files are whole."""
+        return finished_run(self.folder)
+
+    @property
+    def reason(self) -> str:
+        """Why the row is not finished; empty if it is."""
+        return reason(self.folder)
 
 
 def compose_train(overrides: Sequence[str]) -> tuple[DictConfig, Request]:
@@ -74,40 +93,109 @@ def compose_train(overrides: Sequence[str]) -> tuple[DictConfig, Request]:
     return config, Request(choices, list(overrides))
 
 
-def run_all(jobs: Sequence[RowJob], n_jobs: int, watch: Callable[[int], None]) -> None:
-    """Run jobs, ``n_jobs`` processes at a time; each leaves a ``result.json``, also if it fails.
+def run_all(
+    jobs: Sequence[RowJob],
+    n_jobs: int,
+    *,
+    resume: bool,
+    watch: Callable[[int], None],
+    say: Callable[[str], None],
+) -> None:
+    """Run jobs, each in a process of its own; each leaves a ``result.json``, also if it fails.
 
     Parameters
     ----------
+    n_jobs
+        Processes at a time.
+    resume
+        Whether a job that was stopped goes on from its checkpoints.
     watch
         Called with the number of jobs that have ended.
+    say
+        Prints a line.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If the user stops it; the jobs that ran have then kept a checkpoint.
     """
-    if not jobs:
-        return
-    # spawn: a fork would copy torch's thread pool in whatever state it is.
-    with ProcessPoolExecutor(min(n_jobs, len(jobs)), mp_context=get_context("spawn")) as pool:
-        futures = {pool.submit(run_row, job): job for job in jobs}
-        for done, future in enumerate(as_completed(futures), start=1):
-            if (error := future.exception()) is not None:  # the process died
-                _write_failure(futures[future], f"{type(error).__name__}: {error}")
-            watch(done)
+    waiting = list(jobs)
+    running: dict[int, tuple[SpawnProcess, RowJob]] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < n_jobs:
+                process = _start(waiting[0], resume)
+                running[process.sentinel] = process, waiting.pop(0)
+            _take_ended(running)
+            watch(len(jobs) - len(waiting) - len(running))
+    except KeyboardInterrupt:
+        say(STOPPING)
+        for process, _ in running.values():
+            if process.pid and process.is_alive():
+                os.kill(process.pid, signal.SIGINT)
+        while running:
+            _take_ended(running)
+        raise
+    finally:
+        for process, _ in running.values():
+            process.terminate()
 
 
-def run_row(job: RowJob) -> None:
+def _start(job: RowJob, resume: bool) -> SpawnProcess:
+    process = SPAWN.Process(target=_be_started, args=(job, resume))
+    with _no_ctrl_c():  # the process begins like this, and allows it when it can stop in order
+        process.start()
+    return process
+
+
+def _take_ended(running: dict[int, tuple[SpawnProcess, RowJob]]) -> None:
+    """Wait for a process to end and take it out."""
+    for sentinel in connection.wait(list(running)):
+        assert isinstance(sentinel, int)
+        process, job = running.pop(sentinel)
+        process.join()
+        code = process.exitcode or 0
+        if code not in (0, INTERRUPTED):
+            told = f"exit code {code}" if code > 0 else signal.Signals(-code).name
+            write_death(job.folder, told, job.overrides)
+
+
+@contextmanager
+def _no_ctrl_c() -> Iterator[None]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _be_started(job: RowJob, resume: bool) -> None:
+    os.setpgrp()  # a terminal's Ctrl-C is for the parent, which passes it on
+    end_with_parent()
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+        run_row(job, resume=resume)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+def run_row(job: RowJob, *, resume: bool) -> None:
     """Run one job in this process; torch gets one thread, since rows run side by side."""
-    from dagrec_cli.experiment import run_experiment
+    from dagrec_cli.experiment import STOPPING, run_experiment
     from dagrec_cli.training.progress import Silent
+
+    class Row(Silent):
+        def say(self, line: str) -> None:
+            if line != STOPPING:  # the parent says it once for all
+                super().say(line)
 
     config, request = compose_train([*job.overrides, "threads=1"])
     try:
-        run_experiment(config, RunFolder(job.folder), request, Silent())
+        goes_on = resume and is_begun(config, job.folder)
+        run_experiment(config, RunFolder(job.folder), request, Row(), resume=goes_on)
     except InUseError:  # whoever holds the folder writes its result
         return
     except Exception as error:
         line = str(error) if isinstance(error, DagrecError) else f"{type(error).__name__}: {error}"
-        _write_failure(job, line)
-
-
-def _write_failure(job: RowJob, line: str) -> None:
-    content: dict[str, Any] = {"status": "failed", "error": line, "overrides": job.overrides}
-    RunFolder(job.folder).write_json(RESULT, content)
+        content: dict[str, Any] = {"status": "failed", "error": line, "overrides": job.overrides}
+        RunFolder(job.folder).write_json(RESULT, content)

@@ -5,8 +5,10 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -28,6 +30,7 @@ from dagrec_cli.data.composition import (  # noqa: E402
     Invalid,
 )
 from dagrec_cli.data.dataset import Dataset, prepare  # noqa: E402
+from dagrec_cli.training.trainer import Trainer  # noqa: E402
 
 torch.set_num_threads(1)
 
@@ -170,3 +173,21 @@ def geoportal() -> Dataset:
     if "DAGREC_DATA_DIR" not in os.environ or not file.is_file():
         pytest.skip(f"real data: set DAGREC_DATA_DIR to a folder that holds {node.download.file}")
     return prepare(build(node, "data"))
+
+
+@pytest.fixture(scope="session")
+def ctrl_c_in() -> Callable[..., Any]:
+    """A function of an epoch, counted over all seeds: a patch that presses Ctrl-C as it begins."""
+
+    def pressed(epoch: int, times: int = 1) -> Any:
+        plain, calls = Trainer._epoch, count(1)
+
+        def train(*arguments: Any) -> float:
+            if next(calls) == epoch:
+                for _ in range(times):
+                    os.kill(os.getpid(), signal.SIGINT)
+            return plain(*arguments)
+
+        return patch.object(Trainer, "_epoch", train)
+
+    return pressed

@@ -5,11 +5,10 @@ Files may also be prepared by commands of their own, on other machines, before o
 
 import logging
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 from dagrec_cli.config.limits import check_choice, check_count
+from dagrec_cli.config.processes import process_pool
 from dagrec_cli.data.cache import CachedSource, entry_of, keep, load
 from dagrec_cli.data.collection import Collection, Watch, collect, merge
 from dagrec_cli.data.composition import Shard, ShardedSource, Source
@@ -128,7 +127,7 @@ def _collect_shard(source: ShardedSource, shard: Shard) -> Collection:
 
 
 def _by_processes(source: ShardedSource, shards: list[Shard], n_jobs: int) -> Iterator[Collection]:
-    with ProcessPoolExecutor(min(n_jobs, len(shards)), mp_context=get_context("spawn")) as pool:
+    with process_pool(min(n_jobs, len(shards))) as pool:
         yield from pool.map(_collect_shard, [source] * len(shards), shards)
 
 

@@ -26,6 +26,8 @@ def to_rich(table: Table, width: int) -> "Group":
     from rich.console import Group
     from rich.text import Text
 
+    if not table.rows:
+        return Group(Text(table.title), *(Text(note, style="dim") for note in table.notes))
     columns = [c for c in table.columns if any(row.get(c) is not None for row in table.rows)]
     if len(table.rows) <= TURNED_ROWS:
         return Group(_turned(table, columns), *(Text(n, style="dim") for n in table.notes))

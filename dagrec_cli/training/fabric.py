@@ -10,11 +10,10 @@ import os
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, ClassVar
@@ -26,6 +25,7 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, nn
 from torch.distributed import DistError
 
+from dagrec_cli.config.processes import SPAWN, end_with_parent
 from dagrec_cli.errors import TrainingError
 from dagrec_cli.training.launcher import Place
 
@@ -177,14 +177,13 @@ def follow(place: Place) -> None:
 def _started(n_processes: int) -> Iterator[Team]:
     """Start the other processes and be the first; afterwards none is left."""
     port = _free_port()
-    spawn = get_context("spawn")  # a fork would copy torch's thread pool in whatever state it is
     others: list[BaseProcess] = []
     ready: list[Connection] = []
     try:
         for rank in range(1, n_processes):
-            mine, theirs = spawn.Pipe()
+            mine, theirs = SPAWN.Pipe()
             args = (theirs, Place(rank, n_processes, rank, HERE, port))
-            others.append(spawn.Process(target=_be_started, args=args, daemon=True))
+            others.append(SPAWN.Process(target=_be_started, args=args, daemon=True))
             others[-1].start()
             ready.append(mine)
         _wait_for(others, ready)
@@ -200,15 +199,9 @@ def _started(n_processes: int) -> Iterator[Team]:
 
 
 def _be_started(ready: Connection, place: Place) -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     ready.send(place.rank)
     follow(place)
-
-
-def _end_with_parent() -> None:
-    if parent := parent_process():
-        parent.join()
-    os._exit(1)
 
 
 def _wait_for(others: Sequence[BaseProcess], ready: Sequence[Connection]) -> None:

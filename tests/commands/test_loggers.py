@@ -1,25 +1,20 @@
 """``dagrec train logger=…``: what other tools find, also after Ctrl-C, in sweeps and in trouble."""
 
 import json
-import os
 import shutil
-import signal
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from itertools import count
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 from omegaconf import OmegaConf
 
-from dagrec_cli.training.trainer import Trainer
-
 WORDS = ["trainer.epochs=3", "bootstrap=9", "model.hidden=8", "model.embedding_dim=4"]
 
 Dagrec = Callable[..., Any]
+CtrlC = Callable[..., Any]
 
 
 def test_an_old_folder_without_a_logger_goes_on_with_csv(dagrec: Any, tmp_path: Path) -> None:
@@ -51,22 +46,10 @@ def runs_of(client: Any) -> dict[str, Any]:
     return {run.info.run_name: run for run in client.search_runs([experiment])}
 
 
-def stop_in(epoch: int) -> Any:
-    """Return a patch that presses Ctrl-C as an epoch begins."""
-    plain, calls = Trainer._epoch, count(1)
-
-    def stopped(*arguments: Any) -> float:
-        if next(calls) == epoch:
-            os.kill(os.getpid(), signal.SIGINT)
-        return plain(*arguments)
-
-    return patch.object(Trainer, "_epoch", stopped)
-
-
 def test_mlflow_goes_on_with_an_interrupted_run(
-    dagrec: Dagrec, store: Callable[[], Any], tmp_path: Path
+    dagrec: Dagrec, store: Callable[[], Any], tmp_path: Path, ctrl_c_in: CtrlC
 ) -> None:
-    with stop_in(2):
+    with ctrl_c_in(2):
         assert dagrec("train", *WORDS, "logger=mlflow", "hydra.run.dir=run").code == 130
     (stopped,) = runs_of(store()).values()
     assert (stopped.info.status, stopped.data.params["trainer.epochs"]) == ("KILLED", "3")
@@ -129,12 +112,12 @@ def test_a_store_that_locks_does_not_stop_the_training(
 
 @pytest.mark.slow
 def test_a_store_elsewhere_is_named_again(
-    dagrec: Dagrec, empty_store: Path, tmp_path: Path
+    dagrec: Dagrec, empty_store: Path, tmp_path: Path, ctrl_c_in: CtrlC
 ) -> None:
     (tmp_path / "elsewhere").mkdir()
     shutil.copy(empty_store, tmp_path / "elsewhere/runs.db")
     words = ["logger=mlflow", f"logger.store={tmp_path}/elsewhere/runs.db"]
-    with stop_in(1):
+    with ctrl_c_in(1):
         answer = dagrec("train", *WORDS, *words, "hydra.run.dir=run")
     assert answer.err.endswith(f"dagrec train resume=run {' '.join(words)}\n")
     refused = dagrec("train", "resume=run")

@@ -5,10 +5,9 @@ import json
 import os
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from dagrec_cli.reporting.run_folder import RunFolder
-from dagrec_cli.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[2]
 WORDS = ["trainer.epochs=5", "bootstrap=9", "model.hidden=8", "model.embedding_dim=4"]
@@ -31,6 +29,7 @@ CASES = {
 }
 
 Dagrec = Callable[..., Any]
+CtrlC = Callable[..., Any]
 
 
 def contents(run: Path) -> dict[str, bytes | str]:
@@ -44,23 +43,6 @@ def contents(run: Path) -> dict[str, bytes | str]:
     return found
 
 
-def stopped(dagrec: Dagrec, words: Sequence[str], call: int, happen: Callable[[], Any]) -> Any:
-    """Run, with something happening as an epoch, counted over all seeds, begins."""
-    plain, calls = Trainer._epoch, count(1)
-
-    def epoch(*arguments: Any) -> float:
-        if next(calls) == call:
-            happen()
-        return plain(*arguments)
-
-    with patch.object(Trainer, "_epoch", epoch):
-        return dagrec("train", *words, "hydra.run.dir=run")
-
-
-def ctrl_c() -> None:
-    os.kill(os.getpid(), signal.SIGINT)
-
-
 @pytest.fixture(scope="session")
 def whole(dagrec_in: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of five epochs that nothing stopped; for reading only."""
@@ -70,11 +52,12 @@ def whole(dagrec_in: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def half(dagrec_in: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def half(dagrec_in: Any, tmp_path_factory: pytest.TempPathFactory, ctrl_c_in: CtrlC) -> Path:
     """A run with checkpoints of epochs 2 and 3, stopped after epoch 3 by Ctrl-C."""
     folder = tmp_path_factory.mktemp("half")
     words = [*WORDS, "trainer.checkpoint_every=1"]
-    stopped(lambda *all_words: dagrec_in(folder, all_words), words, 3, ctrl_c)
+    with ctrl_c_in(3):
+        dagrec_in(folder, ["train", *words, "hydra.run.dir=run"])
     return folder / "run"
 
 
@@ -94,11 +77,12 @@ def check_refused(answer: Any, *parts: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_an_interrupted_run_goes_on_to_the_same_bytes(
-    dagrec: Dagrec, tmp_path: Path, case: str
+    dagrec: Dagrec, tmp_path: Path, case: str, ctrl_c_in: CtrlC
 ) -> None:
     words, call = CASES[case]
     dagrec("train", *WORDS, *words, "hydra.run.dir=whole")
-    answer = stopped(dagrec, [*WORDS, *words], call, ctrl_c)
+    with ctrl_c_in(call):
+        answer = dagrec("train", *WORDS, *words, "hydra.run.dir=run")
     assert (answer.code, answer.out) == (130, "")
     said, last = answer.err.splitlines()
     assert said == "Stopping after this epoch; Ctrl-C again stops at once."
@@ -118,9 +102,10 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(
 
 
 def test_a_second_ctrl_c_stops_at_once_and_the_run_still_goes_on(
-    dagrec: Dagrec, tmp_path: Path, whole: Path
+    dagrec: Dagrec, tmp_path: Path, whole: Path, ctrl_c_in: CtrlC
 ) -> None:
-    answer = stopped(dagrec, WORDS, 3, lambda: (ctrl_c(), ctrl_c()))
+    with ctrl_c_in(3, times=2):
+        answer = dagrec("train", *WORDS, "hydra.run.dir=run")
     assert answer.code == 130
     assert not (tmp_path / "run/checkpoints").exists()
     assert dagrec("train", "resume=run").code == 0
@@ -172,13 +157,16 @@ def test_what_would_change_the_run_is_refused(
 
 
 def test_a_data_file_elsewhere_is_named_again(
-    dagrec: Dagrec, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+    dagrec: Dagrec, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, ctrl_c_in: CtrlC
 ) -> None:
     file = tmp_path_factory.mktemp("data") / "mine.jsonl"
     nodes = [{"id": 1}, {"id": 2, "mid": 2}, {"id": 3, "mid": 3}]
     links = [{"source": 1, "target": 2}, {"source": 2, "target": 3}]
     file.write_text(f"{json.dumps({'nodes': nodes, 'links': links})}\n" * 8)
-    answer = stopped(dagrec, [*WORDS, "data=compositions", f"data.path={file}"], 2, ctrl_c)
+    with ctrl_c_in(2):
+        answer = dagrec(
+            "train", *WORDS, "data=compositions", f"data.path={file}", "hydra.run.dir=run"
+        )
     command = shlex.split(answer.err.partition("go on with: dagrec ")[2])
     assert command == ["train", "resume=run", "data=compositions", f"data.path={file}"]
     check_refused(dagrec("train", "resume=run"), "data.path is", f"add data.path={file}")

@@ -1,0 +1,39 @@
+"""Processes that work for this one, and end when it does."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import active_children, get_context, parent_process
+
+SPAWN = get_context("spawn")  # a fork would copy torch's thread pool in whatever state it is
+
+
+def end_with_parent() -> None:
+    """Watch from now on, in a process of :data:`SPAWN`, that its parent lives."""
+    threading.Thread(target=_wait_and_end, daemon=True).start()
+
+
+def _wait_and_end() -> None:
+    if parent := parent_process():
+        parent.join()
+    os._exit(1)
+
+
+@contextmanager
+def process_pool(n_processes: int) -> Iterator[ProcessPoolExecutor]:
+    """Open a pool whose processes are stopped at once by Ctrl-C or an error here."""
+    with ProcessPoolExecutor(n_processes, SPAWN, initializer=_obey) as pool:
+        try:
+            yield pool
+        except BaseException:
+            for child in active_children():
+                child.terminate()
+            raise
+
+
+def _obey() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent acts on it
+    end_with_parent()

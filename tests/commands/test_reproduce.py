@@ -1,0 +1,246 @@
+"""``dagrec reproduce``: rows run apart, verdicts, what is reused, and what survives trouble."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dagrec_cli.reporting.run_folder import RunFolder, is_in_use
+
+Dagrec = Callable[..., Any]
+Tabled = Callable[..., Any]
+
+TINY = ["model.hidden=4", "model.embedding_dim=4"]
+SAME = ("predictions.csv", "model.safetensors", "model_seed1.safetensors")
+
+
+@pytest.fixture(autouse=True)
+def _no_report(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw no pictures, which takes seconds, but for the test that is about them."""
+    if "report" not in request.node.name:
+        path = "dagrec_cli.reporting.report.write_report"
+        monkeypatch.setattr(path, lambda folder, *words: folder.path / "report.html")
+
+
+def write_table(folder: Path, rows: list[dict[str, Any]], **more: Any) -> None:
+    content = {"title": "Mine", "base": ["bootstrap=9", "trainer.epochs=2"], "seeds": [0, 1]}
+    (folder / "own/table").mkdir(parents=True, exist_ok=True)
+    (folder / "own/table/mine.yaml").write_text(yaml.dump({**content, "rows": rows, **more}))
+
+
+@pytest.fixture
+def tabled(dagrec: Dagrec, tmp_path: Path) -> Tabled:
+    """A function of rows and words: ``dagrec reproduce`` of a table of these rows."""
+
+    def answer(rows: list[dict[str, Any]], *words: str, **more: Any) -> Any:
+        write_table(tmp_path, rows, **more)
+        return dagrec("reproduce", "-cd", "own", "table=mine", "bootstrap=20", *words)
+
+    return answer
+
+
+def row(name: str, *overrides: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "overrides": list(overrides), **more}
+
+
+def newest(folder: Path) -> Path:
+    return max(folder.glob("outputs/reproduce/2*"))
+
+
+def rows_of(folder: Path) -> dict[str, dict[str, Any]]:
+    found = json.loads((newest(folder) / "mine.json").read_text())["rows"]
+    return {each["row"]: each for each in found}
+
+
+def results(folder: Path) -> dict[Path, dict[str, Any]]:
+    files = sorted(folder.glob("outputs/reproduce/rows/*/result.json"))
+    return {file.parent: json.loads(file.read_text()) for file in files}
+
+
+def begun_at(folder: Path) -> dict[Path, int]:
+    files = folder.glob("outputs/reproduce/rows/*/request.json")
+    return {file.parent: file.stat().st_mtime_ns for file in files}
+
+
+def test_a_row_that_fails_is_shown_and_tried_again(tabled: Tabled, tmp_path: Path) -> None:
+    rows = [
+        row("counts", "model=popularity"),
+        row("network", "model=gru4rec", *TINY),
+        row("broken", "model=gru4rec", "model.hidden=0"),
+        row("network again", "model=gru4rec", *TINY),
+    ]
+    answer = tabled(rows)
+    assert answer.code == 1
+    assert answer.err.startswith("dagrec reproduce: mine: row 'broken' failed: model.hidden is 0")
+    assert answer.err.count("\n") == 1
+    found = rows_of(tmp_path)
+    assert found["network"]["accuracy"] == found["network again"]["accuracy"]
+    assert found["counts"]["accuracy"] != found["network"]["accuracy"]
+    assert "Not finished: broken: model.hidden is 0" in " ".join(answer.out.split())
+    assert len(results(tmp_path)) == 3  # equal rows are one job
+    assert {file.suffix for file in newest(tmp_path).glob("mine.*")} == {
+        *(".csv", ".json", ".md", ".tex")
+    }
+    before = begun_at(tmp_path)
+    assert tabled(rows).code == 1
+    assert begun_at(tmp_path) == before
+    assert rows_of(tmp_path)["network"] == found["network"]
+    rows[2] = row("mended", "model=gru4rec", "model.hidden=2")
+    assert tabled(rows, "resume=false").code == 0
+    assert all(begun_at(tmp_path)[folder] > stamp for folder, stamp in before.items())
+
+
+def test_verdicts_beside_what_is_published(tabled: Tabled, tmp_path: Path) -> None:
+    assert tabled([row("counts", "model=popularity")]).code == 0
+    ours = {k: v["mean"] for k, v in next(iter(results(tmp_path).values()))["metrics"].items()}
+    given = {
+        "reference": {
+            "outcomes": [[ours["accuracy"], ours["f1"]]],
+            "ndcg": [ours["ndcg"], ours["ndcg"]],
+        },
+        "tolerance": {"outcome": 0.001, "ndcg": 0.001},
+    }
+    paper = {name: ours[name] for name in ("accuracy", "ndcg", "f1")}
+    higher = {**paper, "accuracy": ours["accuracy"] + 0.1}
+    other = {**given, "reference": {**given["reference"], "ndcg": [0.1, 0.2]}}
+    rows = [
+        row("same", "model=popularity", paper=paper, **given),
+        row("lucky", "model=popularity", paper=higher, why="a lucky seed", **given),
+        row("counts", "model=markov"),
+    ]
+    answer = tabled(rows)
+    assert (answer.code, answer.err) == (0, "")
+    told = json.loads((newest(tmp_path) / "mine_paper.json").read_text())["rows"]
+    assert [(each["row"], each["metric"], each["verdict"]) for each in told] == [
+        (name, metric, verdict)
+        for name, verdict in (
+            ("same", "reproduced"),
+            ("lucky", "not reproduced: a lucky seed"),
+        )
+        for metric in ("accuracy", "nDCG", "F1")
+    ]
+    assert told[3]["difference"] == pytest.approx(-0.1)
+    answer = tabled([row("missed", "model=popularity", paper=paper, **other)])
+    assert answer.code == 1
+    assert "mine: row 'missed': MISSED in 2 of 2 seeds" in answer.err
+
+
+def test_a_table_for_each_split_and_its_report(tabled: Tabled, tmp_path: Path) -> None:
+    rows = [row("counts", "model=popularity"), row("pairs", "model=markov")]
+    answer = tabled(rows, "seeds=[0]", vary=["split=paper", "split=composition"])
+    assert (answer.code, answer.err) == (0, "")
+    names = {path.name for path in newest(tmp_path).iterdir()}
+    assert {"mine_split_paper.csv", "mine_split_composition.csv", "report.html"} <= names
+    assert len(results(tmp_path)) == 4
+    assert all(len(each["seeds"]) == 1 for each in results(tmp_path).values())
+
+
+def test_other_data_under_the_same_name_is_trained_again(tabled: Tabled, tmp_path: Path) -> None:
+    file = tmp_path / "mine.jsonl"
+    nodes = '[{"id": "t"}, {"id": 1, "mid": "NAME"}]'
+    line = f'{{"nodes": {nodes}, "links": [{{"source": "t", "target": 1}}]}}\n'
+    file.write_text("".join(line.replace("NAME", name) for name in "abab" * 5))
+    rows = [row("counts", "model=popularity", "data=compositions", f"data.path={file}")]
+    assert tabled(rows).code == 0
+    (folder,) = before = begun_at(tmp_path)
+    file.write_text("".join(line.replace("NAME", name) for name in "abaaab" * 5))
+    assert tabled(rows).code == 0
+    assert begun_at(tmp_path)[folder] > before[folder]
+    file.unlink()
+    answer = tabled(rows)
+    assert answer.code == 1
+    assert f"row 'counts' failed: {file}" in answer.err
+
+
+def test_no_row_finishes_and_the_report_says_so(tabled: Tabled, tmp_path: Path) -> None:
+    answer = tabled([row("broken", "model=gru4rec", "model.hidden=0")])
+    assert answer.code == 1
+    assert answer.out.startswith("Mine\n")
+    assert "Not finished: broken: model.hidden is 0" in answer.out
+    assert "model.hidden is 0" in (newest(tmp_path) / "report.html").read_text()
+    assert answer.err.count("\n") == 1
+
+
+def test_a_row_in_use_elsewhere(tabled: Tabled, tmp_path: Path) -> None:
+    rows = [row("counts", "model=popularity"), row("pairs", "model=markov")]
+    assert tabled(rows).code == 0
+    for folder, result in results(tmp_path).items():
+        if result["choices"]["model"] == "markov":
+            (folder / "result.json").unlink()
+            with RunFolder(folder).locked():
+                answer = tabled(rows)
+    assert answer.code == 1
+    assert answer.err == "dagrec reproduce: mine: row 'pairs' failed: in use by another process\n"
+    assert "accuracy" in rows_of(tmp_path)["counts"]
+    assert tabled(rows).code == 0
+
+
+# In a process of its own.
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Callable[[], subprocess.Popen[str]]:
+    """A function that starts the command on two long rows and waits until both train."""
+    longs = [row(str(n), "model=gru4rec", "trainer.epochs=100000", f"seed={n}") for n in (4, 5, 6)]
+    write_table(tmp_path, longs, base=["bootstrap=9", "trainer.checkpoint_every=5", *TINY])
+
+    def start() -> subprocess.Popen[str]:
+        words = ("reproduce", "-cd", "own", "table=mine", "n_jobs=2", "seeds=null")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dagrec_cli", *words],
+            cwd=tmp_path,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + 120
+        while len(list(tmp_path.glob("outputs/reproduce/rows/*/checkpoints"))) < 2:
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.1)
+        return process
+
+    return start
+
+
+def wait_until_let_go(folder: Path) -> None:
+    deadline = time.monotonic() + 30
+    while any(map(is_in_use, folder.glob("outputs/reproduce/rows/*"))):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("to_group", [True, False])
+def test_ctrl_c_ends_after_the_epoch(
+    started: Callable[[], subprocess.Popen[str]], tmp_path: Path, to_group: bool
+) -> None:
+    process = started()
+    (os.killpg if to_group else os.kill)(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert err.splitlines() == [
+        "Rows stop after their epoch; Ctrl-C again stops at once.",
+        "dagrec reproduce: interrupted; the same command goes on with the rest.",
+    ]
+    found = results(tmp_path)
+    assert [result["status"] for result in found.values()] == ["interrupted"] * 2
+    assert not any(map(is_in_use, found))
+
+
+def test_killed_it_leaves_no_process(
+    started: Callable[[], subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    process = started()
+    process.kill()
+    process.communicate()
+    wait_until_let_go(tmp_path)
+    assert not results(tmp_path)
