@@ -4,11 +4,11 @@ import csv
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int
@@ -28,8 +28,20 @@ from dagrec_cli.reporting.run_folder import (
 )
 from dagrec_cli.reporting.seed_run import STEP
 
+if TYPE_CHECKING:
+    from pandas import Series
+
 FORMAT = 1
-DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, csv.Error)
+DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, csv.Error)
+COLUMNS = {  # of predictions.csv, and how pandas is to read them
+    "seed": "int64",
+    "pair": "int64",
+    "context": "category",
+    "target": "category",
+    "predicted": "category",
+    "rank": "float64",
+    "ties": "int64",
+}
 
 
 @dataclass(frozen=True)
@@ -181,22 +193,40 @@ class Run:
         RunError
             If ``predictions.csv`` is missing or damaged.
         """
+        import pandas as pd
+
         file = self.path / PREDICTIONS
-        number = {name: k for k, name in enumerate(self.vocabulary.services)}
-        by_seed: dict[int, list[tuple[int, ...]]] = {}
         try:
-            with file.open(encoding="utf-8", newline="") as lines:
-                for row in csv.DictReader(lines):
-                    by_seed.setdefault(int(row["seed"]), []).append(_outcome(row, number))
+            read = pd.read_csv(file, usecols=list(COLUMNS), dtype=COLUMNS, na_filter=False)
+            ties, seed = read["ties"].to_numpy(), read["seed"].to_numpy()
+            columns = [
+                _of_each(read["target"], self._class_of),
+                _of_each(read["predicted"], self._class_of),
+                np.rint(read["rank"].to_numpy() - 1 - ties / 2).astype(np.int64),
+                ties,
+                read["pair"].to_numpy(),
+                _of_each(read["context"], lambda text: text.count(STEP) + 1),
+            ]
         except DAMAGE as error:
-            raise RunError(f"{file}: missing or damaged ({error!r}); run it again.") from error
-        columns = {seed: np.array(rows).T for seed, rows in by_seed.items()}
-        n, n_seeds = self.result["data"]["test"], len(self.result["seeds"])
-        if [column.shape for column in columns.values()] != n_seeds * [(6, n)]:
-            raise RunError(f"{file}: not {n:,} pairs for each of {n_seeds} seeds; run it again.")
-        outcomes = {seed: Outcomes(*column[:4]) for seed, column in columns.items()}
-        some = next(iter(columns.values()))
-        return Predictions(outcomes, some[4], some[5])
+            told = " ".join(repr(error).split())
+            raise RunError(f"{file}: missing or damaged ({told}); run it again.") from error
+        seeds, n = self.result["seeds"], self.result["data"]["test"]
+        rows = [np.flatnonzero(seed == each) for each in seeds]
+        if [len(mine) for mine in rows] != [n] * len(seeds):
+            raise RunError(f"{file}: not {n:,} pairs for each of {len(seeds)} seeds; run it again.")
+        outcomes = {
+            each: Outcomes(*(column[mine] for column in columns[:4]))
+            for each, mine in zip(seeds, rows, strict=True)
+        }
+        pair, length = (column[rows[0]] for column in columns[4:])
+        return Predictions(outcomes, pair, length)
+
+    @cached_property
+    def _classes(self) -> dict[str, int]:
+        return {name: k for k, name in enumerate(self.vocabulary.services)}
+
+    def _class_of(self, name: str) -> int:
+        return self._classes[name.removeprefix("'")]
 
     @cached_property
     def test(self) -> tuple[str, str]:
@@ -218,12 +248,10 @@ class Run:
         return None if path is None else "/".join(Path(path).parts[-2:])
 
 
-def _outcome(row: dict[str, str], number: Mapping[str, int]) -> tuple[int, ...]:
-    """Return target, predicted, better, tied, pair and context length of a line."""
-    ties = int(row["ties"])
-    better = round(float(row["rank"]) - 1 - ties / 2)
-    target, predicted = (number[row[key].removeprefix("'")] for key in ("target", "predicted"))
-    return target, predicted, better, ties, int(row["pair"]), row["context"].count(STEP) + 1
+def _of_each(cells: "Series[Any]", function: Callable[[str], int]) -> Int[np.ndarray, " pairs"]:
+    """Return a function of every cell, computed once for equal cells."""
+    values = [function(str(value)) for value in cells.cat.categories]
+    return np.array(values, np.int64)[cells.cat.codes.to_numpy()]
 
 
 def find_runs(path: Path) -> list[Path]:
