@@ -60,13 +60,13 @@ class RowJob:
 
     @property
     def is_done(self) -> bool:
-        """Whether the row was finished on data of the same content."""
+        """Whether the row was finished, on data of the same content as far as that is at hand."""
         if self.finished is None:
             return False
         try:
             return is_begun(compose_train(self.overrides)[0], self.folder)
-        except DagrecError:  # the data is not there; the row will say so
-            return False
+        except DagrecError:  # the data is not at hand, so nothing better could come
+            return True
 
     @property
     def finished(self) -> Run | None:

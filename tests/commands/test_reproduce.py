@@ -155,9 +155,11 @@ def test_other_data_under_the_same_name_is_trained_again(tabled: Tabled, tmp_pat
     assert tabled(rows).code == 0
     assert begun_at(tmp_path)[folder] > before[folder]
     file.unlink()
-    answer = tabled(rows)
+    assert tabled(rows).code == 0
+    answer = tabled([*rows, row("pairs", "model=markov", *rows[0]["overrides"][1:])])
     assert answer.code == 1
-    assert f"row 'counts' failed: {file}" in answer.err
+    assert f"row 'pairs' failed: {file}" in answer.err
+    assert "accuracy" in rows_of(tmp_path)["counts"]
 
 
 def test_no_row_finishes_and_the_report_says_so(tabled: Tabled, tmp_path: Path) -> None:
