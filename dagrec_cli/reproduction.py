@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from dagrec_cli.config.checks import seeds_of
 from dagrec_cli.config.paths import config_dir
 from dagrec_cli.errors import ConfigError
-from dagrec_cli.reporting.comparison import Entry, basis, compare
+from dagrec_cli.reporting.comparison import Entry, basis, by_reason, compare
 from dagrec_cli.reporting.tables import Table, heading
 from dagrec_cli.reporting.verdict import COMPARED, judge
 from dagrec_cli.row_jobs import ROWS, RowJob, run_all
@@ -50,8 +52,9 @@ class Sheet:
     jobs: Sequence[RowJob]
     problems: list[str] = field(default_factory=list)
 
+    @cached_property
     def entries(self) -> list[Entry]:
-        """Return what came of each row."""
+        """What came of each row, once all have run."""
         found = []
         for row, job in zip(self.rows, self.jobs, strict=True):
             run = job.finished
@@ -60,9 +63,10 @@ class Sheet:
 
     def tables(self, settings: Mapping[str, Any]) -> list[Table]:
         """Return the comparison of all rows and, where numbers are published, the verdicts."""
-        entries = self.entries()
+        entries = self.entries
         self.problems = [
-            f"{self.name}: row {e.name!r} failed: {e.reason}" for e in entries if e.reason
+            f"{self.name}: row {' and '.join(map(repr, names))} failed: {reason}"
+            for reason, names in by_reason(entries).items()
         ]
         table = compare(
             entries, title=self.title, metric=settings["metric"], n_resamples=settings["bootstrap"]
@@ -120,7 +124,7 @@ def read_tables(
     Raises
     ------
     ConfigError
-        If the YAML has no rows.
+        If the YAML has no rows, or seeds or overrides are not as they must be.
     """
     if "tables" in table:
         return [
@@ -130,7 +134,12 @@ def read_tables(
         ]
     if not table.get("rows"):
         raise ConfigError(f"table {name} has no rows; give rows, each with name and overrides.")
-    seeds = settings["seeds"] or table["seeds"]
+    seeds = seeds_of(0, table["seeds"] if settings["seeds"] is None else settings["seeds"])
+    if not isinstance(settings["overrides"], list):
+        raise ConfigError(
+            f"overrides is {settings['overrides']!r}; give a list, such as "
+            "'overrides=[\"trainer.epochs=5\"]'."
+        )
     shared = [*table["base"], f"seeds={list(seeds)}".replace(" ", "")]
     sheets = []
     for varied in table.get("vary", [None]):

@@ -78,6 +78,10 @@ def explain(error: Exception, command: str) -> str | None:
     if override := str(getattr(error, "override", "")):
         if Path(override).exists():
             return f"{override!r} is no setting; name the data as data.path={override}."
+        key, is_list, rest = override.partition("=[")
+        if is_list and "=" in rest:
+            items = ",".join(f'"{each}"' for each in rest.rstrip("]").split(","))
+            return f"cannot read {override!r}; quote what holds '=': '{key}=[{items}]'."
         return f"cannot read {override!r}; write setting=value, and a list as seeds=[0,1]."
     if isinstance(error, MemoryError) or TOO_LARGE.search(str(error)):
         return "there is not enough memory for these sizes; use smaller ones."

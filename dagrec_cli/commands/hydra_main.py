@@ -1,9 +1,12 @@
 """Hands a command's task to Hydra with that command's own config."""
 
 import os
+import sys
 from argparse import ArgumentError
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from functools import wraps
+from io import StringIO
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -13,6 +16,7 @@ from dagrec_cli.config.paths import config_dir
 from dagrec_cli.errors import ConfigError
 
 SHELLS = ("install=", "uninstall=", "query=")
+GROUPS, SETTINGS = "Groups and their options\n", "Settings and their defaults\n"  # of the help
 
 
 def run_with_hydra(config_name: str, task: Callable[[DictConfig], object]) -> None:
@@ -45,9 +49,30 @@ def run_with_hydra(config_name: str, task: Callable[[DictConfig], object]) -> No
             return None
 
     main = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=config_name)
-    main(guarded)()
+    if {"-h", "--help"} & set(sys.argv):
+        _help(main(guarded), config_name)
+    else:
+        main(guarded)()
     if failures:
         raise failures[0]
+
+
+def _help(main: Callable[[], object], config_name: str) -> None:
+    """Print Hydra's help with the groups of this command alone."""
+    from omegaconf import OmegaConf
+
+    defaults = OmegaConf.load(config_dir() / f"{config_name}.yaml").defaults
+    groups = {key for each in defaults if not isinstance(each, str) for key in each}
+    said = StringIO()
+    try:
+        with redirect_stdout(said):
+            main()
+    finally:
+        before, title, rest = said.getvalue().partition(GROUPS)
+        listed, after_title, after = rest.partition(SETTINGS)
+        own = [line for line in listed.splitlines() if line.partition(":")[0] in groups]
+        block = [title, *(f"{line}\n" for line in own), "\n"] if own else []
+        sys.stdout.write("".join([before, *block, after_title, after]))
 
 
 def _leave_nothing(path: Path) -> None:

@@ -50,7 +50,7 @@ def reproduce(config: DictConfig) -> None:
         folder.remove_if_empty()
     console = Console()
     folder = RunFolder(folder.path)
-    pages = [ReportSheet(sheet.tables(settings), sheet.entries()) for sheet in sheets]
+    pages = [ReportSheet(sheet.tables(settings), sheet.entries) for sheet in sheets]
     for table in (table for page in pages for table in page.tables):
         table.save(folder)
         console.print(table.to_rich(console.width))

@@ -97,10 +97,22 @@ def compare(entries: Sequence[Entry], *, title: str, metric: str, n_resamples: i
             f'bootstrap, Holm-corrected. "{AS_GOOD}": not significantly worse than the best '
             f"({SIGNIFICANT:.0%}, Holm)."
         )
-    notes += [f"Not finished: {entry.name}: {entry.reason}" for entry in entries if entry.reason]
+    notes += [
+        f"Not finished: {', '.join(names)}: {reason}"
+        for reason, names in by_reason(entries).items()
+    ]
     tested = ["test"] if len(by_test) > 1 else []
     columns = ["row", *tested, "mark", *METRICS, "difference", "p", "seconds_per_epoch", "seeds"]
     return Table(title, columns, rows, notes)
+
+
+def by_reason(entries: Sequence[Entry]) -> dict[str, list[str]]:
+    """Return the names of the rows that did not finish, by what went wrong."""
+    names: dict[str, list[str]] = {}
+    for entry in entries:
+        if entry.reason:
+            names.setdefault(entry.reason, []).append(entry.name)
+    return names
 
 
 def _rows(alike: Sequence[Entry], metric: str, n_resamples: int) -> list[dict[str, Any]]:

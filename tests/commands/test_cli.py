@@ -1,6 +1,7 @@
 """The command line itself: help, version, completion, what happens to a wrong word."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -64,6 +65,26 @@ def test_help_of_train_holds_groups_settings_examples_and_flags(dagrec: Dagrec) 
     assert "-m, --multirun" in text
 
 
+@pytest.mark.parametrize(
+    ("command", "groups"),
+    [
+        ("compare", []),
+        ("reproduce", ["table"]),
+        ("evaluate", ["data", "split"]),
+        ("data describe", ["data", "split"]),
+    ],
+)
+def test_help_holds_the_groups_of_the_command_alone(
+    dagrec: Dagrec, command: str, groups: list[str]
+) -> None:
+    text = dagrec(*command.split(), "--help").out
+    found = re.findall(r"^(\w+): \w+(?:, \w+)*$", text.partition("Settings and")[0], re.M)
+    assert found == groups
+    assert ("Groups and their options" in text) == bool(groups)
+    assert "Settings and their defaults" in text
+    assert text.count("Flags") == 1
+
+
 def test_help_may_come_first(dagrec: Dagrec) -> None:
     assert dagrec("help", "train").out == dagrec("train", "--help").out
 
@@ -98,6 +119,10 @@ def test_cfg_job_prints_the_config_and_runs_nothing(dagrec: Dagrec, tmp_path: Pa
         (["train", "--multirn"], "did you mean --multirun?"),
         (["train", "--cfg", "jop"], "choose from 'job', 'hydra', 'all'"),
         (["train", "model"], "write setting=value"),
+        (["reproduce", "overrides=[a.b=1,c=2]"], """: 'overrides=["a.b=1","c=2"]'."""),
+        (["reproduce", "overrides=a"], "overrides is 'a'; give a list"),
+        (["reproduce", "seeds=0"], "seeds is 0; give a list"),
+        (["reproduce", "seeds=[0,x]"], "seed is 'x'"),
         (["train", "seeds=[0,1"], "a list as seeds=[0,1]"),
         (["train", "model=popularity,gru4rec"], "add -m to run each"),
         (["train", "model=null"], "as in model=gru4rec"),
