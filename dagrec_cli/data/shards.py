@@ -5,6 +5,7 @@ Files may also be prepared by commands of their own, on other machines, before o
 
 import logging
 from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from dagrec_cli.config.limits import check_choice, check_count
@@ -14,7 +15,7 @@ from dagrec_cli.data.collection import Collection, Watch, collect, merge
 from dagrec_cli.data.composition import Shard, ShardedSource, Source
 from dagrec_cli.data.dataset import Dataset, assemble
 from dagrec_cli.data.parts import keep_part, load_part, part_of
-from dagrec_cli.errors import ConfigError, DagrecError
+from dagrec_cli.errors import ConfigError, DagrecError, DataError
 
 ENGINES = ("processes", "ray")
 
@@ -127,8 +128,13 @@ def _collect_shard(source: ShardedSource, shard: Shard) -> Collection:
 
 
 def _by_processes(source: ShardedSource, shards: list[Shard], n_jobs: int) -> Iterator[Collection]:
-    with process_pool(min(n_jobs, len(shards))) as pool:
-        yield from pool.map(_collect_shard, [source] * len(shards), shards)
+    try:
+        with process_pool(min(n_jobs, len(shards))) as pool:
+            yield from pool.map(_collect_shard, [source] * len(shards), shards)
+    except BrokenProcessPool as error:
+        raise DataError(
+            f"one of {n_jobs} processes died, perhaps for want of memory; use a smaller n_jobs."
+        ) from error
 
 
 def _by_ray(source: ShardedSource, shards: list[Shard]) -> Iterator[Collection]:

@@ -1,6 +1,8 @@
 """Data sets prepared ahead: every engine writes the bytes that one go writes."""
 
 import json
+import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -55,6 +57,17 @@ def in_one_go(source_of: SourceOf) -> dict[str, bytes]:
     dataset = prepared(source)
     assert dataset.n_compositions == 60
     return bytes_of(entry_of(source, dataset.sha256))
+
+
+def die(*arguments: Any) -> None:
+    """Stands for a process that the system kills for its memory."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_that_dies(source_of: SourceOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dagrec_cli.data.shards._collect_shard", die)
+    with pytest.raises(DataError, match="one of 2 processes died"):
+        prepare_ahead(source_of(), engine="processes", n_jobs=2, watch=lambda _: None)
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])

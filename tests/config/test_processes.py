@@ -1,0 +1,26 @@
+"""Processes that work for this one, and end when it does."""
+
+import signal
+import time
+
+import pytest
+
+from dagrec_cli.config.processes import process_pool
+
+LONG = 60.0
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_what_goes_wrong_here_stops_the_processes(error: type[BaseException]) -> None:
+    start = time.monotonic()
+    with pytest.raises(error), process_pool(2) as pool:
+        running = [pool.submit(time.sleep, LONG) for _ in range(5)]
+        while not any(each.running() for each in running):
+            time.sleep(0.01)
+        raise error
+    assert time.monotonic() - start < LONG / 2
+
+
+def test_ctrl_c_is_left_to_the_parent() -> None:
+    with process_pool(1) as pool:
+        assert pool.submit(signal.getsignal, signal.SIGINT).result() == signal.SIG_IGN
