@@ -1,23 +1,27 @@
-"""How far a metric would move with other test pairs: percentile bootstrap intervals.
+"""How far a metric would move with other test data: percentile bootstrap intervals.
 
-A resample draws as many pairs as there are, with replacement. Runs of several seeds saw the same
-pairs, so they share each resample and a metric is averaged over the seeds: the interval speaks of
-the mean that a table shows.
+A resample draws as many units as there are, with replacement, each with all of its pairs. A unit is
+a composition: pairs of one are alike, and intervals that took them for independent would be too
+narrow. Runs of several seeds saw the same pairs, so they share each resample and a metric is
+averaged over the seeds: the interval speaks of the mean that a table shows.
 
 Pairs with equal outcomes in all runs are interchangeable, so a resample is a count per *distinct*
 outcome, and all resamples together are one matrix of weights for the metrics.
 
-Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
+Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13; Davison and
+Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8 (units drawn whole).
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TypedDict
+from typing import TypeAlias, TypedDict
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from dagrec_cli.evaluation.metrics import METRICS, Weights, evaluate_batch
 from dagrec_cli.evaluation.ranks import Outcomes
+
+Units: TypeAlias = Int[np.ndarray, " pairs"] | None
 
 CELLS = 2_000_000  # largest matrix of weights that is held at a time
 
@@ -32,13 +36,18 @@ class Summary(TypedDict):
 
 
 def summarise(
-    per_seed: Sequence[Outcomes], *, n_resamples: int = 1000, seed: int = 0, level: float = 0.95
+    per_seed: Sequence[Outcomes],
+    unit: Units = None,
+    *,
+    n_resamples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
 ) -> dict[str, Summary]:
     """Return mean, spread over seeds (None for one seed) and interval of every metric.
 
     Parameters are those of :func:`intervals`.
     """
-    bounds = intervals(per_seed, n_resamples=n_resamples, seed=seed, level=level)
+    bounds = intervals(per_seed, unit, n_resamples=n_resamples, seed=seed, level=level)
     values = seed_values(per_seed)
     return {
         name: Summary(
@@ -52,7 +61,12 @@ def summarise(
 
 
 def intervals(
-    per_seed: Sequence[Outcomes], *, n_resamples: int = 1000, seed: int = 0, level: float = 0.95
+    per_seed: Sequence[Outcomes],
+    unit: Units = None,
+    *,
+    n_resamples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
 ) -> dict[str, tuple[float, float]]:
     """Return the percentile interval ``(low, high)`` of every metric's mean over seeds.
 
@@ -60,8 +74,10 @@ def intervals(
     ----------
     per_seed
         Outcomes of each seed, of the same test pairs in the same order.
+    unit
+        Number of the unit that each pair belongs to; None if every pair is one.
     n_resamples
-        Resamples of the pairs, 1 or more.
+        Resamples of the units, 1 or more.
     seed
         Seed of the resampling.
     level
@@ -72,7 +88,7 @@ def intervals(
     ValueError
         If there is no outcome, or the seeds were not tested on the same targets.
     """
-    (means,) = resampled_means([per_seed], n_resamples=n_resamples, seed=seed)
+    (means,) = resampled_means([per_seed], unit, n_resamples=n_resamples, seed=seed)
     return percentile_bounds(means, level)
 
 
@@ -82,7 +98,7 @@ def seed_values(per_seed: Sequence[Outcomes]) -> Float[np.ndarray, "seeds metric
 
 
 def resampled_means(
-    groups: Sequence[Sequence[Outcomes]], *, n_resamples: int, seed: int
+    groups: Sequence[Sequence[Outcomes]], unit: Units, *, n_resamples: int, seed: int
 ) -> Float[np.ndarray, "groups resamples metrics"]:
     """Return the metrics, averaged within each group, on resamples that all groups share."""
     if not all(groups):
@@ -90,8 +106,10 @@ def resampled_means(
     runs = [run for group in groups for run in group]
     distinct, outcome_of_pair = _compress(runs)
     ends = np.cumsum([len(group) for group in groups])[:-1]
+    if unit is None:
+        unit = np.arange(len(outcome_of_pair))
     chunks = []
-    for counts in _resamples(outcome_of_pair, n_resamples, np.random.default_rng(seed)):
+    for counts in _resamples(outcome_of_pair, unit, n_resamples, np.random.default_rng(seed)):
         tables = np.stack([_table(pairs, counts) for pairs in distinct])
         chunks.append(np.stack([part.mean(axis=0) for part in np.split(tables, ends)]))
     return np.concatenate(chunks, axis=1)
@@ -124,14 +142,18 @@ def _compress(runs: Sequence[Outcomes]) -> tuple[list[Outcomes], Int[np.ndarray,
 
 
 def _resamples(
-    outcome_of_pair: Int[np.ndarray, " pairs"], n_resamples: int, rng: np.random.Generator
+    outcome_of_pair: Int[np.ndarray, " pairs"],
+    unit: Int[np.ndarray, " pairs"],
+    n_resamples: int,
+    rng: np.random.Generator,
 ) -> Iterator[Float[np.ndarray, "resamples outcomes"]]:
     """Yield how often each distinct outcome is drawn, in chunks of bounded size."""
-    n_pairs, n_outcomes = len(outcome_of_pair), outcome_of_pair.max() + 1
+    units, unit_of_pair = np.unique(unit, return_inverse=True)
+    n_units, n_outcomes = len(units), outcome_of_pair.max() + 1
     rows = max(1, CELLS // n_outcomes)
     for start in range(0, n_resamples, rows):
         counts = np.empty((min(rows, n_resamples - start), n_outcomes))
         for row in counts:
-            drawn = outcome_of_pair[rng.integers(n_pairs, size=n_pairs)]
-            row[:] = np.bincount(drawn, minlength=n_outcomes)
+            times = np.bincount(rng.integers(n_units, size=n_units), minlength=n_units)
+            row[:] = np.bincount(outcome_of_pair, times[unit_of_pair], n_outcomes)
         yield counts

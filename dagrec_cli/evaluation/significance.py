@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dagrec_cli.evaluation.bootstrap import percentile_bounds, resampled_means, seed_values
+from dagrec_cli.evaluation.bootstrap import Units, percentile_bounds, resampled_means, seed_values
 from dagrec_cli.evaluation.metrics import METRICS
 from dagrec_cli.evaluation.ranks import Outcomes
 
@@ -24,12 +24,13 @@ class Difference(NamedTuple):
 def paired_difference(
     a: Sequence[Outcomes],
     b: Sequence[Outcomes],
+    unit: Units = None,
     *,
     n_resamples: int = 1000,
     seed: int = 0,
     level: float = 0.95,
 ) -> dict[str, Difference]:
-    """Compare two models on the same resamples of the test pairs, metric by metric.
+    """Compare two models on the same resamples of the test data, metric by metric.
 
     With d the observed difference and d* the R resampled ones, the interval is the percentiles of
     d*, and ``p = (1 + #{|d* - d| >= |d|}) / (1 + R)``: how often a difference as large arises when
@@ -41,7 +42,7 @@ def paired_difference(
     a, b
         Outcomes of each seed of the two models, all of the same test pairs in the same order; the
         number of seeds may differ.
-    n_resamples, seed, level
+    unit, n_resamples, seed, level
         As in :func:`~dagrec_cli.evaluation.bootstrap.intervals`.
 
     Raises
@@ -52,7 +53,7 @@ def paired_difference(
     Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, section 16.4; Berg-
     Kirkpatrick et al., "An Empirical Investigation of Statistical Significance in NLP", 2012, §2.
     """
-    means = resampled_means([a, b], n_resamples=n_resamples, seed=seed)
+    means = resampled_means([a, b], unit, n_resamples=n_resamples, seed=seed)
     resampled = means[0] - means[1]
     resampled[np.abs(resampled) < ROUNDING] = 0
     observed = seed_values(a).mean(axis=0) - seed_values(b).mean(axis=0)

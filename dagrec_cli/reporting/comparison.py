@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dagrec_cli.evaluation.bootstrap import summarise
+from dagrec_cli.evaluation.bootstrap import Units, summarise
 from dagrec_cli.evaluation.metrics import METRICS
 from dagrec_cli.evaluation.ranks import Outcomes
 from dagrec_cli.evaluation.significance import Difference, holm, paired_difference
@@ -64,7 +64,7 @@ def compare(entries: Sequence[Entry], *, title: str, metric: str, n_resamples: i
     """Return a row per entry, with tests between those about the same test pairs.
 
     ``difference`` and ``p`` compare a row with the first one about its test pairs by paired
-    bootstrap over them, Holm-corrected over the rows. ``mark`` names the row with the best
+    bootstrap over compositions, Holm-corrected over the rows. ``mark`` names the row with the best
     ``metric`` and those that are not significantly worse. Where there are several sets of test
     pairs, ``test`` names them.
 
@@ -119,37 +119,43 @@ def _rows(alike: Sequence[Entry], metric: str, n_resamples: int) -> list[dict[st
     """Return the rows of entries about the same test pairs."""
     services = _catalogue([run for entry in alike for run in entry.runs])
     outcomes = [_outcomes(entry.runs, services) for entry in alike]
+    unit = alike[0].runs[0].predictions.composition
     rows: list[dict[str, Any]] = [
         {
             "row": entry.name,
             "seeds": len(seeds),
             "seconds_per_epoch": entry.seconds_per_epoch,
-            **summarise(seeds, n_resamples=n_resamples),
+            **summarise(seeds, unit, n_resamples=n_resamples),
         }
         for entry, seeds in zip(alike, outcomes, strict=True)
     ]
     if len(rows) > 1:
-        for row, found, p in _tested(0, outcomes, metric, n_resamples):
+        for row, found, p in _tested(0, outcomes, unit, metric, n_resamples):
             difference = {"mean": found.difference, "low": found.low, "high": found.high}
             rows[row] |= {"difference": difference, "p": p}
         best = max(range(len(rows)), key=lambda row: rows[row][metric]["mean"])
         rows[best]["mark"] = BEST
-        for row, _, p in _tested(best, outcomes, metric, n_resamples):
+        for row, _, p in _tested(best, outcomes, unit, metric, n_resamples):
             if p >= SIGNIFICANT:
                 rows[row]["mark"] = AS_GOOD
     return rows
 
 
 def _tested(
-    reference: int, outcomes: Sequence[Sequence[Outcomes]], metric: str, n_resamples: int
+    reference: int,
+    outcomes: Sequence[Sequence[Outcomes]],
+    unit: Units,
+    metric: str,
+    n_resamples: int,
 ) -> list[tuple[int, Difference, float]]:
     """Return each other row, its difference from the reference, and the p-value after Holm."""
     others = [row for row in range(len(outcomes)) if row != reference]
     found = [
-        paired_difference(outcomes[row], outcomes[reference], n_resamples=n_resamples)[metric]
+        paired_difference(outcomes[row], outcomes[reference], unit, n_resamples=n_resamples)
         for row in others
     ]
-    return list(zip(others, found, holm([each.p_value for each in found]), strict=True))
+    about = [each[metric] for each in found]
+    return list(zip(others, about, holm([each.p_value for each in about]), strict=True))
 
 
 def _catalogue(runs: Sequence[Run]) -> list[str]:
@@ -178,7 +184,7 @@ def basis(entries: Sequence[Entry]) -> list[str]:
     spread = "mean ± standard deviation over seeds, " if is_spread else ""
     return [
         f"n = {_told(entries, _pairs)}; seeds {_told(entries, _seeds)}; {spread}[95 % bootstrap "
-        "interval over pairs].",
+        "interval over compositions].",
         f"Leakage: {_told(entries, _leakage)}.",
         f"A DAG mask knows the edges {_told(entries, _mask)}.",
         f"Ties: {_told(entries, _ties)}; accuracy takes the first of equal services.",

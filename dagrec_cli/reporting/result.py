@@ -50,11 +50,12 @@ class Result:
         self, runs: Sequence[SeedRun], bounds: Mapping[str, Outcomes], *, n_resamples: int
     ) -> None:
         """Take in the finished seeds, and the best possible outcomes by name."""
-        self.metrics = summarise([r.evaluation.outcomes for r in runs], n_resamples=n_resamples)
+        unit = self.work.dataset.pairs.composition[self.work.test]
+        outcomes = [run.evaluation.outcomes for run in runs]
+        self.metrics = summarise(outcomes, unit, n_resamples=n_resamples)
         self.per_seed = {run.seed: evaluate(run.evaluation.outcomes) for run in runs}
         found = {
-            name: summarise([outcomes], n_resamples=n_resamples)
-            for name, outcomes in bounds.items()
+            name: summarise([best], unit, n_resamples=n_resamples) for name, best in bounds.items()
         }
         self.ceilings = {  # macro averages may be higher for predictions that are more often wrong
             name: {metric: summary[metric] for metric in BY_RANK} for name, summary in found.items()
@@ -116,7 +117,7 @@ class Result:
         notes = [
             f"n = {plural(n_pairs, f'{side} pair')} of {len(work.dataset.pairs.context):,}; "
             f"{seeds} {', '.join(map(str, self.seeds))}; "
-            f"{spread}[95 % bootstrap interval over pairs].",
+            f"{spread}[95 % bootstrap interval over compositions].",
             f"Leakage: {work.leakage.pairs:.0%} of {side} pairs and {work.leakage.contexts:.0%} of "
             "their contexts also occur in training.",
             f"Ties: {TIE_RULE}; accuracy takes the first of equal services.",

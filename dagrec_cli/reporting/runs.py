@@ -36,6 +36,7 @@ DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowE
 COLUMNS = {  # of predictions.csv, and how pandas is to read them
     "seed": "int64",
     "pair": "int64",
+    "composition": "int64",
     "context": "category",
     "target": "category",
     "predicted": "category",
@@ -54,12 +55,15 @@ class Predictions:
         By seed; classes are those of the run's vocabulary.
     pair
         Number of each test pair in the data, ``[pairs]``.
+    composition
+        Number of the composition that each test pair is from, ``[pairs]``.
     length
         Number of nodes in each test pair's context, ``[pairs]``.
     """
 
     outcomes: dict[int, Outcomes]
     pair: Int[np.ndarray, " pairs"]
+    composition: Int[np.ndarray, " pairs"]
     length: Int[np.ndarray, " pairs"]
 
 
@@ -205,6 +209,7 @@ class Run:
                 np.rint(read["rank"].to_numpy() - 1 - ties / 2).astype(np.int64),
                 ties,
                 read["pair"].to_numpy(),
+                read["composition"].to_numpy(),
                 _of_each(read["context"], lambda text: text.count(STEP) + 1),
             ]
         except DAMAGE as error:
@@ -218,8 +223,7 @@ class Run:
             each: Outcomes(*(column[mine] for column in columns[:4]))
             for each, mine in zip(seeds, rows, strict=True)
         }
-        pair, length = (column[rows[0]] for column in columns[4:])
-        return Predictions(outcomes, pair, length)
+        return Predictions(outcomes, *(column[rows[0]] for column in columns[4:]))
 
     @cached_property
     def _classes(self) -> dict[str, int]:

@@ -10,14 +10,19 @@ from dagrec_cli.config.processes import process_pool
 LONG = 60.0
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
-def test_what_goes_wrong_here_stops_the_processes(error: type[BaseException]) -> None:
-    start = time.monotonic()
-    with pytest.raises(error), process_pool(2) as pool:
+def raise_while_they_work(error: type[BaseException]) -> None:
+    with process_pool(2) as pool:
         running = [pool.submit(time.sleep, LONG) for _ in range(5)]
         while not any(each.running() for each in running):
             time.sleep(0.01)
         raise error
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_what_goes_wrong_here_stops_the_processes(error: type[BaseException]) -> None:
+    start = time.monotonic()
+    with pytest.raises(error):
+        raise_while_they_work(error)
     assert time.monotonic() - start < LONG / 2
 
 

@@ -40,6 +40,31 @@ def test_equals_resampling_pair_by_pair():
     np.testing.assert_allclose(list(found.values()), np.stack([low, high], axis=1), atol=1e-12)
 
 
+def test_equals_resampling_whole_units():
+    run, unit = model(1), np.random.default_rng(7).integers(100, 112, size=60)
+    units, rng = np.unique(unit), np.random.default_rng(5)
+    rows = []
+    for _ in range(40):
+        drawn = units[rng.integers(len(units), size=len(units))]
+        pairs = np.concatenate([np.flatnonzero(unit == each) for each in drawn])
+        value = evaluate(Outcomes(*(column[pairs] for column in run)))
+        rows.append([value[name] for name in METRICS])
+    expected = np.quantile(rows, [0.05, 0.95], axis=0).T
+    found = intervals([run], unit, n_resamples=40, seed=5, level=0.9)
+    np.testing.assert_allclose(list(found.values()), expected, atol=1e-12)
+
+
+def test_pairs_that_are_alike_within_units_make_wider_intervals():
+    right = first_or_second(np.arange(400) % 40 < 20)  # right in every pair of half the units
+    alone, together = (
+        intervals([right], unit, n_resamples=2000)["accuracy"]
+        for unit in (None, np.arange(400) // 20)
+    )
+    error = 1.96 * np.sqrt(0.5 * 0.5 / 20)  # as few as there are units
+    assert together == pytest.approx((0.5 - error, 0.5 + error), abs=0.04)
+    assert together[1] - together[0] > 3 * (alone[1] - alone[0])
+
+
 def test_accuracy_interval_is_as_wide_as_the_binomial_says():
     low, high = intervals([first_or_second([True, False] * 200)], n_resamples=4000)["accuracy"]
     error = 1.96 * np.sqrt(0.5 * 0.5 / 400)

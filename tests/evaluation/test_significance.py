@@ -54,6 +54,17 @@ def test_few_pairs_that_all_favour_one_side_are_no_proof():
     assert holm([found["accuracy"].p_value] * 5)[0] > 0.05
 
 
+def test_one_unit_that_favours_one_side_is_no_proof():
+    b = np.arange(200) % 2 == 0
+    a = b | (np.arange(200) < 40)  # twenty more pairs right, all of one unit
+    sides = [first_or_second(a)], [first_or_second(b)]
+    alone, together = (
+        paired_difference(*sides, unit)["accuracy"].p_value for unit in (None, np.arange(200) // 40)
+    )
+    assert alone < 0.01
+    assert together > 0.3
+
+
 def test_both_sides_share_each_resample():
     b = np.arange(200) % 2 == 0
     a = b | (np.arange(200) < 20)  # ten more pairs right: two independent samples would not tell

@@ -19,11 +19,11 @@ split: {_target_: some.Split, test_share: 0.3, seed: 42, graph: train}
 trainer: {monitor: ndcg}
 note: "</script><b>not bold</b>"
 """
-# pair, context, target, predicted, rank (no ties)
+# pair, composition, context, target, predicted, rank (no ties)
 PREDICTIONS = [
-    (7, "table_1", EVIL, EVIL, 1),
-    (8, "table_1", "service_2", EVIL, 2),
-    (9, "table_1 -> service_2", "service_2", "service_2", 1),
+    (7, 3, "table_1", EVIL, EVIL, 1),
+    (8, 4, "table_1", "service_2", EVIL, 2),
+    (9, 4, "table_1 -> service_2", "service_2", "service_2", 1),
 ]
 
 
@@ -82,11 +82,11 @@ def write_run(
         "\n".join(["seed,epoch,loss,seconds,validation_ndcg", *epochs, ""])
     )
     (path / "predictions.csv").write_text(
-        "seed,pair,context,target,predicted,rank,ties\n"
+        "seed,pair,composition,context,target,predicted,rank,ties\n"
         + "".join(
             ",".join('"' + str(cell).replace('"', '""') + '"' for cell in (seed, *row, 0)) + "\n"
             for seed in seeds
-            for row in [(*PREDICTIONS[0][:3], predicted, PREDICTIONS[0][4]), *PREDICTIONS[1:]]
+            for row in [(*PREDICTIONS[0][:4], predicted, PREDICTIONS[0][5]), *PREDICTIONS[1:]]
         )
     )
     return Run.load(path)

@@ -82,7 +82,7 @@ def test_notes_say_where_rows_differ(run_of: RunOf, tmp_path: Path) -> None:
     n, leakage, mask, ties = basis(entries)
     assert n == (
         "n = 3 test pairs, data=hand split=paper (test_share=0.3 seed=42); seeds 0; c: 0, 1; "
-        "mean ± standard deviation over seeds, [95 % bootstrap interval over pairs]."
+        "mean ± standard deviation over seeds, [95 % bootstrap interval over compositions]."
     )
     assert leakage == (
         "Leakage: 50% of test pairs and 100% of their contexts also occur in training; "

@@ -96,7 +96,7 @@ def test_a_saved_model_that_was_evaluated_is_a_row_of_its_own(
         ]
 
 
-COLUMNS = "seed,pair,context,target,predicted,rank,ties\n"
+COLUMNS = "seed,pair,composition,context,target,predicted,rank,ties\n"
 
 
 def damage(path: Path, name: str, text: str | None) -> None:
@@ -119,10 +119,10 @@ def damage(path: Path, name: str, text: str | None) -> None:
         ("vocabulary.json", None, "vocabulary.json: missing or damaged"),
         ("metrics.csv", "seed,epoch\n0,x\n", "metrics.csv: missing or damaged"),
         ("predictions.csv", COLUMNS, "predictions.csv: not 3 pairs for each of 1 seeds"),
-        ("predictions.csv", f"{COLUMNS}0,1,a,b,c,1,0\n", "KeyError('b')"),
+        ("predictions.csv", f"{COLUMNS}0,1,2,a,b,c,1,0\n", "KeyError('b')"),
         (
             "predictions.csv",
-            f"{COLUMNS}0,1,a,b,c,1,{2**70}\n",
+            f"{COLUMNS}0,1,2,a,b,c,1,{2**70}\n",
             "predictions.csv: missing or damaged",
         ),
         ("predictions.csv", "seed,pair,rank,ties\n0,7\n", "predictions.csv: missing or damaged"),
