@@ -117,7 +117,7 @@ def read_tables(
     table
         Content of its YAML.
     settings
-        ``seeds`` and ``overrides`` of the command.
+        ``seeds``, ``overrides`` and ``own_configs`` (folders) of the command.
     below
         Folder of the tables; rows go to ``rows/`` in it.
 
@@ -126,11 +126,12 @@ def read_tables(
     ConfigError
         If the YAML has no rows, or seeds or overrides are not as they must be.
     """
+    own = settings["own_configs"]
     if "tables" in table:
         return [
             sheet
             for each in table["tables"]
-            for sheet in read_tables(each, _read(each), settings, below)
+            for sheet in read_tables(each, _read(each, own), settings, below)
         ]
     if not table.get("rows"):
         raise ConfigError(f"table {name} has no rows; give rows, each with name and overrides.")
@@ -145,7 +146,9 @@ def read_tables(
     for varied in table.get("vary", [None]):
         extra = [] if varied is None else [varied]
         jobs = [
-            RowJob.of([*shared, *extra, *row["overrides"], *settings["overrides"]], below / ROWS)
+            RowJob.of(
+                [*shared, *extra, *row["overrides"], *settings["overrides"]], below / ROWS, own
+            )
             for row in table["rows"]
         ]
         suffix, title = ("", "") if varied is None else (f"_{_slug(varied)}", f", {varied}")
@@ -176,10 +179,14 @@ def _slug(override: str) -> str:
     return "".join(c if c.isalnum() else "_" for c in override)
 
 
-def _read(name: str) -> Mapping[str, Any]:
+def _read(name: str, own_configs: Sequence[str]) -> Mapping[str, Any]:
     from omegaconf import OmegaConf
 
-    content = OmegaConf.to_container(OmegaConf.load(config_dir() / "table" / f"{name}.yaml"))
+    files = [Path(each, "table", f"{name}.yaml") for each in (*own_configs, str(config_dir()))]
+    file = next((each for each in files if each.is_file()), None)
+    if file is None:
+        raise ConfigError(f"table {name} does not exist; its file would be {files[-1]}.")
+    content = OmegaConf.to_container(OmegaConf.load(file))
     if not isinstance(content, dict):
         raise ConfigError(f"table {name} is no mapping.")
     return {str(key): value for key, value in content.items()}

@@ -41,13 +41,16 @@ class RowJob:
         Overrides of ``dagrec train``, the seeds included.
     folder
         The row's run folder.
+    own_configs
+        Folders of the user's own configs.
     """
 
     overrides: tuple[str, ...]
     folder: Path
+    own_configs: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, overrides: Sequence[str], below: Path) -> "RowJob":
+    def of(cls, overrides: Sequence[str], below: Path, own_configs: Sequence[str] = ()) -> "RowJob":
         """Return the job of a row, its folder below ``below``.
 
         Raises
@@ -55,8 +58,9 @@ class RowJob:
         HydraException
             If an override does not fit the config of ``dagrec train``.
         """
-        config, _ = compose_train(overrides)
-        return cls(tuple(overrides), below / config_hash(plain(config))[:16])
+        config, _ = compose_train(overrides, own_configs)
+        folder = below / config_hash(plain(config))[:16]
+        return cls(tuple(overrides), folder, tuple(own_configs))
 
     @property
     def is_done(self) -> bool:
@@ -64,7 +68,7 @@ class RowJob:
         if self.finished is None:
             return False
         try:
-            return is_begun(compose_train(self.overrides)[0], self.folder)
+            return is_begun(compose_train(self.overrides, self.own_configs)[0], self.folder)
         except DagrecError:  # the data is not at hand, so nothing better could come
             return True
 
@@ -79,14 +83,18 @@ class RowJob:
         return reason(self.folder)
 
 
-def compose_train(overrides: Sequence[str]) -> tuple[DictConfig, Request]:
+def compose_train(
+    overrides: Sequence[str], own_configs: Sequence[str] = ()
+) -> tuple[DictConfig, Request]:
     """Return the config that ``dagrec train OVERRIDES`` would have, and what it was asked for."""
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        config = compose("train", list(overrides), return_hydra_config=True)
+        places = ",".join("'file://{}'".format(each.replace("'", r"\'")) for each in own_configs)
+        words = [*overrides, f"hydra.searchpath=[{places}]"]
+        config = compose("train", words, return_hydra_config=True)
     chosen = OmegaConf.to_container(config.hydra.runtime.choices)
     choices = {str(k): str(v) for k, v in chosen.items() if is_part(str(k))}  # type: ignore[union-attr]
     config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
@@ -189,7 +197,7 @@ def run_row(job: RowJob, *, resume: bool) -> None:
             if line != STOPPING:  # the parent says it once for all
                 super().say(line)
 
-    config, request = compose_train([*job.overrides, "threads=1"])
+    config, request = compose_train([*job.overrides, "threads=1"], job.own_configs)
     try:
         goes_on = resume and is_begun(config, job.folder)
         run_experiment(config, RunFolder(job.folder), request, Row(), resume=goes_on)

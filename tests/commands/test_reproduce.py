@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from dagrec_cli.config.paths import config_dir
 from dagrec_cli.reporting.run_folder import RunFolder, is_in_use
 
 Dagrec = Callable[..., Any]
@@ -141,6 +142,23 @@ def test_a_table_for_each_split_and_its_report(tabled: Tabled, tmp_path: Path) -
     assert {"mine_split_paper.csv", "mine_split_composition.csv", "report.html"} <= names
     assert len(results(tmp_path)) == 4
     assert all(len(each["seeds"]) == 1 for each in results(tmp_path).values())
+
+
+def test_rows_and_tables_of_one_s_own(tabled: Tabled, tmp_path: Path) -> None:
+    (tmp_path / "own/model").mkdir(parents=True)
+    model = yaml.safe_load((config_dir() / "model/popularity.yaml").read_text())
+    (tmp_path / "own/model/counts.yaml").write_text(yaml.dump({**model, "ranking": "counts"}))
+    rows = [row("theirs", "model=popularity"), row("mine", "model=counts")]
+    assert tabled(rows).code == 0
+    found = rows_of(tmp_path)
+    assert found["mine"]["ndcg"]["mean"] > found["theirs"]["ndcg"]["mean"]
+    (tmp_path / "own/table/both.yaml").write_text("tables: [mine, losses]")
+    answer = tabled(rows, "table=both", "seeds=[0,0]")
+    assert "seeds is [0, 0]" in answer.err
+    (tmp_path / "own/table/both.yaml").write_text("tables: [mine, nowhere]")
+    answer = tabled(rows, "table=both")
+    assert (answer.code, answer.out) == (2, "")
+    assert "table nowhere does not exist" in answer.err
 
 
 def test_other_data_under_the_same_name_is_trained_again(tabled: Tabled, tmp_path: Path) -> None:
