@@ -8,8 +8,9 @@ from typing import Any
 
 from dagrec_cli.config.checks import seeds_of
 from dagrec_cli.config.paths import config_dir
+from dagrec_cli.config.table import check_table
 from dagrec_cli.errors import ConfigError
-from dagrec_cli.reporting.comparison import Entry, basis, by_reason, compare
+from dagrec_cli.reporting.comparison import Entry, basis, by_reason, by_test, compare
 from dagrec_cli.reporting.tables import Table, heading
 from dagrec_cli.reporting.verdict import COMPARED, judge
 from dagrec_cli.row_jobs import ROWS, RowJob, run_all
@@ -72,12 +73,19 @@ class Sheet:
             entries, title=self.title, metric=settings["metric"], n_resamples=settings["bootstrap"]
         )
         table.name = self.name
-        finished = [entry.runs[0].result for entry in entries if entry.runs]
-        if finished and (bounds := finished[0]["ceilings"]):
-            table.rows += [{"row": BOUNDS[name], **bound} for name, bound in bounds.items()]
-            table.notes.append(f"Ceilings: {'; '.join(CEILINGS[name] for name in bounds)}.")
+        rows: list[dict[str, Any]] = []
+        names: dict[str, None] = {}
+        for about, alike in by_test(entries):
+            bounds = alike[0].runs[0].result["ceilings"]
+            where = {"test": about} if about else {}
+            rows += [row for row in table.rows if row.get("test", "") == about]
+            rows += [{"row": BOUNDS[name], **where, **bound} for name, bound in bounds.items()]
+            names |= dict.fromkeys(bounds)
+        table.rows = rows
+        if names:
+            table.notes.append(f"Ceilings: {'; '.join(CEILINGS[name] for name in names)}.")
         judged = [
-            (r, e) for r, e in zip(self.rows, entries, strict=True) if "paper" in r and e.runs
+            (r, e) for r, e in zip(self.rows, entries, strict=True) if r.get("paper") and e.runs
         ]
         return [table, self._verdicts(judged)] if judged else [table]
 
@@ -106,7 +114,11 @@ class Sheet:
 
 
 def read_tables(
-    name: str, table: Mapping[str, Any], settings: Mapping[str, Any], below: Path
+    name: str,
+    table: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    below: Path,
+    inside: Sequence[str] = (),
 ) -> list[Sheet]:
     """Return the sheets of a table: one, one per ``vary``, or those of every named table.
 
@@ -120,39 +132,45 @@ def read_tables(
         ``seeds``, ``overrides`` and ``own_configs`` (folders) of the command.
     below
         Folder of the tables; rows go to ``rows/`` in it.
+    inside
+        Names of the tables that this one is part of.
 
     Raises
     ------
     ConfigError
-        If the YAML has no rows, or seeds or overrides are not as they must be.
+        If the YAML, seeds or overrides are not as they must be.
     """
+    check_table(name, table)
+    if name in inside:
+        raise ConfigError(f"table {name} is part of itself ({' > '.join([*inside, name])}).")
     own = settings["own_configs"]
     if "tables" in table:
         return [
             sheet
             for each in table["tables"]
-            for sheet in read_tables(each, _read(each, own), settings, below)
+            for sheet in read_tables(each, _read(each, own), settings, below, [*inside, name])
         ]
-    if not table.get("rows"):
-        raise ConfigError(f"table {name} has no rows; give rows, each with name and overrides.")
-    seeds = seeds_of(0, table["seeds"] if settings["seeds"] is None else settings["seeds"])
+    seeds = seeds_of(0, table.get("seeds", [0]) if settings["seeds"] is None else settings["seeds"])
     if not isinstance(settings["overrides"], list):
         raise ConfigError(
             f"overrides is {settings['overrides']!r}; give a list, such as "
             "'overrides=[\"trainer.epochs=5\"]'."
         )
-    shared = [*table["base"], f"seeds={list(seeds)}".replace(" ", "")]
+    shared = [*table.get("base", []), f"seeds={list(seeds)}".replace(" ", "")]
     sheets = []
-    for varied in table.get("vary", [None]):
+    for varied in table.get("vary") or [None]:
         extra = [] if varied is None else [varied]
-        jobs = [
-            RowJob.of(
-                [*shared, *extra, *row["overrides"], *settings["overrides"]], below / ROWS, own
-            )
-            for row in table["rows"]
-        ]
+        jobs = []
+        for row in table["rows"]:
+            words = [*shared, *extra, *row["overrides"], *settings["overrides"]]
+            try:
+                jobs.append(RowJob.of(words, below / ROWS, own))
+            except Exception as error:
+                error.add_note(f"table {name}, row {row['name']!r}")
+                raise
         suffix, title = ("", "") if varied is None else (f"_{_slug(varied)}", f", {varied}")
-        sheets.append(Sheet(f"{name}{suffix}", f"{table['title']}{title}", table["rows"], jobs))
+        file = f"{name}{suffix}".replace("/", "_")
+        sheets.append(Sheet(file, f"{table.get('title') or name}{title}", table["rows"], jobs))
     return sheets
 
 
@@ -185,8 +203,7 @@ def _read(name: str, own_configs: Sequence[str]) -> Mapping[str, Any]:
     files = [Path(each, "table", f"{name}.yaml") for each in (*own_configs, str(config_dir()))]
     file = next((each for each in files if each.is_file()), None)
     if file is None:
-        raise ConfigError(f"table {name} does not exist; its file would be {files[-1]}.")
-    content = OmegaConf.to_container(OmegaConf.load(file))
-    if not isinstance(content, dict):
-        raise ConfigError(f"table {name} is no mapping.")
-    return {str(key): value for key, value in content.items()}
+        places = " or ".join(map(str, files))
+        raise ConfigError(f"table {name} does not exist; its file would be {places}.")
+    content: Any = OmegaConf.to_container(OmegaConf.load(file))
+    return content  # type: ignore[no-any-return]

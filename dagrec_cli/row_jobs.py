@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import connection
+from multiprocessing import connection, resource_tracker
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
@@ -151,6 +151,7 @@ def run_all(
 
 def _start(job: RowJob, resume: bool) -> SpawnProcess:
     process = SPAWN.Process(target=_be_started, args=(job, resume))
+    resource_tracker.ensure_running()  # or it starts with the process, and allows Ctrl-C
     with _no_ctrl_c():  # the process begins like this, and allows it when it can stop in order
         process.start()
     return process

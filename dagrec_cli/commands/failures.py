@@ -70,6 +70,13 @@ def explained(command: str) -> Iterator[None]:
 
 def explain(error: Exception, command: str) -> str | None:
     """Return the line for an error, or None if it is a defect of the program."""
+    for place in getattr(error, "__notes__", ()):  # where a table has what dagrec train refuses
+        line = _explain(error, "train")
+        return line and f"{place}: {line}"
+    return _explain(error, command)
+
+
+def _explain(error: Exception, command: str) -> str | None:
     if isinstance(error, DagrecError | TrainingError):
         return str(error)
     if isinstance(error, OSError) and error.errno in DISK:

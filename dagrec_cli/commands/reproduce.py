@@ -37,10 +37,11 @@ def reproduce(config: DictConfig) -> None:
 
     folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))
     name = HydraConfig.get().runtime.choices["table"]
-    settings: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     sources = HydraConfig.get().runtime.config_sources
-    settings["own_configs"] = [each.path for each in sources if each.provider == "command-line"]
+    own_configs = [each.path for each in sources if each.provider == "command-line"]
     try:
+        settings: Any = OmegaConf.to_container(config, resolve=True)
+        settings["own_configs"] = own_configs
         check_keys(config, TOP_LEVEL)
         check_count("n_jobs", config.n_jobs)
         check_count("bootstrap", config.bootstrap, least=2)

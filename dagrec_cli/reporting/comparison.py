@@ -75,16 +75,11 @@ def compare(entries: Sequence[Entry], *, title: str, metric: str, n_resamples: i
     n_resamples
         Bootstrap resamples.
     """
-    by_test: dict[tuple[str, str], list[Entry]] = {}
-    for entry in entries:
-        if entry.runs:
-            by_test.setdefault(entry.test, []).append(entry)
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
-    for number, alike in enumerate(by_test.values(), start=1):
+    for about, alike in by_test(entries):
         found = _rows(alike, metric, n_resamples)
-        if len(by_test) > 1:
-            about = alike[0].about or f"test {number}"
+        if about:
             found = [{"row": row["row"], "test": about, **row} for row in found]
             *told, ties = basis(alike)
             notes = [n for n in notes if n != ties] + [f"{about}: {' '.join(told)}", ties]
@@ -101,9 +96,22 @@ def compare(entries: Sequence[Entry], *, title: str, metric: str, n_resamples: i
         f"Not finished: {', '.join(names)}: {reason}"
         for reason, names in by_reason(entries).items()
     ]
-    tested = ["test"] if len(by_test) > 1 else []
+    tested = ["test"] if any("test" in row for row in rows) else []
     columns = ["row", *tested, "mark", *METRICS, "difference", "p", "seconds_per_epoch", "seeds"]
     return Table(title, columns, rows, notes)
+
+
+def by_test(entries: Sequence[Entry]) -> list[tuple[str, list[Entry]]]:
+    """Return the finished entries of each set of test pairs, and its name if there are several."""
+    found: dict[tuple[str, str], list[Entry]] = {}
+    for entry in entries:
+        if entry.runs:
+            found.setdefault(entry.test, []).append(entry)
+    names = [alike[0].about for alike in found.values()]
+    is_told = all(names) and len(set(names)) == len(names)
+    if not is_told:
+        names = [f"test {number}" for number in range(1, len(names) + 1)]
+    return list(zip(names if len(names) > 1 else [""] * len(names), found.values(), strict=True))
 
 
 def by_reason(entries: Sequence[Entry]) -> dict[str, list[str]]:

@@ -161,6 +161,69 @@ def test_rows_and_tables_of_one_s_own(tabled: Tabled, tmp_path: Path) -> None:
     assert "table nowhere does not exist" in answer.err
 
 
+def test_rows_with_other_test_pairs_are_told_apart_in_the_report(
+    tabled: Tabled, tmp_path: Path
+) -> None:
+    rows = [row("a", "model=popularity"), row("b", "model=popularity", "split.seed=7")]
+    answer = tabled(rows, "seeds=[0]")
+    assert (answer.code, answer.err) == (0, "")
+    found = json.loads((newest(tmp_path) / "mine.json").read_text())["rows"]
+    ceilings = ["ceiling: last node", "ceiling: whole context", "ceiling: the law"]
+    assert [(each["test"], each["row"]) for each in found] == [
+        (test, name)
+        for test, first in (("test 1", "a"), ("test 2", "b"))
+        for name in (first, *ceilings)
+    ]
+    assert {"mine_1_accuracy.svg", "mine_2_accuracy.svg"} <= {
+        path.name for path in (newest(tmp_path) / "pictures").iterdir()
+    }
+
+
+PAPER = {"accuracy": 0.5, "ndcg": 0.5, "f1": 0.5}
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"rows": []}, "length >= 1 at `rows`"),
+    ({"rows": {"a": 1}}, "Expected `array`, got `object` at `rows`"),
+    ({"rows": ["a"]}, "got `str` at `rows[0]`"),
+    ({"rows": [{"name": "a"}]}, "missing required field `overrides`"),
+    ({"rows": [{"name": 1, "overrides": []}]}, "Expected `str`, got `int` at `rows[0].name`"),
+    ({"rows": [{"name": "", "overrides": []}]}, "length >= 1 at `rows[0].name`"),
+    ({"rows": [{"name": "a", "overrides": "seed=1"}]}, "at `rows[0].overrides`"),
+    ({"rows": [{"name": "a", "overrides": [], "papr": PAPER}]}, "unknown field `papr`"),
+    ({"rows": [{"name": "a", "overrides": [], "paper": PAPER}]}, "row 'a' has a paper but no"),
+    ({"rows": [row("a"), row("a")]}, "2 rows are called 'a'"),
+    ({"rows": [row("a")], "seeds": None}, "at `seeds`"),
+    ({"rows": [row("a")], "base": "seed=1"}, "at `base`"),
+    ({"rows": [row("a")], "vary": []}, "length >= 1 at `vary`"),
+    ({"rows": [row("a")], "more": 1}, "unknown field `more`"),
+    (
+        {"rows": [row("a", "trainer.epoch=1")]},
+        "row 'a': unknown setting 'trainer.epoch'; did",
+    ),
+    ({"rows": [row("a", "model=gru")]}, "table mine, row 'a': model=gru does not exist"),
+    ({"rows": [row("${b}")]}, "'b'"),
+]
+
+
+@pytest.mark.parametrize(("content", "told"), WRONG)
+def test_a_table_that_is_not_as_it_must_be(
+    tabled: Tabled, tmp_path: Path, content: dict[str, Any], told: str
+) -> None:
+    answer = tabled(**content)
+    assert (answer.code, answer.out) == (2, "")
+    assert told in answer.err
+    assert answer.err.count("\n") == 1
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_a_table_that_is_part_of_itself(dagrec: Dagrec, tmp_path: Path) -> None:
+    (tmp_path / "own/table").mkdir(parents=True)
+    for name, other in ("ab", "ba"):
+        (tmp_path / f"own/table/{name}.yaml").write_text(f"tables: [{other}]")
+    answer = dagrec("reproduce", "-cd", "own", "table=a")
+    assert answer.code == 2
+    assert answer.err == "dagrec reproduce: table a is part of itself (a > b > a).\n"
+
+
 def test_other_data_under_the_same_name_is_trained_again(tabled: Tabled, tmp_path: Path) -> None:
     file = tmp_path / "mine.jsonl"
     nodes = '[{"id": "t"}, {"id": 1, "mid": "NAME"}]'

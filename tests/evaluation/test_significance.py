@@ -38,20 +38,29 @@ def test_a_model_that_is_always_better():
     assert found == pytest.approx((1, 1, 1, 1 / 1001))  # no resample is a whole 1 away from 1
 
 
-def test_p_value_of_one_pair_that_differs():
-    """A resample that holds that pair never, or twice, is as far off as the pair itself."""
-    a, b = first_or_second([1] * 10), first_or_second([0] + [1] * 9)
+def test_p_value_of_pairs_that_favour_both_sides():
+    a = first_or_second([1] * 18 + [0] * 2)
+    b = first_or_second([0] * 6 + [1] * 14)
     found = paired_difference([a], [b], n_resamples=5000)["accuracy"]
-    assert found.difference == pytest.approx(0.1)
-    assert found.p_value == pytest.approx(1 - 10 * 0.1 * 0.9**9, abs=0.03)
+    assert found.difference == pytest.approx(0.2)
+    of_sum = np.ones(1)  # of 20 draws of -1, 0 or 1, from -20 on
+    for _ in range(20):
+        of_sum = np.convolve(of_sum, [0.1, 0.6, 0.3])
+    assert found.p_value == pytest.approx(of_sum[:21].sum() + of_sum[28:].sum(), abs=0.02)
 
 
-def test_few_pairs_that_all_favour_one_side_are_no_proof():
-    a = np.arange(305) < 165  # the published best row against the second: .5410 and .5213 of 305
-    b = np.arange(305) < 159
-    found = paired_difference([first_or_second(a)], [first_or_second(b)], n_resamples=5000)
-    assert found["accuracy"].p_value == pytest.approx(0.0205, abs=0.01)  # binomial: X = 0 or >= 12
-    assert holm([found["accuracy"].p_value] * 5)[0] > 0.05
+@pytest.mark.parametrize("m", [1, 2, 3, 6])
+def test_few_pairs_that_all_favour_one_side_are_no_proof(m):
+    right = np.arange(305) < 165  # the published best row against the second: .5410, .5213 of 305
+    a, b = first_or_second(right), first_or_second(right & (np.arange(305) >= m))
+    found = paired_difference([a], [b])["accuracy"]
+    assert found.p_value == 2 / 2**m  # an exact sign test's
+    assert holm([found.p_value] * 5)[0] > 0.05
+
+
+def test_one_composition_proves_nothing():
+    a, b = first_or_second([1] * 90 + [0] * 10), first_or_second([0] * 95 + [1] * 5)
+    assert paired_difference([a], [b], np.zeros(100, int))["accuracy"].p_value == 1
 
 
 def test_one_unit_that_favours_one_side_is_no_proof():

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dagrec_cli.evaluation.metrics import METRICS
-from dagrec_cli.reporting.comparison import Entry
+from dagrec_cli.reporting.comparison import Entry, by_test
 from dagrec_cli.reporting.plots.confusion import MOST_CLASSES, REST, Confusion, confusion
 from dagrec_cli.reporting.plots.context_length import by_length, context_length
 from dagrec_cli.reporting.plots.learning_curve import learning_curve
@@ -35,16 +35,14 @@ def table_pictures(
     entries
         The table's rows.
     """
-    finished = [entry for entry in entries if entry.runs]
-    tests = list(dict.fromkeys(entry.test for entry in finished))
-    for number, test in enumerate(tests, start=1):
-        alike = [entry for entry in finished if entry.test == test]
-        about = alike[0].about if len(tests) > 1 else None
-        rows = [r for r in table.rows if r.get("test") == about and METRICS[0] in r]
+    for number, (about, alike) in enumerate(by_test(entries), start=1):
+        rows = [r for r in table.rows if r.get("test", "") == about and METRICS[0] in r]
         name, where = (f"{table.name}_{number}", f", {about}") if about else (table.name, "")
         for metric in SHOWN_METRICS:
             told = {row: n for (row, column), n in published.items() if column == heading(metric)}
-            caption = f"Lines: 95 % bootstrap interval over test pairs.{PUBLISHED if told else ''}"
+            caption = (
+                f"Lines: 95 % bootstrap interval over compositions.{PUBLISHED if told else ''}"
+            )
             figure = metric_bars(rows, metric, told)
             yield Picture(f"{name}_{metric}", f"{heading(metric)}{where}", caption, figure)
         yield from _speed(f"{name}_speed", where, rows)
