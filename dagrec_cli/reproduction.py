@@ -1,8 +1,10 @@
 """The tables of ``configs/table``: which rows they have, and what came of them."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +12,13 @@ from dagrec_cli.config.checks import seeds_of
 from dagrec_cli.config.paths import config_dir
 from dagrec_cli.config.table import check_table
 from dagrec_cli.errors import ConfigError
-from dagrec_cli.reporting.comparison import Entry, basis, by_reason, by_test, compare
+from dagrec_cli.reporting.comparison import Entry, basis, by_reason, compare
+from dagrec_cli.reporting.sweep import outcome
 from dagrec_cli.reporting.tables import Table, heading
 from dagrec_cli.reporting.verdict import COMPARED, judge
 from dagrec_cli.row_jobs import ROWS, RowJob, run_all
 from dagrec_cli.training.progress import Progress
 
-BOUNDS = {
-    "last_node": "ceiling: last node",
-    "context": "ceiling: whole context",
-    "law": "ceiling: the law",
-}
-CEILINGS = {
-    "last_node": "the best function of the last node, chosen on these test pairs",
-    "context": "the best function of the whole context, chosen on these test pairs",
-    "law": "the best predictor in expectation, which knows the data's law",
-}
 VERDICT = "difference: ours − paper. reproduced: as published within the row's tolerance."
 
 
@@ -73,17 +66,6 @@ class Sheet:
             entries, title=self.title, metric=settings["metric"], n_resamples=settings["bootstrap"]
         )
         table.name = self.name
-        rows: list[dict[str, Any]] = []
-        names: dict[str, None] = {}
-        for about, alike in by_test(entries):
-            bounds = alike[0].runs[0].result["ceilings"]
-            where = {"test": about} if about else {}
-            rows += [row for row in table.rows if row.get("test", "") == about]
-            rows += [{"row": BOUNDS[name], **where, **bound} for name, bound in bounds.items()]
-            names |= dict.fromkeys(bounds)
-        table.rows = rows
-        if names:
-            table.notes.append(f"Ceilings: {'; '.join(CEILINGS[name] for name in names)}.")
         judged = [
             (r, e) for r, e in zip(self.rows, entries, strict=True) if r.get("paper") and e.runs
         ]
@@ -183,11 +165,27 @@ def run_sheets(sheets: Sequence[Sheet], settings: Mapping[str, Any], progress: P
         If the user stops it; says what the same command will do.
     """
     jobs = {job.folder: job for sheet in sheets for job in sheet.jobs}
+    names = {
+        job.folder: f"{sheet.name}: {row['name']}"
+        for sheet in sheets
+        for job, row in zip(sheet.jobs, sheet.rows, strict=True)
+    }
+    start, ended = time.monotonic(), count(1)
+
+    def tell(job: RowJob) -> None:
+        progress.step(number := next(ended))
+        if settings["progress"] is not False:
+            minutes, seconds = divmod(int(time.monotonic() - start), 60)
+            text, _ = outcome(job.folder, job.folder.parent)
+            progress.say(
+                f"[{number}/{len(todo)} {minutes}:{seconds:02}] {names[job.folder]}: {text}"
+            )
+
     n_jobs, resume = settings["n_jobs"], settings["resume"]
     todo = [job for job in jobs.values() if not (resume and job.is_done)]
     progress.start(f"rows ({len(jobs) - len(todo)} of {len(jobs)} at hand)", len(todo))
     try:
-        run_all(todo, n_jobs, resume=resume, watch=progress.step, say=progress.say)
+        run_all(todo, n_jobs, resume=resume, watch=tell, say=progress.say)
     except KeyboardInterrupt:
         then = "the same command goes on with the rest" if resume else "resume=true keeps what ran"
         raise KeyboardInterrupt(f"interrupted; {then}.") from None

@@ -106,7 +106,7 @@ def run_all(
     n_jobs: int,
     *,
     resume: bool,
-    watch: Callable[[int], None],
+    watch: Callable[[RowJob], None],
     say: Callable[[str], None],
 ) -> None:
     """Run jobs, each in a process of its own; each leaves a ``result.json``, also if it fails.
@@ -118,7 +118,7 @@ def run_all(
     resume
         Whether a job that was stopped goes on from its checkpoints.
     watch
-        Called with the number of jobs that have ended.
+        Called with each job that has ended.
     say
         Prints a line.
 
@@ -134,19 +134,24 @@ def run_all(
             while waiting and len(running) < n_jobs:
                 process = _start(waiting[0], resume)
                 running[process.sentinel] = process, waiting.pop(0)
-            _take_ended(running)
-            watch(len(jobs) - len(waiting) - len(running))
+            for job in _take_ended(running):
+                watch(job)
     except KeyboardInterrupt:
         say(STOPPING)
-        for process, _ in running.values():
-            if process.pid and process.is_alive():
-                os.kill(process.pid, signal.SIGINT)
-        while running:
-            _take_ended(running)
+        _stop(running)
         raise
     finally:
         for process, _ in running.values():
             process.terminate()
+
+
+def _stop(running: dict[int, tuple[SpawnProcess, RowJob]]) -> None:
+    """Let each job end after its epoch."""
+    for process, _ in running.values():
+        if process.pid and process.is_alive():
+            os.kill(process.pid, signal.SIGINT)
+    while running:
+        _take_ended(running)
 
 
 def _start(job: RowJob, resume: bool) -> SpawnProcess:
@@ -157,8 +162,9 @@ def _start(job: RowJob, resume: bool) -> SpawnProcess:
     return process
 
 
-def _take_ended(running: dict[int, tuple[SpawnProcess, RowJob]]) -> None:
-    """Wait for a process to end and take it out."""
+def _take_ended(running: dict[int, tuple[SpawnProcess, RowJob]]) -> list[RowJob]:
+    """Wait for a process to end, take out those that have, and return their jobs."""
+    ended = []
     for sentinel in connection.wait(list(running)):
         assert isinstance(sentinel, int)
         process, job = running.pop(sentinel)
@@ -167,6 +173,8 @@ def _take_ended(running: dict[int, tuple[SpawnProcess, RowJob]]) -> None:
         if code not in (0, INTERRUPTED):
             told = f"exit code {code}" if code > 0 else signal.Signals(-code).name
             write_death(job.folder, told, job.overrides)
+        ended.append(job)
+    return ended
 
 
 @contextmanager

@@ -135,7 +135,8 @@ def _explain_hydra(message: str, command: str) -> str:
 
 def _unknown_choice(group: str, option: str, options: list[str]) -> str:
     if group == "hydra/launcher" and option in LAUNCHERS:
-        return f"{group}={option} needs an extra; pip install 'dagrec[{LAUNCHERS[option]}]'."
+        install = f"pip install -c constraints.txt -e '.[{LAUNCHERS[option]}]'"
+        return f"{group}={option} needs an extra; {install}."
     near = get_close_matches(option, options, n=1)
     hint = f"did you mean {near[0]}? " if near else ""
     return f"{group}={option} does not exist; {hint}{group} is one of {', '.join(options)}."

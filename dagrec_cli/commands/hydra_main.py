@@ -95,6 +95,11 @@ def _check_flags(command: str) -> None:
     except ArgumentError as error:
         raise ConfigError(f"{error}; --help lists the flags.") from error
     for word in unknown:
+        if not word.startswith("-"):
+            raise ConfigError(
+                f"a flag stands between settings, before {word!r}; write flags before all settings "
+                "or after them."
+            )
         flag = word.partition("=")[0]
         near = get_close_matches(flag, parser._option_string_actions, n=1)
         setting = nearest_setting(flag.strip("-").replace("-", "_"), command)

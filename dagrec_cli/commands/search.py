@@ -139,7 +139,7 @@ class OptunaSweeper(Sweeper):
             import optuna
         except ImportError as error:
             raise ConfigError(
-                "hydra/sweeper=optuna needs Optuna; pip install 'dagrec[search]'."
+                "hydra/sweeper=optuna needs Optuna; pip install -c constraints.txt -e '.[search]'."
             ) from error
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         parser = OverridesParser.create(config_loader=self._loader)

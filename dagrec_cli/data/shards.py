@@ -143,7 +143,8 @@ def _by_ray(source: ShardedSource, shards: list[Shard]) -> Iterator[Collection]:
         import ray
     except ImportError as error:
         raise ConfigError(
-            "engine=ray needs Ray; pip install 'dagrec[ray]', or use engine=processes."
+            "engine=ray needs Ray; pip install -c constraints.txt -e '.[ray]', or use "
+            "engine=processes."
         ) from error
     try:
         ray.init(ignore_reinit_error=True, log_to_driver=False, logging_level=logging.ERROR)

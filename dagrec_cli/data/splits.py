@@ -138,8 +138,8 @@ class TemporalSplit(Split):
             n_unknown = len(np.unique(dataset.pairs.composition[rows][unknown]))
             raise DataError(
                 f"split=temporal needs a start time, but {n_unknown} of {dataset.n_compositions} "
-                f"compositions have none (first: composition {first}); give `start_time` as "
-                "ISO 8601 or use split=composition."
+                f"compositions have none that can be read (first: composition {first}); give "
+                "`start_time` as ISO 8601 or use split=composition."
             )
         moments, moment, sizes = np.unique(time, return_inverse=True, return_counts=True)
         n_later = len(rows) - np.cumsum(sizes)

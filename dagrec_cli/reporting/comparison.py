@@ -15,6 +15,16 @@ from dagrec_cli.reporting.tables import Table
 
 SIGNIFICANT = 0.05
 BEST, AS_GOOD = "best", "≈ best"
+BOUNDS = {
+    "last_node": "ceiling: last node",
+    "context": "ceiling: whole context",
+    "law": "ceiling: the law",
+}
+CEILINGS = {
+    "last_node": "the best function of the last node, chosen on these test pairs",
+    "context": "the best function of the whole context, chosen on these test pairs",
+    "law": "the best predictor in expectation, which knows the data's law",
+}
 
 
 @dataclass(frozen=True)
@@ -77,8 +87,12 @@ def compare(entries: Sequence[Entry], *, title: str, metric: str, n_resamples: i
     """
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
+    ceilings: dict[str, None] = {}
     for about, alike in by_test(entries):
+        bounds = alike[0].runs[0].result.get("ceilings", {})
         found = _rows(alike, metric, n_resamples)
+        found += [{"row": BOUNDS[name], **bound} for name, bound in bounds.items()]
+        ceilings |= dict.fromkeys(bounds)
         if about:
             found = [{"row": row["row"], "test": about, **row} for row in found]
             *told, ties = basis(alike)
@@ -92,6 +106,8 @@ def compare(entries: Sequence[Entry], *, title: str, metric: str, n_resamples: i
             f'bootstrap, Holm-corrected. "{AS_GOOD}": not significantly worse than the best '
             f"({SIGNIFICANT:.0%}, Holm)."
         )
+    if ceilings:
+        notes.append(f"Ceilings: {'; '.join(CEILINGS[name] for name in ceilings)}.")
     notes += [
         f"Not finished: {', '.join(names)}: {reason}"
         for reason, names in by_reason(entries).items()
@@ -210,8 +226,10 @@ def _pairs(entry: Entry) -> str:
     run = entry.runs[0]
     choices, settings = run.result.get("choices", {}), run.config["split"]
     split = " ".join(f"{k}={v}" for k, v in settings.items() if k not in ("_target_", "graph"))
+    n = len(np.unique(run.predictions.composition))
     return (
-        f"{run.result['data']['test']:,} {_side(entry)} pairs, data={choices.get('data')} "
+        f"{run.result['data']['test']:,} {_side(entry)} pairs of {n:,} compositions, "
+        f"data={choices.get('data')} "
         f"split={choices.get('split')}{split and f' ({split})'}"
     )
 

@@ -10,8 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from dagrec_cli.config.build import build, plain
 from dagrec_cli.config.untrusted import checked_node
 from dagrec_cli.data.cache import CachedSource, prepared
-from dagrec_cli.data.pairs import Rows
-from dagrec_cli.data.splits import Split
+from dagrec_cli.data.splits import Split, leakage
 from dagrec_cli.errors import RunError
 from dagrec_cli.evaluation.ceiling import ceilings
 from dagrec_cli.evaluation.transfer import (
@@ -150,13 +149,13 @@ def _is_same(run: Run, work: Work, split: DictConfig) -> bool:
 def _work(source: CachedSource, split: Split, facts: Facts, side: str) -> Work:
     """Return the data in the model's numbers, with the pairs to evaluate as its test."""
     dataset = renumber(prepared(source), facts.vocabulary)
-    work = Work.of(dataset, split, validation_share=0.0)
-    rows: dict[str, Rows] = {
-        "test": work.test,
-        "train": work.train,
-        "all": np.arange(len(dataset.pairs.context)),
-    }
-    test = rows[side]
+    if side == "all":  # needs no split, which few pairs may not allow
+        test = np.arange(len(dataset.pairs.context))
+        none, shown = test[:0], leakage(dataset, test[:0], test)
+        work = Work(dataset, none, none, test, facts, shown, n_forbidden=0)
+    else:
+        work = Work.of(dataset, split, validation_share=0.0)
+        test = work.train if side == "train" else work.test
     n_forbidden = count_forbidden(facts, dataset, test)
     return replace(work, test=test, facts=facts, n_forbidden=n_forbidden, side=side)
 

@@ -104,7 +104,9 @@ def _check_packages() -> None:
     from importlib.util import find_spec
 
     if missing := [name for name in PACKAGES if find_spec(name) is None]:
-        raise OnnxError(f"ONNX needs {', '.join(missing)}; run: pip install 'dagrec[onnx]'")
+        raise OnnxError(
+            f"ONNX needs {', '.join(missing)}; run: pip install -c constraints.txt -e '.[onnx]'"
+        )
 
 
 def _examples(

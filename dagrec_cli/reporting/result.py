@@ -110,29 +110,28 @@ class Result:
 
     def notes(self) -> list[str]:
         """Return the lines below the table."""
-        work, side, n_pairs = self.work, self.work.side, len(self.work.test)
+        work, n_pairs = self.work, len(self.work.test)
+        side = "" if work.side == "all" else f"{work.side} "
         seeds, spread = "seed", ""
         if len(self.seeds) > 1:
             seeds, spread = "seeds", "mean ± standard deviation over them, "
         notes = [
-            f"n = {plural(n_pairs, f'{side} pair')} of {len(work.dataset.pairs.context):,}; "
+            f"n = {plural(n_pairs, f'{side}pair')} of {len(work.dataset.pairs.context):,}; "
             f"{seeds} {', '.join(map(str, self.seeds))}; "
             f"{spread}[95 % bootstrap interval over compositions].",
-            f"Leakage: {work.leakage.pairs:.0%} of {side} pairs and {work.leakage.contexts:.0%} of "
+            f"Leakage: {work.leakage.pairs:.0%} of {side}pairs and {work.leakage.contexts:.0%} of "
             "their contexts also occur in training.",
             f"Ties: {TIE_RULE}; accuracy takes the first of equal services.",
         ]
         if self.model["dag_mask"]:
-            notes.append(f"DAG mask: {work.n_forbidden:,} {side} targets are ruled out by it.")
+            notes.append(f"DAG mask: {work.n_forbidden:,} {side}targets are ruled out by it.")
         if "law" in self.ceilings:
             notes.append(
                 "Ceiling: the best predictor in expectation, which knows the data's law; on these "
                 "pairs a model may be luckier."
             )
         else:
-            notes.append(
-                f"Ceiling: the best function of the whole context, chosen on {side} pairs."
-            )
+            notes.append(f"Ceiling: the best function of the whole context, chosen on {side}pairs.")
         if work.dataset.skipped:
             notes.append(f"Left out: {summarise_skipped(work.dataset.skipped)}.")
         return notes

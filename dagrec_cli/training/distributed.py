@@ -62,7 +62,7 @@ class Distributed(MiniBatch):
         if find_spec("lightning_fabric") is None:
             raise ConfigError(
                 "trainer=distributed needs Lightning Fabric; install it with: "
-                "pip install 'dagrec[fabric]'."
+                "pip install -c constraints.txt -e '.[fabric]'."
             )
         if here and not torch.distributed.is_initialized():
             raise ConfigError(

@@ -120,6 +120,7 @@ def test_cfg_job_prints_the_config_and_runs_nothing(dagrec: Dagrec, tmp_path: Pa
         (["train", "--cfg", "jop"], "choose from 'job', 'hydra', 'all'"),
         (["train", "model"], "write setting=value"),
         (["reproduce", "overrides=[a.b=1,c=2]"], """: 'overrides=["a.b=1","c=2"]'."""),
+        (["train", "seed=1", "-m", "model=a"], "before 'model=a'; write flags before all settings"),
         (["reproduce", "overrides=a"], "overrides is 'a'; give a list"),
         (["reproduce", "seeds=0"], "seeds is 0; give a list"),
         (["reproduce", "seeds=[0,x]"], "seed is 'x'"),

@@ -27,10 +27,13 @@ def test_runs_of_two_splits_and_a_missing_one(runs: Path, dagrec: Dagrec, tmp_pa
     assert "Not finished: empty: no result.json" in " ".join(answer.out.split())
     (folder,) = (tmp_path / "outputs/compare").iterdir()
     rows = json.loads((folder / "table.json").read_text())["rows"]
+    ceilings = [f"ceiling: {name}" for name in ("last node", "whole context", "the law")]
     assert [(row["row"], row["test"], "p" in row) for row in rows] == [
         ("markov", "synthetic composition", False),
+        *((name, "synthetic composition", False) for name in ceilings),
         ("markov", "synthetic paper", False),
         ("popularity", "synthetic paper", True),
+        *((name, "synthetic paper", False) for name in ceilings),
     ]
     names = {file.name for file in (folder / "pictures").glob("*.svg")}
     assert {"table_1_accuracy.svg", "table_2_accuracy.svg", "table_1_markov_confusion.svg"} <= names

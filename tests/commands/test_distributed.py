@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("lightning_fabric", reason="needs pip install 'dagrec[fabric]'")
+pytest.importorskip("lightning_fabric", reason="needs the extra fabric")
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]

@@ -165,8 +165,8 @@ def test_a_mistake_is_one_line(
 
 
 def test_onnx_gives_the_same_scores(trained: Any, dagrec: Dagrec, tmp_path: Path) -> None:
-    pytest.importorskip("onnxscript", reason="needs pip install 'dagrec[onnx]'")
-    onnxruntime = pytest.importorskip("onnxruntime", reason="needs pip install 'dagrec[onnx]'")
+    pytest.importorskip("onnxscript", reason="needs the extra onnx")
+    onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra onnx")
     answer = dagrec("export", f"run={trained.run}", "output=out/model.onnx")
     assert (answer.code, answer.err) == (0, "")
     model = load_model(Run.load(trained.run))
@@ -193,7 +193,7 @@ def test_without_its_packages_it_says_how_to_get_them(
     monkeypatch.setattr(util, "find_spec", lambda name: None)
     answer = dagrec("export", f"run={trained.run}")
     assert answer.code == 2
-    assert answer.err.endswith("run: pip install 'dagrec[onnx]'\n")
+    assert answer.err.endswith("run: pip install -c constraints.txt -e '.[onnx]'\n")
 
 
 def test_a_counting_model_has_no_network_to_export(

@@ -43,7 +43,9 @@ def tabled(dagrec: Dagrec, tmp_path: Path) -> Tabled:
 
     def answer(rows: list[dict[str, Any]], *words: str, **more: Any) -> Any:
         write_table(tmp_path, rows, **more)
-        return dagrec("reproduce", "-cd", "own", "table=mine", "bootstrap=20", *words)
+        return dagrec(
+            "reproduce", "-cd", "own", "table=mine", "bootstrap=20", "progress=false", *words
+        )
 
     return answer
 
@@ -136,8 +138,12 @@ def test_verdicts_beside_what_is_published(tabled: Tabled, tmp_path: Path) -> No
 
 def test_a_table_for_each_split_and_its_report(tabled: Tabled, tmp_path: Path) -> None:
     rows = [row("counts", "model=popularity"), row("pairs", "model=markov")]
-    answer = tabled(rows, "seeds=[0]", vary=["split=paper", "split=composition"])
-    assert (answer.code, answer.err) == (0, "")
+    words = ("seeds=[0]", "progress=auto")
+    answer = tabled(rows, *words, vary=["split=paper", "split=composition"])
+    assert answer.code == 0
+    told = answer.err.splitlines()
+    assert [line.split()[0] for line in told] == ["[1/4", "[2/4", "[3/4", "[4/4"]
+    assert sum("mine_split_composition: pairs: accuracy ." in line for line in told) == 1
     names = {path.name for path in newest(tmp_path).iterdir()}
     assert {"mine_split_paper.csv", "mine_split_composition.csv", "report.html"} <= names
     assert len(results(tmp_path)) == 4

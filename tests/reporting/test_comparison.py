@@ -81,7 +81,8 @@ def test_notes_say_where_rows_differ(run_of: RunOf, tmp_path: Path) -> None:
     entries = [Entry("a", [a]), Entry("b", [b]), Entry("c", [c]), Entry("s", [saved])]
     n, leakage, mask, ties = basis(entries)
     assert n == (
-        "n = 3 test pairs, data=hand split=paper (test_share=0.3 seed=42); seeds 0; c: 0, 1; "
+        "n = 3 test pairs of 2 compositions, data=hand split=paper (test_share=0.3 seed=42); "
+        "seeds 0; c: 0, 1; "
         "mean ± standard deviation over seeds, [95 % bootstrap interval over compositions]."
     )
     assert leakage == (

@@ -112,7 +112,7 @@ def test_a_missing_package_is_one_line(
 ) -> None:
     name = "dagrec_cli.reporting.loggers.base.find_spec"
     monkeypatch.setattr(name, lambda package: None)
-    with pytest.raises(ConfigError, match=rf"needs \w+; .*pip install 'dagrec\[{option}\]'\.$"):
+    with pytest.raises(ConfigError, match=rf"needs \w+; .*pip install .* '\.\[{option}\]'\.$"):
         build(config("logger", option), "logger")
 
 

@@ -53,14 +53,14 @@ def test_the_place_is_read_from_the_environment(left: dict[str, str], found: Pla
 )
 def test_a_launched_process_needs_its_group(trainer: object, processes: object, told: str) -> None:
     assert callable(trainer)
-    pytest.importorskip("lightning_fabric", reason="needs pip install 'dagrec[fabric]'")
+    pytest.importorskip("lightning_fabric", reason="needs the extra fabric")
     with patch.dict(os.environ, TORCHRUN), pytest.raises(ConfigError, match=told):
         trainer("distributed", processes=processes)
 
 
 def test_auto_is_two_processes_here(trainer: object) -> None:
     assert callable(trainer)
-    pytest.importorskip("lightning_fabric", reason="needs pip install 'dagrec[fabric]'")
+    pytest.importorskip("lightning_fabric", reason="needs the extra fabric")
     made = trainer("distributed")
     assert isinstance(made, Distributed)
     assert made.processes == 2

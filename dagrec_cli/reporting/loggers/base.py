@@ -33,7 +33,8 @@ def check_installed(logger: str, *packages: str) -> None:
     """Raise ConfigError, naming the extra, if a logger's package is absent."""
     if missing := [name for name in packages if find_spec(name) is None]:
         raise ConfigError(
-            f"logger={logger} needs {missing[0]}; install it with: pip install 'dagrec[{logger}]'."
+            f"logger={logger} needs {missing[0]}; install it with: "
+            f"pip install -c constraints.txt -e '.[{logger}]'."
         )
 
 
