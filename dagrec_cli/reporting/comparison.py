@@ -11,7 +11,7 @@ from dagrec_cli.evaluation.metrics import METRICS
 from dagrec_cli.evaluation.ranks import Outcomes
 from dagrec_cli.evaluation.significance import Difference, holm, paired_difference
 from dagrec_cli.reporting.runs import Run
-from dagrec_cli.reporting.tables import Table
+from dagrec_cli.reporting.tables import Table, heading
 
 SIGNIFICANT = 0.05
 BEST, AS_GOOD = "best", "≈ best"
@@ -102,8 +102,8 @@ def compare(entries: Sequence[Entry], *, title: str, metric: str, n_resamples: i
         rows += found
     if any("p" in row for row in rows):
         notes.append(
-            f"difference and p: {metric} against the first row with the same test pairs, paired "
-            f'bootstrap, Holm-corrected. "{AS_GOOD}": not significantly worse than the best '
+            f"difference and p: {heading(metric)} against the first row with the same test pairs, "
+            f'paired bootstrap, Holm-corrected. "{AS_GOOD}": not significantly worse than the best '
             f"({SIGNIFICANT:.0%}, Holm)."
         )
     if ceilings:

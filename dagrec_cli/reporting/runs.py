@@ -135,6 +135,9 @@ class Run:
         for key in ("data", "metrics", "seconds", "seeds", "started", "tie_rule"):
             if key not in self.result:
                 raise RunError(f"{self.path / RESULT}: no {key} in it; run it again.")
+        for key in ("data", "metrics", "seconds"):
+            if not isinstance(self.result[key], dict):
+                raise RunError(f"{self.path / RESULT}: {key} is damaged; run it again.")
         for key in ("split", "trainer"):
             if key not in self.config:
                 raise RunError(f"{self.path / CONFIG}: no {key} in it; run it again.")

@@ -96,6 +96,10 @@ def test_a_saved_model_that_was_evaluated_is_a_row_of_its_own(
         ]
 
 
+DAMAGED = (
+    '{"status": "finished", "data": {}, "metrics": {}, "seconds": "x", "seeds": [0], '
+    '"started": "2026", "tie_rule": ""}'
+)
 COLUMNS = "seed,pair,composition,context,target,predicted,rank,ties\n"
 
 
@@ -112,6 +116,7 @@ def damage(path: Path, name: str, text: str | None) -> None:
         ("result.json", '{"status": "fini', "result.json: damaged"),
         ("result.json", '{"a": 1}', "no status in it"),
         ("result.json", '{"status": "finished"}', "no data in it"),
+        ("result.json", DAMAGED, "result.json: seconds is damaged"),
         ("result.json", '{"status": "failed", "error": "no disk"}', "failed: no disk"),
         ("result.json", '{"status": "interrupted"}', "interrupted: interrupted"),
         ("config.yaml", "a: [", "config.yaml: missing or damaged"),
