@@ -136,6 +136,7 @@ def test_verdicts_beside_what_is_published(tabled: Tabled, tmp_path: Path) -> No
     assert "mine: row 'missed': MISSED in 2 of 2 seeds" in answer.err
 
 
+@pytest.mark.slow
 def test_a_table_for_each_split_and_its_report(tabled: Tabled, tmp_path: Path) -> None:
     rows = [row("counts", "model=popularity"), row("pairs", "model=markov")]
     words = ("seeds=[0]", "progress=auto")
@@ -308,7 +309,7 @@ def wait_until_let_go(folder: Path) -> None:
         time.sleep(0.1)
 
 
-@pytest.mark.parametrize("to_group", [True, False])
+@pytest.mark.parametrize("to_group", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_ctrl_c_ends_after_the_epoch(
     started: Callable[[], subprocess.Popen[str]], tmp_path: Path, to_group: bool
 ) -> None:

@@ -126,7 +126,9 @@ def test_compositions_of_one_moment_stay_together(walks: Walks, dataset_of: Data
 
 def test_a_composition_without_time_is_named(walks: Walks, dataset_of: DatasetOf) -> None:
     dataset = dataset_of([walks("t1 s1", time=1.0), walks("t1 s2 s1"), walks("t2 s2")])
-    with pytest.raises(DataError, match=r"2 of 3 compositions have none \(first: composition 1\)"):
+    with pytest.raises(
+        DataError, match=r"2 of 3 compositions have none that can be read \(first: composition 1\)"
+    ):
         temporal_split().split(dataset)
 
 
