@@ -20,7 +20,6 @@ Dagrec = Callable[..., Any]
 Tabled = Callable[..., Any]
 
 TINY = ["model.hidden=4", "model.embedding_dim=4"]
-SAME = ("predictions.csv", "model.safetensors", "model_seed1.safetensors")
 
 
 @pytest.fixture(autouse=True)
