@@ -37,7 +37,6 @@ def sparse_catalogue(
         Steps(none, none, none),
         path=np.arange(len(composition), dtype=np.int32),
         path_composition=composition,
-        group=entry,
         time=np.full(contexts, np.nan),
     )
 

@@ -33,7 +33,7 @@ ARRAYS = (  # in the order in which their owners take them
     *("contexts.parent", "contexts.node", "contexts.depth"),
     *("pairs.context", "pairs.target", "pairs.composition"),
     *("other_steps.source", "other_steps.target", "other_steps.composition"),
-    *("path", "path_composition", "group", "time"),
+    *("path", "path_composition", "time"),
 )
 ELSEWHERE = ("path", "at_hand", "download", "cache")  # say where data lie, not what they are
 

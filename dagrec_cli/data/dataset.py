@@ -1,6 +1,7 @@
 """Compositions to one prepared data set: vocabulary, context trie, pairs, graph."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from dagrec_cli.data.collection import Collection, Watch, collect, repeated_rows
 from dagrec_cli.data.composition import Invalid, Source
 from dagrec_cli.data.contexts import ROOT, ContextTrie
+from dagrec_cli.data.groups import chained, equal
 from dagrec_cli.data.invalid import plural, summarise
 from dagrec_cli.data.pairs import Pairs, Rows
 from dagrec_cli.data.service_graph import ServiceGraph
@@ -44,8 +46,6 @@ class Dataset:
         Number of the distinct path of each path, ``[paths]``, in file order.
     path_composition
         Composition of each path, ``[paths]``.
-    group
-        Compositions that share a path, even through others, have one group, ``[compositions]``.
     time
         Start of each composition in seconds since 1970, NaN where unknown, ``[compositions]``.
     sha256
@@ -60,7 +60,6 @@ class Dataset:
     other_steps: Steps
     path: Int32
     path_composition: Int32
-    group: Int32
     time: NDArray[np.float64]
     sha256: str = ""
     skipped: list[Invalid] = field(default_factory=list)
@@ -69,6 +68,16 @@ class Dataset:
     def n_compositions(self) -> int:
         """How many compositions were read."""
         return len(self.time)
+
+    @cached_property
+    def group(self) -> Int32:
+        """The first of the compositions that equal each (the same paths), ``[compositions]``."""
+        return equal(self.path, self.path_composition, self.n_compositions)
+
+    @cached_property
+    def chain(self) -> Int32:
+        """The first composition that each shares a path with, even through others."""
+        return chained(self.path, self.path_composition, self.n_compositions)
 
     def graph(self, rows: Rows | None = None) -> ServiceGraph:
         """Return the service graph of all pairs, or of the given rows and their compositions."""
@@ -132,7 +141,6 @@ def assemble(found: Collection, sha256: str) -> Dataset:
         Steps(trie.node[context[other]], node[other], owner[other]),
         found.path,
         path_composition,
-        _groups(found),
         found.time,
         sha256,
         found.skipped,
@@ -172,19 +180,3 @@ def _steps(trie: ContextTrie, end_context: Int32, end_node: Int32) -> tuple[Int3
         inner = end_context != ROOT
         end_context, end_node, at = end_context[inner], end_node[inner], at[inner] - 1
     return context, node
-
-
-def _groups(found: Collection) -> Int32:
-    """Return the least path that each composition is joined to through shared paths.
-
-    A path leads to a lesser one of its group or to itself. Each round hooks the leaders of the
-    groups that meet in a composition, the greater onto the lesser, and then shortens all ways.
-    """
-    first = found.path[found.n_paths.cumsum() - found.n_paths]
-    lead = np.repeat(first, found.n_paths)
-    leader = np.arange(len(found.end_node), dtype=np.int32)
-    while ((one := leader[lead]) != (two := leader[found.path])).any():
-        np.minimum.at(leader, np.maximum(one, two), np.minimum(one, two))
-        while ((further := leader[leader]) != leader).any():
-            leader = further
-    return leader[first]

@@ -111,7 +111,7 @@ class CompositionSplit(Split):
         self.seed = seed
 
     def _hold_out(self, dataset: Dataset, rows: Rows, share: float) -> Sides:
-        group = dataset.group[dataset.pairs.composition[rows]]
+        group = dataset.chain[dataset.pairs.composition[rows]]
         names, number, sizes = np.unique(group, return_inverse=True, return_counts=True)
         room = int(np.ceil(share * len(rows)))
         is_held_out = np.zeros(len(names), bool)

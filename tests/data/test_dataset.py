@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from omegaconf import DictConfig
 
+from dagrec_cli.config.build import build
 from dagrec_cli.data.composition import Composition
-from dagrec_cli.data.dataset import Dataset
+from dagrec_cli.data.dataset import Dataset, prepare
+from dagrec_cli.data.groups import equal
 from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.errors import DataError
 
@@ -110,7 +113,7 @@ def test_branching_compositions_give_what_the_plain_way_gives(
 
 @settings(deadline=None)
 @given(records=st.lists(compositions(), min_size=1, max_size=6))
-def test_compositions_that_share_a_path_have_one_group(
+def test_compositions_that_share_a_path_are_one_chain(
     dataset_of: DatasetOf, walks: Walks, records: list[Composition]
 ) -> None:
     records = [*records, walks("t9 s1 s2")]  # so that there are two services
@@ -121,12 +124,66 @@ def test_compositions_that_share_a_path_have_one_group(
     connected = {
         frozenset(n for n in c if isinstance(n, int)) for c in nx.connected_components(shares)
     }
-    groups = {frozenset(np.flatnonzero(dataset.group == g).tolist()) for g in dataset.group}
-    assert groups == connected
+    chains = {frozenset(np.flatnonzero(dataset.chain == c).tolist()) for c in dataset.chain}
+    assert chains == connected
+    assert set(dataset.chain.tolist()) == {min(chain) for chain in chains}
 
     paths = [(position, path) for position, r in enumerate(records) for path in paths_of(r)]
     assert len(np.unique(dataset.path)) == len({path for _, path in paths})
     assert dataset.path_composition.tolist() == [position for position, _ in paths]
+
+
+def paths_by_hand(text: str) -> tuple[list[int], list[int]]:
+    """Return path numbers and their compositions; a word per composition, a letter per path."""
+    words = text.split()
+    paths = [ord(letter) - ord("a") for word in words for letter in word]
+    return paths, [number for number, word in enumerate(words) for _ in word]
+
+
+@pytest.mark.parametrize(
+    ("words", "groups"),
+    [
+        ("ab ba ab", [0, 0, 0]),
+        ("a aa aaa a", [0, 1, 2, 0]),  # how often counts
+        ("abc abd cba abcd abc", [0, 1, 0, 3, 0]),
+        ("aab abb baa", [0, 1, 0]),
+        ("abcdefg gfedcba abcdefa abcdef", [0, 0, 2, 3]),
+    ],
+)
+def test_equal_compositions_by_hand(words: str, groups: list[int]) -> None:
+    path, composition = (np.array(each, np.int32) for each in paths_by_hand(words))
+    assert equal(path, composition, len(groups)).tolist() == groups
+
+
+@settings(deadline=None)
+@given(st.lists(st.text("abc", min_size=1, max_size=9), min_size=1, max_size=40))
+def test_equal_compositions_are_those_of_one_multiset_of_paths(words: list[str]) -> None:
+    path, composition = (np.array(each, np.int32) for each in paths_by_hand(" ".join(words)))
+    sorted_words = ["".join(sorted(word)) for word in words]
+    expected = [sorted_words.index(word) for word in sorted_words]
+    assert equal(path, composition, len(words)).tolist() == expected
+
+
+@settings(deadline=None)
+@given(records=st.lists(compositions(), min_size=1, max_size=6))
+def test_equal_compositions_have_one_group(
+    dataset_of: DatasetOf, walks: Walks, records: list[Composition]
+) -> None:
+    records = [*records, walks("t9 s1 s2"), *records[::2]]
+    dataset = dataset_of(records)
+    paths = [sorted(paths_of(record)) for record in records]
+    assert dataset.group.tolist() == [paths.index(each) for each in paths]
+
+
+@pytest.mark.real
+def test_equal_compositions_of_real_data(
+    geoportal: Dataset, config: Callable[..., DictConfig]
+) -> None:
+    # counted apart with a dict of sorted paths by name
+    assert len(np.unique(geoportal.group)) == len(np.unique(geoportal.chain)) == 106
+    assert np.array_equal(geoportal.group, geoportal.chain)
+    galaxy = prepare(build(config("data", "galaxy_connections"), "data"))
+    assert [len(np.unique(each)) for each in (galaxy.group, galaxy.chain)] == [1_038, 278]
 
 
 def test_chains_keep_the_file_s_order(walks: Walks, dataset_of: DatasetOf) -> None:
