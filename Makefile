@@ -4,10 +4,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
+PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train reproduce test slow lint types check bench wheel clean
+.PHONY: help setup train reproduce test real slow lint types check bench wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  \1\t/' | expand -t 12
@@ -33,7 +34,10 @@ reproduce: setup ## run the paper's summary table; others: make reproduce ARGS="
 	$(BIN)/dagrec reproduce $(ARGS)
 
 test: $(VENV)/.installed-dev ## run the tests; some of them: make test ARGS="tests/data -k trie"
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(PYTEST) -m "not slow" $(ARGS)
+
+real: $(VENV)/.installed-dev ## run the tests on real data, which lie in $DAGREC_DATA_DIR
+	$(PYTEST) -m "real and not slow" $(ARGS)
 
 slow: $(VENV)/.installed-dev ## run the tests that take minutes: whole trainings, kills, the wheel
 	$(BIN)/python -m pytest -m slow $(ARGS)

@@ -96,7 +96,19 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Leave the user's cache alone."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DAGREC_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        patch.delenv("DAGREC_DEBUG", raising=False)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _real_data_where_marked(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Show this machine's data to tests marked ``real`` alone; the others pass without, or fail."""
+    if request.node.get_closest_marker("real") is None:
+        monkeypatch.delenv("DAGREC_DATA_DIR", raising=False)
+    elif "DAGREC_DATA_DIR" not in os.environ:
+        pytest.skip("real data: set DAGREC_DATA_DIR to its folder")
 
 
 @pytest.fixture(scope="session")
@@ -168,11 +180,9 @@ def tiny(compositions: list[Composition]) -> Dataset:
 @pytest.fixture(scope="session")
 def geoportal() -> Dataset:
     """The data behind the paper's tables; mark the test ``real``."""
-    node = group_config("data", "geoportal")
-    file = Path(os.environ.get("DAGREC_DATA_DIR", "")) / node.download.file
-    if "DAGREC_DATA_DIR" not in os.environ or not file.is_file():
-        pytest.skip(f"real data: set DAGREC_DATA_DIR to a folder that holds {node.download.file}")
-    return prepare(build(node, "data"))
+    if "DAGREC_DATA_DIR" not in os.environ:
+        pytest.skip("real data: set DAGREC_DATA_DIR to its folder")
+    return prepare(build(group_config("data", "geoportal"), "data"))
 
 
 @pytest.fixture(scope="session")

@@ -95,18 +95,19 @@ def data_of(name: str) -> str:
     )
 
 
-def samples() -> dict[str, bytes]:
-    """Return sound files by name: synthetic ones, and some of the real ones if they are at hand."""
-    found = {name: text.encode() for name, text in SYNTHETIC.items()}
-    if "DAGREC_DATA_DIR" in os.environ:
-        folder = Path(os.environ["DAGREC_DATA_DIR"])
-        portal = json.loads((folder / "geoportal/compositionsDAG.json").read_bytes())
-        table = (folder / "galaxy_tsv/workflow-connections.tsv").read_bytes()
-        flows = sorted(folder.glob("galaxy_iwc/*.ga"), key=lambda file: file.stat().st_size)
-        found["portal.json"] = json.dumps(portal[:20], indent=1).encode()
-        found["real.tsv"] = b"".join(table.splitlines(keepends=True)[:200])
-        found |= {file.name: file.read_bytes() for file in flows[:5]}
-    return found
+def samples(*, real: bool) -> dict[str, bytes]:
+    """Return sound files by name: synthetic ones, or some of the real ones."""
+    if not real:
+        return {name: text.encode() for name, text in SYNTHETIC.items()}
+    folder = Path(os.environ["DAGREC_DATA_DIR"])
+    portal = json.loads((folder / "geoportal/compositionsDAG.json").read_bytes())
+    table = (folder / "galaxy_tsv/workflow-connections.tsv").read_bytes()
+    flows = sorted(folder.glob("galaxy_iwc/*.ga"), key=lambda file: file.stat().st_size)
+    return {
+        "portal.json": json.dumps(portal[:20], indent=1).encode(),
+        "real.tsv": b"".join(table.splitlines(keepends=True)[:200]),
+        **{file.name: file.read_bytes() for file in flows[:5]},
+    }
 
 
 def damaged(content: bytes, random: Random) -> bytes:

@@ -60,7 +60,7 @@ def test_any_changed_byte_is_noticed(position: int, change: int) -> None:
         unpack(bytes(damaged))
 
 
-@pytest.mark.parametrize("length", [0, 7, 100, len(CONTENT) - 1])
+@pytest.mark.parametrize("length", [0, 7, 100, -1])
 def test_a_truncated_file_is_noticed(length: int) -> None:
     with pytest.raises(RunError, match="damaged"):
         unpack(CONTENT[:length])

@@ -342,9 +342,6 @@ def test_no_damage_raises_anything(tmp_path: Path, data: st.DataObject) -> None:
 
 
 @pytest.mark.real
-@pytest.mark.skipif(
-    "DAGREC_DATA_DIR" not in os.environ, reason="set DAGREC_DATA_DIR to the folder of real data"
-)
 def test_the_iwc_workflows(config: Any) -> None:
     files = sorted(Path(os.environ["DAGREC_DATA_DIR"], "galaxy_iwc").glob("*.ga"))
     found = build(config("data", "galaxy_workflows"), "data").read()
