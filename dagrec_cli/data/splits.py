@@ -33,7 +33,7 @@ class Split(ABC):
         Share of the pairs, in ``(0, 1)``.
     graph
         ``all``: the DAG mask knows every edge of the data, test pairs' too, as the paper has it;
-        ``train``: only the edges of training pairs.
+        ``train``: only the edges of pairs that are trained on, so not of validation pairs.
 
     Raises
     ------

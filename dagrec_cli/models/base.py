@@ -24,7 +24,7 @@ class Facts:
     vocabulary
         Nodes and services; node indices are ``1..n_nodes``, 0 is padding.
     graph
-        The service graph that the split allows (``split.graph``).
+        The service graph that ``split.graph`` allows: of all pairs, or of those to be fitted.
     longest_context
         Number of nodes in the longest context.
     """

@@ -16,13 +16,13 @@ class Work:
     Attributes
     ----------
     train, validation, test
-        Row numbers of ``dataset.pairs``; validation may be empty.
+        Row numbers of ``dataset.pairs``; validation may be empty and is no part of ``train``.
     facts
-        Sizes and the service graph that the split allows.
+        Sizes and the service graph that the split allows: of all pairs, or of ``train``.
     leakage
         What test pairs share with training and validation pairs.
     n_forbidden
-        Test pairs whose target the DAG mask rules out.
+        Pairs of ``test`` whose target the DAG mask of this graph rules out.
     side
         What ``test`` holds: ``test`` pairs, or others that are evaluated in their place.
     """
@@ -43,7 +43,7 @@ class Work:
 
     @classmethod
     def of(cls, dataset: Dataset, split: Split, validation_share: float) -> "Work":
-        """Split a data set and draw the service graph that the mask may know.
+        """Split a data set and draw the service graph of what is left to fit a model on.
 
         Raises
         ------
@@ -51,11 +51,11 @@ class Work:
             If a side of the split would be empty.
         """
         train, test = split.split(dataset)
-        graph = dataset.graph(train if split.graph == "train" else None)
         shown = leakage(dataset, train, test)
         validation = train[:0]
         if validation_share:
             train, validation = split.hold_out(dataset, train, validation_share)
+        graph = dataset.graph(train if split.graph == "train" else None)
         n_forbidden = _count_forbidden(dataset, graph, test)
         facts = Facts(dataset.vocabulary, graph, int(dataset.contexts.depth.max()))
         return cls(dataset, train, validation, test, facts, shown, n_forbidden)

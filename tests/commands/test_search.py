@@ -99,6 +99,22 @@ def test_no_trial_sees_a_test_pair_and_the_best_run_sees_all(searched: Any) -> N
         assert trial["data"]["train"] + trial["data"]["validation"] == best["data"]["train"]
 
 
+def known_steps(run: Path) -> int:
+    """Return how many steps stand behind the edges that a run's mask knows."""
+    return sum(edge[2] for edge in json.loads((run / "graph.json").read_text())["known"])
+
+
+def test_a_trial_s_mask_knows_the_pairs_it_fits_and_the_best_run_s_all_training_pairs(
+    dagrec: Dagrec,
+) -> None:
+    words = (*COUNTING, "split=composition", "data.lengths={2: 1}", RANKINGS)
+    answer = dagrec("train", *words, "hydra.sweeper.n_trials=1")
+    assert answer.code == 0
+    for name in ("0", "best"):  # chains of two nodes: a step is a pair
+        run = answer.folder / COUNTED / name
+        assert known_steps(run) == result_of(run)["data"]["train"]
+
+
 def test_the_best_trial_is_run_again_with_its_epochs(searched: Any) -> None:
     study = searched.folder / STUDY
     rows = rows_of(study / "search.csv")
