@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from dagrec_cli.commands.hydra_main import run_with_hydra
+from dagrec_cli.commands.hydra_main import overrides_of, run_with_hydra
 
 if TYPE_CHECKING:
     from dagrec_cli.benchmarks.report import Finding
@@ -39,7 +39,7 @@ def bench(config: DictConfig) -> None:
     except DagrecError:
         folder.remove_if_empty()
         raise
-    table = write(folder, findings, list(hydra.overrides.task))
+    table = write(folder, findings, overrides_of(hydra)["task"])
     console = Console()
     console.print(replace(table, columns=SHOWN).to_rich(console.width))
     sys.stdout.write(f"Run folder: {folder.path}\n")

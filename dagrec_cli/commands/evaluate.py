@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from dagrec_cli.commands.hydra_main import run_with_hydra
+from dagrec_cli.commands.hydra_main import overrides_of, run_with_hydra
 
 if TYPE_CHECKING:
     from dagrec_cli.reporting.run_folder import RunFolder
@@ -53,5 +53,5 @@ def _run(config: DictConfig, folder: "RunFolder") -> "Table":
     hydra = HydraConfig.get()
     given = {group: config[group] for group in ("data", "split") if config.get(group)}
     named = {group: hydra.runtime.choices[group] for group in given}
-    request = Request({**saved_choices(run), **named}, list(hydra.overrides.task))
+    request = Request({**saved_choices(run), **named}, overrides_of(hydra)["task"])
     return evaluate_run(run, given, folder, request, side=config.side, n_resamples=config.bootstrap)

@@ -8,12 +8,16 @@ from contextlib import redirect_stdout
 from functools import wraps
 from io import StringIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
 from dagrec_cli.commands.failures import nearest_setting
 from dagrec_cli.config.paths import config_dir
 from dagrec_cli.errors import ConfigError
+
+if TYPE_CHECKING:
+    from hydra.conf import HydraConf
 
 SHELLS = ("install=", "uninstall=", "query=")
 GROUPS, SETTINGS = "Groups and their options\n", "Settings and their defaults\n"  # of the help
@@ -55,6 +59,19 @@ def run_with_hydra(config_name: str, task: Callable[[DictConfig], object]) -> No
         main(guarded)()
     if failures:
         raise failures[0]
+
+
+def overrides_of(hydra: "DictConfig | HydraConf") -> dict[str, list[str]]:
+    """Return the words given for a task (``task``) and for Hydra (``hydra``), as they were written.
+
+    Reading them from the node would resolve what they look up, such as ``${hydra.job.num}``, which
+    only a job has.
+    """
+    from omegaconf import OmegaConf
+
+    given = OmegaConf.to_container(hydra.overrides)
+    assert isinstance(given, dict)
+    return {str(kind): [str(word) for word in words] for kind, words in given.items()}
 
 
 def _help(main: Callable[[], object], config_name: str) -> None:

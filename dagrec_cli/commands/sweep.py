@@ -19,7 +19,8 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
 
 from dagrec_cli.commands.failures import SETTINGS
-from dagrec_cli.errors import DagrecError, InUseError, RunError
+from dagrec_cli.commands.hydra_main import overrides_of
+from dagrec_cli.errors import ConfigError, DagrecError, RunError
 
 POLL = 0.25  # seconds
 LONGEST = 160  # characters of what a launcher says
@@ -109,6 +110,10 @@ _SITTINGS: list[Sitting] = []  # at most one: Hydra makes the callback itself, a
 class _Refused(SystemExit):
     """A sitting that cannot begin; Hydra would turn an Exception of a callback into a warning."""
 
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
 
 class Sweep(Callback):
     """Hydra callback: choose the sweep's folder before its sweeper and launcher are made."""
@@ -121,12 +126,8 @@ class Sweep(Callback):
         if not _SITTINGS:
             try:
                 _SITTINGS.append(_begin(config))
-            except InUseError as error:
-                raise _Refused from error
-            except Exception as error:
-                if _is_mistake(error):  # Hydra will raise it, too, and not turn it into a warning
-                    return
-                raise
+            except Exception as error:  # or the jobs would run without a sweep around them
+                raise _Refused(error) from error
             threading.Thread(target=_SITTINGS[0].watch, daemon=True).start()
         sitting = _SITTINGS[0]
         with read_write(hydra), open_dict(hydra):
@@ -145,8 +146,8 @@ def run_sweep(run: Callable[[], None]) -> None:
 
     Raises
     ------
-    InUseError
-        If another process works in the sweep's folder.
+    Exception
+        What keeps the sweep from beginning, such as another process in its folder.
     KeyboardInterrupt
         If the user stops it, after the table over what is finished.
     """
@@ -155,7 +156,7 @@ def run_sweep(run: Callable[[], None]) -> None:
         _launch(run)
         n_failed = _show(_SITTINGS[0]) if _SITTINGS else 0
     except _Refused as refused:
-        raise InUseError(str(refused.__cause__)) from refused
+        raise refused.error from None
     except KeyboardInterrupt:
         if not _SITTINGS:
             raise
@@ -170,40 +171,33 @@ def run_sweep(run: Callable[[], None]) -> None:
 
 
 def _begin(config: DictConfig) -> Sitting:
+    from dagrec_cli.commands.sweep_jobs import jobs_of
     from dagrec_cli.reporting.run_folder import RunFolder
     from dagrec_cli.reporting.sweep import newest_sweep, write_sweep_request
 
     hydra = config.hydra
-    overrides = [str(each) for each in hydra.overrides.task]
+    given = overrides_of(hydra)
     path = Path(hydra.sweep.dir)
-    is_given = any(each.startswith("hydra.sweep.dir=") for each in hydra.overrides.hydra)
+    is_given = any(each.startswith("hydra.sweep.dir=") for each in given["hydra"])
     if not is_given and not config.rerun:
-        path = newest_sweep(path.parent, overrides) or path
-    names = _jobs(config, overrides)
+        path = newest_sweep(path.parent, given["task"]) or path
     folder, hold = RunFolder(path.absolute()), ExitStack()
+    _check_no_run(folder.path)
+    jobs = jobs_of(config, given["task"], folder.path)
     hold.enter_context(folder.locked("hydra.sweep.dir"))
-    write_sweep_request(folder, overrides)
-    jobs = {folder.path / name: job for name, job in names.items()}
+    write_sweep_request(folder, given["task"])
     return Sitting(folder.path, config, jobs, hold)
 
 
-def _jobs(config: DictConfig, overrides: Sequence[str]) -> dict[str, list[str]]:
-    """Return the overrides of each job by its ``hydra.sweep.subdir``, as Hydra will have them."""
-    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-    from hydra.core.global_hydra import GlobalHydra
-    from hydra.core.override_parser.overrides_parser import OverridesParser
+def _check_no_run(path: Path) -> None:
+    """Raise ConfigError if the folder of a sweep is that of a run."""
+    from dagrec_cli.reporting.run_folder import CONFIG, RESULT
 
-    loader = GlobalHydra.instance().config_loader()
-    params = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
-    parsed = OverridesParser.create(loader).parse_overrides([*params, *overrides])
-    (jobs,) = BasicSweeper.split_arguments(parsed, max_batch_size=None)
-    found = {}
-    for number, job in enumerate(jobs):
-        composed = loader.load_sweep_config(config, job)
-        with open_dict(composed):
-            composed.hydra.job.num = number
-        found[str(composed.hydra.sweep.subdir)] = job
-    return found
+    if any((path / name).exists() for name in (CONFIG, RESULT)):
+        raise ConfigError(
+            f"hydra.sweep.dir is {str(path)!r}, the folder of a run; name a new folder, or that of "
+            "a sweep."
+        )
 
 
 def _launch(run: Callable[[], None]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from dagrec_cli.commands.failures import explain
-from dagrec_cli.commands.hydra_main import run_with_hydra
+from dagrec_cli.commands.hydra_main import overrides_of, run_with_hydra
 from dagrec_cli.commands.sweep import run_sweep
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def train(config: DictConfig) -> float | None:
     choices = {k: v for k, v in hydra.runtime.choices.items() if is_part(k)}
     is_job = hydra.mode == RunMode.MULTIRUN
     sweep = hydra.sweep.dir if is_job else None
-    request = Request(choices, list(hydra.overrides.task), sweep)
+    request = Request(choices, overrides_of(hydra)["task"], sweep)
     if is_job:
         return _job(config, path, request, f"job {hydra.job.num} {hydra.job.override_dirname}")
     check_no_search(hydra.sweeper, request.overrides, RunFolder(path))
