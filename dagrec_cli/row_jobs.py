@@ -59,7 +59,7 @@ class RowJob:
             If an override does not fit the config of ``dagrec train``.
         """
         config, _ = compose_train(overrides, own_configs)
-        folder = below / config_hash(plain(config))[:16]
+        folder = below / config_hash(plain(config), with_place=True)[:16]
         return cls(tuple(overrides), folder, tuple(own_configs))
 
     @property

@@ -66,3 +66,16 @@ def test_a_damaged_row_is_not_done(tmp_path: Path) -> None:
     (job.folder / "predictions.csv").write_text("damaged")
     assert not job.is_done
     assert "predictions.csv" in job.reason
+
+
+def test_rows_on_two_files_are_two_jobs_and_two_ways_of_reading_one_are_one(
+    tmp_path: Path,
+) -> None:
+    def folder(*words: str) -> Path:
+        return RowJob.of(["data=compositions", *words], tmp_path).folder
+
+    first = folder("data.path=a.jsonl")
+    assert folder("data.path=b.jsonl") != first  # what is in them is not known before they are read
+    assert folder("data.path=a.jsonl", "seed=1") != first
+    assert folder("data.path=a.jsonl", "bootstrap=9") != first  # its own table has other intervals
+    assert folder("data.path=a.jsonl", "data.cache=false", "threads=2", "rerun=true") == first

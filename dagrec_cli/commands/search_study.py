@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from dagrec_cli.commands.search_space import SearchSpace
+from dagrec_cli.config.build import build, plain
+from dagrec_cli.config.deciding import Effect, effect, settings
 from dagrec_cli.errors import RunError
-from dagrec_cli.reporting.grouping import flat
 
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
 
-NO_DIFFERENCE = ("hydra", "progress", "threads", "bootstrap", "resume", "rerun", "logger")
+TELLING = {Effect.SEED, Effect.FIGURES}  # a trial's value is a mean over its seeds
+DATA = "data.sha256"
 SETTINGS = "settings"
 STEP = 1_000_003  # between the sampler's seeds of two trials
 
@@ -24,14 +26,17 @@ def open_study(name: str, storage: str, space: SearchSpace, config: DictConfig) 
     Raises
     ------
     RunError
-        If its trials were run with other settings.
+        If its trials were run with other settings, or on other data.
+    DagrecError
+        If the data cannot be read.
     """
     import optuna
 
+    settings_now = _settings(space, config)  # before there is a file: the data may not be there
     study = optuna.create_study(
         storage=storage, study_name=name, direction="maximize", load_if_exists=True
     )
-    _check_same(study, _settings(space, config))
+    _check_same(study, settings_now)
     if not study.trials and (given := space.standing(config)):
         study.enqueue_trial(given)
     for trial in study.get_trials(states=[optuna.trial.TrialState.RUNNING]):
@@ -64,15 +69,17 @@ def next_trials(
 
 
 def _settings(space: SearchSpace, config: DictConfig) -> dict[str, Any]:
-    """Return what makes trials comparable, flat: every setting, and the ranges."""
-    content = OmegaConf.to_container(config)
-    assert isinstance(content, dict)
-    kept = {key: value for key, value in content.items() if key not in NO_DIFFERENCE}
-    return dict(flat(kept)) | {key: str(each) for key, each in space.ranges.items()}
+    """Return what makes trials comparable, flat: what decides figures, data, and the ranges."""
+    content = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    data: dict[str, Any] = {DATA: build(config.data, "data").sha256()}
+    ranges = {key: str(each) for key, each in space.ranges.items()}
+    return data | settings(plain(content), TELLING) | ranges
 
 
 def _check_same(study: "Study", now: Mapping[str, Any]) -> None:
     begun = study.user_attrs.get(SETTINGS, now)
+    begun = {key: value for key, value in begun.items() if effect(key) in TELLING}
+    begun.setdefault(DATA, now[DATA])  # a study of before it was kept
     if any(trial.value is not None for trial in study.trials):
         for key in sorted(now.keys() | begun.keys()):
             if now.get(key) != begun.get(key):

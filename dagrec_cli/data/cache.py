@@ -19,6 +19,7 @@ import msgspec
 import numpy as np
 
 from dagrec_cli.config.build import parameters_of
+from dagrec_cli.config.deciding import Effect, effect
 from dagrec_cli.data.collection import Watch, collect
 from dagrec_cli.data.composition import Fault, Invalid, Source
 from dagrec_cli.data.contexts import ContextTrie
@@ -35,7 +36,6 @@ ARRAYS = (  # in the order in which their owners take them
     *("other_steps.source", "other_steps.target", "other_steps.composition"),
     *("path", "path_composition", "time"),
 )
-ELSEWHERE = ("path", "at_hand", "download", "cache")  # say where data lie, not what they are
 
 # Fewer compositions and pairs are prepared in 0.2 s at most, and an entry takes files and 0.01 s:
 # smaller data sets are not kept, which costs them 0.0001 s.
@@ -89,7 +89,8 @@ def entry_of(source: Source, sha256: str) -> Path:
         Hash of the data that the source reads.
     """
     kind = type(source)
-    settings = {k: getattr(source, k) for k in parameters_of(kind) if k not in ELSEWHERE}
+    names = [k for k in parameters_of(kind) if effect(f"data.{k}") is Effect.FIGURES]
+    settings = {k: getattr(source, k) for k in names}
     key = json.dumps([_code(), kind.__name__, settings, sha256], sort_keys=True)
     return cache_dir() / "prepared" / hashlib.sha256(key.encode()).hexdigest()[:32]
 

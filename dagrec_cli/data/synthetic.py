@@ -14,6 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from dagrec_cli.config.deciding import Effect, effect
 from dagrec_cli.config.limits import check_count, check_positive
 from dagrec_cli.data.composition import PREFIX_SERVICE, PREFIX_TABLE, Composition
 from dagrec_cli.data.invalid import check_settings
@@ -141,8 +142,10 @@ class Synthetic:
 
     def sha256(self) -> str:
         """Return the hash of the settings, which decide every composition."""
-        settings = {field.name: getattr(self, field.name) for field in fields(self)}
-        del settings["cache"]
+        names = [field.name for field in fields(self)]
+        settings = {
+            name: getattr(self, name) for name in names if effect(f"data.{name}") is Effect.FIGURES
+        }
         settings["lengths"] = sorted((k, float(weight)) for k, weight in self.lengths.items())
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 

@@ -5,29 +5,21 @@ those beside it: the model, then other options, then settings.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dagrec_cli.config.deciding import Effect, effect, settings
 from dagrec_cli.errors import ConfigError, RunError
 from dagrec_cli.reporting.comparison import Entry
+from dagrec_cli.reporting.provenance import is_part
 from dagrec_cli.reporting.runs import Run, find_runs
 
-NO_DIFFERENCE = (
-    "seed",
-    "seeds",
-    "progress",
-    "bootstrap",
-    "threads",
-    "resume",
-    "rerun",
-    "logger",
-    "experiment",
-)
 SIDE = "evaluate_on"  # test and validation are never one row
 SOURCE = "run"  # of a saved model that was evaluated; never one row with a model of its own
 TESTED = ("data", "split", SIDE)
-LEARNT = ("loss", "sampler", "trainer")  # mean nothing to a model that counts
+LEARNT = ("loss", "sampler", "trainer")  # mean nothing to a model that counts, except this:
+HELD_OUT = "trainer.validation_share"  # which leaves it fewer pairs to count
 ALWAYS = ("data", "model", SOURCE)  # in every name
 OPTIONS = ("data", "split", "model", "loss", "sampler", "trainer")  # told without their group
 Settings = Mapping[str, Any]
@@ -44,7 +36,7 @@ def group_runs(paths: Sequence[Path], by: Sequence[str] | None) -> list[Entry]:
         Run folders, or folders that hold some.
     by
         Dotted config keys whose values make a group, such as ``model`` or ``trainer.epochs``; a
-        group's name stands for its option. None: all keys but the seed.
+        group's name stands for its option. None: every setting that decides the figures.
 
     Raises
     ------
@@ -59,13 +51,9 @@ def group_runs(paths: Sequence[Path], by: Sequence[str] | None) -> list[Entry]:
         first = broken[0]
         raise RunError(f"none of {len(folders)} runs is finished; {first.name}: {first.reason}")
     by_test: dict[tuple[str, str], list[Run]] = {}
-    for run in _newest(finished):
+    for run in _each_seed_once(finished):
         by_test.setdefault(run.test, []).append(run)
     tested = _names([_settings(runs[0]) for runs in by_test.values()], is_about_test=True)
-    tested = [
-        name if tested.count(name) == 1 else f"{name} {tested[: k + 1].count(name)}"
-        for k, name in enumerate(tested)
-    ]
     entries = [
         entry
         for about, runs in zip(tested, by_test.values(), strict=True)
@@ -91,33 +79,49 @@ def _read(folders: Iterable[Path]) -> tuple[list[Run], list[Entry]]:
     return finished, broken
 
 
-def _newest(runs: Sequence[Run]) -> list[Run]:
-    """Return the runs without those all of whose seeds another has: the one with most, the newest.
+def _each_seed_once(runs: Sequence[Run]) -> list[Run]:
+    """Return the runs with the seeds that no newer run of the same experiment has."""
+    taken: dict[str, set[int]] = {}
+    kept: dict[Path, Run] = {}
+    oldest_first = sorted(runs, key=lambda run: str(run.result["started"]))
+    for run in reversed(oldest_first):
+        seen = taken.setdefault(_identity(run), set())
+        if left := [seed for seed in run.result["seeds"] if seed not in seen]:
+            kept[run.path] = run.of_seeds(left)
+            seen.update(left)
+    return [kept[run.path] for run in runs if run.path in kept]
 
-    They differ in nothing else, so no seed counts twice.
+
+def _identity(run: Run) -> str:
+    """Return what runs have in common that are one experiment with several seeds.
+
+    That is all that decides their figures: the content of the data, the test pairs, the config.
+    Names of options are not: ``data=geoportal`` and a file of the same bytes are one data set.
     """
-    seen: dict[str, set[int]] = {}
-    kept = []
-    order = sorted(runs, key=lambda run: (len(run.result["seeds"]), str(run.result["started"])))
-    for run in reversed(order):
-        told = json.dumps([run.test, _settings(run)], sort_keys=True)
-        seeds = seen.setdefault(told, set())
-        if not seeds.issuperset(run.result["seeds"]):
-            kept.append(run)
-            seeds.update(run.result["seeds"])
-    return [run for run in runs if run in kept]
+    told = settings(run.config, {Effect.FIGURES}) | _evaluated(run)
+    figures = {key: value for key, value in told.items() if not _is_idle(key, run)}
+    return json.dumps([run.test, figures], sort_keys=True, default=str)
+
+
+def _is_idle(key: str, run: Run) -> bool:
+    """Return whether a setting means nothing to a run's model."""
+    return run.counts and key.split(".")[0] in LEARNT and key != HELD_OUT
+
+
+def _evaluated(run: Run) -> dict[str, Any]:
+    return {SIDE: run.result.get("evaluated_on", "test"), SOURCE: run.source}
 
 
 def _rows(about: str, runs: Sequence[Run], by: Sequence[str] | None) -> list[Entry]:
     """Return the entries of runs about the same test pairs."""
-    settings = [_settings(run) for run in runs]
-    keys = [*by, SOURCE] if by else sorted({key for each in settings for key in each})
+    keys = [*by, SOURCE] if by else []
+    told = [_settings(run) for run in runs]
     groups: dict[str, list[int]] = {}
-    for k, each in enumerate(settings):
-        values = [_value(each, key, runs[k]) for key in keys] if by else [*map(each.get, keys)]
-        groups.setdefault(json.dumps(values), []).append(k)
-    firsts = [settings[members[0]] for members in groups.values()]
-    names = [_told(each, keys) or "run" for each in firsts] if by else _names(firsts)
+    for k, run in enumerate(runs):
+        by_keys = json.dumps([_value(told[k], key, run) for key in keys])
+        groups.setdefault(by_keys if by else _identity(run), []).append(k)
+    firsts = [told[members[0]] for members in groups.values()]
+    names = _unique([_told(each, keys) for each in firsts]) if by else _names(firsts)
     return [
         Entry(name, [runs[k] for k in members], about=about)
         for name, members in zip(names, groups.values(), strict=True)
@@ -125,22 +129,14 @@ def _rows(about: str, runs: Sequence[Run], by: Sequence[str] | None) -> list[Ent
 
 
 def _settings(run: Run) -> dict[str, Any]:
-    """Return a run's choices, its config, flat with dotted keys, and what it was evaluated on."""
-    told = [run.config, run.result.get("choices", {})]
-    config, choices = ({k: v for k, v in each.items() if k not in NO_DIFFERENCE} for each in told)
-    settings = {**dict(flat(config)), **choices}
-    if run.counts:
-        settings |= {key: None for key in settings if key.split(".")[0] in LEARNT}
-    return {**settings, SIDE: run.result.get("evaluated_on", "test"), SOURCE: run.source}
+    """Return what names may tell of a run: options, settings by dotted keys, what it was tested on.
 
-
-def flat(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every value of a config under its dotted key."""
-    if isinstance(node, Mapping):
-        for key, value in node.items():
-            yield from flat(value, f"{prefix}.{key}".lstrip("."))
-    else:
-        yield prefix, node
+    Where the data lie may name a set of test pairs, so it is among them.
+    """
+    told = run.result.get("choices", {})
+    choices = {k: v for k, v in told.items() if is_part(k) and effect(k) is Effect.FIGURES}
+    named = settings(run.config, {Effect.FIGURES, Effect.PLACE}) | choices
+    return named | {key: None for key in named if _is_idle(key, run)} | _evaluated(run)
 
 
 def _value(settings: Settings, key: str, run: Run) -> Any:
@@ -155,7 +151,10 @@ def _value(settings: Settings, key: str, run: Run) -> Any:
 def _names(rows: Sequence[Settings], *, is_about_test: bool = False) -> list[str]:
     """Return a name for each row: its values of keys that tell it from rows named alike so far."""
     keys = {key for row in rows for key in row if not key.endswith("_target_")}
-    keys = {key for key in keys if (key.split(".")[0] in TESTED) == is_about_test}
+    if is_about_test:
+        keys = {key for key in keys if key.split(".")[0] in TESTED}
+    else:  # the same test pairs, so the same data, whatever it is called
+        keys = {key for key in keys if key != "data" and effect(key) is Effect.FIGURES}
     names = [""] * len(rows)
     for key in sorted(keys, key=_rank):
         seen: dict[str, set[str]] = {}
@@ -165,7 +164,16 @@ def _names(rows: Sequence[Settings], *, is_about_test: bool = False) -> list[str
             f"{name} {_told(row, [key])}".strip() if _is_telling(key, seen[name]) else name
             for name, row in zip(names, rows, strict=True)
         ]
-    return [name or "run" for name in names]
+    return _unique(names)
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    """Return names with a number behind those that are shared, so that no two are alike."""
+    filled = [name or "run" for name in names]
+    return [
+        name if filled.count(name) == 1 else f"{name} {filled[: k + 1].count(name)}"
+        for k, name in enumerate(filled)
+    ]
 
 
 def _is_telling(key: str, values: set[str]) -> bool:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dagrec_cli import __version__
+from dagrec_cli.config.deciding import Effect, settings
 
 PACKAGES = ("dagrec", "torch", "numpy", "hydra-core", "omegaconf", "msgspec", "safetensors")
-UNTOLD = ("progress", "threads", "logger", "rerun", "cache")  # settings that change no number
 
 
 class Request(NamedTuple):
@@ -39,16 +39,18 @@ def is_part(group: str) -> bool:
     return "/" not in group and group != "experiment"
 
 
-def config_hash(config: Mapping[str, Any]) -> str:
-    """Return a hash of what decides a run's numbers besides its data: config and version.
+def config_hash(config: Mapping[str, Any], *, with_place: bool = False) -> str:
+    """Return a hash of what decides a run's files besides its data: config and version.
 
     Parameters
     ----------
     config
         The composed config of ``dagrec train`` as plain containers.
+    with_place
+        True to count where the data lie, too: for whoever cannot look at their content.
     """
-    content = {k: v for k, v in config.items() if k not in UNTOLD}
-    content["data"] = {k: v for k, v in content["data"].items() if k not in UNTOLD}
+    places = set() if with_place else {Effect.PLACE}
+    content = settings(config, set(Effect) - {Effect.NOTHING} - places)
     text = json.dumps([__version__, content], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

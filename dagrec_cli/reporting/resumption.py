@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 from omegaconf import DictConfig, OmegaConf
 
+from dagrec_cli.config.deciding import Effect, effect
 from dagrec_cli.config.limits import check_count
 from dagrec_cli.config.untrusted import checked_config, leads_out
 from dagrec_cli.errors import RunError
@@ -17,7 +18,7 @@ from dagrec_cli.reporting.runs import Run
 
 FORMAT = 1
 EPOCHS = "trainer.epochs"
-FREE = ("progress",)  # settings that change no number
+FREE = {Effect.NOTHING, Effect.PLACE, Effect.INTERVALS}  # the content of the data is checked
 
 
 class Beginning(msgspec.Struct):
@@ -88,8 +89,8 @@ def resumption(path: Path, words: Sequence[str]) -> Resumption:
     path
         Its folder.
     words
-        Further overrides. They may raise ``trainer.epochs`` and change what changes no number;
-        any other must say what the run has already.
+        Further overrides. They may raise ``trainer.epochs`` and change what decides no figure, such
+        as ``threads`` or where the data lie; any other must say what the run has already.
 
     Raises
     ------
@@ -106,9 +107,10 @@ def resumption(path: Path, words: Sequence[str]) -> Resumption:
         given = OmegaConf.select(OmegaConf.from_dotlist([word]), key)
         if key == EPOCHS:
             _raise_epochs(config, given)
-            overrides = [each for each in overrides if not each.startswith(f"{EPOCHS}=")] + [word]
-        elif key in FREE:
-            config[key] = given
+            overrides = _with(overrides, word)
+        elif _is_free(config, key):
+            OmegaConf.update(config, key, given)
+            overrides = overrides if effect(key) is Effect.NOTHING else _with(overrides, word)
         else:
             _refuse_change(config, begun.choices, key, text, given)
     is_below = begun.sweep and Path(begun.sweep).absolute() in path.absolute().parents
@@ -130,6 +132,18 @@ def resume_command(path: Path, request: Request) -> str:
     return shlex.join(["dagrec", "train", f"resume={near}", *words])
 
 
+def _with(overrides: Sequence[str], word: str) -> list[str]:
+    """Return overrides with one more, which takes the place of those with its key."""
+    key = word.partition("=")[0]
+    return [each for each in overrides if not each.startswith(f"{key}=")] + [word]
+
+
+def _is_free(config: DictConfig, key: str) -> bool:
+    """Return whether a setting of the run, no whole group, may have another value."""
+    has = OmegaConf.select(config, key, default=config)  # itself where there is no such setting
+    return effect(key) in FREE and not isinstance(has, DictConfig)
+
+
 def _raise_epochs(config: DictConfig, epochs: object) -> None:
     trainer = config.trainer
     check_count(EPOCHS, epochs)
@@ -147,5 +161,5 @@ def _refuse_change(
     if has != (text if key in choices else given):
         raise RunError(
             f"resume keeps the settings of the run, but {key}={text} would change one (now {has}); "
-            f"only {EPOCHS} may be raised."
+            f"{EPOCHS} may be raised, and what decides no figure may change, such as threads."
         )

@@ -4,8 +4,8 @@ import csv
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -242,6 +242,16 @@ class Run:
         target = next(iter(predictions.outcomes.values())).target
         told = [predictions.pair.tolist(), [services[k] for k in target]]
         return self.result["data"]["sha256"], hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+    def of_seeds(self, seeds: Sequence[int]) -> "Run":
+        """Return the run with some of its seeds alone, as tables and pictures see it."""
+        if list(seeds) == list(self.result["seeds"]):
+            return self
+        run = Run(self.path, {**self.result, "seeds": list(seeds)})
+        outcomes = {seed: self.predictions.outcomes[seed] for seed in seeds}
+        run.__dict__["predictions"] = replace(self.predictions, outcomes=outcomes)
+        run.__dict__["history"] = {k: v for k, v in self.history.items() if k in seeds}
+        return run
 
     @property
     def counts(self) -> bool:

@@ -67,3 +67,47 @@ def test_help_names_the_report(dagrec: Dagrec, command: str) -> None:
     for part in ("report.html", "pictures/", ".csv .md .tex .json"):
         assert part in text, part
     assert ("table=all" in text) == (command == "reproduce")
+
+
+@pytest.fixture
+def json_lines(tmp_path: Path) -> Callable[[str], str]:
+    """A function of a name: a file of that name, always with the same compositions."""
+
+    def write(name: str) -> str:
+        links = [{"source": 1, "target": 2}, {"source": 2, "target": 3}]
+        lines = [
+            {
+                "nodes": [{"id": 1}, {"id": 2, "mid": 2 + k % 3}, {"id": 3, "mid": 5 + k % 2}],
+                "links": links,
+            }
+            for k in range(40)
+        ]
+        (tmp_path / name).write_text("".join(f"{json.dumps(each)}\n" for each in lines))
+        return name
+
+    return write
+
+
+def rows_of(folder: Path) -> list[dict[str, Any]]:
+    (table,) = (folder / "outputs/compare").glob("*/table.json")
+    rows = json.loads(table.read_text())["rows"]
+    return [row for row in rows if not row["row"].startswith("ceiling: ")]
+
+
+def test_one_experiment_in_three_guises_is_one_row(
+    dagrec: Dagrec, tmp_path: Path, json_lines: Callable[[str], str]
+) -> None:
+    """Two paths of one content, with and without the cache, other intervals, threads, loggers."""
+    base = ["train", "data=compositions", "model=markov", "split=composition"]
+    for seed, words in enumerate(
+        [
+            [f"data.path={json_lines('one.jsonl')}", "bootstrap=20"],
+            [f"data.path={json_lines('two.jsonl')}", "bootstrap=30", "data.cache=false"],
+            [f"data.path={json_lines('one.jsonl')}", "threads=1", "trainer.checkpoint_every=1"],
+        ]
+    ):
+        words = [*base, *words, f"seed={seed}", f"hydra.run.dir=r/{seed}"]
+        assert dagrec(*words).code == 0
+    assert dagrec("compare", "r", "bootstrap=20").code == 0
+    (row,) = rows_of(tmp_path)
+    assert (row["row"], row["seeds"], "p" in row) == ("markov", 3, False)

@@ -144,6 +144,8 @@ def test_resuming_what_is_finished_changes_nothing(
         (["seed=1"], ["seed=1 would change one (now 0)"]),
         (["model=popularity"], ["model=popularity would change one (now gru4rec)"]),
         (["nosuch.key=1"], ["nosuch.key=1 would change one"]),
+        (["data.nosuch=1"], ["data.nosuch=1 would change one"]),
+        (["logger=tensorboard"], ["logger=tensorboard would change one (now csv)"]),
         (["hydra.run.dir=other"], ["hydra.run.dir=other would change one"]),
         (["-m"], ["resume=FOLDER takes settings only; leave -m out"]),
     ],
@@ -154,6 +156,41 @@ def test_what_would_change_the_run_is_refused(
     shutil.copytree(whole, tmp_path / "run")
     check_refused(dagrec("train", "resume=run", *words), *parts)
     assert contents(tmp_path / "run") == contents(whole)
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["threads=2", "bootstrap=30"], "bootstrap: 30\n"),
+        (["trainer.checkpoint_every=2", "data.cache=false"], "cache: false\n"),
+    ],
+)
+def test_what_decides_no_figure_may_change(
+    dagrec: Dagrec, tmp_path: Path, ctrl_c_in: CtrlC, words: list[str], part: str
+) -> None:
+    with ctrl_c_in(2):
+        assert dagrec("train", *WORDS, "hydra.run.dir=run").code == 130
+    answer = dagrec("train", "resume=run", *words)
+    assert (answer.code, answer.err) == (0, "")
+    assert part in (tmp_path / "run/config.yaml").read_text()
+
+
+def test_a_run_goes_on_where_its_data_have_moved(
+    dagrec: Dagrec, tmp_path: Path, ctrl_c_in: CtrlC
+) -> None:
+    nodes = [{"id": 1}, {"id": 2, "mid": 2}, {"id": 3, "mid": 3}]
+    links = [{"source": 1, "target": 2}, {"source": 2, "target": 3}]
+    (tmp_path / "a.jsonl").write_text(f"{json.dumps({'nodes': nodes, 'links': links})}\n" * 8)
+    with ctrl_c_in(2):
+        dagrec("train", *WORDS, "data=compositions", "data.path=a.jsonl", "hydra.run.dir=run")
+    (tmp_path / "a.jsonl").rename(tmp_path / "b.jsonl")
+    assert dagrec("train", "resume=run", "data.path=b.jsonl").code == 0
+    request = json.loads((tmp_path / "run/request.json").read_text())
+    assert [word for word in request["overrides"] if word.startswith("data.path=")] == [
+        "data.path=b.jsonl"
+    ]
+    (tmp_path / "c.jsonl").write_text((tmp_path / "b.jsonl").read_text() * 2)
+    check_refused(dagrec("train", "resume=run", "data.path=c.jsonl"), "the data has changed")
 
 
 def test_a_data_file_elsewhere_is_named_again(

@@ -201,6 +201,28 @@ def test_a_study_keeps_its_settings(searched: Any, dagrec_in: Dagrec) -> None:
     assert "was begun with trainer.epochs=4, not 5; begin another one" in answer.err
 
 
+def test_a_study_is_about_one_content_of_its_data(dagrec: Dagrec, tmp_path: Path) -> None:
+    """Where the file lies, and whether it is cached, does not matter; what is in it does."""
+    nodes = [{"id": k, "mid": k} for k in range(1, 5)]
+    links = [{"source": 1, "target": 2}, {"source": 1, "target": 3}, {"source": 3, "target": 4}]
+    text = f"{json.dumps({'nodes': nodes, 'links': links})}\n"
+    for name, times in (("a", 10), ("b", 10), ("c", 11)):
+        (tmp_path / f"{name}.jsonl").write_text(text * times)
+
+    def search(*words: str) -> Any:
+        return dagrec("train", *COUNTING, RANKINGS, "data=compositions", *words)
+
+    assert search("data.path=a.jsonl", "hydra.sweeper.n_trials=1").code == 0
+    (tmp_path / "a.jsonl").unlink()
+    moved = ("data.path=b.jsonl", "data.cache=false", "trainer.checkpoint_every=1")
+    answer = search(*moved, "hydra.sweeper.n_trials=2")
+    assert (answer.code, answer.out.count("] trial ")) == (0, 1)
+    answer = search("data.path=c.jsonl", "hydra.sweeper.n_trials=3")
+    assert answer.code == 2
+    assert "study counting was begun with data.sha256=" in answer.err
+    assert answer.err.count("\n") == 1
+
+
 def test_compare_keeps_validation_and_test_apart(searched: Any) -> None:
     entries = group_runs([searched.folder / STUDY], ["model"])
     table = compare(entries, title="", metric="ndcg", n_resamples=9)

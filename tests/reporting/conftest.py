@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
 from dagrec_cli.reporting.runs import Run
 
@@ -15,10 +16,12 @@ EVIL = "service_<script>alert('&\"$x$')</script>"
 NODES = {"table_1": False, EVIL: True, "service_2": True, "service_3": True}
 SERVICES = [EVIL, "service_2", "service_3"]
 CONFIG = """\
+data: {_target_: some.Reader, path: null, cache: true}
 split: {_target_: some.Split, test_share: 0.3, seed: 42, graph: train}
 trainer: {monitor: ndcg}
 note: "</script><b>not bold</b>"
 """
+OPTIONS = ("model", "loss", "sampler", "trainer")  # whose choice is the class in the config, too
 # pair, composition, context, target, predicted, rank (no ties)
 PREDICTIONS = [
     (7, 3, "table_1", EVIL, EVIL, 1),
@@ -53,12 +56,13 @@ def write_run(
         The catalogue.
     """
     path.mkdir(parents=True)
+    chosen = {"data": "hand", "split": "paper"} | (choices or {})
     result = {
         "status": "finished" if is_finished else "failed",
         "error": "the <b>disk</b> is full",
         "started": "2026-01-01T00:00:00",
         "seeds": seeds,
-        "choices": {"data": "hand", "split": "paper"} | (choices or {}),
+        "choices": chosen,
         "metrics": {},
         "data": {
             "sha256": "abc",
@@ -73,7 +77,9 @@ def write_run(
         **result_items,
     }
     (path / "result.json").write_text(json.dumps(result))
-    (path / "config.yaml").write_text(CONFIG + config)
+    options = {group: {"_target_": name} for group, name in chosen.items() if group in OPTIONS}
+    settings = OmegaConf.merge(options, OmegaConf.create(CONFIG), OmegaConf.create(config))
+    (path / "config.yaml").write_text(OmegaConf.to_yaml(settings))
     vocabulary = {"nodes": list(NODES), "is_service": list(NODES.values()), "services": services}
     (path / "vocabulary.json").write_text(json.dumps(vocabulary))
     (path / "graph.json").write_text(json.dumps({"edges": [[1, 2, 5], [1, 3, 9], [3, 4, 1]]}))

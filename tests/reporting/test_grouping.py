@@ -1,15 +1,17 @@
 import json
+import statistics
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from dagrec_cli.errors import ConfigError, RunError
-from dagrec_cli.reporting.comparison import Entry
+from dagrec_cli.reporting.comparison import Entry, compare
 from dagrec_cli.reporting.grouping import group_runs
 from dagrec_cli.reporting.runs import Run
 
 RunOf = Callable[..., Run]
+SERVICES = ["service_<script>alert('&\"$x$')</script>", "service_2", "service_3"]
 OTHER_DATA = {"test": 3, "leakage": {"pairs": 0, "contexts": 0}, "forbidden_test_targets": 0}
 
 
@@ -30,7 +32,7 @@ def test_runs_that_differ_in_the_seed_are_one_row(run_of: RunOf, tmp_path: Path)
 
 def test_a_name_holds_what_tells_a_row_apart(run_of: RunOf, tmp_path: Path) -> None:
     def run(name: str, model: str, loss: str, rate: float) -> None:
-        config = settings(model=f"{{rate: {rate}}}", loss="{_target_: x}")
+        config = settings(model=f"{{rate: {rate}}}")
         run_of(tmp_path / name, choices={"model": model, "loss": loss}, config=config)
 
     run("1", "gru", "ce", 1)
@@ -60,7 +62,91 @@ def test_no_seed_counts_twice(run_of: RunOf, tmp_path: Path) -> None:
     run_of(tmp_path / "b", seeds=(1,), started="2026-02-01")
     run_of(tmp_path / "c", seeds=(2,), started="2026-01-02")
     run_of(tmp_path / "d", seeds=(2,), started="2026-01-01")
-    assert told(group_runs([tmp_path], None)) == [("run", ["a", "c"])]
+    entries = group_runs([tmp_path], None)
+    assert told(entries) == [("run", ["a", "b", "c"])]
+    assert [run.result["seeds"] for run in entries[0].runs] == [[0], [1], [2]]  # 1 is b's, newer
+    assert [list(run.predictions.outcomes) for run in entries[0].runs] == [[0], [1], [2]]
+
+
+def seeds_of(entries: list[Entry]) -> list[tuple[str, list[int]]]:
+    """Return each row's folders in short, and their seeds."""
+    return [(run.path.name, run.result["seeds"]) for entry in entries for run in entry.runs]
+
+
+def test_of_overlapping_runs_each_seed_counts_once(run_of: RunOf, tmp_path: Path) -> None:
+    """Three runs that overlap, and one that is wholly inside another."""
+    for name, seeds, day in [
+        ("a", (0, 1, 2), "01"),
+        ("b", (1, 2, 3), "02"),
+        ("c", (3, 4), "03"),
+        ("d", (0, 1), "04"),
+        ("e", (1,), "03"),
+    ]:
+        # what a newer run found of a seed can be told from what an older one did
+        right = SERVICES[0] if name in "bd" else "service_3"
+        run_of(tmp_path / name, seeds=seeds, started=f"2026-01-{day}", predicted=right)
+    entries = group_runs([tmp_path], None)
+    assert seeds_of(entries) == [("b", [2]), ("c", [3, 4]), ("d", [0, 1])]
+    (row,) = compare(entries, title="", metric="accuracy", n_resamples=9).rows
+    assert row["seeds"] == 5
+    each = [2 / 3, 1 / 3, 1 / 3, 2 / 3, 2 / 3]
+    assert row["accuracy"]["mean"] == pytest.approx(sum(each) / 5)
+    assert row["accuracy"]["std"] == pytest.approx(statistics.stdev(each))
+
+
+def test_the_history_of_a_run_has_the_seeds_that_count(run_of: RunOf, tmp_path: Path) -> None:
+    run_of(tmp_path / "a", seeds=(0, 1))
+    run_of(tmp_path / "b", seeds=(0,), started="2026-02-01")
+    (entry,) = group_runs([tmp_path], None)
+    assert [list(run.history) for run in entry.runs] == [[], [0]]  # the hand-made one is of seed 0
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "data: {path: b.jsonl}",
+        "data: {cache: false}",
+        "data: {at_hand: elsewhere}",
+        "trainer: {checkpoint_every: 1}",
+        "threads: 2",
+        "bootstrap: 20",
+        "logger: {_target_: some.Logger, store: x}",
+    ],
+)
+def test_what_decides_no_figure_makes_no_row(run_of: RunOf, tmp_path: Path, other: str) -> None:
+    run_of(tmp_path / "a", seeds=(0,), choices={"model": "m"}, config="data: {path: a.jsonl}")
+    run_of(tmp_path / "b", seeds=(1,), choices={"model": "m"}, config=other)
+    assert told(group_runs([tmp_path], None)) == [("m", ["a", "b"])]
+
+
+def test_one_data_set_by_two_names(run_of: RunOf, tmp_path: Path) -> None:
+    """``data=geoportal``, and the same file by its path; of another model, too."""
+    for name, model, data in [("1", "m", "hand"), ("2", "m", "file"), ("3", "n", "file")]:
+        run_of(tmp_path / name, seeds=(int(name),), choices={"model": model, "data": data})
+    assert told(group_runs([tmp_path], None)) == [("m", ["1", "2"]), ("n", ["3"])]
+
+
+def test_rows_that_only_the_split_or_the_reader_tells_apart(run_of: RunOf, tmp_path: Path) -> None:
+    """The same test pairs, but another mask, or fewer training pairs: other figures."""
+    run_of(tmp_path / "1", choices={"model": "m"})
+    run_of(tmp_path / "2", choices={"model": "m"}, config="split: {graph: all}")
+    run_of(tmp_path / "3", choices={"model": "m"}, config="data: {max_paths: 9}")
+    names = [entry.name for entry in group_runs([tmp_path], None)]
+    assert names == ["m split.graph=train", "m split.graph=all", "m data.max_paths=9"]
+
+
+def test_held_out_pairs_are_missing_to_a_model_that_counts(run_of: RunOf, tmp_path: Path) -> None:
+    for share in (0.0, 0.2):
+        config = f"trainer: {{validation_share: {share}, epochs: {share}}}"
+        run_of(tmp_path / str(share), is_trained=False, choices={"model": "m"}, config=config)
+    names = [entry.name for entry in group_runs([tmp_path], None)]
+    assert names == ["m trainer.validation_share=0.0", "m trainer.validation_share=0.2"]
+
+
+def test_no_two_rows_have_one_name(run_of: RunOf, tmp_path: Path) -> None:
+    for name in "ab":  # one option, changed in between
+        run_of(tmp_path / name, config=f"model: {{_target_: some.{name}}}")
+    assert [entry.name for entry in group_runs([tmp_path], None)] == ["run 1", "run 2"]
 
 
 def test_by_pools_but_never_over_other_test_pairs(run_of: RunOf, tmp_path: Path) -> None:

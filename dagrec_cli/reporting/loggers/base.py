@@ -7,8 +7,8 @@ from typing import Any, Protocol, runtime_checkable
 from omegaconf import DictConfig
 
 from dagrec_cli.config.build import plain
+from dagrec_cli.config.deciding import flat
 from dagrec_cli.errors import ConfigError
-from dagrec_cli.reporting.grouping import flat
 from dagrec_cli.reporting.provenance import Request
 from dagrec_cli.reporting.run_folder import RunFolder
 

@@ -1,0 +1,50 @@
+"""Which settings decide a result: the one list that hashes, tables, searches and the cache ask.
+
+A setting is named by its dotted key, such as ``trainer.epochs``. What is not listed decides the
+figures, so a new setting is taken for one that matters until somebody says here that it does not.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from enum import Enum
+from typing import Any
+
+
+class Effect(Enum):
+    """What another value of a setting changes, all else equal."""
+
+    NOTHING = "how a run is carried out and watched"
+    PLACE = "where the data lie; data are told apart by their content, never by this"
+    INTERVALS = "how finely the intervals are drawn; tables draw their own"
+    SEED = "which one of many like runs it is; a row of a table holds all of them"
+    FIGURES = "the figures themselves"
+
+
+ALL = frozenset(Effect)
+EFFECTS = {
+    **dict.fromkeys(("progress", "threads", "logger", "rerun", "resume", "hydra"), Effect.NOTHING),
+    **dict.fromkeys(("data.cache", "trainer.checkpoint_every"), Effect.NOTHING),
+    **dict.fromkeys(("data.path", "data.at_hand", "data.download"), Effect.PLACE),
+    "bootstrap": Effect.INTERVALS,
+    **dict.fromkeys(("seed", "seeds"), Effect.SEED),
+}
+
+
+def effect(key: str) -> Effect:
+    """Return what a setting changes; one inside a group that is listed has the group's effect."""
+    parts = key.split(".")
+    names = (".".join(parts[:n]) for n in range(1, len(parts) + 1))
+    return next((EFFECTS[name] for name in names if name in EFFECTS), Effect.FIGURES)
+
+
+def settings(config: Mapping[str, Any], effects: Collection[Effect] = ALL) -> dict[str, Any]:
+    """Return a config's settings by their dotted keys, those with one of some effects."""
+    return {key: value for key, value in flat(config) if effect(key) in effects}
+
+
+def flat(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every value of a config under its dotted key."""
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            yield from flat(value, f"{prefix}.{key}".lstrip("."))
+    else:
+        yield prefix, node
