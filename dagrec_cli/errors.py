@@ -3,6 +3,8 @@
 Anything else that is raised is a defect of the program and shows its traceback.
 """
 
+SEEN = "\u00a0\u3000\u200c\u200d"  # spaces and joiners that names in some scripts have
+
 
 class DagrecError(Exception):
     """A mistake that the user can mend; printed as one line, exit code 2."""
@@ -32,8 +34,21 @@ def one_line(text: str, most: int = 400) -> str:
     """Return a text as one line that a terminal can show, cut in its middle if it is long."""
     if len(text) > most:
         text = f"{text[: most // 2]} … {text[-most // 2 :]}"
-    return text if text.isprintable() else "".join(map(_printable, text))
+    return visible(text)
 
 
-def _printable(character: str) -> str:
-    return character if character.isprintable() else ascii(character)[1:-1]
+def visible(text: str) -> str:
+    r"""Return a text without characters that act instead of being seen, which are spelled instead.
+
+    Those are the control characters (a terminal obeys them, a line ends there) and what turns the
+    direction of writing, so that a text reads as another one.
+
+    >>> visible("red \x1b[31m")
+    'red \\x1b[31m'
+    """
+    return text if text.isprintable() else "".join(map(_visible, text))
+
+
+def _visible(character: str) -> str:
+    is_seen = character.isprintable() or character in SEEN
+    return character if is_seen else ascii(character)[1:-1]

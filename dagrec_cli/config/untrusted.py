@@ -4,6 +4,8 @@ Nothing outside this package is named, nothing is looked up (environment, resolv
 out of the working folder, and nothing is downloaded but the public files of ``configs/data``.
 """
 
+import glob
+import os
 import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -23,6 +25,7 @@ HOMES = {
     "trainer": "dagrec_cli.training.",
     "logger": "dagrec_cli.reporting.loggers.",
 }
+PATHS = ("path", "store")  # settings that name files
 SHOWN = 60  # characters of a refused text that a message repeats
 
 
@@ -79,7 +82,7 @@ def checked_node(
         )
     for key, text in _texts(node, group):
         _refuse_lookup(key, text, file)
-        if leads_out(text) and not is_trusted:
+        if leads_out(key, text) and not is_trusted:
             raise RunError(
                 f"{file}: {key} is {text[:SHOWN]!r}; a run folder may only name paths below the "
                 f"working folder. If you trust it, add {key}={text[:SHOWN]} (to dagrec evaluate, "
@@ -111,10 +114,27 @@ def _refuse_lookup(key: str, text: str, file: Path) -> None:
         )
 
 
-def leads_out(text: str) -> bool:
-    """Return whether a text, read as a path, leads out of the working folder."""
+def leads_out(key: str, text: str) -> bool:
+    """Return whether the text of a setting, read as a path, leads out of the working folder.
+
+    Where the setting is one of a path, links are followed before it is judged, those below a folder
+    and those that a glob finds too: a run folder may hold one that leads anywhere.
+    """
     is_absolute = PurePosixPath(text).is_absolute() or bool(PureWindowsPath(text).anchor)
-    return is_absolute or text.startswith("~") or ".." in re.split(r"[/\\]", text)
+    if is_absolute or text.startswith("~") or ".." in re.split(r"[/\\]", text) or "\0" in text:
+        return True
+    if key.rpartition(".")[2].partition("[")[0] not in PATHS:
+        return False
+    here = Path.cwd().resolve()
+    return not all(path.resolve().is_relative_to(here) for path in _reached(text))
+
+
+def _reached(text: str) -> Iterator[Path]:
+    """Yield what a path or glob may make a reader open."""
+    for each in (text, *(glob.iglob(text, recursive=True) if glob.has_magic(text) else ())):
+        yield Path(each)
+        for folder, inside, files in os.walk(each):
+            yield from (Path(folder, name) for name in (*inside, *files))
 
 
 def _public_files() -> list[Any]:

@@ -1,10 +1,10 @@
 """The checkpoints of a run folder: one file each, the newest two of every seed."""
 
-import shutil
 from collections.abc import Callable
 from itertools import zip_longest
 from pathlib import Path
 
+from dagrec_cli.data.plain_files import check_own_folder, read_plain, remove_leftovers
 from dagrec_cli.errors import RunError
 from dagrec_cli.reporting.run_folder import (
     CHECKPOINTS,
@@ -31,10 +31,16 @@ class Checkpoints:
         Which seed.
     warn
         Told, in one line, of a checkpoint that cannot be used.
+
+    Raises
+    ------
+    RunError
+        If their folder is a link.
     """
 
     def __init__(self, run: RunFolder, seed: int, warn: Callable[[str], None]) -> None:
         self.path = run.path / CHECKPOINTS
+        check_own_folder(self.path)
         self.seed = seed
         self.warn = warn
 
@@ -51,10 +57,11 @@ class Checkpoints:
         RunError
             If there are checkpoints, but none of them can be used.
         """
+        remove_leftovers(self.path)
         files = self.files
         for file, before in zip_longest(files, files[1:]):
             try:
-                state.load(unpack(file.read_bytes()))
+                state.load(unpack(read_plain(file)))
             except RunError as error:
                 line = f"{file}: {error}"
                 if before is None:
@@ -73,8 +80,5 @@ class Checkpoints:
 
 def forget(run: RunFolder) -> None:
     """Remove what an earlier run left in the folder that could be taken for the new one's."""
-    run.remove(CONFIG)
-    run.remove(RESULT)
-    run.remove(MLFLOW_RUN)
-    for name in (CHECKPOINTS, EVENTS):
-        shutil.rmtree(run.path / name, ignore_errors=True)
+    for name in (CONFIG, RESULT, MLFLOW_RUN, CHECKPOINTS, EVENTS):
+        run.remove(name)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from dagrec_cli.data.plain_files import read_plain
 from dagrec_cli.reporting.comparison import Entry
 from dagrec_cli.reporting.plots.gallery import graph_picture, row_pictures, table_pictures
 from dagrec_cli.reporting.plots.picture import Picture
@@ -74,7 +75,7 @@ def write_report(folder: RunFolder, title: str, sheets: Sequence[ReportSheet]) -
     RunError
         If a file of a finished row's run folder is missing or damaged.
     """
-    beside = RunFolder(folder.path / PICTURES)
+    beside = folder.below(PICTURES)
     rows: dict[tuple[Path, ...], Row] = {}
     shown = []
     for sheet in sheets:
@@ -145,7 +146,7 @@ def _origin(run: Run) -> tuple[str, dict[str, str], str]:
         "commit": result.get("git_commit"),
         "versions": ", ".join(f"{k} {v}" for k, v in result.get("versions", {}).items()),
     }
-    config = (run.path / CONFIG).read_text(encoding="utf-8")
+    config = read_plain(run.path / CONFIG).decode()
     return "/".join(run.path.parts[-2:]), {k: v for k, v in facts.items() if v}, config
 
 

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from dagrec_cli.config.deciding import Effect, effect
 from dagrec_cli.config.limits import check_count
 from dagrec_cli.config.untrusted import checked_config, leads_out
+from dagrec_cli.data.plain_files import read_plain
 from dagrec_cli.errors import RunError
 from dagrec_cli.reporting.provenance import Request
 from dagrec_cli.reporting.run_folder import CONFIG, REQUEST, RunFolder
@@ -49,7 +50,7 @@ def read_beginning(path: Path) -> Beginning:
     if not path.is_dir():
         raise RunError(f"{path}: no such folder; name the run folder to go on with.")
     try:
-        found = msgspec.json.decode(file.read_bytes(), type=Beginning)
+        found = msgspec.json.decode(read_plain(file), type=Beginning)
     except FileNotFoundError as error:
         raise RunError(
             f"{path}: no {REQUEST}; it is no folder of dagrec train, or was stopped before "
@@ -125,7 +126,7 @@ def resume_command(path: Path, request: Request) -> str:
     command repeats their group.
     """
     pairs = [(word.partition("=")[0].partition(".")[0], word) for word in request.overrides]
-    outside = {group for group, word in pairs if leads_out(word.partition("=")[2])}
+    outside = {group for group, word in pairs if leads_out(*word.partition("=")[::2])}
     words = [word for group, word in pairs if group in outside]
     here = Path.cwd()
     near = path.relative_to(here) if path.is_relative_to(here) else path

@@ -1,16 +1,24 @@
 """A run is a folder: every file is written under a temporary name, flushed, and renamed.
 
-So a file is either whole or absent, whenever the program dies.
+So a file is either whole or absent, whenever the program dies. No link in it is followed, whoever
+made it: see :mod:`~dagrec_cli.data.plain_files`.
 """
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from dagrec_cli.errors import InUseError
+from dagrec_cli.data.plain_files import (
+    check_own_folder,
+    open_plain,
+    remove_leftovers,
+    write_whole,
+)
+from dagrec_cli.errors import InUseError, RunError
 
 RESULT = "result.json"
 CONFIG = "config.yaml"
@@ -42,16 +50,7 @@ class RunFolder:
 
     def write(self, name: str, fill: Callable[[IO[bytes]], Any]) -> Path:
         """Write a file as a whole: ``fill`` gets an open binary file."""
-        temporary = self.path / f".{name}.tmp"
-        try:
-            with temporary.open("wb") as file:
-                fill(file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self.path / name)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        write_whole(self.path / name, fill)
         return self.path / name
 
     def write_text(self, name: str, text: str) -> Path:
@@ -63,9 +62,24 @@ class RunFolder:
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
         return self.write_text(name, f"{text}\n")
 
+    def below(self, name: str) -> "RunFolder":
+        """Return a folder in this one, made if need be.
+
+        Raises
+        ------
+        RunError
+            If it is a link or no folder.
+        """
+        check_own_folder(self.path / name)
+        return RunFolder(self.path / name)
+
     def remove(self, name: str) -> None:
-        """Remove a file if it is there."""
-        (self.path / name).unlink(missing_ok=True)
+        """Remove a file, a link, or a folder with all that is in it, if it is there."""
+        path = self.path / name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
     @contextmanager
     def locked(self, setting: str = "hydra.run.dir") -> Iterator[None]:
@@ -80,11 +94,13 @@ class RunFolder:
         ------
         InUseError
             If another process holds it.
+        RunError
+            If something else than a lock is in its place.
         """
         import fcntl
 
         file = self.path / LOCK
-        with file.open("wb") as lock:
+        with open_plain(file, "r+b") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 is_held = os.path.samestat(
@@ -97,6 +113,7 @@ class RunFolder:
                     f"{self.path} is in use by another process; wait for it, or write elsewhere "
                     f"with {setting}=FOLDER."
                 )
+            remove_leftovers(self.path)
             try:
                 yield
             finally:
@@ -121,10 +138,10 @@ def is_in_use(path: Path) -> bool:
     import fcntl
 
     try:
-        with (path / LOCK).open("rb") as lock:
+        with open_plain(path / LOCK) as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except OSError:  # there is no lock, or no folder
+    except (OSError, RunError):  # there is no lock, or no folder
         return False
     return False

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,6 +15,7 @@ import numpy as np
 from jaxtyping import Int
 
 from dagrec_cli.config.older import completed
+from dagrec_cli.data.plain_files import read_plain
 from dagrec_cli.data.vocabulary import Vocabulary
 from dagrec_cli.errors import RunError
 from dagrec_cli.evaluation.ranks import Outcomes
@@ -93,7 +95,7 @@ class Run:
         """
         file = path / RESULT
         try:
-            result = json.loads(file.read_text(encoding="utf-8"))
+            result = json.loads(read_plain(file))
         except FileNotFoundError as error:
             told = f"{path}: no {RESULT}; "
             if not path.is_dir():
@@ -149,7 +151,9 @@ class Run:
         from omegaconf import OmegaConf
 
         try:
-            config = OmegaConf.to_container(OmegaConf.load(self.path / CONFIG), resolve=False)
+            config = OmegaConf.to_container(OmegaConf.load(self._text(CONFIG)), resolve=False)
+        except RunError:
+            raise
         except Exception as error:  # whatever a YAML parser raises: the file is damaged
             told = " ".join(str(error).split())
             raise RunError(f"{self.path / CONFIG}: missing or damaged ({told}).") from error
@@ -159,7 +163,7 @@ class Run:
     def vocabulary(self) -> Vocabulary:
         """Names of the nodes, and the catalogue in the order of its classes."""
         try:
-            found = json.loads((self.path / VOCABULARY).read_text(encoding="utf-8"))
+            found = json.loads(read_plain(self.path / VOCABULARY))
             names = (tuple(found[key]) for key in ("nodes", "is_service", "services"))
             return Vocabulary(*names)
         except (OSError, ValueError, KeyError) as error:
@@ -169,7 +173,7 @@ class Run:
     def edges(self) -> list[Edge]:
         """The service graph of the data, heaviest edge first; empty without ``graph.json``."""
         try:
-            edges = json.loads((self.path / GRAPH).read_text(encoding="utf-8"))["edges"]
+            edges = json.loads(read_plain(self.path / GRAPH))["edges"]
             nodes = self.vocabulary.nodes
             found = [
                 Edge(nodes[source - 1], nodes[target - 1], count) for source, target, count in edges
@@ -183,10 +187,9 @@ class Run:
         """Rows of ``metrics.csv`` by seed; empty if nothing was trained."""
         by_seed: dict[int, list[dict[str, float]]] = {}
         try:
-            with (self.path / METRICS).open(encoding="utf-8", newline="") as lines:
-                for row in csv.DictReader(lines):
-                    seed = int(row.pop("seed"))
-                    by_seed.setdefault(seed, []).append({k: float(v) for k, v in row.items() if v})
+            for row in csv.DictReader(self._text(METRICS)):
+                seed = int(row.pop("seed"))
+                by_seed.setdefault(seed, []).append({k: float(v) for k, v in row.items() if v})
         except DAMAGE as error:
             raise RunError(f"{self.path / METRICS}: missing or damaged ({error!r}).") from error
         return by_seed
@@ -204,7 +207,8 @@ class Run:
 
         file = self.path / PREDICTIONS
         try:
-            read = pd.read_csv(file, usecols=list(COLUMNS), dtype=COLUMNS, na_filter=False)
+            lines = self._text(PREDICTIONS)
+            read = pd.read_csv(lines, usecols=list(COLUMNS), dtype=COLUMNS, na_filter=False)
             ties, seed = read["ties"].to_numpy(), read["seed"].to_numpy()
             columns = [
                 _of_each(read["target"], self._class_of),
@@ -227,6 +231,9 @@ class Run:
             for each, mine in zip(seeds, rows, strict=True)
         }
         return Predictions(outcomes, *(column[rows[0]] for column in columns[4:]))
+
+    def _text(self, name: str) -> StringIO:
+        return StringIO(read_plain(self.path / name).decode(), newline="")
 
     @cached_property
     def _classes(self) -> dict[str, int]:

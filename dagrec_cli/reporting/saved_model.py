@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from dagrec_cli.config.build import build
 from dagrec_cli.config.checks import seeds_of
 from dagrec_cli.config.untrusted import checked_node
+from dagrec_cli.data.plain_files import read_plain
 from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.data.vocabulary import Vocabulary
 from dagrec_cli.errors import ConfigError, RunError
@@ -149,10 +150,10 @@ def _weights_name(run: Run, seed: int | None) -> str:
 
 def _load_weights(model: Model, file: Path) -> None:
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors.torch import load
 
     try:
-        state = load_file(file)
+        state = load(read_plain(file))
     except FileNotFoundError as error:
         raise RunError(f"{file}: no such file; the run saved no model.") from error
     except (OSError, SafetensorError) as error:
@@ -177,7 +178,7 @@ def _load_weights(model: Model, file: Path) -> None:
 
 def _decode(file: Path, kind: type[Kind]) -> Kind:
     try:
-        return msgspec.json.decode(file.read_bytes(), type=kind)
+        return msgspec.json.decode(read_plain(file), type=kind)
     except FileNotFoundError as error:
         raise RunError(f"{file}: no such file; the folder holds no whole run.") from error
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

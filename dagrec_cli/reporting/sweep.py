@@ -15,6 +15,7 @@ from dagrec_cli import __version__
 from dagrec_cli.config.build import build, plain
 from dagrec_cli.data.cache import CachedSource
 from dagrec_cli.data.invalid import plural
+from dagrec_cli.data.plain_files import read_plain
 from dagrec_cli.errors import RunError
 from dagrec_cli.reporting.comparison import Entry, compare
 from dagrec_cli.reporting.grouping import group_runs
@@ -37,9 +38,15 @@ def newest_sweep(below: Path, overrides: Sequence[str]) -> Path | None:
     """Return the newest folder whose sweep was begun with these overrides, in this order."""
     for file in sorted(below.glob(f"*/{REQUEST}"), reverse=True):
         try:
-            if json.loads(file.read_text(encoding="utf-8"))["overrides"] == list(overrides):
+            if json.loads(read_plain(file))["overrides"] == list(overrides):
                 return file.parent
-        except (OSError, ValueError, LookupError, TypeError):  # damaged, so not to go on with
+        except (
+            OSError,
+            RunError,
+            ValueError,
+            LookupError,
+            TypeError,
+        ):  # damaged, so not to go on with
             continue
     return None
 

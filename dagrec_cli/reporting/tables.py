@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dagrec_cli.data.plain_files import read_plain
 from dagrec_cli.reporting.csv_text import csv_text
 from dagrec_cli.reporting.latex_text import latex_text
 from dagrec_cli.reporting.run_folder import RunFolder
@@ -70,7 +71,7 @@ class Table:
     @classmethod
     def load(cls, path: Path, name: str = "table") -> "Table":
         """Return the table that was saved in a folder."""
-        found = json.loads((path / f"{name}.json").read_text(encoding="utf-8"))
+        found = json.loads(read_plain(path / f"{name}.json"))
         return cls(found["title"], found["columns"], found["rows"], found["notes"], name)
 
     def save(self, folder: RunFolder) -> None:

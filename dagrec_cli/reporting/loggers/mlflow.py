@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
+from dagrec_cli.data.plain_files import open_plain, read_plain
 from dagrec_cli.reporting.loggers.base import (
     Rows,
     check_installed,
@@ -105,7 +106,7 @@ class MlflowLogger:
             self._wait(scores, f"seed_{seed}/")
         self._write()
         for file in sorted(self._folder.path.iterdir()):
-            if file.is_file() and not file.name.startswith("."):
+            if file.is_file() and not (file.is_symlink() or file.name.startswith(".")):
                 client.log_artifact(run, str(file))
         if "error" in result:
             client.set_tag(run, "error", result["error"])
@@ -134,7 +135,7 @@ class MlflowLogger:
         """Return the run that a run folder or a sweep's folder names, made first if need be."""
         path = folder.path
         if (path / MLFLOW_RUN).exists():
-            named = (path / MLFLOW_RUN).read_text(encoding="utf-8").strip()
+            named = read_plain(path / MLFLOW_RUN).decode().strip()
             if _exists(self._client, named):
                 return named
         tags = {"folder": str(path), **tags}
@@ -146,7 +147,7 @@ class MlflowLogger:
 @contextmanager
 def _held(file: Path) -> Iterator[None]:
     """Wait until no other process holds a file, and hold it."""
-    with file.open("wb") as lock:
+    with open_plain(file, "r+b") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

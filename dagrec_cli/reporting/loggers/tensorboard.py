@@ -34,9 +34,8 @@ class TensorBoardLogger:
         """Write the settings, in place of those that an earlier sitting had."""
         from torch.utils.tensorboard.summary import hparams
 
-        self._path = folder.path / EVENTS
-        for file in self._path.glob("events.*"):
-            file.unlink()
+        folder.remove(EVENTS)
+        self._path = folder.below(EVENTS).path
         self._seeds: dict[int, tuple[Any, int]] = {}
         self._whole = self._writer()
         settings = params_of(config, request)

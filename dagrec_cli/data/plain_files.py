@@ -1,0 +1,126 @@
+"""Files of a folder that may come from a stranger: opened only where they are plain files.
+
+A link would lead a write to a file of the user's, a pipe would be waited for, a device would act.
+So nothing in such a folder is opened but what lies there itself; how the folder is reached is the
+user's own matter. New files get names that nobody can guess, and then their own in one step.
+"""
+
+import os
+import secrets
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from dagrec_cli.errors import RunError
+
+ASIDE = ".dagrec-{}.tmp"  # a name of its own for every file that is being written
+AS_IT_IS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+FLAGS = {
+    "rb": os.O_RDONLY,
+    "ab": os.O_WRONLY | os.O_APPEND | os.O_CREAT,
+    "r+b": os.O_RDWR | os.O_CREAT,
+}
+KINDS = (
+    (stat.S_ISLNK, "a symlink"),
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+)
+
+
+def kind_of(path: Path) -> str:
+    """Return what lies at a path if it is no plain file, in words; empty if it is one, or nothing.
+
+    Links are not followed.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    return "" if stat.S_ISREG(mode) else _kind(mode)
+
+
+def open_plain(path: Path, mode: str = "rb") -> IO[bytes]:
+    """Open a file in binary mode if it is a plain one.
+
+    Parameters
+    ----------
+    mode
+        ``rb`` to read, ``ab`` to append; ``r+b`` to lock, which makes the file if need be and
+        leaves its content.
+
+    Raises
+    ------
+    RunError
+        If it is a symlink, a pipe, a device, a folder; to append, also if it has a second name.
+    OSError
+        If it cannot be opened.
+    """
+    if kind := kind_of(path):
+        raise RunError(_refusal(path, kind))
+    descriptor = os.open(path, FLAGS[mode] | AS_IT_IS, 0o666)
+    status = os.fstat(descriptor)
+    is_shared = mode == "ab" and status.st_nlink > 1
+    if is_shared or not stat.S_ISREG(status.st_mode):  # or it was exchanged meanwhile
+        os.close(descriptor)
+        raise RunError(_refusal(path, "a file with a second name" if is_shared else "no file"))
+    return os.fdopen(descriptor, mode)
+
+
+def read_plain(path: Path, most: int | None = None) -> bytes:
+    """Return the content of a plain file, see :func:`open_plain`.
+
+    Parameters
+    ----------
+    most
+        Bytes that it may have.
+
+    Raises
+    ------
+    RunError
+        If it is none, or has more.
+    """
+    with open_plain(path) as file:
+        if most is not None and (size := os.fstat(file.fileno()).st_size) > most:
+            raise RunError(f"{path}: {size:,} bytes; such a file has {most:,} at most.")
+        return file.read()
+
+
+def check_own_folder(path: Path) -> None:
+    """Raise RunError if a folder inside a run folder is anything else than a folder, or nothing."""
+    kind = kind_of(path) or ("a file" if path.exists() else "a folder")
+    if kind != "a folder":
+        raise RunError(_refusal(path, kind, "a folder"))
+
+
+def write_whole(path: Path, fill: Callable[[IO[bytes]], Any]) -> None:
+    """Write a file as a whole or not at all: ``fill`` gets it open, in binary mode.
+
+    It is written under a name of its own, flushed, and renamed; so of two that are written at once
+    under one name the last one stays, whole.
+    """
+    aside = path.with_name(ASIDE.format(secrets.token_hex(8)))
+    try:
+        with aside.open("xb") as file:
+            fill(file)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a killed process was writing in a folder that this process holds."""
+    for file in folder.glob(ASIDE.format("*")):
+        file.unlink(missing_ok=True)
+
+
+def _kind(mode: int) -> str:
+    return next((name for is_kind, name in KINDS if is_kind(mode)), "a device")
+
+
+def _refusal(path: Path, kind: str, wanted: str = "a plain file") -> str:
+    return f"{path}: {kind}, where a run folder has {wanted}; it is not used, remove it."
