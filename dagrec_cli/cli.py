@@ -10,6 +10,7 @@ import gc
 import os
 import sys
 from importlib import import_module
+from signal import SIG_DFL, SIGINT, default_int_handler, getsignal, signal
 
 COMMANDS = {
     "train": "train a model, evaluate it, write a run folder",
@@ -42,35 +43,43 @@ Start with: dagrec train"""
 
 def main() -> None:
     """Run the command that the command line names."""
-    arguments = sys.argv[1:]
+    try:
+        _main(sys.argv[1:])
+    except KeyboardInterrupt:  # before a command, which has more to say, minds it
+        sys.stderr.write("dagrec: interrupted.\n")
+        sys.exit(130)
+    finally:
+        is_program = getattr(sys.modules["__main__"], "main", None) is main
+        if is_program and getsignal(SIGINT) is default_int_handler:
+            signal(SIGINT, SIG_DFL)  # no traceback while Python takes itself down
+
+
+def _main(arguments: list[str]) -> None:
+    from dagrec_cli.commands.guard import explained
+
     if arguments[:1] == ["help"]:
         arguments = [*arguments[1:], "--help"]
-    if "-sc" in arguments or "--shell-completion" in arguments:
-        _complete()
-    elif not arguments or arguments[0] in ("-h", "--help"):
-        _say(_help())
-    elif "--version" in arguments or arguments[0] == "-V":
-        from dagrec_cli import __version__
+    is_completion = "-sc" in arguments or "--shell-completion" in arguments
+    command = None if is_completion else _command_in(arguments)
+    with explained(command or ""):
+        if is_completion:
+            _complete()
+        elif not arguments or arguments[0] in ("-h", "--help"):
+            _say(_help())
+        elif "--version" in arguments or arguments[0] == "-V":
+            from dagrec_cli import __version__
 
-        _say(f"dagrec {__version__}")
-    else:
-        _run(arguments)
-
-
-def _run(arguments: list[str]) -> None:
-    command = _command_in(arguments)
-    if command is None:
-        sys.exit(_unknown(arguments))
-    sys.argv = [sys.argv[0], *arguments[len(command.split()) :]]
-    _hand_over(command)
+            _say(f"dagrec {__version__}")
+        elif command is None:
+            sys.exit(_unknown(arguments))
+        else:
+            sys.argv = [sys.argv[0], *arguments[len(command.split()) :]]
+            _run(command)
 
 
-def _hand_over(command: str) -> None:
-    from dagrec_cli.commands.failures import explained
-
+def _run(command: str) -> None:
     atexit.register(gc.freeze)  # or Python looks for garbage in all of torch before it ends: 0.3 s
-    with explained(command):
-        import_module(f"dagrec_cli.commands.{command.replace(' ', '_')}").main()
+    import_module(f"dagrec_cli.commands.{command.replace(' ', '_')}").main()
 
 
 def _command_in(arguments: list[str]) -> str | None:
@@ -110,7 +119,7 @@ def _complete() -> None:
         for word in command.split():
             rest = rest.lstrip().removeprefix(word)
         os.environ["COMP_LINE"] = f"{program}{rest}"
-    _hand_over(command or "train")
+    _run(command or "train")
 
 
 def _fits(command: str, words: list[str]) -> bool:

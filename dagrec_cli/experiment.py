@@ -49,7 +49,7 @@ from dagrec_cli.reporting.tables import Table
 from dagrec_cli.samplers.base import Sampler
 from dagrec_cli.training.batch import TrainingPairs, encode_once
 from dagrec_cli.training.history import History
-from dagrec_cli.training.interrupt import Brake, braking
+from dagrec_cli.training.interrupt import braking, heard
 from dagrec_cli.training.progress import Progress
 from dagrec_cli.training.threads import set_threads
 from dagrec_cli.training.trainer import Trainer
@@ -105,7 +105,6 @@ class Sitting:
     folder: RunFolder
     progress: Progress
     logger: Guarded
-    brake: Brake
 
 
 def run_seed(
@@ -131,6 +130,7 @@ def run_seed(
         test = work.dataset.pairs.take(work.test)
         evaluation = evaluate_model(model, work.dataset.contexts, test)
     except (TrainingError, KeyboardInterrupt) as reason:
+        heard()  # the run is put in order first
         raise StoppedError(model, seed, reason) from reason
     seconds = history.seconds or trained - start
     done = time.perf_counter()
@@ -170,18 +170,19 @@ def _train(
         sitting.logger.epochs(keeper.seed, history.rows)
 
     sitting.progress.start("training", trainer.epochs)
-    trainer.fit(
-        model,
-        parts.loss,
-        parts.sampler,
-        pairs,
-        history,
-        generator=generator,
-        validate=validate if len(work.validation) else None,
-        watch=watch,
-        keeper=keeper,
-        brake=sitting.brake,
-    )
+    with braking(lambda: sitting.progress.say(STOPPING)) as brake:
+        trainer.fit(
+            model,
+            parts.loss,
+            parts.sampler,
+            pairs,
+            history,
+            generator=generator,
+            validate=validate if len(work.validation) else None,
+            watch=watch,
+            keeper=keeper,
+            brake=brake,
+        )
     sitting.logger.epochs(keeper.seed, history.rows)  # where all of them came from a checkpoint
 
 
@@ -265,9 +266,8 @@ def _run(
     LOGGER.info("%d train, %d %s pairs, read in %.1f s", *work.sizes, work.side, seconds_data)
     logger.begin(parts.logger, folder, config, request)
     try:
-        with braking(lambda: progress.say(STOPPING)) as brake:
-            sitting = Sitting(folder, progress, logger, brake)
-            runs = [run_seed(config, parts, work, s, histories[s], sitting) for s in parts.seeds]
+        sitting = Sitting(folder, progress, logger)
+        runs = [run_seed(config, parts, work, s, histories[s], sitting) for s in parts.seeds]
     except StoppedError as stop:
         write_history(folder, histories, parts.trainer.monitor)
         write_weights(folder, stop.model)

@@ -25,6 +25,7 @@ from dagrec_cli.reporting.provenance import Request, config_hash, is_part
 from dagrec_cli.reporting.run_folder import RESULT, RunFolder
 from dagrec_cli.reporting.runs import Run
 from dagrec_cli.reporting.sweep import finished_run, is_begun, reason, write_death
+from dagrec_cli.training.interrupt import heard, is_pressed, listening
 
 ROWS = "rows"
 STOPPING = "Rows stop after their epoch; Ctrl-C again stops at once."
@@ -137,6 +138,7 @@ def run_all(
             for job in _take_ended(running):
                 watch(job)
     except KeyboardInterrupt:
+        heard()  # the rows end in order first
         say(STOPPING)
         _stop(running)
         raise
@@ -190,8 +192,9 @@ def _be_started(job: RowJob, resume: bool) -> None:
     os.setpgrp()  # a terminal's Ctrl-C is for the parent, which passes it on
     end_with_parent()
     try:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-        run_row(job, resume=resume)
+        with listening():
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+            run_row(job, resume=resume)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
 
@@ -213,6 +216,8 @@ def run_row(job: RowJob, *, resume: bool) -> None:
     except InUseError:  # whoever holds the folder writes its result
         return
     except Exception as error:
+        if is_pressed():  # and a library made it another error
+            raise KeyboardInterrupt from error
         line = str(error) if isinstance(error, DagrecError) else f"{type(error).__name__}: {error}"
         content: dict[str, Any] = {"status": "failed", "error": line, "overrides": job.overrides}
         RunFolder(job.folder).write_json(RESULT, content)

@@ -1,22 +1,19 @@
 """What a user reads when something goes wrong: one line, and an exit code.
 
-Mistakes the user can mend exit 2: our own errors, Hydra's complaints about overrides, and a folder
-that cannot be written. Anything else is a defect of the program and keeps its traceback.
+Mistakes the user can mend exit 2: our own errors, Hydra's complaints about overrides, and whatever
+the system refuses. Anything else is a defect of the program and keeps its traceback.
 """
 
 import errno
 import os
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from difflib import get_close_matches
-from io import TextIOWrapper
 from pathlib import Path
 from traceback import walk_tb
 from typing import Any
 
-from dagrec_cli.errors import DagrecError, TrainingError, one_line
+from dagrec_cli.errors import DagrecError, TrainingError
 
 DISK = {
     errno.ENOSPC: "the disk is full",
@@ -41,31 +38,15 @@ LAUNCHERS = {  # which extra brings them
 }
 TOO_LARGE = re.compile(
     r"can't allocate memory|out of memory|[Oo]verflow when unpacking|calculation overflowed"
-    r"|int too large to convert"
+    r"|int too large to convert|Cannot allocate memory|failed to map segment"
 )
-MOST = 1000  # characters of a line
+LIMITS = {  # what is said in an OSError, or in whatever a library makes of it
+    os.strerror(errno.EMFILE): "too many files are open; allow more with: ulimit -n 1024",
+    os.strerror(errno.ENFILE): "too many files are open on this machine; end other programs",
+    "can't start new thread": "too many threads run; allow more with: ulimit -u 4096",
+    os.strerror(errno.EIO): "the disk or device has failed; use another one",
+}
 ELSEWHERE = "write elsewhere with hydra.run.dir=FOLDER"
-
-
-@contextmanager
-def explained(command: str) -> Iterator[None]:
-    """Turn an error inside into its line on stderr and an exit code."""
-    if isinstance(sys.stdout, TextIOWrapper):  # a terminal may lack letters that names have
-        sys.stdout.reconfigure(errors="backslashreplace")
-    try:
-        yield
-    except KeyboardInterrupt as stop:
-        sys.stderr.write(f"dagrec {command}: {str(stop) or 'interrupted.'}\n")
-        sys.exit(130)
-    except BrokenPipeError:  # the reader of the output has gone, as in `dagrec train --help | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
-    except Exception as error:
-        line = explain(error, command)
-        if line is None or os.environ.get("DAGREC_DEBUG") == "1" or _is_verbose():
-            raise
-        sys.stderr.write(f"{one_line(f'dagrec {command}: {line}', MOST)}\n")
-        sys.exit(1 if isinstance(error, TrainingError) else 2)
 
 
 def explain(error: Exception, command: str) -> str | None:
@@ -79,9 +60,8 @@ def explain(error: Exception, command: str) -> str | None:
 def _explain(error: Exception, command: str) -> str | None:
     if isinstance(error, DagrecError | TrainingError):
         return str(error)
-    if isinstance(error, OSError) and error.errno in DISK:
-        place = "" if error.filename is None else f" {error.filename}"
-        return f"cannot write{place}: {DISK[error.errno]}; {ELSEWHERE}."
+    if line := _explain_system(error):
+        return line
     if override := str(getattr(error, "override", "")):
         if Path(override).exists():
             return f"{override!r} is no setting; name the data as data.path={override}."
@@ -95,6 +75,23 @@ def _explain(error: Exception, command: str) -> str | None:
     if type(error).__module__.split(".")[0] in SETTINGS:
         return _explain_hydra(str(error), command)
     return _explain_crash(error)
+
+
+def _explain_system(error: Exception) -> str | None:
+    """Return the line for what the system refuses, whatever a library made of it on the way."""
+    cause: BaseException | None = error
+    while cause is not None:
+        for words, line in LIMITS.items():
+            if words in str(cause):
+                place = cause.filename if isinstance(cause, OSError) else None
+                return f"{line}." if place is None else f"{place}: {line}."
+        cause = cause.__cause__ or cause.__context__
+    if not isinstance(error, OSError) or error.errno is None:
+        return None
+    place = "" if error.filename is None else f" {error.filename}"
+    if error.errno in DISK:
+        return f"cannot write{place}: {DISK[error.errno]}; {ELSEWHERE}."
+    return f"cannot use{place or ' a file'}: {error.strerror}."
 
 
 def _explain_crash(error: Exception) -> str | None:
@@ -203,7 +200,3 @@ def _settings(command: str) -> list[str]:
         if prefix and not prefix.endswith("_target_"):
             keys.append(prefix)
     return keys
-
-
-def _is_verbose() -> bool:
-    return any(re.fullmatch(r"hydra\.verbose=(?i:true)", word) for word in sys.argv[1:])

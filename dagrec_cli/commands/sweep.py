@@ -21,6 +21,7 @@ from omegaconf import DictConfig, open_dict, read_write
 from dagrec_cli.commands.failures import SETTINGS
 from dagrec_cli.commands.hydra_main import overrides_of
 from dagrec_cli.errors import ConfigError, DagrecError, RunError
+from dagrec_cli.training.interrupt import heard
 
 POLL = 0.25  # seconds
 LONGEST = 160  # characters of what a launcher says
@@ -160,6 +161,7 @@ def run_sweep(run: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         if not _SITTINGS:
             raise
+        heard()
         _show(_SITTINGS[0])
         raise KeyboardInterrupt("interrupted; the same command goes on with the rest.") from None
     finally:

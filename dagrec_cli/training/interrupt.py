@@ -1,10 +1,20 @@
-"""Ctrl-C while training: the first one lets the epoch end, the second one stops at once."""
+"""Ctrl-C, from a command's first moment to its last.
+
+While training, the first one lets the epoch end and the second one stops at once. Everywhere else
+the first one stops at once, and is repeated until it was acted on: Python drops what is raised
+inside ``__del__`` and weak references (the import system has some), and several packages turn it
+into an ``ImportError`` of theirs.
+"""
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
+
+AGAIN = 2.0  # seconds from a Ctrl-C to its repetition; what cleans up takes less
 
 
 class Brake:
@@ -19,6 +29,9 @@ class Brake:
     is_pulled = False
 
 
+_CTRL_C = Brake()  # pulled: nobody has acted on it yet; no lock, since a handler would wait for it
+
+
 @contextmanager
 def braking(tell: Callable[[], object]) -> Iterator[Brake]:
     """Turn the first Ctrl-C inside into a pulled brake; a second one interrupts as ever.
@@ -30,11 +43,15 @@ def braking(tell: Callable[[], object]) -> Iterator[Brake]:
     ----------
     tell
         Called at the first Ctrl-C, to say what happens next.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        At the end, if the brake was pulled after whoever minds it had looked for the last time.
     """
     brake = Brake()
     before = signal.getsignal(signal.SIGINT)
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or before == signal.SIG_IGN:
+    if not _is_main() or before == signal.SIG_IGN:
         yield brake
         return
 
@@ -48,3 +65,59 @@ def braking(tell: Callable[[], object]) -> Iterator[Brake]:
         yield brake
     finally:
         signal.signal(signal.SIGINT, before)
+    if brake.is_pulled:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def listening() -> Iterator[None]:
+    """Let Ctrl-C raise KeyboardInterrupt inside, again and again until it was :func:`heard`.
+
+    As in :func:`braking`, nothing changes where Ctrl-C is not for this thread or process.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if not _is_main() or before == signal.SIG_IGN or sys.platform == "win32":
+        yield
+        return
+    alarm_before = signal.signal(signal.SIGALRM, _raise)
+    hook_before = sys.unraisablehook
+
+    def drop(problem: Any) -> None:
+        if problem.exc_type is not KeyboardInterrupt:  # which comes again
+            hook_before(problem)
+
+    sys.unraisablehook = drop
+    signal.signal(signal.SIGINT, _press)
+    try:
+        yield
+    finally:
+        heard()
+        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGALRM, alarm_before)
+        sys.unraisablehook = hook_before
+
+
+def is_pressed() -> bool:
+    """Return whether Ctrl-C was pressed and nobody has acted on it."""
+    return _CTRL_C.is_pulled
+
+
+def heard() -> None:
+    """Act on Ctrl-C: it is not repeated from now on."""
+    _CTRL_C.is_pulled = False
+    signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _press(number: int, frame: FrameType | None) -> None:
+    _CTRL_C.is_pulled = True
+    _raise(number, frame)
+
+
+def _raise(number: int, frame: FrameType | None) -> None:
+    if _CTRL_C.is_pulled:
+        signal.setitimer(signal.ITIMER_REAL, AGAIN)
+        raise KeyboardInterrupt
+
+
+def _is_main() -> bool:
+    return threading.current_thread() is threading.main_thread()

@@ -20,7 +20,7 @@ from omegaconf import DictConfig
 
 from dagrec_cli.cli import main
 from dagrec_cli.commands.data_validate import validate
-from dagrec_cli.commands.failures import explained
+from dagrec_cli.commands.guard import explained
 
 SECONDS = 5
 VALUES = (
