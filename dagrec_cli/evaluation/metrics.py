@@ -8,6 +8,7 @@ A negative weight, a row of zeros or an empty set of pairs raises ``ValueError``
 Ranking metrics over equal scores give the expected value when ties are put in random order: a
 model that scores all services alike is as good as chance, not perfect. With ``b`` services better
 than the target and ``t`` tied with it, the target is at each rank ``b+1 .. b+t+1`` equally often.
+A target that the model does not know has no rank: it gains 0 and stays a class of macro averages.
 
 The examples share these four pairs; the last target ties with one other service at the top.
 
@@ -151,10 +152,11 @@ def _tie_average(
     pairs: Outcomes, gain: Callable[[Float[np.ndarray, " ranks"]], Float[np.ndarray, " ranks"]]
 ) -> Float[np.ndarray, " pairs"]:
     """Average ``gain(rank)`` over the ranks each target shares, by differences of running sums."""
-    last = pairs.better + pairs.tied + 1
+    first = np.where(pairs.is_ranked, pairs.better, 0)
+    last = np.where(pairs.is_ranked, first + pairs.tied + 1, 0)  # no rank: an empty sum
     ranks = np.arange(1.0, last.max(initial=0) + 1)
     total = np.concatenate([[0.0], np.cumsum(gain(ranks))])
-    average: Float[np.ndarray, " pairs"] = (total[last] - total[pairs.better]) / (pairs.tied + 1)
+    average: Float[np.ndarray, " pairs"] = (total[last] - total[first]) / (pairs.tied + 1)
     return average
 
 

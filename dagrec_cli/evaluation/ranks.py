@@ -3,11 +3,12 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from dagrec_cli.errors import TrainingError
 
 SCORES = 250_000  # compared at a time
+UNRANKED = np.iinfo(np.int32).max  # services better than a target that the model does not know
 
 
 class Outcomes(NamedTuple):
@@ -20,7 +21,8 @@ class Outcomes(NamedTuple):
     predicted
         Class with the highest score, the lowest such class if several share it.
     better
-        How many services score strictly higher than the target.
+        How many services score strictly higher than the target; :data:`UNRANKED` if the target is
+        none that the model knows, so that it has no rank and gains 0 in every metric.
     tied
         How many *other* services have exactly the target's score.
     """
@@ -32,8 +34,15 @@ class Outcomes(NamedTuple):
 
     @property
     def mean_rank(self) -> Float[np.ndarray, " pairs"]:
-        """The target's rank, from 1, in the middle of the services it ties with."""
-        return 1 + self.better + self.tied / 2
+        """The target's rank, from 1, in the middle of the services it ties with; else infinite."""
+        rank: Float[np.ndarray, " pairs"] = 1 + self.better + self.tied / 2
+        return np.where(self.is_ranked, rank, np.inf)
+
+    @property
+    def is_ranked(self) -> Bool[np.ndarray, " pairs"]:
+        """Whether the target is a service that the model knows."""
+        is_ranked: Bool[np.ndarray, " pairs"] = self.better != UNRANKED
+        return is_ranked
 
 
 def outcomes(

@@ -2,7 +2,7 @@
 
 The data are put into the numbers of the model's vocabulary. Unseen nodes are left out of a context;
 the rest keep their order. After a context with nothing left all services of the model score alike.
-A target that the model does not know counts as wrong and ranks below the whole catalogue.
+A target that the model does not know has no rank: it gains 0 in every metric.
 """
 
 from dataclasses import replace
@@ -16,7 +16,7 @@ from dagrec_cli.data.dataset import Dataset, Steps
 from dagrec_cli.data.pairs import Pairs, Rows
 from dagrec_cli.data.vocabulary import PAD, Vocabulary
 from dagrec_cli.evaluation.evaluator import Evaluation, evaluate_model
-from dagrec_cli.evaluation.ranks import Outcomes
+from dagrec_cli.evaluation.ranks import UNRANKED, Outcomes
 from dagrec_cli.models.base import Facts, Model
 
 Int32 = NDArray[np.int32]
@@ -80,7 +80,7 @@ def evaluate_transfer(model: Model, dataset: Dataset, rows: Rows) -> Evaluation:
         found, chance = evaluate_model(model, trie, known.take(np.flatnonzero(is_left)))
         predicted[is_left], better[is_left], tied[is_left] = found[1:]
         probability[is_left] = chance
-    better[is_lost], tied[is_lost], probability[is_lost] = n_services, 0, 0
+    better[is_lost], tied[is_lost], probability[is_lost] = UNRANKED, 0, 0
     return Evaluation(Outcomes(pairs.target, predicted, better, tied), probability)
 
 

@@ -34,7 +34,7 @@ from dagrec_cli.training.work import Work
 SIDES = ("test", "train", "all")
 UNSEEN_RULE = (
     "unseen nodes are left out of a context; after a context with nothing left all services score "
-    "alike; an unseen target counts as wrong, ranked below all services"
+    "alike; an unseen target has no rank and gains 0 in every metric"
 )
 
 

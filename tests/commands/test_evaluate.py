@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from dagrec_cli.evaluation.metrics import evaluate
 from dagrec_cli.reporting.comparison import compare
 from dagrec_cli.reporting.grouping import group_runs
+from dagrec_cli.reporting.runs import Run
 
 Dagrec = Callable[..., Any]
 
@@ -60,7 +62,7 @@ def test_unseen_nodes_and_targets_follow_the_stated_rule(dagrec: Dagrec, tmp_pat
     """A model that knows t1, 7 and 8, and counted 7 more often than 8.
 
     t9 -> 7: nothing of the context is left, so 7 and 8 tie at rank 1.5. t9 7 -> 8: 7 is left, and 8
-    is second. t1 -> 5: the target is unknown, so it ranks third, behind both.
+    is second. t1 -> 5: the target is unknown, so it has no rank and gains nothing.
     """
     own = write(tmp_path, "own.jsonl", *[chain("t1", "7")] * 8, *[chain("t1", "7", "8")] * 4)
     other = write(tmp_path, "other.jsonl", chain("t9", "7", "8"), chain("t1", "5"))
@@ -84,10 +86,15 @@ def test_unseen_nodes_and_targets_follow_the_stated_rule(dagrec: Dagrec, tmp_pat
     assert rows == [
         ("table_t9", "service_7", "1.5"),
         ("table_t9 -> service_7", "service_8", "2"),
-        ("table_t1", "service_5", "3"),
+        ("table_t1", "service_5", "inf"),
     ]
     assert found["metrics"]["accuracy"]["mean"] == pytest.approx(1 / 3)
-    assert found["metrics"]["mrr"]["mean"] == pytest.approx(((1 + 1 / 2) / 2 + 1 / 2 + 1 / 3) / 3)
+    assert found["metrics"]["mrr"]["mean"] == pytest.approx(((1 + 1 / 2) / 2 + 1 / 2) / 3)
+    assert found["metrics"]["hr@5"]["mean"] == pytest.approx(2 / 3)
+    assert found["metrics"]["recall"]["mean"] == pytest.approx((1 + 0 + 0) / 3)  # of 7, 8 and 5
+    (read,) = Run.load(folder).predictions.outcomes.values()
+    means = {name: summary["mean"] for name, summary in found["metrics"].items()}
+    assert evaluate(read) == pytest.approx(means)
     assert "1 contexts are shortened, 1 emptied, 1 targets unknown" in " ".join(answer.out.split())
 
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, ndcg_score, precision_recall_fscore_support
 
 from dagrec_cli.evaluation import metrics
-from dagrec_cli.evaluation.metrics import METRICS, evaluate, evaluate_batch
-from dagrec_cli.evaluation.ranks import Outcomes, outcomes
+from dagrec_cli.evaluation.metrics import BY_RANK, METRICS, evaluate, evaluate_batch
+from dagrec_cli.evaluation.ranks import UNRANKED, Outcomes, outcomes
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -83,6 +83,22 @@ def test_constant_scores_give_chance(n_services):
     assert found["ndcg"] == pytest.approx((1 / np.log2(1 + ranks)).mean())
     for k in (1, 3, 5):
         assert found[f"hr@{k}"] == pytest.approx(min(k / n_services, 1))
+
+
+def test_a_target_that_the_model_does_not_know_gains_nothing_and_stays_a_class():
+    """Two pairs that are right, and a third whose target is class 9 of a catalogue of 2."""
+    pairs = Outcomes(
+        target=np.array([0, 1, 9]),
+        predicted=np.array([0, 1, 1]),
+        better=np.array([0, 0, UNRANKED]),
+        tied=np.array([0, 0, 0]),
+    )
+    assert pairs.mean_rank.tolist() == [1, 1, np.inf]
+    found = evaluate(pairs)
+    gained = dict.fromkeys((*BY_RANK, "recall"), 2 / 3)  # recall: 1, 1, 0
+    assert {name: found[name] for name in gained} == pytest.approx(gained)
+    assert found["precision"] == pytest.approx((1 + 1 / 2 + 0) / 3)
+    assert found["f1"] == pytest.approx((1 + 2 / 3 + 0) / 3)
 
 
 def test_targets_on_top_give_one_everywhere():
