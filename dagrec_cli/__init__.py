@@ -1,3 +1,3 @@
 """dagrec: a bench for next-service recommendation on DAG compositions."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

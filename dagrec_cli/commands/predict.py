@@ -36,7 +36,8 @@ def predict(config: DictConfig) -> None:
 
     check_keys(config, TOP_LEVEL)
     check_count("top_k", config.top_k)
-    check_flag("mask", config.mask)
+    if config.mask is not None:
+        check_flag("mask", config.mask)
     check_choice("format", config.format, FORMATS)
     if sum(config[key] is not None for key in ASKED) != 1:
         raise ConfigError(
@@ -44,7 +45,8 @@ def predict(config: DictConfig) -> None:
             "composition=FILE."
         )
     model = load_model(named_run(config.run, "predict"), config.seed)
-    model.dag_mask = config.mask
+    if config.mask is not None:
+        model.dag_mask = config.mask
     answers = recommend(model, _queries(config, model.facts.vocabulary), config.top_k)
     form = config.format
     if form == "auto":

@@ -21,7 +21,7 @@ class Query(NamedTuple):
     about
         What it is about, for the answer.
     contexts
-        Node indices; of several contexts (paths to a sink) the probabilities are averaged.
+        Node indices; of several contexts (paths to one sink) the probabilities are averaged.
     """
 
     about: Mapping[str, Any]

@@ -45,12 +45,25 @@ class ServiceGraph:
 
         ``indices[indptr[n]:indptr[n + 1]]`` are the sorted classes that may follow node ``n``.
         """
+        indptr, edge = self._edges_to_services
+        return indptr, self.service_class[self.target[edge]]
+
+    @cached_property
+    def _edges_to_services(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Edges that end in a service, by source, then by class, as CSR."""
         classes = self.service_class[self.target]
-        is_service = classes >= 0
-        source, classes = self.source[is_service], classes[is_service]
-        order = np.lexsort((classes, source))
-        per_node = np.bincount(source, minlength=len(self.service_class))
-        return np.concatenate([[0], np.cumsum(per_node)]), classes[order]
+        edge = np.flatnonzero(classes >= 0)
+        order = np.lexsort((classes[edge], self.source[edge]))
+        per_node = np.bincount(self.source[edge], minlength=len(self.service_class))
+        return np.concatenate([[0], np.cumsum(per_node)]), edge[order]
+
+    def times_seen(self, last: int, n_services: int) -> NDArray[np.int64]:
+        """Return how often each service was seen to follow a node, ``[services]``."""
+        indptr, edges = self._edges_to_services
+        edge = edges[indptr[last] : indptr[last + 1]]
+        times = np.zeros(n_services, np.int64)
+        times[self.service_class[self.target[edge]]] = self.count[edge]
+        return times
 
     def followers(self, last: Int32 | NDArray[np.int64]) -> tuple[NDArray[np.int64], Int32]:
         """Return how many services may follow each node, and their classes, node after node.

@@ -1,23 +1,46 @@
-"""Outcomes of test pairs and scores of contexts, masked and in bounded memory."""
+"""Outcomes of test pairs and scores of contexts, with their mask and in bounded memory."""
 
+from collections.abc import Iterator
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
 from dagrec_cli.data.contexts import ContextTrie
 from dagrec_cli.data.pairs import Pairs
-from dagrec_cli.evaluation.ranks import Outcomes, outcomes
+from dagrec_cli.evaluation.ranks import Outcomes, RuledOut, outcomes
 from dagrec_cli.models.base import Model, TorchModel
 from dagrec_cli.models.contexts import Contexts
 from dagrec_cli.models.layers.dag_mask import DENSE_PER_CHOICE, Choices
 
+Ints: TypeAlias = Int[np.ndarray, " pairs"]
+
 CONTEXTS_AT_ONCE = 4096
 SCORES_AT_ONCE = 4_000_000  # and those of one context on top
+
+
+class Scores(NamedTuple):
+    """What a model thinks of all services after some contexts.
+
+    Attributes
+    ----------
+    own
+        Its scores, unmasked.
+    ruled_out
+        True where the mask rules a service out; None if the model asks for no mask.
+    """
+
+    own: Float[np.ndarray, "contexts services"]
+    ruled_out: RuledOut
+
+    @property
+    def masked(self) -> Float[np.ndarray, "contexts services"]:
+        """The scores, minus infinity where the mask rules a service out."""
+        return self.own if self.ruled_out is None else np.where(self.ruled_out, -np.inf, self.own)
 
 
 class Evaluation(NamedTuple):
@@ -36,10 +59,8 @@ class Evaluation(NamedTuple):
 
 
 @torch.no_grad()
-def score_contexts(
-    model: Model, trie: ContextTrie, entries: NDArray[np.int32]
-) -> Float[np.ndarray, "contexts services"]:
-    """Return the scores of every service after each context, masked if the model asks for it.
+def score_contexts(model: Model, trie: ContextTrie, entries: NDArray[np.int32]) -> Scores:
+    """Return the scores of every service after each context, and what the model's mask forbids.
 
     Parameters
     ----------
@@ -57,8 +78,8 @@ def evaluate_model(model: Model, trie: ContextTrie, pairs: Pairs) -> Evaluation:
     """Return a model's outcomes on one pair or more; each distinct context is scored once.
 
     Contexts are taken in parts of :data:`SCORES_AT_ONCE` scores. Where the mask leaves few
-    services, no other is scored: ranks within the mask are those in the whole catalogue, at whose
-    bottom all others tie.
+    services, no other is scored, except after contexts that have a target which is ruled out: ranks
+    within the mask are those in the whole catalogue, since all others come below.
     """
     model.eval()
     entries, row = np.unique(pairs.context, return_inverse=True)
@@ -102,16 +123,14 @@ def _evaluate(
     choices = model.mask.choices(contexts.last) if model.mask else None
     if choices is None or choices.is_dense or not isinstance(model, TorchModel):
         scores = _table(model, contexts, choices)
-        return Evaluation(outcomes(scores, row, target), probabilities(scores)[row, target])
+        chance = probabilities(scores.masked)[row, target]
+        return Evaluation(outcomes(scores.own, row, target, scores.ruled_out), chance)
     return _evaluate_lists(model, contexts, choices, row, target)
 
 
-def _table(model: Model, contexts: Contexts, choices: Choices | None) -> NDArray[np.float32]:
+def _table(model: Model, contexts: Contexts, choices: Choices | None) -> Scores:
     scores: Tensor = model(contexts.to(model.device)).cpu()
-    if choices is not None:
-        scores = scores.masked_fill(choices.forbidden, -torch.inf)
-    table: NDArray[np.float32] = scores.numpy()
-    return table
+    return Scores(scores.numpy(), None if choices is None else choices.forbidden.numpy())
 
 
 def _evaluate_lists(
@@ -121,8 +140,9 @@ def _evaluate_lists(
     row: Int[np.ndarray, " pairs"],
     target: Int[np.ndarray, " pairs"],
 ) -> Evaluation:
-    states, n_services = model.encode(contexts.to(model.device)), choices.n_services
+    states = model.encode(contexts.to(model.device))
     parts, order = [], []
+    is_below: Bool[np.ndarray, " pairs"] = np.zeros(len(row), bool)
     for part, *where in choices.split(torch.from_numpy(row)):
         mine, place = (each.numpy() for each in where)
         own = target[mine]
@@ -130,17 +150,41 @@ def _evaluate_lists(
         scores = model.head.listed(states[part.context], listed).cpu().numpy()
         column, is_listed = (each.numpy() for each in part.find(where[1], torch.from_numpy(own)))
         found = outcomes(scores, place, column)
-        size = (part.classes < n_services).sum(dim=1).numpy()[place]
-        whole = Outcomes(
-            own,
-            part.classes.numpy()[place, found.predicted],
-            np.where(is_listed, found.better, size),
-            np.where(is_listed, found.tied, n_services - size - 1),
-        )
+        whole = found._replace(target=own, predicted=part.classes.numpy()[place, found.predicted])
         chance = probabilities(scores)[place, column]
         parts.append(Evaluation(whole, np.where(is_listed, chance, 0)))
         order.append(mine)
-    return _joined(parts, np.concatenate(order))
+        is_below[mine] = ~is_listed
+    evaluation = _joined(parts, np.concatenate(order))
+    below = np.flatnonzero(is_below)
+    for chosen, better, tied in _ranks_below(model, states, choices, row[below], target[below]):
+        evaluation.outcomes.better[below[chosen]] = better
+        evaluation.outcomes.tied[below[chosen]] = tied
+    return evaluation
+
+
+def _ranks_below(
+    model: TorchModel,
+    states: Tensor,
+    choices: Choices,
+    row: Int[np.ndarray, " pairs"],
+    target: Int[np.ndarray, " pairs"],
+) -> Iterator[tuple[Ints, Ints, Ints]]:
+    """Yield which pairs, how many services are better and how many tie, of ruled out targets.
+
+    Their place depends on the scores of all that is ruled out, so whole rows are scored, no more
+    than :data:`SCORES_AT_ONCE` scores at a time.
+    """
+    distinct, place = np.unique(row, return_inverse=True)
+    order = np.argsort(place, kind="stable")
+    at_once = max(1, SCORES_AT_ONCE // choices.n_services)
+    for start in range(0, len(distinct), at_once):
+        contexts = torch.from_numpy(distinct[start : start + at_once])
+        mine = order[slice(*np.searchsorted(place, (start, start + at_once), sorter=order))]
+        scores = model.head(states[contexts.to(states.device)]).cpu().numpy()
+        ruled_out = choices.of(contexts).forbidden.numpy()
+        found = outcomes(scores, place[mine] - start, target[mine], ruled_out)
+        yield mine, found.better, found.tied
 
 
 def _joined(parts: list[Evaluation], order: NDArray[np.int64]) -> Evaluation:

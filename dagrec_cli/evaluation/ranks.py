@@ -1,6 +1,11 @@
-"""Where the target of each test pair stands among the scores of all services."""
+"""Where the target of each test pair stands among all services.
 
-from typing import NamedTuple
+Services that the mask allows come first, by score; those that it rules out follow, by their own
+scores. So every known service has a rank. Adding a large negative number to a score would say the
+same, but for its rounding: at -1e9 a float of 32 bits has steps of 64, and all would tie.
+"""
+
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -9,6 +14,8 @@ from dagrec_cli.errors import TrainingError
 
 SCORES = 250_000  # compared at a time
 UNRANKED = np.iinfo(np.int32).max  # services better than a target that the model does not know
+
+RuledOut: TypeAlias = Bool[np.ndarray, "contexts services"] | None
 
 
 class Outcomes(NamedTuple):
@@ -19,12 +26,12 @@ class Outcomes(NamedTuple):
     target
         Class of the true next service.
     predicted
-        Class with the highest score, the lowest such class if several share it.
+        Class of the first service, the lowest such class if several share that place.
     better
-        How many services score strictly higher than the target; :data:`UNRANKED` if the target is
-        none that the model knows, so that it has no rank and gains 0 in every metric.
+        How many services stand before the target; :data:`UNRANKED` if the target is none that the
+        model knows, so that it has no rank and gains 0 in every metric.
     tied
-        How many *other* services have exactly the target's score.
+        How many *other* services share the target's place.
     """
 
     target: Int[np.ndarray, " pairs"]
@@ -49,6 +56,7 @@ def outcomes(
     scores: Float[np.ndarray, "contexts services"],
     context_row: Int[np.ndarray, " pairs"],
     target: Int[np.ndarray, " pairs"],
+    ruled_out: RuledOut = None,
     chunk: int | None = None,
 ) -> Outcomes:
     """Compare each pair's target with all services; equal pairs are compared once.
@@ -56,12 +64,13 @@ def outcomes(
     Parameters
     ----------
     scores
-        One row per distinct context. ``-inf`` (a masked service) is allowed: masked services tie
-        with each other at the bottom.
+        One row per distinct context, unmasked; infinities are scores like others.
     context_row
         Row of ``scores`` that holds the pair's context.
     target
         Class of the true next service, a column of ``scores``.
+    ruled_out
+        True where the mask rules a service out; None if there is no mask.
     chunk
         Distinct pairs compared at a time, so that memory is bounded; None for as many as have
         :data:`SCORES` scores.
@@ -76,12 +85,7 @@ def outcomes(
     n_contexts, n_services = scores.shape
     _check_range("context_row", context_row, n_contexts)
     _check_range("target", target, n_services)
-    best = scores.argmax(axis=1)
-    # argmax takes NaN for the maximum, so a row holds one exactly if its best score is NaN.
-    if np.isnan(scores[np.arange(n_contexts), best]).any():
-        raise TrainingError(
-            "scores hold NaN: training has run away; try a smaller trainer.learning_rate."
-        )
+    best = _best(scores, ruled_out)
 
     key = context_row.astype(np.int64) * n_services + target
     distinct, pair = np.unique(key, return_inverse=True)
@@ -92,9 +96,35 @@ def outcomes(
         part = slice(start, start + chunk)
         block = scores[rows[part]]
         own = scores[rows[part], columns[part]][:, None]
-        better[part] = np.count_nonzero(block > own, axis=1)
-        tied[part] = np.count_nonzero(block == own, axis=1) - 1
+        is_better, is_tied = block > own, block == own
+        if ruled_out is not None:
+            is_out = ruled_out[rows[part]]
+            is_own_out = ruled_out[rows[part], columns[part]][:, None]
+            is_alike = is_out == is_own_out
+            # Of the other kind all are better if the target is ruled out, and none if it is not.
+            is_better = np.where(is_alike, is_better, is_own_out)
+            is_tied &= is_alike
+        better[part] = np.count_nonzero(is_better, axis=1)
+        tied[part] = np.count_nonzero(is_tied, axis=1) - 1
     return Outcomes(target, best[context_row], better[pair], tied[pair])
+
+
+def _best(
+    scores: Float[np.ndarray, "contexts services"], ruled_out: RuledOut
+) -> Int[np.ndarray, " contexts"]:
+    """Return the class that comes first after each context."""
+    every = np.arange(len(scores))
+    best: Int[np.ndarray, " contexts"] = scores.argmax(axis=1)
+    # argmax takes NaN for the maximum, so a row holds one exactly if its best score is NaN.
+    if np.isnan(scores[every, best]).any():
+        raise TrainingError(
+            "scores hold NaN: training has run away; try a smaller trainer.learning_rate."
+        )
+    if ruled_out is not None:
+        best = np.where(ruled_out, -np.inf, scores).argmax(axis=1)
+        # Where all that are allowed score minus infinity too, that may be one that is ruled out.
+        best = np.where(ruled_out[every, best], ruled_out.argmin(axis=1), best)
+    return best
 
 
 def _check_range(name: str, values: Int[np.ndarray, " pairs"], size: int) -> None:

@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Float, Int
 
 from dagrec_cli.data.contexts import trie_of
 from dagrec_cli.data.queries import Query
@@ -17,6 +18,24 @@ NODES = 100_000  # in padded rows that are scored together, where one query does
 SCORES = 2_000_000  # scores that are held together, where one query does not need more
 
 
+class Recommendation(NamedTuple):
+    """One service of an answer.
+
+    Attributes
+    ----------
+    service
+        Its name.
+    probability
+        Its share of the softmax; 0 if the model's mask rules it out.
+    seen
+        How often it was seen to follow the last node.
+    """
+
+    service: str
+    probability: float
+    seen: int
+
+
 class Answer(NamedTuple):
     """What is recommended.
 
@@ -24,16 +43,22 @@ class Answer(NamedTuple):
     ----------
     about
         What the query was about.
+    last
+        Name of the node that the services are to follow.
+    n_known
+        How many services are known to follow it; a mask rules nothing out if none is.
     services
-        Names and probabilities, best first, equal ones by name; ruled out services are left out.
+        Best first, equal ones by name; those that the mask rules out come after all others.
     """
 
     about: Mapping[str, Any]
-    services: list[tuple[str, float]]
+    last: str
+    n_known: int
+    services: list[Recommendation]
 
 
 def recommend(model: Model, queries: Iterable[Query], top_k: int) -> Iterator[Answer]:
-    """Yield the answer to each query, in order.
+    """Yield the answer to each query, in order: ``top_k`` services, or the whole catalogue.
 
     Probabilities are the softmax of the model's scores, over the valid services alone if
     ``model.dag_mask``; over several contexts of a query they are averaged.
@@ -46,14 +71,39 @@ def _answers(model: Model, queries: list[Query], top_k: int) -> Iterator[Answer]
     sequences = [context for query in queries for context in query.contexts]
     trie, entries = trie_of(sequences)
     distinct, row = np.unique(entries, return_inverse=True)
-    chance = probabilities(score_contexts(model, trie, distinct))
+    scores = score_contexts(model, trie, distinct)
+    chance = probabilities(scores.masked)
     ends = np.cumsum([0, *(len(query.contexts) for query in queries)])
-    names = model.facts.vocabulary.services
+    facts = model.facts
+    nodes, names = facts.vocabulary.nodes, facts.vocabulary.services
     for query, (start, end) in zip(queries, pairwise(ends), strict=True):
-        mean = chance[row[start:end]].mean(axis=0)
-        best = np.argsort(-mean, kind="stable")[:top_k]
-        services = [(names[c], float(mean[c])) for c in best if mean[c] > 0]
-        yield Answer(query.about, services)
+        contexts = row[start:end]
+        mean = chance[contexts].mean(axis=0)
+        last = query.contexts[0][-1]  # of all of them: so a mask rules out the same after each
+        ruled_out = None if scores.ruled_out is None else scores.ruled_out[contexts[0]]
+        best = _ranking(scores.own[contexts], ruled_out, mean)[:top_k]
+        seen = facts.graph.times_seen(last, len(names))
+        services = [Recommendation(names[c], float(mean[c]), int(seen[c])) for c in best]
+        yield Answer(query.about, nodes[last - 1], int(np.count_nonzero(seen)), services)
+
+
+def _ranking(
+    own: Float[np.ndarray, "contexts services"],
+    ruled_out: Bool[np.ndarray, " services"] | None,
+    mean: Float[np.ndarray, " services"],
+) -> Int[np.ndarray, " services"]:
+    """Return all classes, best first, after the contexts of one query.
+
+    Of one context the scores decide, as they do where a model is evaluated; of several the mean of
+    the probabilities, which for what is ruled out are those that the model has without its mask.
+    """
+    if len(own) == 1:
+        worth = own[0]
+    elif ruled_out is None:
+        worth = mean
+    else:
+        worth = np.where(ruled_out, probabilities(own).mean(axis=0), mean)
+    return np.lexsort((-worth,) if ruled_out is None else (-worth, ruled_out))
 
 
 def _batches(queries: Iterable[Query], n_services: int) -> Iterator[list[Query]]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from dagrec_cli import __version__
 from dagrec_cli.config.deciding import Effect, settings
 
-PACKAGES = ("dagrec", "torch", "numpy", "hydra-core", "omegaconf", "msgspec", "safetensors")
+PACKAGES = ("torch", "numpy", "hydra-core", "omegaconf", "msgspec", "safetensors")
 
 
 class Request(NamedTuple):
@@ -87,7 +87,7 @@ def _git(folder: Path, *words: str) -> str:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    found = {"dagrec": __version__}  # of the code that runs, whatever was installed
     for name in PACKAGES:
         try:
             found[name] = version(name)

@@ -4,12 +4,13 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from dagrec_cli.data.invalid import plural
 from dagrec_cli.evaluation.recommender import Answer
 from dagrec_cli.reporting.csv_text import csv_text
 from dagrec_cli.reporting.seed_run import STEP
 
 FORMATS = ("auto", "table", "json", "csv")
-COLUMNS = ("query", "about", "rank", "service", "probability")
+COLUMNS = ("query", "about", "known_to_follow", "rank", "service", "probability", "seen")
 
 
 def lines_of(answers: Iterable[Answer], form: str) -> Iterator[str]:
@@ -19,19 +20,22 @@ def lines_of(answers: Iterable[Answer], form: str) -> Iterator[str]:
     ----------
     form
         ``table``: a heading and a line per service; ``json``: an object per answer; ``csv``: a
-        header, then a row per service.
+        header, then a row per service. ``known_to_follow`` is the number of services that are
+        known to follow the last node, ``seen`` how often one was seen there.
     """
     for number, answer in enumerate(answers):
         if form == "csv":
             text = csv_text(COLUMNS, _rows(number, answer))
             yield text if number == 0 else text.partition("\n")[2]
         elif form == "json":
-            services = [{"service": name, "probability": _round(p)} for name, p in answer.services]
-            yield json.dumps({**answer.about, "services": services}, ensure_ascii=False) + "\n"
+            services = [
+                {**each._asdict(), "probability": _round(each.probability)}
+                for each in answer.services
+            ]
+            whole = {**answer.about, "known_to_follow": answer.n_known, "services": services}
+            yield json.dumps(whole, ensure_ascii=False) + "\n"
         else:
-            width = max((len(name) for name, _ in answer.services), default=0)
-            rows = [f"  {name:<{width}}  {p:.4f}\n" for name, p in answer.services]
-            yield "".join([f"{heading(answer.about)}\n", *rows])
+            yield "".join(f"{line}\n" for line in _table(answer))
 
 
 def heading(about: Mapping[str, Any]) -> str:
@@ -42,10 +46,23 @@ def heading(about: Mapping[str, Any]) -> str:
     return f"composition {about['composition']}, sink {about['sink']} ({paths})"
 
 
+def _table(answer: Answer) -> Iterator[str]:
+    yield heading(answer.about)
+    if answer.n_known == 0:
+        yield f"  No service is known to follow {answer.last}: this ranks all of them."
+    width = max(len(each.service) for each in answer.services)
+    for each in answer.services:
+        times = plural(each.seen, "time")
+        seen = (
+            f"seen {times} after {answer.last}" if each.seen else f"never seen after {answer.last}"
+        )
+        yield f"  {each.service:<{width}}  {each.probability:.4f}  {seen}"
+
+
 def _rows(number: int, answer: Answer) -> Iterator[tuple[object, ...]]:
     about = heading(answer.about)
-    for rank, (name, probability) in enumerate(answer.services, start=1):
-        yield number, about, rank, name, _round(probability)
+    for rank, (name, probability, seen) in enumerate(answer.services, start=1):
+        yield number, about, answer.n_known, rank, name, _round(probability), seen
 
 
 def _round(probability: float) -> float:

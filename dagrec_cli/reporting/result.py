@@ -124,7 +124,10 @@ class Result:
             f"Ties: {TIE_RULE}; accuracy takes the first of equal services.",
         ]
         if self.model["dag_mask"]:
-            notes.append(f"DAG mask: {work.n_forbidden:,} {side}targets are ruled out by it.")
+            notes.append(
+                f"DAG mask: {work.n_forbidden:,} {side}targets are ruled out by it, and rank below "
+                "all services that are not."
+            )
         if "law" in self.ceilings:
             notes.append(
                 "Ceiling: the best predictor in expectation, which knows the data's law; on these "

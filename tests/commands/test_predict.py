@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -56,13 +57,112 @@ def branching_node(run: Path) -> str:
 
 
 def test_valid_successors_share_the_probability(trained: Any, dagrec: Dagrec) -> None:
+    """The others stand behind them, in the order that they have without the mask."""
     node = branching_node(trained.run)
     answer = dagrec("predict", f"run={trained.run}", f"context=[{node}]", "top_k=99")
     assert (answer.code, answer.err) == (0, "")
-    found = recommended(answer.out)
-    assert set(found) == successors_of(trained.run, node)
+    found, known = recommended(answer.out), successors_of(trained.run, node)
+    assert set(list(found)[: len(known)]) == known
     assert sum(found.values()) == pytest.approx(1, abs=1e-4)
     assert list(found.values()) == sorted(found.values(), reverse=True)
+    answer = dagrec("predict", f"run={trained.run}", f"context={node}", "top_k=99", "mask=false")
+    others = [name for name in recommended(answer.out) if name not in known]
+    assert list(found)[len(known) :] == others
+    assert set(found) == set(vocabulary_of(trained.run)["services"])
+    assert not any(found[name] for name in others)
+
+
+@pytest.mark.parametrize("top_k", [1, 10, 99])
+def test_as_many_are_given_as_asked_and_each_says_how_often_it_was_seen(
+    trained: Any, dagrec: Dagrec, top_k: int
+) -> None:
+    """Also more than the mask allows; 99 is more than the catalogue holds."""
+    node, names = branching_node(trained.run), vocabulary_of(trained.run)
+    answer = dagrec("predict", f"run={trained.run}", f"context=[{node}]", f"top_k={top_k}")
+    found = json.loads(answer.out)
+    assert len(found["services"]) == min(top_k, len(names["services"]))
+    times = {
+        names["nodes"][target - 1]: count
+        for source, target, count in json.loads((trained.run / "graph.json").read_text())["known"]
+        if names["nodes"][source - 1] == node
+    }
+    assert found["known_to_follow"] == len(times) == len(successors_of(trained.run, node)) < 10
+    assert [each["seen"] for each in found["services"]] == [
+        times.get(each["service"], 0) for each in found["services"]
+    ]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, dagrec_in: Callable[..., Any]) -> Any:
+    """A network, masked or not, on walks of t1 to 1 to 2 to the dashboard 3, which ends them all.
+
+    Whole compositions are held out, among them the only one that goes from 1 to the dashboard.
+    """
+    folder = tmp_path_factory.mktemp("finished")
+    walks = [["t1", "1", "2", "3"]] * 8 + [["t1", "2", "1", "2"]] * 5 + [["t1", "1", "3"]] * 4
+    compositions = []
+    for walk in walks:
+        nodes = [{"id": k, **({"mid": int(n)} if n != "t1" else {})} for k, n in enumerate(walk)]
+        nodes[0]["id"] = "t1"
+        ids = [node["id"] for node in nodes]
+        links = [{"source": a, "target": b} for a, b in pairwise(ids)]
+        compositions.append(json.dumps({"nodes": nodes, "links": links}))
+    (folder / "own.jsonl").write_text("\n".join(compositions))
+    words = ["train", "data=compositions", "data.path=own.jsonl", "split=composition"]
+    words += ["trainer.epochs=3", "bootstrap=20"]
+
+    def trained(mask: bool) -> Path:
+        where = f"hydra.run.dir=outputs/train/{mask}"
+        answer = dagrec_in(folder, [*words, f"model.dag_mask={str(mask).lower()}", where])
+        assert answer.code == 0, answer.err
+        return folder / "outputs/train" / str(mask)
+
+    return trained(True), trained(False)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_the_mask_is_the_models_own_and_ranks_are_those_of_the_evaluation(
+    finished: tuple[Path, Path], dagrec: Dagrec, tmp_path: Path, which: int
+) -> None:
+    run = finished[which]
+    rows = predictions_of(run)
+    asked = [json.dumps(row["context"].split(" -> ")) for row in rows]
+    (tmp_path / "asked.jsonl").write_text("\n".join(asked))
+    answer = dagrec("predict", f"run={run}", "input=asked.jsonl", "top_k=99")
+    assert answer.code == 0, answer.err
+    answers = [recommended(line) for line in answer.out.splitlines()]
+    assert [next(iter(found)) for found in answers] == [row["predicted"] for row in rows]
+    places = [
+        1 + list(found).index(row["target"]) for found, row in zip(answers, rows, strict=True)
+    ]
+    assert places == [float(row["rank"]) for row in rows]
+    said = [found[row["target"]] for found, row in zip(answers, rows, strict=True)]
+    assert said == pytest.approx([float(row["probability"]) for row in rows], rel=1e-4)
+    assert (0 in said) == (which == 0)  # a target is ruled out, and ranked
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("ask", ["context=[t1,service_3]", "composition=done.json"])
+def test_it_says_that_nothing_is_known_to_follow(
+    finished: tuple[Path, Path], dagrec: Dagrec, tmp_path: Path, which: int, ask: str
+) -> None:
+    nodes = [{"id": "t1"}, {"id": 1, "mid": 3}]
+    done = [{"nodes": nodes, "links": [{"source": "t1", "target": 1}]}]
+    (tmp_path / "done.json").write_text(json.dumps(done))
+    run = finished[which]
+    answer = dagrec("predict", f"run={run}", ask, "top_k=2", "format=table")
+    heading, told, *lines = answer.out.splitlines()
+    assert "service_3" in heading
+    assert told == "  No service is known to follow service_3: this ranks all of them."
+    assert [line.split(maxsplit=2)[2] for line in lines] == ["never seen after service_3"] * 2
+    answer = dagrec("predict", f"run={run}", ask, "top_k=2", "output=next.jsonl")
+    found = json.loads((tmp_path / "next.jsonl").read_text())
+    assert found["known_to_follow"] == 0
+    assert [each["seen"] for each in found["services"]] == [0, 0]
+    assert all(each["probability"] > 0 for each in found["services"])
+    answer = dagrec("predict", f"run={run}", "context=[t1]", "top_k=1", "format=table")
+    assert "No service" not in answer.out
+    assert answer.out.splitlines()[1].endswith("times after table_t1")
 
 
 def test_without_the_mask_every_service_is_there(trained: Any, dagrec: Dagrec) -> None:
@@ -108,6 +208,9 @@ def test_csv_has_a_row_per_service(trained: Any, dagrec: Dagrec, tmp_path: Path)
     assert [(row["query"], row["rank"], row["about"]) for row in rows] == [
         (query, rank, node) for query in "01" for rank in "12"
     ]
+    known = str(len(successors_of(trained.run, node)))
+    assert {row["known_to_follow"] for row in rows} == {known}
+    assert all(int(row["seen"]) > 0 for row in rows)
 
 
 def test_a_table_is_for_reading(trained: Any, dagrec: Dagrec) -> None:
@@ -135,13 +238,16 @@ def test_a_sink_is_asked_about_by_the_mean_over_its_paths(
         "composition": 0,
         "sink": sink,
         "paths": 2,
+        "known_to_follow": len(successors_of(trained.run, sink)),
         "services": ...,
     }
     one, other = (recommended(dagrec(*ask, f"context=[{t},{sink}]").out) for t in tables)
     assert one != other
-    assert recommended(answer.out) == pytest.approx(
-        {name: (one[name] + other[name]) / 2 for name in one}, rel=1e-4
-    )
+    found = recommended(answer.out)
+    assert found == pytest.approx({name: (one[name] + other[name]) / 2 for name in one}, rel=1e-4)
+    assert list(found.values()) == sorted(found.values(), reverse=True)
+    ruled_out = set(names["services"]) - successors_of(trained.run, sink)
+    assert set(list(found)[-len(ruled_out) :]) == ruled_out
 
 
 def test_a_name_may_lack_the_prefix_of_its_kind(trained: Any, dagrec: Dagrec) -> None:

@@ -18,7 +18,7 @@ def test_hand_counted_outcomes():
     assert found.target.tolist() == [2, 1, 3, 0, 3]
     assert found.predicted.tolist() == [1, 1, 1, 1, 1]  # row 1: classes 1 and 3 tie, 1 is lower
     assert found.better.tolist() == [1, 0, 4, 2, 0]
-    assert found.tied.tolist() == [2, 0, 0, 2, 1]  # a masked target ties with the other masked
+    assert found.tied.tolist() == [2, 0, 0, 2, 1]
     assert found.mean_rank.tolist() == [3.0, 1.0, 5.0, 4.0, 1.5]
 
 
@@ -37,6 +37,43 @@ def test_equals_a_loop_over_pairs(seed, chunk, dtype):
         assert found.predicted[k] == list(scores[row]).index(max(scores[row]))
         assert found.better[k] == sum(other > own for other in others)
         assert found.tied[k] == sum(other == own for other in others)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 7))
+def test_a_mask_puts_what_it_rules_out_behind_the_rest_by_its_own_scores(seed, chunk):
+    """The plain way sorts services by (ruled out, score); ties share their places."""
+    rng = np.random.default_rng(seed)
+    n_contexts, n_services, n_pairs = rng.integers(1, 6, size=3)
+    scores = rng.choice([-INF, -1.0, 0.25, 0.5, INF], size=(n_contexts, n_services))
+    ruled_out = rng.random((n_contexts, n_services)) < 0.5
+    ruled_out[np.arange(n_contexts), rng.integers(n_services, size=n_contexts)] = False
+    rows, targets = rng.integers(n_contexts, size=n_pairs), rng.integers(n_services, size=n_pairs)
+
+    found = outcomes(scores, rows, targets, ruled_out, chunk=chunk)
+
+    for k, (row, target) in enumerate(zip(rows, targets, strict=True)):
+        keys = list(zip(ruled_out[row], -scores[row], strict=True))
+        assert found.predicted[k] == keys.index(min(keys))
+        assert found.better[k] == sum(key < keys[target] for key in keys)
+        assert found.tied[k] == keys.count(keys[target]) - 1
+
+
+def test_a_ruled_out_target_keeps_the_place_that_its_score_gives_it():
+    """Of 15 services one is allowed; that all others tie would give each of them rank 8.5."""
+    scores = np.linspace(2, 1, 15, dtype=np.float32)[None]  # class 0 is the best
+    ruled_out = np.arange(15)[None] != 7
+    rows = np.zeros(15, int)
+    found = outcomes(scores, rows, np.arange(15), ruled_out)
+    assert found.mean_rank.tolist() == [2, 3, 4, 5, 6, 7, 8, 1, 9, 10, 11, 12, 13, 14, 15]
+    assert found.tied.tolist() == [0] * 15
+
+
+def test_an_allowed_service_comes_first_even_at_minus_infinity():
+    scores, ruled_out = np.array([[3.0, -INF, -INF]]), np.array([[True, False, False]])
+    found = outcomes(scores, np.zeros(3, int), np.arange(3), ruled_out)
+    assert found.predicted.tolist() == [1, 1, 1]
+    assert found.mean_rank.tolist() == [3.0, 1.5, 1.5]
 
 
 def test_equal_pairs_are_compared_once(monkeypatch):
