@@ -1,9 +1,11 @@
-"""A trained model as ONNX: scores of all services after contexts, the DAG mask inside.
+"""A trained model as ONNX: scores and order of all services after contexts, the DAG mask inside.
 
 Inputs are ``nodes`` ``[contexts, longest]`` (int64 node indices, first node first, right-padded
-with 0) and ``length`` ``[contexts]`` (int64, nodes in each context); the output is ``scores``
-``[contexts, services]``, minus infinity where the mask forbids. The file's metadata hold the names
-as JSON: ``nodes`` (index 1 is the first) and ``services``.
+with 0) and ``length`` ``[contexts]`` (int64, nodes in each context). Outputs are ``scores``
+``[contexts, services]``, minus infinity where the mask forbids, so that their softmax are the
+probabilities of ``dagrec predict``; and ``ranking`` ``[contexts, services]``, int64 classes in the
+order of ``dagrec predict``, best first, with what the mask forbids at the end, by its own scores.
+The file's metadata hold the names as JSON: ``nodes`` (index 1 is the first) and ``services``.
 """
 
 import json
@@ -55,7 +57,7 @@ def onnx_bytes(model: Model) -> tuple[bytes, float]:
             (nodes, length),
             dynamo=True,
             input_names=["nodes", "length"],
-            output_names=["scores"],
+            output_names=["scores", "ranking"],
             dynamic_shapes={"nodes": {0: free, 1: free}, "length": {0: free}},
             verbose=False,
         )
@@ -68,7 +70,7 @@ def onnx_bytes(model: Model) -> tuple[bytes, float]:
 
 
 class _Scorer(nn.Module):
-    """A model and its mask as one network over plain tensors."""
+    """A model and its mask as one network over plain tensors: masked scores, and the ranking."""
 
     forbidden: Tensor
 
@@ -81,10 +83,16 @@ class _Scorer(nn.Module):
             forbidden[1:] = model.mask(forbidden[1:].float(), every).isinf()
         self.register_buffer("forbidden", forbidden)
 
-    def forward(self, nodes: Tensor, length: Tensor) -> Tensor:
+    def forward(self, nodes: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
         contexts = Contexts(nodes, length)
         scores: Tensor = self.model(contexts)
-        return scores.masked_fill(self.forbidden[contexts.last], -torch.inf)
+        forbidden = self.forbidden[contexts.last]
+        masked, n = scores.masked_fill(forbidden, -torch.inf), scores.shape[1]
+        # ONNX sorts by top-k alone; it puts the lower of two equal classes first.
+        by_score = scores.topk(n, dim=1).indices
+        is_allowed = ~forbidden.gather(1, by_score)
+        allowed_first = (n * is_allowed.long() - torch.arange(n)).topk(n, dim=1).indices
+        return masked, by_score.gather(1, allowed_first)
 
 
 @contextmanager
@@ -128,9 +136,14 @@ def _difference(model: bytes, scorer: _Scorer, nodes: Tensor, length: Tensor) ->
 
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     found: Float[np.ndarray, "contexts services"]
-    (found,) = session.run(None, {"nodes": nodes.numpy(), "length": length.numpy()})
-    own = scorer(nodes, length).numpy()
+    found, ranking = session.run(None, {"nodes": nodes.numpy(), "length": length.numpy()})
+    own, own_ranking = (output.numpy() for output in scorer(nodes, length))
     if not np.allclose(found, own, rtol=TOLERANCE, atol=TOLERANCE):
         raise OnnxError("onnxruntime does not give the model's scores; no file is written.")
+    unmasked = scorer.model(Contexts(nodes, length)).numpy()
+    # Scores that differ by rounding alone may change places, so the scores at each place count.
+    theirs, ours = (np.take_along_axis(unmasked, order, 1) for order in (ranking, own_ranking))
+    if not np.allclose(theirs, ours, rtol=TOLERANCE, atol=TOLERANCE):
+        raise OnnxError("onnxruntime does not rank as the model does; no file is written.")
     is_finite = np.isfinite(own)
     return float(np.abs(found[is_finite] - own[is_finite]).max(initial=0))

@@ -16,6 +16,8 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from dagrec_cli.data.queries import Query
+from dagrec_cli.evaluation.recommender import recommend
 from dagrec_cli.models.contexts import Contexts
 from dagrec_cli.reporting.runs import Run
 from dagrec_cli.reporting.saved_model import load_model
@@ -164,12 +166,19 @@ def test_a_mistake_is_one_line(
     assert answer.err.count("\n") == 1
 
 
-def test_onnx_gives_the_same_scores(trained: Any, dagrec: Dagrec, tmp_path: Path) -> None:
+@pytest.mark.parametrize("masked", [True, False])
+def test_onnx_gives_the_same_scores_and_ranking(
+    trained: Any, dagrec: Dagrec, tmp_path: Path, masked: bool
+) -> None:
     pytest.importorskip("onnxscript", reason="needs the extra onnx")
     onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra onnx")
-    answer = dagrec("export", f"run={trained.run}", "output=out/model.onnx")
+    run = trained.run
+    if not masked:
+        words = ("trainer.epochs=2", "bootstrap=20", "model.dag_mask=false")
+        run = dagrec("train", "model=gru4rec", *words).run
+    answer = dagrec("export", f"run={run}", "output=out/model.onnx")
     assert (answer.code, answer.err) == (0, "")
-    model = load_model(Run.load(trained.run))
+    model = load_model(Run.load(run))
     session = onnxruntime.InferenceSession(tmp_path / "out" / "model.onnx")
     names = session.get_modelmeta().custom_metadata_map
     assert tuple(json.loads(names["services"])) == model.facts.vocabulary.services
@@ -179,12 +188,17 @@ def test_onnx_gives_the_same_scores(trained: Any, dagrec: Dagrec, tmp_path: Path
         nodes = torch.randint(1, model.facts.n_nodes + 1, (n_contexts, longest))
         nodes[torch.arange(longest) >= length[:, None]] = 0
         contexts = Contexts(nodes, length)
-        assert model.mask is not None
         with torch.no_grad():
-            own = model.mask(model(contexts), contexts.last).numpy()
-        (found,) = session.run(None, {"nodes": nodes.numpy(), "length": length.numpy()})
-        np.testing.assert_allclose(found, own, rtol=1e-5, atol=1e-5)
-        assert np.isinf(own).any()
+            own = model(contexts)
+        found, ranking = session.run(None, {"nodes": nodes.numpy(), "length": length.numpy()})
+        expected = model.mask(own, contexts.last) if model.mask else own
+        np.testing.assert_allclose(found, expected.numpy(), rtol=1e-5, atol=1e-5)
+        assert bool(expected.isinf().any()) == masked
+        vocabulary = model.facts.vocabulary
+        asked = [[row[:n].tolist()] for row, n in zip(nodes, length, strict=True)]
+        answers = recommend(model, (Query({}, contexts) for contexts in asked), 99)
+        predicted = [[service for service, *_ in answer.services] for answer in answers]
+        assert [[vocabulary.services[c] for c in row] for row in ranking] == predicted
 
 
 def test_without_its_packages_it_says_how_to_get_them(
