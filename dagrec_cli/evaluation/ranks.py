@@ -52,6 +52,15 @@ class Outcomes(NamedTuple):
         return is_ranked
 
 
+def better_than(
+    mean_rank: Float[np.ndarray, " pairs"], tied: Int[np.ndarray, " pairs"]
+) -> Int[np.ndarray, " pairs"]:
+    """Return the column ``better`` that a mean rank, which may be infinite, came from."""
+    has_none = mean_rank == np.inf
+    better = np.rint(np.where(has_none, 1, mean_rank) - 1 - tied / 2).astype(np.int64)
+    return np.where(has_none, UNRANKED, better)
+
+
 def outcomes(
     scores: Float[np.ndarray, "contexts services"],
     context_row: Int[np.ndarray, " pairs"],

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from dagrec_cli.config.older import completed
 from dagrec_cli.data.plain_files import read_plain
 from dagrec_cli.data.vocabulary import Vocabulary
 from dagrec_cli.errors import RunError
-from dagrec_cli.evaluation.ranks import UNRANKED, Outcomes
+from dagrec_cli.evaluation.ranks import Outcomes, better_than
 from dagrec_cli.reporting.run_folder import (
     CONFIG,
     GRAPH,
@@ -213,7 +213,7 @@ class Run:
             columns = [
                 _of_each(read["target"], self._class_of),
                 _of_each(read["predicted"], self._class_of),
-                _better(read["rank"].to_numpy(), ties),
+                better_than(read["rank"].to_numpy(), ties),
                 ties,
                 read["pair"].to_numpy(),
                 read["composition"].to_numpy(),
@@ -270,15 +270,6 @@ class Run:
         """The run whose model was evaluated; None for a run that trained its own."""
         path = self.result.get("run")
         return None if path is None else "/".join(Path(path).parts[-2:])
-
-
-def _better(
-    rank: Float[np.ndarray, " pairs"], ties: Int[np.ndarray, " pairs"]
-) -> Int[np.ndarray, " pairs"]:
-    """Return how many services stand before each target, given its mean rank."""
-    has_none = rank == np.inf
-    better = np.rint(np.where(has_none, 1, rank) - 1 - ties / 2).astype(np.int64)
-    return np.where(has_none, UNRANKED, better)
 
 
 def _of_each(cells: "Series[Any]", function: Callable[[str], int]) -> Int[np.ndarray, " pairs"]:
