@@ -39,6 +39,7 @@ COLUMNS = {  # of predictions.csv, and how pandas is to read them
     "seed": "int64",
     "pair": "int64",
     "composition": "int64",
+    "group": "int64",
     "context": "category",
     "target": "category",
     "predicted": "category",
@@ -57,8 +58,8 @@ class Predictions:
         By seed; classes are those of the run's vocabulary.
     pair
         Number of each test pair in the data, ``[pairs]``.
-    composition
-        Number of the composition that each test pair is from, ``[pairs]``.
+    composition, group
+        The composition that each test pair is from, and the first that equals it, ``[pairs]``.
     length
         Number of nodes in each test pair's context, ``[pairs]``.
     """
@@ -66,6 +67,7 @@ class Predictions:
     outcomes: dict[int, Outcomes]
     pair: Int[np.ndarray, " pairs"]
     composition: Int[np.ndarray, " pairs"]
+    group: Int[np.ndarray, " pairs"]
     length: Int[np.ndarray, " pairs"]
 
 
@@ -215,8 +217,7 @@ class Run:
                 _of_each(read["predicted"], self._class_of),
                 better_than(read["rank"].to_numpy(), ties),
                 ties,
-                read["pair"].to_numpy(),
-                read["composition"].to_numpy(),
+                *(read[name].to_numpy() for name in ("pair", "composition", "group")),
                 _of_each(read["context"], lambda text: text.count(STEP) + 1),
             ]
         except DAMAGE as error:

@@ -32,6 +32,7 @@ PREDICTION_COLUMNS = (
     "seed",
     "pair",
     "composition",
+    "group",
     "context",
     "target",
     "predicted",
@@ -123,6 +124,7 @@ def _predictions(dataset: Dataset, test: Rows, run: SeedRun) -> Iterator[tuple[o
     outcomes, probability = run.evaluation
     rank = outcomes.mean_rank
     pairs = dataset.pairs.take(test)
+    group = dataset.group[pairs.composition]
     entries, row = np.unique(pairs.context, return_inverse=True)
     context = [STEP.join(dataset.vocabulary.spell(dataset.contexts.spell(e))) for e in entries]
     for k, pair in enumerate(test.tolist()):
@@ -130,6 +132,7 @@ def _predictions(dataset: Dataset, test: Rows, run: SeedRun) -> Iterator[tuple[o
             run.seed,
             pair,
             int(pairs.composition[k]),
+            int(group[k]),
             context[row[k]],
             services[pairs.target[k]],
             services[outcomes.predicted[k]],

@@ -39,7 +39,7 @@ def python(tmp_path: Path) -> Python:
 
 
 def prediction(trained: Trained) -> tuple[str, ...]:
-    node = (trained.run / "predictions.csv").read_text().splitlines()[1].split(",")[3].split()[0]
+    node = (trained.run / "predictions.csv").read_text().splitlines()[1].split(",")[4].split()[0]
     return "predict", f"run={trained.run}", f"context=[{node}]"
 
 

@@ -117,6 +117,21 @@ def test_accuracy_and_ranks_can_be_counted_from_predictions(trained: Any) -> Non
     assert all(0 < float(row["probability"]) <= 1 for row in rows)
 
 
+def test_equal_compositions_are_one_group_in_predictions(trained: Any, work: Work) -> None:
+    rows = rows_of(trained.run / "predictions.csv")
+    dataset = work.dataset
+    paths: dict[int, list[int]] = {}
+    for path, composition in zip(dataset.path, dataset.path_composition, strict=True):
+        paths.setdefault(int(composition), []).append(int(path))
+    first: dict[tuple[int, ...], int] = {}
+    for composition, numbers in sorted(paths.items()):
+        first.setdefault(tuple(sorted(numbers)), composition)
+    for row in rows:
+        same = tuple(sorted(paths[int(row["composition"])]))
+        assert int(row["group"]) == first[same]
+    assert len({row["group"] for row in rows}) < len({row["composition"] for row in rows})
+
+
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_folder_is_enough_to_score_again(trained: Any, work: Work, seed: int) -> None:
     """Built by hand from config and weights, the model gives the written predictions."""

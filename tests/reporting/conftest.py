@@ -22,11 +22,11 @@ trainer: {monitor: ndcg}
 note: "</script><b>not bold</b>"
 """
 OPTIONS = ("model", "loss", "sampler", "trainer")  # whose choice is the class in the config, too
-# pair, composition, context, target, predicted, rank (no ties)
+# pair, composition, group, context, target, predicted, rank (no ties)
 PREDICTIONS = [
-    (7, 3, "table_1", EVIL, EVIL, 1),
-    (8, 4, "table_1", "service_2", EVIL, 2),
-    (9, 4, "table_1 -> service_2", "service_2", "service_2", 1),
+    (7, 3, 3, "table_1", EVIL, EVIL, 1),
+    (8, 4, 4, "table_1", "service_2", EVIL, 2),
+    (9, 4, 4, "table_1 -> service_2", "service_2", "service_2", 1),
 ]
 
 
@@ -88,11 +88,11 @@ def write_run(
         "\n".join(["seed,epoch,loss,seconds,validation_ndcg", *epochs, ""])
     )
     (path / "predictions.csv").write_text(
-        "seed,pair,composition,context,target,predicted,rank,ties\n"
+        "seed,pair,composition,group,context,target,predicted,rank,ties\n"
         + "".join(
             ",".join('"' + str(cell).replace('"', '""') + '"' for cell in (seed, *row, 0)) + "\n"
             for seed in seeds
-            for row in [(*PREDICTIONS[0][:4], predicted, PREDICTIONS[0][5]), *PREDICTIONS[1:]]
+            for row in [(*PREDICTIONS[0][:5], predicted, PREDICTIONS[0][6]), *PREDICTIONS[1:]]
         )
     )
     return Run.load(path)

@@ -186,7 +186,7 @@ DAMAGED = (
     '{"status": "finished", "data": {}, "metrics": {}, "seconds": "x", "seeds": [0], '
     '"started": "2026", "tie_rule": ""}'
 )
-COLUMNS = "seed,pair,composition,context,target,predicted,rank,ties\n"
+COLUMNS = "seed,pair,composition,group,context,target,predicted,rank,ties\n"
 
 
 def damage(path: Path, name: str, text: str | None) -> None:
@@ -210,10 +210,10 @@ def damage(path: Path, name: str, text: str | None) -> None:
         ("vocabulary.json", None, "vocabulary.json: missing or damaged"),
         ("metrics.csv", "seed,epoch\n0,x\n", "metrics.csv: missing or damaged"),
         ("predictions.csv", COLUMNS, "predictions.csv: not 3 pairs for each of 1 seeds"),
-        ("predictions.csv", f"{COLUMNS}0,1,2,a,b,c,1,0\n", "KeyError('b')"),
+        ("predictions.csv", f"{COLUMNS}0,1,2,2,a,b,c,1,0\n", "KeyError('b')"),
         (
             "predictions.csv",
-            f"{COLUMNS}0,1,2,a,b,c,1,{2**70}\n",
+            f"{COLUMNS}0,1,2,2,a,b,c,1,{2**70}\n",
             "predictions.csv: missing or damaged",
         ),
         ("predictions.csv", "seed,pair,rank,ties\n0,7\n", "predictions.csv: missing or damaged"),
