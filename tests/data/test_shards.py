@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from omegaconf import DictConfig
 from dagrec_cli.config.build import build
 from dagrec_cli.data import cache
 from dagrec_cli.data.cache import entry_of, load, prepared
+from dagrec_cli.data.parts import load_part
 from dagrec_cli.data.shards import prepare_ahead, prepare_part
 from dagrec_cli.errors import ConfigError, DataError
 
@@ -112,6 +114,53 @@ def test_a_part_that_is_damaged_or_of_other_settings_is_made_anew(source_of: Sou
     _, entry = prepare_ahead(source_of(), engine="processes", n_jobs=1, watch=lambda _: None)
     assert bytes_of(entry) == expected
     assert sorted(entry.parent.iterdir()) == sorted([entry, other])
+
+
+def test_a_part_with_a_flipped_bit_is_none(source_of: SourceOf) -> None:
+    _, path = prepare_part(source_of(), 0)
+    content, random = path.read_bytes(), Random(0)
+    for _ in range(300):
+        flipped = bytearray(content)
+        flipped[random.randrange(len(content))] ^= 1 << random.randrange(8)
+        path.write_bytes(flipped)
+        assert load_part(path) is None
+    path.write_bytes(content)
+    assert load_part(path) is not None
+
+
+def test_a_part_is_for_all_who_may_enter_the_folder(source_of: SourceOf) -> None:
+    folder = entry_of(source_of(), "").parent
+    folder.mkdir(parents=True)
+    folder.chmod(0o755)
+    before = os.umask(0o077)
+    try:
+        _, path = prepare_part(source_of(), 0)
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o7777 == 0o644
+    assert list(folder.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("content", ["", "\n \n"])
+def test_an_empty_file_among_others_holds_no_composition(
+    source_of: SourceOf, tmp_path: Path, content: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = in_one_go(source_of)
+    (tmp_path / "1b.jsonl").write_text(content)
+    _, entry = prepare_ahead(source_of(), engine="processes", n_jobs=1, watch=lambda _: None)
+    found = bytes_of(entry)
+    assert {name for name in found if found[name] != expected[name]} == {
+        "manifest.json",
+        "names.json",  # which has the hash of the files
+    }
+    assert [each for each in caplog.messages if "empty" in each] == ["1b.jsonl: the file is empty."]
+
+
+def test_nothing_but_empty_files(source_of: SourceOf, tmp_path: Path) -> None:
+    for shard in range(3):
+        (tmp_path / f"{shard}.jsonl").write_text("")
+    with pytest.raises(DataError, match=r"no composition to learn from"):
+        prepare_ahead(source_of(), engine="processes", n_jobs=1, watch=lambda _: None)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ A fault's place counts compositions from 0, and in JSON Lines names the file's l
 files it names the file first: ``b.jsonl: compositions[17]``.
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -29,7 +30,12 @@ from dagrec_cli.data.composition import (
 from dagrec_cli.data.download import locate
 from dagrec_cli.data.files import file_errors, find_files, opened, sha256_of, sha256_of_all
 from dagrec_cli.data.readers.base import Reader
-from dagrec_cli.data.readers.json_records import ALLOWED, LONGEST, records
+from dagrec_cli.data.readers.json_records import (
+    ALLOWED,
+    LONGEST,
+    EmptyFileError,
+    records,
+)
 from dagrec_cli.errors import DataError
 
 NOT_GIVEN = (None, "")
@@ -61,6 +67,7 @@ class _Record(_Body):
 
 
 _RECORD = msgspec.json.Decoder(_Record)
+_LOG = logging.getLogger(__name__)
 
 
 class JsonFile(Reader):
@@ -106,10 +113,15 @@ class JsonFile(Reader):
     def read_shard(self, shard: Shard) -> Iterator[Composition | Invalid]:
         """Yield every composition of one file; see :meth:`read`."""
         prefix = f"{shard.name}: " if shard.name else ""
-        with opened(shard.path) as file:
-            for number, (text, line) in enumerate(records(file, shard.path)):
-                suffix = f" (line {line})" if line else ""
-                yield self._composition(text, f"{prefix}compositions[{number}]", suffix)
+        try:
+            with opened(shard.path) as file:
+                for number, (text, line) in enumerate(records(file, shard.path)):
+                    suffix = f" (line {line})" if line else ""
+                    yield self._composition(text, f"{prefix}compositions[{number}]", suffix)
+        except EmptyFileError:
+            if not shard.name:
+                raise
+            _LOG.warning("%s: the file is empty.", shard.name)
 
     def shards(self) -> list[Shard]:
         """Return the files, sorted by path."""

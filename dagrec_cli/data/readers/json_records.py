@@ -18,6 +18,11 @@ ALLOWED = "a JSON array of compositions, or one composition per line, in UTF-8, 
 LONGEST = 2**24  # bytes of one composition, which then takes less than 1 GiB of memory
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
+
+class EmptyFileError(DataError):
+    """A file that holds nothing at all, which is no mistake among others."""
+
+
 _AT_BYTE = re.compile(r" \(byte (\d+)\)")
 _ANY = msgspec.json.Decoder(msgspec.Raw)
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
@@ -35,15 +40,17 @@ def records(file: BufferedReader, path: Path) -> Iterator[tuple[bytes | msgspec.
 
     Raises
     ------
+    EmptyFileError
+        If the file is empty.
     DataError
-        If the file is empty, or neither an array nor JSON Lines.
+        If it is neither an array nor JSON Lines.
     """
     lines = iter(partial(file.readline, LONGEST + 1), b"")
     number, first = 0, b""
     while not first.strip():
         number += 1
         if not (line := next(lines, b"")):
-            raise DataError(f"{path}: the file is empty; it must hold {ALLOWED}.")
+            raise EmptyFileError(f"{path}: the file is empty; it must hold {ALLOWED}.")
         first = line.removeprefix(BYTE_ORDER_MARK)
     if first.lstrip().startswith(b"["):
         yield from ((raw, None) for raw in _array(first + file.read(), path, number))
