@@ -2,15 +2,17 @@
 
 An entry is a folder of ``.npy`` arrays, ``names.json``, and ``manifest.json`` with every file's
 hash. Its name is a hash of the data, the settings, and this package's data code, so an entry is
-never out of date. It is written aside and renamed: readers see all of it or nothing.
+never out of date. It is written aside and renamed: readers see all of it or nothing. What is read
+is held in memory and has the hash that was written: another process may do with the files what it
+likes, where a mapped file that it cuts would end this one with a bus error.
 """
 
 import hashlib
 import json
 import logging
-import shutil
-import tempfile
+from contextlib import suppress
 from functools import cache
+from io import BytesIO
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -20,14 +22,16 @@ import numpy as np
 
 from dagrec_cli.config.build import parameters_of
 from dagrec_cli.config.deciding import Effect, effect
+from dagrec_cli.data.cache_folder import share, writing
 from dagrec_cli.data.collection import Watch, collect
 from dagrec_cli.data.composition import Fault, Invalid, Source
 from dagrec_cli.data.contexts import ContextTrie
 from dagrec_cli.data.dataset import Dataset, Steps, assemble, prepare
 from dagrec_cli.data.files import cache_dir, sha256_of
 from dagrec_cli.data.pairs import Pairs
+from dagrec_cli.data.plain_files import kind_of, read_plain
 from dagrec_cli.data.vocabulary import Vocabulary
-from dagrec_cli.errors import DataError
+from dagrec_cli.errors import DataError, RunError
 
 MANIFEST, NAMES, FILE = "manifest.json", "names.json", "{}.npy"
 ARRAYS = (  # in the order in which their owners take them
@@ -96,22 +100,27 @@ def entry_of(source: Source, sha256: str) -> Path:
 
 
 def load(entry: Path) -> Dataset | None:
-    """Return a kept data set, its arrays mapped into memory; None if there is none.
+    """Return a kept data set; None if there is none that can be used.
 
-    A damaged entry is removed, with a warning.
+    A damaged entry is removed, with a warning; one that cannot be read is left alone, with another.
     """
-    if not entry.is_dir():
+    if kind_of(entry) != "a folder":
         return None
     try:
-        hashes = msgspec.json.decode((entry / MANIFEST).read_bytes(), type=dict[str, str])
-        for name in (NAMES, *map(FILE.format, ARRAYS)):
-            if sha256_of(entry / name) != hashes.get(name):
-                raise ValueError(f"{name} is not what was written")
         return _read(entry)
-    except (OSError, ValueError, msgspec.MsgspecError) as error:
+    except (FileNotFoundError, RunError, ValueError, msgspec.MsgspecError) as error:
         _LOG.warning("the data set kept in %s is damaged (%s); preparing it anew", entry, error)
-        shutil.rmtree(entry, ignore_errors=True)
-        return None
+        discard(entry)
+    except OSError as error:
+        reason = error.strerror or error
+        _LOG.warning("cannot read the data set kept in %s (%s); preparing it anew", entry, reason)
+    return None
+
+
+def discard(entry: Path) -> None:
+    """Remove an entry, at once for whoever looks for it; or not, if that is not allowed."""
+    with suppress(OSError), writing(entry.parent) as aside:
+        entry.rename(aside)
 
 
 def keep(dataset: Dataset, entry: Path, source: Source) -> None:
@@ -125,13 +134,11 @@ def keep(dataset: Dataset, entry: Path, source: Source) -> None:
     if source.sha256() != dataset.sha256:
         raise DataError("the data changed while they were read, so they are not kept.")
     try:
-        entry.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=".", dir=entry.parent))
-        try:
+        with writing(entry.parent) as aside:
+            aside.mkdir()
             _write(dataset, aside)
+            share(aside)
             aside.rename(entry)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)  # there only if it could not be renamed
     except OSError as error:
         if not entry.is_dir():
             raise cannot_keep(entry.parent, error) from error
@@ -167,10 +174,16 @@ def _write(dataset: Dataset, folder: Path) -> None:
 
 
 def _read(entry: Path) -> Dataset:
-    names = msgspec.json.decode((entry / NAMES).read_bytes(), type=_Names)
-    # Copy on write: torch wants arrays that it could write to, and the files stay as they are.
-    mapped = [np.load(entry / FILE.format(name), mmap_mode="c") for name in ARRAYS]
-    arrays: list[Any] = [array.view(np.ndarray) for array in mapped]
+    hashes = msgspec.json.decode(read_plain(entry / MANIFEST), type=dict[str, str])
+
+    def content(name: str) -> bytes:
+        found = read_plain(entry / name)
+        if hashlib.sha256(found).hexdigest() != hashes.get(name):
+            raise ValueError(f"{name} is not what was written")
+        return found
+
+    names = msgspec.json.decode(content(NAMES), type=_Names)
+    arrays: list[Any] = [np.load(BytesIO(content(FILE.format(name)))) for name in ARRAYS]
     return Dataset(
         Vocabulary(names.nodes, names.is_service, names.services),
         ContextTrie(*arrays[:3]),

@@ -4,9 +4,11 @@ A pinned sha256 makes the three places interchangeable; a file that differs is n
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
+from dagrec_cli.data.cache_folder import share
 from dagrec_cli.data.files import cache_dir, file_errors, sha256_of
 from dagrec_cli.errors import ConfigError, DataError
 
@@ -61,7 +63,10 @@ def _download(file: PurePosixPath, url: str, sha256: str) -> Path:
     folder = cache_dir() / file.parent
     at_hand = f"put the file into $DAGREC_DATA_DIR/{file} to go on without it."
     try:
-        return Path(pooch.retrieve(url, f"sha256:{sha256}", fname=file.name, path=folder))
+        found = Path(pooch.retrieve(url, f"sha256:{sha256}", fname=file.name, path=folder))
+        with suppress(PermissionError):  # another user's, who has shared it
+            share(found)
+        return found
     except requests.ConnectionError as error:  # its text repeats what each layer below had to say
         raise DataError(f"no connection to {urlsplit(url).hostname}; {at_hand}") from error
     except OSError as error:  # requests' other errors are among these

@@ -1,18 +1,24 @@
-"""Files of a data set that were prepared apart, kept in the shared cache until they are merged."""
+"""Files of a data set that were prepared apart, kept in the shared cache until they are merged.
 
-import os
-import tempfile
+A part is the hash of what follows, 32 bytes, and arrays as numpy writes them.
+"""
+
+import hashlib
+import logging
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
-from zipfile import BadZipFile
 
 import msgspec
 import numpy as np
 
 from dagrec_cli.data.cache import cannot_keep, entry_of
+from dagrec_cli.data.cache_folder import share, writing
 from dagrec_cli.data.collection import Collection
 from dagrec_cli.data.composition import Fault, Invalid, Shard, ShardedSource
 from dagrec_cli.data.files import file_errors, sha256_of
+from dagrec_cli.data.plain_files import read_plain
+from dagrec_cli.errors import RunError
 
 
 class _Words(NamedTuple):
@@ -24,7 +30,10 @@ class _Words(NamedTuple):
 
 
 WORDS = "words"
+DIGEST = hashlib.sha256().digest_size
 ARRAYS = tuple(name for name in Collection._fields if name not in _Words._fields)
+
+_LOG = logging.getLogger(__name__)
 
 
 def part_of(source: ShardedSource, shard: Shard) -> Path:
@@ -45,27 +54,30 @@ def keep_part(found: Collection, path: Path) -> None:
     words = msgspec.json.encode(_Words(found.names, found.is_service, skipped))
     arrays: dict[str, Any] = {name: getattr(found, name) for name in ARRAYS}
     arrays[WORDS] = np.frombuffer(words, np.uint8)
+    content = BytesIO()
+    np.savez(content, **arrays)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
-            try:
-                np.savez(file, **arrays)
-                file.close()
-                os.replace(file.name, path)
-            except BaseException:
-                os.unlink(file.name)
-                raise
+        with writing(path.parent) as aside:
+            aside.write_bytes(hashlib.sha256(content.getbuffer()).digest() + content.getbuffer())
+            share(aside)
+            aside.replace(path)
     except OSError as error:
         raise cannot_keep(path.parent, error) from error
 
 
 def load_part(path: Path) -> Collection | None:
-    """Return a part; None if there is none, or it is damaged."""
+    """Return a part; None if there is none that can be used, with a warning if it is damaged."""
     try:
-        with path.open("rb") as file, np.load(file) as kept:
-            words = msgspec.json.decode(kept[WORDS].tobytes(), type=_Words)
-            arrays: dict[str, Any] = {name: kept[name] for name in ARRAYS}
-    except (OSError, ValueError, KeyError, BadZipFile, msgspec.MsgspecError):
+        content = read_plain(path)
+        if hashlib.sha256(content[DIGEST:]).digest() != content[:DIGEST]:
+            raise ValueError("it is not what was written")
+    except FileNotFoundError:
         return None
+    except (OSError, RunError, ValueError) as error:
+        _LOG.warning("the part kept in %s cannot be used (%s); preparing it anew", path, error)
+        return None
+    with np.load(BytesIO(content[DIGEST:])) as kept:
+        words = msgspec.json.decode(kept[WORDS].tobytes(), type=_Words)
+        arrays: dict[str, Any] = {name: kept[name] for name in ARRAYS}
     skipped = [Invalid(faults) for faults in words.skipped]
     return Collection(words.names, words.is_service, skipped=skipped, **arrays)

@@ -1,14 +1,19 @@
 """Kept data sets: the same bytes, never out of date, never half written, never in the way."""
 
+import errno
 import json
 import logging
+import os
+import shutil
+import signal
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
-import numpy as np
 import pooch
 import pytest
 from omegaconf import DictConfig
@@ -78,12 +83,24 @@ def test_every_field_of_a_data_set_is_kept() -> None:
     assert kept | {"vocabulary", "sha256", "skipped"} == set(Dataset.__dataclass_fields__)
 
 
-def test_arrays_are_mapped_and_may_be_written_without_harm(source: JsonFile) -> None:
+def test_arrays_may_be_written_without_harm(source: JsonFile) -> None:
     prepared(source)
     kept = prepared(source)
-    assert isinstance(kept.time.base, np.memmap)
     kept.time[:] = -1.0
     assert prepared(source).time[0] == 3.5
+
+
+def test_files_that_are_cut_later_do_no_harm(source: JsonFile, folder: Path) -> None:
+    """A mapped file would end this process with a bus error."""
+    expected = contents(prepared(source))
+    kept = prepared(source)
+    (entry,) = folder.iterdir()
+    for file in entry.iterdir():
+        os.truncate(file, 0)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if contents(kept) == expected else 1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_without_the_cache_nothing_is_written_or_read(source: JsonFile, folder: Path) -> None:
@@ -185,6 +202,123 @@ def test_a_wrong_manifest_is_damage(
     assert load(entry) is None
     assert "is damaged" in caplog.text
     assert not entry.exists()
+
+
+@pytest.mark.parametrize("bit", range(8))
+def test_a_flipped_bit_is_damage(source: JsonFile, folder: Path, bit: int) -> None:
+    dataset = prepared(source)
+    (entry,) = folder.iterdir()
+    for name in sorted(file.name for file in entry.iterdir()):
+        content = (entry / name).read_bytes()
+        for place in range(bit, len(content), max(1, len(content) // 5)):
+            flipped = bytearray(content)
+            flipped[place] ^= 1 << bit
+            (entry / name).write_bytes(flipped)
+            assert load(entry) is None, (name, place)
+            assert not entry.exists()
+            keep(dataset, entry, source)
+
+
+def test_an_entry_that_cannot_be_read_is_left_alone(
+    source: JsonFile, folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: Any
+) -> None:
+    expected = contents(prepared(source))
+    (entry,) = folder.iterdir()
+    before = {file.name: file.read_bytes() for file in entry.iterdir()}
+
+    def refuse_to_open(path: Path) -> bytes:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, "read_plain", refuse_to_open)
+        assert contents(prepared(source)) == expected
+    (told,) = caplog.messages
+    assert told.startswith(f"cannot read the data set kept in {entry} (Too many open files)")
+    assert {file.name: file.read_bytes() for file in entry.iterdir()} == before
+
+
+def link(file: Path) -> None:
+    file.rename(file.with_name("elsewhere"))
+    file.symlink_to("elsewhere")
+
+
+def pipe(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
+@pytest.mark.parametrize("change", [link, pipe])
+def test_only_plain_files_are_read(
+    source: JsonFile, folder: Path, change: Callable[[Path], None]
+) -> None:
+    expected = contents(prepared(source))
+    (entry,) = folder.iterdir()
+    change(entry / "path.npy")
+    assert load(entry) is None
+    assert contents(prepared(source)) == expected
+
+
+@pytest.mark.parametrize(
+    ("mode", "of_folder", "of_file"),
+    [
+        (0o700, 0o700, 0o600),
+        (0o755, 0o755, 0o644),
+        (0o775, 0o775, 0o664),
+        (0o1777, 0o755, 0o644),
+    ],
+)
+def test_an_entry_is_for_all_who_may_enter_the_folder(
+    source: JsonFile, folder: Path, mode: int, of_folder: int, of_file: int
+) -> None:
+    folder.mkdir(parents=True)
+    folder.chmod(mode)
+    before = os.umask(0o077)
+    try:
+        prepared(source)
+    finally:
+        os.umask(before)
+    (entry,) = folder.iterdir()
+    assert entry.stat().st_mode & 0o7777 == of_folder
+    assert {file.stat().st_mode & 0o7777 for file in entry.iterdir()} == {of_file}
+
+
+def write_until_killed(dataset: Dataset, entry: Path, source: JsonFile) -> int:
+    """Return the process of a writer that has begun and goes no further."""
+    ready, begun = os.pipe()
+    child = os.fork()
+    if child == 0:
+
+        def write(dataset: Dataset, aside: Path) -> None:
+            (aside / "path.npy").write_bytes(b"half")
+            os.write(begun, b"!")
+            time.sleep(60)
+
+        with patch.object(cache, "_write", write):
+            keep(dataset, entry, source)
+    os.close(begun)
+    assert os.read(ready, 1) == b"!"
+    os.close(ready)
+    return child
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next_one(
+    source: JsonFile, folder: Path
+) -> None:
+    dataset = prepare(source)
+    entry = entry_of(source, dataset.sha256)
+    alive = write_until_killed(dataset, entry, source)
+    killed = write_until_killed(dataset, entry, source)
+    try:
+        os.kill(killed, signal.SIGKILL)
+        os.waitpid(killed, 0)
+        keep(dataset, entry, source)
+        assert len(list(folder.iterdir())) == 3  # one lives, so nothing is taken from it
+    finally:
+        os.kill(alive, signal.SIGKILL)
+        os.waitpid(alive, 0)
+    shutil.rmtree(entry)
+    keep(dataset, entry, source)
+    assert list(folder.iterdir()) == [entry]
 
 
 def test_writers_at_once_leave_one_whole_entry(source: JsonFile, folder: Path) -> None:
