@@ -5,15 +5,18 @@ those beside it: the model, then other options, then settings.
 """
 
 import json
+import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dagrec_cli.config.deciding import Effect, effect, settings
-from dagrec_cli.errors import ConfigError, RunError
+from dagrec_cli.errors import ConfigError, DagrecError, RunError
 from dagrec_cli.reporting.comparison import Entry
 from dagrec_cli.reporting.provenance import is_part
-from dagrec_cli.reporting.runs import Run, find_runs
+from dagrec_cli.reporting.run_folder import REQUEST, RESULT
+from dagrec_cli.reporting.runs import Run
 
 SIDE = "evaluate_on"  # test and validation are never one row
 SOURCE = "run"  # of a saved model that was evaluated; never one row with a model of its own
@@ -62,6 +65,28 @@ def group_runs(paths: Sequence[Path], by: Sequence[str] | None) -> list[Entry]:
     return entries + broken
 
 
+def find_runs(path: Path) -> list[Path]:
+    """Return the run folders at or below a folder, in order of their names, job 10 after job 9.
+
+    A run that did not come to a result is one, too. A folder without any is returned itself.
+
+    Raises
+    ------
+    RunError
+        If the folder does not exist.
+    """
+    if not path.is_dir():
+        raise RunError(f"{path}: no such folder; name run folders or a folder that holds some.")
+    walked = os.walk(path)  # passes over a folder that vanishes meanwhile
+    found = [Path(folder) for folder, _, files in walked if {RESULT, REQUEST} & {*files}]
+    return sorted(found, key=_natural) or [path]
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """Return a key that sorts by numbers where names hold some."""
+    return [(int(part or 0), text) for text, part in re.findall(r"(\D*)(\d*)", str(path))]
+
+
 def _read(folders: Iterable[Path]) -> tuple[list[Run], list[Entry]]:
     """Return the finished runs, and an entry with the reason for each other one."""
     finished, broken = [], []
@@ -73,7 +98,7 @@ def _read(folders: Iterable[Path]) -> tuple[list[Run], list[Entry]]:
                 finished.append(run)
             else:
                 broken.append(Entry(str(folder), [], f"{run.result['status']}: {run.reason}"))
-        except RunError as error:
+        except (DagrecError, OSError) as error:  # whatever it is, the others stand
             reason = str(error).removeprefix(f"{folder}/").removeprefix(f"{folder}: ")
             broken.append(Entry(str(folder), [], reason))
     return finished, broken

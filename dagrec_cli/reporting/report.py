@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from dagrec_cli.data.plain_files import read_plain
 from dagrec_cli.reporting.comparison import Entry
 from dagrec_cli.reporting.plots.gallery import graph_picture, row_pictures, table_pictures
 from dagrec_cli.reporting.plots.picture import Picture
-from dagrec_cli.reporting.run_folder import CONFIG, RunFolder
+from dagrec_cli.reporting.run_folder import RunFolder
 from dagrec_cli.reporting.runs import Run
 from dagrec_cli.reporting.tables import Table, Value, heading, interval, short
 
@@ -146,8 +145,8 @@ def _origin(run: Run) -> tuple[str, dict[str, str], str]:
         "commit": result.get("git_commit"),
         "versions": ", ".join(f"{k} {v}" for k, v in result.get("versions", {}).items()),
     }
-    config = read_plain(run.path / CONFIG).decode()
-    return "/".join(run.path.parts[-2:]), {k: v for k, v in facts.items() if v}, config
+    told = {k: v for k, v in facts.items() if v}
+    return "/".join(run.path.parts[-2:]), told, run.config_text
 
 
 def _graphs(sheets: Sequence[ReportSheet]) -> Iterable[Picture]:

@@ -3,22 +3,19 @@
 import csv
 import hashlib
 import json
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-from jaxtyping import Int
-
 from dagrec_cli.config.older import completed
 from dagrec_cli.data.plain_files import read_plain
 from dagrec_cli.data.vocabulary import Vocabulary
 from dagrec_cli.errors import RunError
-from dagrec_cli.evaluation.ranks import Outcomes, better_than
+from dagrec_cli.reporting.fit import check_fit
+from dagrec_cli.reporting.predictions import MisfitError, Predictions, read_predictions
 from dagrec_cli.reporting.run_folder import (
     CONFIG,
     GRAPH,
@@ -28,47 +25,12 @@ from dagrec_cli.reporting.run_folder import (
     RESULT,
     VOCABULARY,
 )
-from dagrec_cli.reporting.seed_run import STEP
 
 if TYPE_CHECKING:
-    from pandas import Series
+    pass
 
 FORMAT = 1
 DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, csv.Error)
-COLUMNS = {  # of predictions.csv, and how pandas is to read them
-    "seed": "int64",
-    "pair": "int64",
-    "composition": "int64",
-    "group": "int64",
-    "context": "category",
-    "target": "category",
-    "predicted": "category",
-    "rank": "float64",
-    "ties": "int64",
-}
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """``predictions.csv`` of one run.
-
-    Attributes
-    ----------
-    outcomes
-        By seed; classes are those of the run's vocabulary.
-    pair
-        Number of each test pair in the data, ``[pairs]``.
-    composition, group
-        The composition that each test pair is from, and the first that equals it, ``[pairs]``.
-    length
-        Number of nodes in each test pair's context, ``[pairs]``.
-    """
-
-    outcomes: dict[int, Outcomes]
-    pair: Int[np.ndarray, " pairs"]
-    composition: Int[np.ndarray, " pairs"]
-    group: Int[np.ndarray, " pairs"]
-    length: Int[np.ndarray, " pairs"]
 
 
 class Edge(NamedTuple):
@@ -136,16 +98,30 @@ class Run:
         RunError
             If anything of a finished run is missing or damaged.
         """
-        for key in ("data", "metrics", "seconds", "seeds", "started", "tie_rule"):
+        for key in ("data", "metrics", "per_seed", "seconds", "seeds", "started", "tie_rule"):
             if key not in self.result:
                 raise RunError(f"{self.path / RESULT}: no {key} in it; run it again.")
-        for key in ("data", "metrics", "seconds"):
+        for key in ("data", "metrics", "per_seed", "seconds"):
             if not isinstance(self.result[key], dict):
                 raise RunError(f"{self.path / RESULT}: {key} is damaged; run it again.")
         for key in ("split", "trainer"):
             if key not in self.config:
                 raise RunError(f"{self.path / CONFIG}: no {key} in it; run it again.")
-        _ = self.test, self.history
+        _ = self.test, self.history, self.edges
+        self._check_fit()
+
+    def _check_fit(self) -> None:
+        try:
+            check_fit(self.result, self.predictions, len(self.vocabulary.services))
+        except MisfitError as error:
+            raise self._misfit(error) from error
+        except DAMAGE as error:
+            raise RunError(f"{self.path / RESULT}: damaged ({error!r}); run it again.") from error
+
+    @cached_property
+    def config_text(self) -> str:
+        """``config.yaml`` as it stands."""
+        return self._text(CONFIG).getvalue()
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -153,7 +129,8 @@ class Run:
         from omegaconf import OmegaConf
 
         try:
-            config = OmegaConf.to_container(OmegaConf.load(self._text(CONFIG)), resolve=False)
+            lines = StringIO(self.config_text)
+            config = OmegaConf.to_container(OmegaConf.load(lines), resolve=False)
         except RunError:
             raise
         except Exception as error:  # whatever a YAML parser raises: the file is damaged
@@ -205,43 +182,21 @@ class Run:
         RunError
             If ``predictions.csv`` is missing or damaged.
         """
-        import pandas as pd
-
-        file = self.path / PREDICTIONS
         try:
-            lines = self._text(PREDICTIONS)
-            read = pd.read_csv(lines, usecols=list(COLUMNS), dtype=COLUMNS, na_filter=False)
-            ties, seed = read["ties"].to_numpy(), read["seed"].to_numpy()
-            columns = [
-                _of_each(read["target"], self._class_of),
-                _of_each(read["predicted"], self._class_of),
-                better_than(read["rank"].to_numpy(), ties),
-                ties,
-                *(read[name].to_numpy() for name in ("pair", "composition", "group")),
-                _of_each(read["context"], lambda text: text.count(STEP) + 1),
-            ]
+            seeds, n = self.result["seeds"], self.result["data"]["test"]
+            return read_predictions(self._text(PREDICTIONS), self.vocabulary.services, seeds, n)
+        except MisfitError as error:
+            raise self._misfit(error) from error
         except DAMAGE as error:
             told = " ".join(repr(error).split())
+            file = self.path / PREDICTIONS
             raise RunError(f"{file}: missing or damaged ({told}); run it again.") from error
-        seeds, n = self.result["seeds"], self.result["data"]["test"]
-        rows = [np.flatnonzero(seed == each) for each in seeds]
-        if [len(mine) for mine in rows] != [n] * len(seeds):
-            raise RunError(f"{file}: not {n:,} pairs for each of {len(seeds)} seeds; run it again.")
-        outcomes = {
-            each: Outcomes(*(column[mine] for column in columns[:4]))
-            for each, mine in zip(seeds, rows, strict=True)
-        }
-        return Predictions(outcomes, *(column[rows[0]] for column in columns[4:]))
 
     def _text(self, name: str) -> StringIO:
         return StringIO(read_plain(self.path / name).decode(), newline="")
 
-    @cached_property
-    def _classes(self) -> dict[str, int]:
-        return {name: k for k, name in enumerate(self.vocabulary.services)}
-
-    def _class_of(self, name: str) -> int:
-        return self._classes[name.removeprefix("'")]
+    def _misfit(self, why: MisfitError) -> RunError:
+        return RunError(f"{self.path / PREDICTIONS} does not fit {RESULT}: {why}; run it again.")
 
     @cached_property
     def test(self) -> tuple[str, str]:
@@ -271,30 +226,3 @@ class Run:
         """The run whose model was evaluated; None for a run that trained its own."""
         path = self.result.get("run")
         return None if path is None else "/".join(Path(path).parts[-2:])
-
-
-def _of_each(cells: "Series[Any]", function: Callable[[str], int]) -> Int[np.ndarray, " pairs"]:
-    """Return a function of every cell, computed once for equal cells."""
-    values = [function(str(value)) for value in cells.cat.categories]
-    return np.array(values, np.int64)[cells.cat.codes.to_numpy()]
-
-
-def find_runs(path: Path) -> list[Path]:
-    """Return the run folders at or below a folder, in order of their names, job 10 after job 9.
-
-    A run that did not come to a result is one, too. A folder without any is returned itself.
-
-    Raises
-    ------
-    RunError
-        If the folder does not exist.
-    """
-    if not path.is_dir():
-        raise RunError(f"{path}: no such folder; name run folders or a folder that holds some.")
-    found = {file.parent for name in (RESULT, REQUEST) for file in path.rglob(name)}
-    return sorted(found, key=_natural) or [path]
-
-
-def _natural(path: Path) -> list[tuple[int, str]]:
-    """Return a key that sorts by numbers where names hold some."""
-    return [(int(part or 0), text) for text, part in re.findall(r"(\D*)(\d*)", str(path))]

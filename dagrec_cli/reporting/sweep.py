@@ -16,7 +16,7 @@ from dagrec_cli.config.build import build, plain
 from dagrec_cli.data.cache import CachedSource
 from dagrec_cli.data.invalid import plural
 from dagrec_cli.data.plain_files import read_plain
-from dagrec_cli.errors import RunError
+from dagrec_cli.errors import DagrecError, RunError
 from dagrec_cli.reporting.comparison import Entry, compare
 from dagrec_cli.reporting.grouping import group_runs
 from dagrec_cli.reporting.provenance import config_hash
@@ -106,7 +106,7 @@ def finished_run(path: Path) -> Run | None:
         if not run.is_finished or version != __version__:
             return None
         run.check()
-    except RunError:
+    except (DagrecError, OSError):
         return None
     return run
 
@@ -120,7 +120,7 @@ def reason(path: Path) -> str:
         if not run.is_finished:
             return run.reason
         run.check()
-    except RunError as error:
+    except (DagrecError, OSError) as error:
         if not (path / RESULT).exists():
             return "stopped without a result" if path.is_dir() else "did not start"
         return str(error)
@@ -131,7 +131,7 @@ def outcome(path: Path, sweep: Path) -> tuple[str, bool]:
     """Return what came of a job that has ended, in words, and whether it finished."""
     try:
         run = Run.load(path)
-    except RunError as error:
+    except (DagrecError, OSError) as error:
         return f"failed: {error}", False
     if not run.is_finished:
         return f"{run.result['status']}: {run.reason}", False

@@ -1,8 +1,10 @@
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 Dagrec = Callable[..., Any]
@@ -111,3 +113,20 @@ def test_one_experiment_in_three_guises_is_one_row(
     assert dagrec("compare", "r", "bootstrap=20").code == 0
     (row,) = rows_of(tmp_path)
     assert (row["row"], row["seeds"], "p" in row) == ("markov", 3, False)
+
+
+def test_predictions_that_do_not_fit_are_a_failed_row(
+    runs: Path, dagrec: Dagrec, tmp_path: Path
+) -> None:
+    shutil.copytree(runs, tmp_path / "r")
+    file = tmp_path / "r/popularity_paper/predictions.csv"
+    table = pd.read_csv(file)
+    table["rank"], table["ties"] = 1, 0
+    table.to_csv(file, index=False)
+    answer = dagrec("compare", "r/markov_paper", "r/popularity_paper", "bootstrap=20")
+    assert answer.code == 1
+    told = (
+        "r/popularity_paper: predictions.csv does not fit result.json: a target comes first alone"
+    )
+    assert told in " ".join(answer.out.split())
+    assert [row["row"] for row in rows_of(tmp_path)] == ["markov"]

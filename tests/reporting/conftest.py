@@ -5,9 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
+from dagrec_cli.evaluation.bootstrap import summarise
+from dagrec_cli.evaluation.metrics import evaluate
+from dagrec_cli.evaluation.ranks import Outcomes
 from dagrec_cli.reporting.runs import Run
 
 RunOf = Callable[..., Run]
@@ -21,6 +25,14 @@ split: {_target_: some.Split, test_share: 0.3, seed: 42, graph: train}
 trainer: {monitor: ndcg}
 note: "</script><b>not bold</b>"
 """
+DATA = {
+    "sha256": "abc",
+    "test": 3,
+    "pairs": 10,
+    "compositions": 5,
+    "leakage": {"pairs": 0.5, "contexts": 1.0},
+    "forbidden_test_targets": 1,
+}
 OPTIONS = ("model", "loss", "sampler", "trainer")  # whose choice is the class in the config, too
 # pair, composition, group, context, target, predicted, rank (no ties)
 PREDICTIONS = [
@@ -28,6 +40,24 @@ PREDICTIONS = [
     (8, 4, 4, "table_1", "service_2", EVIL, 2),
     (9, 4, 4, "table_1 -> service_2", "service_2", "service_2", 1),
 ]
+
+
+def rows_of(predicted: str) -> list[tuple[Any, ...]]:
+    """Return the predictions with another one for the first pair, whose target is then second."""
+    first = PREDICTIONS[0]
+    return [(*first[:5], predicted, 1 if predicted == EVIL else 2), *PREDICTIONS[1:]]
+
+
+def figures(predicted: str, services: list[str], seeds: tuple[int, ...]) -> dict[str, Any]:
+    """Return the metrics of these predictions, as ``result.json`` has them."""
+    rows = rows_of(predicted)
+    target, chosen = (np.array([services.index(row[k]) for row in rows]) for k in (4, 5))
+    rank = np.array([row[6] for row in rows])
+    outcomes = Outcomes(target, chosen, rank - 1, np.zeros_like(rank))
+    return {
+        "metrics": summarise([outcomes] * len(seeds), n_resamples=2),
+        "per_seed": {seed: evaluate(outcomes) for seed in seeds},
+    }
 
 
 def write_run(
@@ -40,14 +70,15 @@ def write_run(
     seeds: tuple[int, ...] = (0,),
     predicted: str = EVIL,
     services: list[str] = SERVICES,
+    data: dict[str, Any] | None = None,
     **result_items: Any,
 ) -> Run:
     """Write a run folder; a model that was not trained counts.
 
     Parameters
     ----------
-    choices, result_items
-        More items of ``result.json``.
+    choices, data, result_items
+        More items of ``result.json``, of what it says of the choices and of the data.
     config
         More lines of ``config.yaml``.
     predicted
@@ -63,13 +94,8 @@ def write_run(
         "started": "2026-01-01T00:00:00",
         "seeds": seeds,
         "choices": chosen,
-        "metrics": {},
-        "data": {
-            "sha256": "abc",
-            "test": 3,
-            "leakage": {"pairs": 0.5, "contexts": 1.0},
-            "forbidden_test_targets": 1,
-        },
+        **figures(predicted, services, seeds),
+        "data": DATA | {"services": len(services)} | (data or {}),
         "tie_rule": "equal scores share their ranks",
         "model": {"parameters": 1234 if is_trained else 0, "epochs": [2]},
         "seconds": {"per_epoch": 0.25 if is_trained else 0.0},
@@ -92,7 +118,7 @@ def write_run(
         + "".join(
             ",".join('"' + str(cell).replace('"', '""') + '"' for cell in (seed, *row, 0)) + "\n"
             for seed in seeds
-            for row in [(*PREDICTIONS[0][:5], predicted, PREDICTIONS[0][6]), *PREDICTIONS[1:]]
+            for row in rows_of(predicted)
         )
     )
     return Run.load(path)

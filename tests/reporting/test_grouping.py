@@ -1,14 +1,19 @@
 import json
+import os
+import shutil
 import statistics
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from dagrec_cli.errors import ConfigError, RunError
+from dagrec_cli.errors import ConfigError, DataError, RunError
 from dagrec_cli.reporting.comparison import Entry, compare
 from dagrec_cli.reporting.grouping import group_runs
+from dagrec_cli.reporting.report import ReportSheet, write_report
+from dagrec_cli.reporting.run_folder import RunFolder
 from dagrec_cli.reporting.runs import Run
+from dagrec_cli.reporting.sweep import finished_run, reason
 
 RunOf = Callable[..., Run]
 SERVICES = ["service_<script>alert('&\"$x$')</script>", "service_2", "service_3"]
@@ -183,8 +188,8 @@ def test_a_saved_model_that_was_evaluated_is_a_row_of_its_own(
 
 
 DAMAGED = (
-    '{"status": "finished", "data": {}, "metrics": {}, "seconds": "x", "seeds": [0], '
-    '"started": "2026", "tie_rule": ""}'
+    '{"status": "finished", "data": {}, "metrics": {}, "per_seed": {}, "seconds": "x", '
+    '"seeds": [0], "started": "2026", "tie_rule": ""}'
 )
 COLUMNS = "seed,pair,composition,group,context,target,predicted,rank,ties\n"
 
@@ -209,8 +214,12 @@ def damage(path: Path, name: str, text: str | None) -> None:
         ("config.yaml", "a: 1", "no split in it"),
         ("vocabulary.json", None, "vocabulary.json: missing or damaged"),
         ("metrics.csv", "seed,epoch\n0,x\n", "metrics.csv: missing or damaged"),
-        ("predictions.csv", COLUMNS, "predictions.csv: not 3 pairs for each of 1 seeds"),
-        ("predictions.csv", f"{COLUMNS}0,1,2,2,a,b,c,1,0\n", "KeyError('b')"),
+        ("predictions.csv", COLUMNS, "does not fit result.json: not 3 pairs for each of 1 seeds"),
+        (
+            "predictions.csv",
+            f"{COLUMNS}0,1,2,2,a,b,c,1,0\n",
+            "'b' is no service of",
+        ),
         (
             "predictions.csv",
             f"{COLUMNS}0,1,2,2,a,b,c,1,{2**70}\n",
@@ -262,3 +271,53 @@ def test_a_run_named_twice_counts_once(run_of: RunOf, tmp_path: Path) -> None:
     (entry,) = group_runs([tmp_path, run.path], None)
     assert [each.path for each in entry.runs] == [run.path]
     assert json.loads((run.path / "result.json").read_text())["seeds"] == [0]
+
+
+def test_a_folder_that_vanishes_while_runs_are_looked_for(
+    run_of: RunOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_of(tmp_path / "r" / "good")
+    run_of(tmp_path / "r" / "sweep" / "0")
+    sweep, scandir = tmp_path / "r" / "sweep", os.scandir
+
+    def remove_first(path: str | Path) -> object:
+        if str(path) == str(sweep):
+            sweep.rename(tmp_path / "elsewhere")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", remove_first)
+    assert told(group_runs([tmp_path / "r"], None)) == [("run", ["good"])]
+    assert not sweep.exists()
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(5, "Input/output error"), DataError("x is no data"), PermissionError("no")]
+)
+def test_a_folder_that_cannot_be_read_is_one_failed_row(
+    run_of: RunOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    for name in ("bad", "good"):
+        run_of(tmp_path / name)
+    check = Run.check
+
+    def fail(run: Run) -> None:
+        if run.path.name == "bad":
+            raise error
+        check(run)
+
+    monkeypatch.setattr(Run, "check", fail)
+    good, bad = group_runs([tmp_path], None)
+    assert good.runs
+    assert (bad.runs, bad.reason) == ([], str(error))
+    assert finished_run(tmp_path / "bad") is None
+    assert reason(tmp_path / "bad") == str(error)
+
+
+def test_a_table_needs_no_file_of_its_runs_any_more(run_of: RunOf, tmp_path: Path) -> None:
+    for name in "ab":
+        run_of(tmp_path / "runs" / name, choices={"model": name})
+    entries = group_runs([tmp_path / "runs"], None)
+    shutil.rmtree(tmp_path / "runs")
+    table = compare(entries, title="", metric="accuracy", n_resamples=9)
+    report = write_report(RunFolder(tmp_path / "out"), "dagrec", [ReportSheet([table], entries)])
+    assert "some.Split" in report.read_text()

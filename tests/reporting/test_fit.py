@@ -1,0 +1,117 @@
+"""Predictions and result of a run that are not of one mind are refused, and never shown."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dagrec_cli.evaluation.ranks import UNRANKED, Outcomes
+from dagrec_cli.reporting.comparison import Entry
+from dagrec_cli.reporting.fit import MisfitError, check_fit
+from dagrec_cli.reporting.grouping import group_runs
+from dagrec_cli.reporting.predictions import Predictions, check_ranks
+from dagrec_cli.reporting.runs import Run
+
+RunOf = Callable[..., Run]
+PREFIX = "predictions.csv does not fit result.json: "
+
+
+def harmed(run_of: RunOf, folder: Path, harm: Callable[[Path], None]) -> Entry:
+    """Return the row of a run after its files were changed, beside one that is as it was."""
+    run_of(folder / "good")
+    harm(run_of(folder / "harmed", seeds=(0, 1)).path)
+    good, entry = group_runs([folder], None)
+    assert good.runs
+    assert not entry.runs
+    assert "\n" not in entry.reason
+    return entry
+
+
+@pytest.mark.parametrize(
+    ("column", "rows", "value", "reason"),
+    [
+        ("rank", [0, 1, 2, 3, 4, 5], 1, "a target comes first alone, and another is predicted"),
+        ("rank", [0], 2, "a target is predicted that does not come first"),
+        ("rank", [4], 4, "seed 1 has rank 4 of 3 services"),
+        ("rank", [1], 0, "line 3 has rank 0 with 0 ties"),
+        ("rank", [1], 1.5, "line 3 has rank 1.5 with 0 ties"),
+        ("rank", [1], 3, "seed 0 has ndcg 0."),
+        ("ties", [2], 2, "line 4 has rank 1 with 2 ties"),
+        ("ties", [2], -1, "line 4 has rank 1 with -1 ties"),
+        ("predicted", [1], "service_3", "seed 0 has precision 0."),
+        ("predicted", [1], "service_9", "'service_9' is no service of vocabulary.json"),
+        ("target", [1, 4], "table_1", "'table_1' is no service of vocabulary.json"),
+        ("composition", [1, 4], -7, "composition -7, but there are 5"),
+        ("composition", [1, 4], 5, "composition 5, but there are 5"),
+        ("group", [1, 4], 5, "group 5, but there are 5"),
+        ("group", [1, 4], 3, "a composition is in two groups"),
+        ("pair", [1, 4], 10, "pair 10, but there are 10"),
+        ("pair", [1, 4], 7, "a pair stands twice"),
+        ("pair", [4], 6, "other pairs for another seed"),
+        ("composition", [4], 3, "other pairs for another seed"),
+        ("seed", [0], 1, "not 3 pairs for each of 2 seeds"),
+    ],
+)
+def test_predictions_that_were_changed(
+    run_of: RunOf, tmp_path: Path, column: str, rows: list[int], value: object, reason: str
+) -> None:
+    def harm(path: Path) -> None:
+        table = pd.read_csv(path / "predictions.csv")
+        table[column] = table[column].astype(object)
+        table.loc[rows, column] = value
+        table.to_csv(path / "predictions.csv", index=False)
+
+    assert harmed(run_of, tmp_path, harm).reason.startswith(PREFIX + reason)
+
+
+def test_lines_of_a_seed_that_the_run_has_not(run_of: RunOf, tmp_path: Path) -> None:
+    def harm(path: Path) -> None:
+        with (path / "predictions.csv").open("a") as file:
+            file.write("2,7,3,3,table_1,service_2,service_2,1,0\n")
+
+    assert harmed(run_of, tmp_path, harm).reason.startswith(f"{PREFIX}not 3 pairs for each of 2")
+
+
+def change(result: dict[str, Any], keys: list[str], value: object) -> None:
+    for key in keys[:-1]:
+        result = result[key]
+    result[keys[-1]] = value
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "reason"),
+    [
+        ("per_seed 1 accuracy", 0.16, f"{PREFIX}seed 1 has accuracy 0.6667, there it is 0.1600"),
+        ("metrics mrr mean", 0.9, f"{PREFIX}the mean has mrr "),
+        ("metrics f1 mean", float("nan"), f"{PREFIX}the mean has f1 "),
+        ("per_seed", {"0": {}}, f"{PREFIX}per_seed has the seeds 0"),
+        ("per_seed 0", {}, "result.json: damaged (KeyError('accuracy'))"),
+        ("per_seed", [], "result.json: per_seed is damaged"),
+        ("seeds", [0, 0, 1], f"{PREFIX}not 3 pairs for each of 3 seeds"),
+        ("data services", 4, f"{PREFIX}a catalogue of 3 services"),
+        ("data compositions", 4, f"{PREFIX}composition 4, but there are 4"),
+    ],
+)
+def test_a_result_that_was_changed(
+    run_of: RunOf, tmp_path: Path, keys: str, value: object, reason: str
+) -> None:
+    def harm(path: Path) -> None:
+        result = json.loads((path / "result.json").read_text())
+        change(result, keys.split(), value)
+        (path / "result.json").write_text(json.dumps(result))
+
+    assert harmed(run_of, tmp_path, harm).reason.startswith(reason)
+
+
+def test_a_target_that_the_model_does_not_know_has_no_rank() -> None:
+    check_ranks(np.array([1, np.inf, 2.5, 123457.0]), np.array([0, 0, 1, 0]))
+    columns = np.array([[1, 1], [0, 1], [UNRANKED, 0], [0, 0]])
+    result = {"data": {"pairs": 9, "compositions": 9, "services": 2}, "seeds": [0], "per_seed": {}}
+    each = np.array([0, 1])
+    found = Predictions({0: Outcomes(*columns)}, each, each, each, each)
+    with pytest.raises(MisfitError, match=r"^per_seed has the seeds $"):
+        check_fit(result, found, n_services=2)
