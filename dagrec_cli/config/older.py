@@ -8,6 +8,8 @@ from omegaconf import OmegaConf
 
 from dagrec_cli.config.paths import config_dir
 
+# What a class did before it had the setting, where today's value is another.
+THEN = {"dagrec_cli.data.splits.CompositionSplit": {"join": "paths"}}
 NOT_A_RUN = {"defaults", "hydra"}  # keys of configs/train.yaml that no run's config has
 
 
@@ -15,7 +17,8 @@ def completed(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the config of a run of ``dagrec train``; what it has stays as it is.
 
     A missing group is the one of ``configs/train.yaml``. A group's missing setting has its value in
-    the option of the same class, or in the options which that one builds upon.
+    the option of the same class, or in the options which that one builds upon; unless the class
+    did something else before it had the setting.
     """
     whole = dict(config)
     if "model" not in whole:  # no config of dagrec train
@@ -31,7 +34,8 @@ def completed(config: Mapping[str, Any]) -> dict[str, Any]:
             continue
         given = whole.setdefault(group, _option(group, name))
         if isinstance(given, Mapping):
-            whole[group] = {**given, **_of_class(group, str(given.get("_target_"))), **given}
+            target = str(given.get("_target_"))
+            whole[group] = {**given, **_of_class(group, target), **THEN.get(target, {}), **given}
     return whole
 
 

@@ -5,16 +5,20 @@ validation share of the training rows.
 """
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dagrec_cli.config.limits import check_choice, check_count, check_positive, check_share
 from dagrec_cli.data.dataset import Dataset
+from dagrec_cli.data.held_out import HeldOut, about_share, about_sizes
 from dagrec_cli.data.pairs import Rows
 from dagrec_cli.errors import DataError
 
 GRAPHS = ("all", "train")
+JOINS = ("duplicates", "paths", "none")
 
 
 class Sides(NamedTuple):
@@ -68,12 +72,20 @@ class Split(ABC):
         """
         sides = self._hold_out(dataset, rows, share)
         if not len(sides.kept) or not len(sides.held_out):
+            told = self.report(dataset, sides, share)
+            groups = "" if told.groups is None else f" in {told.in_groups}"
             raise DataError(
                 f"the split cannot hold out {100 * share:g}% of {len(rows)} pairs "
-                f"({dataset.n_compositions} compositions): one side would be empty; give more "
-                "compositions or another split (split=paper, composition or temporal)."
+                f"({dataset.n_compositions} compositions{groups}): one side would be empty; give "
+                "more compositions or another split (split=paper, composition or temporal)."
             )
         return sides
+
+    def report(self, dataset: Dataset, sides: Sides, share: float) -> HeldOut:
+        """Return what became of the share that the two sides were to be split by."""
+        n_held_out, n_pairs = len(sides.held_out), len(sides.kept) + len(sides.held_out)
+        warnings = about_share(n_held_out, _room(share, n_pairs), n_pairs)
+        return HeldOut(share, n_held_out / n_pairs, warnings=tuple(warnings))
 
     @abstractmethod
     def _hold_out(self, dataset: Dataset, rows: Rows, share: float) -> Sides: ...
@@ -94,32 +106,69 @@ class PaperSplit(Split):
 
     def _hold_out(self, dataset: Dataset, rows: Rows, share: float) -> Sides:
         order = np.random.RandomState(self.seed).permutation(len(rows))
-        n_held_out = int(np.ceil(share * len(rows)))
+        n_held_out = _room(share, len(rows))
         return Sides(rows[order[n_held_out:]], rows[order[:n_held_out]])
 
 
 class CompositionSplit(Split):
-    """Hold out whole compositions; those that share a path stay on one side.
+    """Hold out whole compositions; those that are joined stay on one side.
 
     Groups are shuffled by ``seed`` and held out one after another as long as they fit into the
     share, so a group larger than the share always trains.
+
+    Parameters
+    ----------
+    join
+        ``duplicates``: compositions are one group if they are equal (the same paths, each as
+        often); ``paths``: if they share a path, even through others; ``none``: never, so equal
+        ones may stand on both sides.
+
+    Raises
+    ------
+    ConfigError
+        If ``join`` is none of these.
     """
 
-    def __init__(self, *, test_share: float, graph: str, seed: int) -> None:
+    def __init__(self, *, test_share: float, graph: str, seed: int, join: str) -> None:
         super().__init__(test_share=test_share, graph=graph)
         check_count("split.seed", seed, least=0)
+        check_choice("split.join", join, JOINS)
         self.seed = seed
+        self.join = join
+
+    def report(self, dataset: Dataset, sides: Sides, share: float) -> HeldOut:
+        """Return what became of the share, with the groups that were held out or kept whole."""
+        found = super().report(dataset, sides, share)
+        rows = np.concatenate(sides)
+        sizes = np.unique(self._group(dataset, rows), return_counts=True)[1]
+        return replace(
+            found,
+            groups=len(sizes),
+            largest_group=float(sizes.max() / len(rows)),
+            warnings=(
+                *about_sizes(sizes, _room(share, len(rows))),
+                *found.warnings,
+                *_about_duplicates(dataset, sides),
+            ),
+        )
 
     def _hold_out(self, dataset: Dataset, rows: Rows, share: float) -> Sides:
-        group = dataset.chain[dataset.pairs.composition[rows]]
+        group = self._group(dataset, rows)
         names, number, sizes = np.unique(group, return_inverse=True, return_counts=True)
-        room = int(np.ceil(share * len(rows)))
+        room = _room(share, len(rows))
         is_held_out = np.zeros(len(names), bool)
         for drawn in np.random.default_rng(self.seed).permutation(len(names)):
             if sizes[drawn] <= room:
                 is_held_out[drawn] = True
                 room -= int(sizes[drawn])
         return Sides(rows[~is_held_out[number]], rows[is_held_out[number]])
+
+    def _group(self, dataset: Dataset, rows: Rows) -> NDArray[np.int32]:
+        """Return the group of each row's composition, ``[rows]``."""
+        composition = dataset.pairs.composition[rows]
+        if self.join == "none":
+            return composition
+        return (dataset.chain if self.join == "paths" else dataset.group)[composition]
 
 
 class TemporalSplit(Split):
@@ -146,6 +195,23 @@ class TemporalSplit(Split):
         n_kept = int(np.searchsorted(-n_later, -np.ceil(share * len(rows)))) + 1
         is_held_out = moment >= min(n_kept, len(moments) - 1)
         return Sides(rows[~is_held_out], rows[is_held_out])
+
+
+def _room(share: float, n_pairs: int) -> int:
+    """Return how many pairs a share of them is, rounded up."""
+    return int(np.ceil(share * n_pairs))
+
+
+def _about_duplicates(dataset: Dataset, sides: Sides) -> list[str]:
+    """Return a warning if equal compositions stand on both sides."""
+    kept, held_out = (np.unique(dataset.pairs.composition[rows]) for rows in sides)
+    is_known = np.isin(dataset.group[held_out], dataset.group[kept])
+    if not is_known.any():
+        return []
+    return [
+        f"{is_known.mean():.0%} of the compositions held out equal one that trains; "
+        "split.join=duplicates keeps equal ones together"
+    ]
 
 
 class Leakage(NamedTuple):

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from dagrec_cli.data.held_out import HeldOut
 from dagrec_cli.evaluation.bootstrap import Units, summarise
 from dagrec_cli.evaluation.metrics import METRICS
 from dagrec_cli.evaluation.ranks import Outcomes
@@ -202,7 +203,8 @@ def _outcomes(runs: Sequence[Run], services: Sequence[str]) -> list[Outcomes]:
 def basis(entries: Sequence[Entry]) -> list[str]:
     """Return what the numbers of finished rows about the same test pairs rest on.
 
-    That is n, split, seeds, leakage, mask and ties; where rows differ, what most have comes first.
+    That is n, split, seeds, leakage, groups, mask and ties; where rows differ, what most have
+    comes first.
     """
     is_spread = any(len(entry.outcomes) > 1 for entry in entries)
     spread = "mean ± standard deviation over seeds, " if is_spread else ""
@@ -210,6 +212,7 @@ def basis(entries: Sequence[Entry]) -> list[str]:
         f"n = {_told(entries, _pairs)}; seeds {_told(entries, _seeds)}; {spread}[95 % bootstrap "
         "interval over compositions].",
         f"Leakage: {_told(entries, _leakage)}.",
+        *_held_out(entries),
         f"A DAG mask knows the edges {_told(entries, _mask)}.",
         f"Ties: {_told(entries, _ties)}; accuracy takes the first of equal services.",
     ]
@@ -250,6 +253,13 @@ def _leakage(entry: Entry) -> str:
         f"{leakage['pairs']:.0%} of {_side(entry)} pairs and {leakage['contexts']:.0%} of their "
         "contexts also occur in training"
     )
+
+
+def _held_out(entries: Sequence[Entry]) -> list[str]:
+    """Return how the test pairs were held out, which is the same for all, if a run tells."""
+    results = [run.result for entry in entries for run in entry.runs]
+    found = [HeldOut.read(each["data"], each.get("evaluated_on", "test")) for each in results]
+    return next((each.told() for each in found if each), [])
 
 
 def _mask(entry: Entry) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from dagrec_cli.data.dataset import Dataset
+from dagrec_cli.data.held_out import HeldOut
 from dagrec_cli.data.invalid import summarise
 from dagrec_cli.data.splits import Split, leakage
 
@@ -33,6 +34,7 @@ class Description:
     split: str
     train_pairs: int
     test_pairs: int
+    held_out: HeldOut
     leaked_pairs: float
     leaked_contexts: float
     mask_graph: str
@@ -54,7 +56,7 @@ class Description:
             If the split leaves a side empty.
         """
         pairs, vocabulary = dataset.pairs, dataset.vocabulary
-        train, test = split.split(dataset)
+        train, test = sides = split.split(dataset)
         leaked = leakage(dataset, train, test)
         mask = dataset.graph(train if split.graph == "train" else None)
         asked = pairs.take(test)
@@ -79,6 +81,7 @@ class Description:
             split=name,
             train_pairs=len(train),
             test_pairs=len(test),
+            held_out=split.report(dataset, sides, split.test_share),
             leaked_pairs=leaked.pairs,
             leaked_contexts=leaked.contexts,
             mask_graph=split.graph,
@@ -111,6 +114,9 @@ class Description:
             ("context length", ", ".join(f"{k}: {n:,}" for k, n in self.context_lengths.items())),
             ("targets", "\n".join([*classes, *([f"and {rest:,} rarer ones"] if rest else [])])),
             ("split", f"{self.split}: {self.train_pairs:,} train, {self.test_pairs:,} test"),
+            ("held out", self.held_out.of_pairs),
+            *([] if self.held_out.groups is None else [("groups", self.held_out.in_groups)]),
+            *(("warning", warning) for warning in self.held_out.warnings),
             ("in train too", leaks),
             (
                 "DAG mask",

@@ -157,7 +157,10 @@ def _work(source: CachedSource, split: Split, facts: Facts, side: str) -> Work:
         work = Work.of(dataset, split, validation_share=0.0)
         test = work.train if side == "train" else work.test
     n_forbidden = count_forbidden(facts, dataset, test)
-    return replace(work, test=test, facts=facts, n_forbidden=n_forbidden, side=side)
+    held_out = work.held_out if side == "test" else {}
+    return replace(
+        work, test=test, facts=facts, n_forbidden=n_forbidden, side=side, held_out=held_out
+    )
 
 
 def _seed_run(seed: int, model: Model, work: Work) -> SeedRun:

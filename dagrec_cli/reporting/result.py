@@ -1,6 +1,7 @@
 """``result.json`` and the table: what a run found, and what the numbers rest on."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -121,6 +122,7 @@ class Result:
             f"{spread}[95 % bootstrap interval over compositions].",
             f"Leakage: {work.leakage.pairs:.0%} of {side}pairs and {work.leakage.contexts:.0%} of "
             "their contexts also occur in training.",
+            *self._split_notes(),
             f"Ties: {TIE_RULE}; accuracy takes the first of equal services.",
         ]
         if self.model["dag_mask"]:
@@ -137,6 +139,16 @@ class Result:
             notes.append(f"Ceiling: the best function of the whole context, chosen on {side}pairs.")
         if work.dataset.skipped:
             notes.append(f"Left out: {summarise_skipped(work.dataset.skipped)}.")
+        return notes
+
+    def _split_notes(self) -> list[str]:
+        """Return how what is evaluated was held out, and what is to be said of validation."""
+        notes = []
+        for side, found in self.work.held_out.items():
+            if side == self.work.side:
+                notes += found.told()
+            elif side == "validation":
+                notes += [f"Warning: validation: {warning}." for warning in found.warnings]
         return notes
 
     def _head(self, status: str) -> dict[str, Any]:
@@ -158,6 +170,7 @@ class Result:
                 "train": len(work.train),
                 "validation": len(work.validation),
                 "test": len(work.test),
+                "held_out": {side: asdict(found) for side, found in work.held_out.items()},
                 "leakage": work.leakage._asdict(),
                 "forbidden_test_targets": work.n_forbidden,
             },

@@ -1,8 +1,10 @@
 """Prepared data, its sides, and what a model has to know of it."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from dagrec_cli.data.dataset import Dataset
+from dagrec_cli.data.held_out import HeldOut
 from dagrec_cli.data.pairs import Rows
 from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.data.splits import Leakage, Split, leakage
@@ -25,6 +27,8 @@ class Work:
         Pairs of ``test`` whose target the DAG mask of this graph rules out.
     side
         What ``test`` holds: ``test`` pairs, or others that are evaluated in their place.
+    held_out
+        What became of the shares that were asked for, by side: ``test``, ``validation``.
     """
 
     dataset: Dataset
@@ -35,6 +39,7 @@ class Work:
     leakage: Leakage
     n_forbidden: int
     side: str = "test"
+    held_out: Mapping[str, HeldOut] = field(default_factory=dict)
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -50,15 +55,17 @@ class Work:
         DataError
             If a side of the split would be empty.
         """
-        train, test = split.split(dataset)
+        train, test = sides = split.split(dataset)
         shown = leakage(dataset, train, test)
+        held_out = {"test": split.report(dataset, sides, split.test_share)}
         validation = train[:0]
         if validation_share:
-            train, validation = split.hold_out(dataset, train, validation_share)
+            train, validation = sides = split.hold_out(dataset, train, validation_share)
+            held_out["validation"] = split.report(dataset, sides, validation_share)
         graph = dataset.graph(train if split.graph == "train" else None)
         n_forbidden = _count_forbidden(dataset, graph, test)
         facts = Facts(dataset.vocabulary, graph, int(dataset.contexts.depth.max()))
-        return cls(dataset, train, validation, test, facts, shown, n_forbidden)
+        return cls(dataset, train, validation, test, facts, shown, n_forbidden, held_out=held_out)
 
     def on_validation(self) -> "Work":
         """Return the same work with the validation pairs in the place of the test pairs."""

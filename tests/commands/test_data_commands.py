@@ -16,6 +16,7 @@ TWO = {
     "nodes": [{"id": 1}, {"id": 2, "mid": 7}, {"id": 3, "mid": 8}],
     "links": [{"source": 1, "target": 2}, {"source": 2, "target": 3}],
 }
+LINK = {"source": 2, "target": 4}
 LOOP = {**TWO, "links": [{"source": 2, "target": 3}, {"source": 3, "target": 2}]}
 TWICE = {**TWO, "nodes": [*TWO["nodes"], {"id": 1}], "links": [{"source": 1, "target": 9}]}
 
@@ -54,6 +55,25 @@ def test_describe_prints_a_table(dagrec: Dagrec) -> None:
     assert "1,016" in text
     assert "711 train, 305 test" in text
     assert "1: 943, 2: 57, 3: 16" in text  # 886 + 41 + 16 paths, 41 + 16 of them longer, 16 longest
+
+
+def test_what_a_split_held_out_is_said_by_describe_and_below_the_table(
+    dagrec: Dagrec, tmp_path: Path
+) -> None:
+    """Nine of ten compositions are equal: 18 of 22 pairs, for the other has two paths."""
+    other = {**TWO, "nodes": [*TWO["nodes"], {"id": 4, "mid": 9}], "links": [*TWO["links"], LINK]}
+    path = write(tmp_path, *[TWO] * 9, other)
+    words = ["data=compositions", path, "split=composition"]
+    text = " ".join(dagrec("data", "describe", *words).out.split())
+    assert "18.2% of the pairs (asked: 30%)" in text
+    answer = dagrec("train", *words, "model=popularity", "bootstrap=9", "progress=false")
+    assert (answer.code, answer.err) == (0, "")
+    below = " ".join(answer.out.split())
+    for warning in ("one group has 81.8% of the pairs", "every split.seed gives the same sides"):
+        assert warning in text
+        assert warning in below
+    assert "Split: 18.2% of the pairs (asked: 30%) held out; 2 groups, the largest" in below
+    assert answer.result()["data"]["held_out"]["test"]["groups"] == 2
 
 
 @pytest.mark.parametrize(

@@ -58,3 +58,10 @@ def test_what_is_there_stays() -> None:
     config = config_of("trainer.epochs=7", "model.hidden=3", "evaluate_on=validation")
     assert completed(config) == config
     assert completed({"runs": [], "by": None}) == {"runs": [], "by": None}  # of another command
+
+
+def test_a_setting_that_changed_what_its_class_does_is_what_it_was() -> None:
+    config = config_of("split=composition")
+    assert config["split"]["join"] == "duplicates"
+    assert completed(config) == config
+    assert completed(without(config, "split", "join"))["split"]["join"] == "paths"

@@ -2,15 +2,16 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig
 from sklearn.model_selection import train_test_split
 
 from dagrec_cli.config.build import build
 from dagrec_cli.data.composition import Composition
-from dagrec_cli.data.dataset import Dataset
+from dagrec_cli.data.dataset import Dataset, prepare
 from dagrec_cli.data.splits import (
+    JOINS,
     CompositionSplit,
     PaperSplit,
     Sides,
@@ -32,8 +33,10 @@ def split(request: pytest.FixtureRequest, config: Callable[..., DictConfig]) -> 
     return built
 
 
-def composition_split(seed: int = 0) -> CompositionSplit:
-    return CompositionSplit(test_share=0.3, graph="train", seed=seed)
+def composition_split(
+    seed: int = 0, join: str = "duplicates", share: float = 0.3
+) -> CompositionSplit:
+    return CompositionSplit(test_share=share, graph="train", seed=seed, join=join)
 
 
 def temporal_split(share: float = 0.3) -> TemporalSplit:
@@ -91,14 +94,131 @@ def test_the_paper_s_split_of_the_paper_s_data(
     assert all(map(np.array_equal, sides, expected))
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_no_composition_and_no_path_stands_on_both_sides(tiny: Dataset, seed: int) -> None:
-    kept, held_out = compositions_of(tiny, composition_split(seed).split(tiny))
+def paths_by_composition(dataset: Dataset) -> list[tuple[int, ...]]:
+    """Return the sorted paths of each composition."""
+    paths: list[list[int]] = [[] for _ in range(dataset.n_compositions)]
+    for path, composition in zip(dataset.path, dataset.path_composition, strict=True):
+        paths[composition].append(int(path))
+    return [tuple(sorted(each)) for each in paths]
+
+
+WALKS = ["t1 s1 s2", "t1 s2", "t2 s1", "t2 s3"]  # any of them together have no cycle
+
+
+@st.composite
+def drawn_walks(draw: st.DrawFn) -> list[list[str]]:
+    """Return compositions of one to three walks, so that many are equal or share a path."""
+    some = st.lists(st.sampled_from(WALKS), min_size=1, max_size=3, unique=True)
+    return [["t1 s1"], ["t2 s2"], *draw(st.lists(some, min_size=1, max_size=12))]
+
+
+@settings(deadline=None)
+@given(drawn_walks(), st.integers(0, 99), st.sampled_from(JOINS), st.floats(0.1, 0.9))
+def test_what_is_joined_never_stands_on_both_sides(
+    walks: Walks,
+    dataset_of: DatasetOf,
+    drawn: list[list[str]],
+    seed: int,
+    join: str,
+    share: float,
+) -> None:
+    dataset = dataset_of([walks(*each) for each in drawn])
+    split, paths = composition_split(seed, join, share), paths_by_composition(dataset)
+    try:
+        sides = split.split(dataset)
+    except DataError:
+        assume(False)
+    kept, held_out = compositions_of(dataset, sides)
     assert not kept & held_out
-    path_sets = [
-        set(tiny.path[np.isin(tiny.path_composition, list(side))]) for side in (kept, held_out)
+    equal = [{paths[each] for each in side} for side in (kept, held_out)]
+    shared = [{path for each in side for path in paths[each]} for side in (kept, held_out)]
+    is_split = bool(set.intersection(*equal))
+    assert not is_split or join == "none"
+    assert not set.intersection(*shared) or join != "paths"
+    told = split.report(dataset, sides, share).warnings
+    assert any("equal one that trains" in each for each in told) == is_split
+
+
+def of_sizes(walks: Walks, dataset_of: DatasetOf, sizes: list[int]) -> Dataset:
+    """Return a data set with so many equal compositions, of one pair each, in each group."""
+    return dataset_of([walks(f"t1 s{k}") for k, size in enumerate(sizes) for _ in range(size)])
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.integers(1, 12), min_size=2, max_size=8), st.sampled_from([0.2, 0.3, 0.5]))
+def test_a_seed_that_decides_nothing_and_a_group_that_always_trains_are_said(
+    walks: Walks, dataset_of: DatasetOf, sizes: list[int], share: float
+) -> None:
+    dataset, room = of_sizes(walks, dataset_of, sizes), np.ceil(share * sum(sizes))
+    assume(min(sizes) <= room)
+    splits = [composition_split(seed, share=share) for seed in range(40)]
+    sides = [split.split(dataset) for split in splits]
+    told = splits[0].report(dataset, sides[0], share)
+    always = set(range(len(sizes))).difference(
+        *(dataset.pairs.target[each.held_out].tolist() for each in sides)
+    )
+    assert {k for k, size in enumerate(sizes) if size > room} <= always
+    is_one = len({tuple(each.held_out) for each in sides}) == 1
+    assert any("every split.seed gives the same" in each for each in told.warnings) == is_one
+    assert any("train" in each for each in told.warnings) == (max(sizes) > room)
+    assert (told.groups, told.largest_group) == (len(sizes), max(sizes) / sum(sizes))
+    assert told.share == len(sides[0].held_out) / sum(sizes)
+
+
+def test_a_share_that_is_missed_is_said(walks: Walks, dataset_of: DatasetOf) -> None:
+    dataset = of_sizes(walks, dataset_of, [8, 1, 1])
+    split = composition_split(share=0.4)
+    assert split.report(dataset, split.split(dataset), 0.4).told() == [
+        "Split: 20.0% of the pairs (asked: 40%) held out; 3 groups, the largest has 80.0%.",
+        "Warning: one group has 80.0% of the pairs, more than the share, so it always trains.",
+        "Warning: all other groups fit into the share: every split.seed gives the same sides.",
+        "Warning: 2 of 10 pairs are held out (20.0%), but 4 (40.0%) were asked for.",
     ]
-    assert not set.intersection(*path_sets)
+    two = of_sizes(walks, dataset_of, [5, 4, 1])
+    (told, *_) = split.report(two, split.split(two), 0.3).warnings
+    assert told == "2 groups are larger than the share (up to 50.0% of the pairs): they train"
+
+
+def test_a_moment_larger_than_the_share_is_said(walks: Walks, dataset_of: DatasetOf) -> None:
+    dataset = dataset_of([walks(f"t1 s{k}", time=float(k == 0)) for k in range(5)])
+    split = TemporalSplit(test_share=0.3, graph="train")
+    sides = split.split(dataset)
+    assert split.report(dataset, sides, 0.3).told() == [
+        "Warning: 1 of 5 pairs are held out (20.0%), but 2 (40.0%) were asked for."
+    ]
+
+
+def test_pairs_that_are_held_out_one_by_one_need_no_word(tiny: Dataset) -> None:
+    split = PaperSplit(test_share=0.3, graph="all", seed=0)
+    assert split.report(tiny, split.split(tiny), 0.3).told() == []
+
+
+@pytest.mark.real
+def test_the_portal_s_compositions_are_chains_so_both_joins_give_the_same_sides(
+    geoportal: Dataset, config: Callable[..., DictConfig]
+) -> None:
+    splits = [build(config("split", "composition", join=j), "split") for j in JOINS[:2]]
+    sides = [split.split(geoportal) for split in splits]
+    assert all(map(np.array_equal, *sides))
+    assert [len(rows) for rows in sides[0]] == [711, 305]
+    for split, found in zip(splits, sides, strict=True):
+        assert split.report(geoportal, found, 0.3).told() == [
+            "Split: 30.0% of the pairs (asked: 30%) held out; 106 groups, the largest has 16.5%."
+        ]
+
+
+@pytest.mark.real
+def test_seeds_hold_out_other_workflows_of_the_connection_table(
+    config: Callable[..., DictConfig],
+) -> None:
+    data = prepare(build(config("data", "galaxy_connections"), "data"))
+    for join, n_different in (("duplicates", 10), ("paths", 1)):
+        splits = [composition_split(seed, join) for seed in range(10)]
+        sides = [split.split(data) for split in splits]
+        assert len({tuple(each.held_out) for each in sides}) == n_different
+        told = splits[0].report(data, sides[0], 0.3)
+        assert bool(told.warnings) == (join == "paths")
+        assert told.share == pytest.approx(0.3 if join == "duplicates" else 0.183, abs=0.001)
 
 
 def test_the_seed_decides_which_compositions_are_held_out(tiny: Dataset) -> None:
@@ -134,8 +254,9 @@ def test_a_composition_without_time_is_named(walks: Walks, dataset_of: DatasetOf
 
 def test_no_side_may_be_empty(walks: Walks, dataset_of: DatasetOf) -> None:
     dataset = dataset_of([walks("t1 s1 s2", time=1.0), walks("t1 s1 s2", time=1.0)])
-    for split in (composition_split(), temporal_split()):
-        with pytest.raises(DataError, match=r"hold out 30% of 4 pairs \(2 compositions\)"):
+    groups = "2 compositions in 1 group, the largest has 100.0%"
+    for split, told in ((composition_split(), groups), (temporal_split(), "2 compositions")):
+        with pytest.raises(DataError, match=rf"hold out 30% of 4 pairs \({told}\): one side"):
             split.split(dataset)
 
 
@@ -155,6 +276,7 @@ def test_leakage_by_hand(walks: Walks, dataset_of: DatasetOf) -> None:
         ({"test_share": 1.0}, "split.test_share is 1.0"),
         ({"graph": "test"}, "split.graph is 'test'; use one of all, train"),
         ({"seed": -1}, "split.seed is -1"),
+        ({"join": "all"}, "split.join is 'all'; use one of duplicates, paths, none"),
     ],
 )
 def test_settings_out_of_range(

@@ -98,6 +98,23 @@ def test_notes_say_where_rows_differ(run_of: RunOf, tmp_path: Path) -> None:
     assert "deviation" not in basis(entries[:1])[0]
 
 
+def test_notes_say_what_became_of_the_share_where_a_run_tells(
+    run_of: RunOf, tmp_path: Path
+) -> None:
+    told = {"asked": 0.3, "share": 0.18, "groups": 9, "largest_group": 0.8, "warnings": ["Oh"]}
+    data = {"sha256": "abc", "test": 3, "forbidden_test_targets": 1, **NO_LEAKAGE}
+    older = run_of(tmp_path / "older", data=data)  # does not tell
+    run = run_of(tmp_path / "run", data=data | {"held_out": {"test": told, "validation": told}})
+    notes = basis([Entry("older", [older]), Entry("run", [run])])
+    assert notes[2:4] == [
+        "Split: 18.0% of the pairs (asked: 30%) held out; 9 groups, the largest has 80.0%.",
+        "Warning: Oh.",
+    ]
+    for harm in ({}, {"held_out": 3}, {"held_out": {"test": {"asked": "x"}}}):
+        other = run_of(tmp_path / f"other{len(str(harm))}", data=data | harm)
+        assert len(basis([Entry("other", [other])])) == len(notes) - 2
+
+
 def test_seeds_of_pooled_runs(run_of: RunOf, tmp_path: Path) -> None:
     runs = [run_of(tmp_path / name, seeds=(0, 1)) for name in "ab"]
     assert "; seeds 0, 1 (in 2 runs); " in basis([Entry("a", runs)])[0]

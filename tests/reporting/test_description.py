@@ -57,3 +57,28 @@ def test_lines_are_for_reading(
     assert targets[-1] == "and 5 rarer ones"
     assert len(targets) == 16
     assert lines["split"] == "paper: 16 train, 7 test"
+    assert lines["held out"] == "30.4% of the pairs (asked: 30%)"
+    assert not {"groups", "warning"} & lines.keys()
+
+
+def test_groups_and_what_is_wrong_with_them_are_described(
+    walks: Callable[..., Composition],
+    dataset_of: Callable[..., Dataset],
+    config: Callable[..., DictConfig],
+) -> None:
+    """Eight of ten pairs are of equal compositions; what is left is less than was asked for."""
+    dataset = dataset_of([*[walks("t1 s1")] * 8, walks("t1 s2"), walks("t1 s3")])
+    found = Description.of(dataset, build(config("split", "composition"), "split"), "composition")
+    lines = found.lines()
+    assert ("split", "composition: 8 train, 2 test") in lines
+    assert ("held out", "20.0% of the pairs (asked: 30%)") in lines
+    assert ("groups", "3 groups, the largest has 80.0%") in lines
+    warnings = [text for heading, text in lines if heading == "warning"]
+    assert [text.split()[0] for text in warnings] == ["one", "all", "2"]
+    assert found.to_json()["held_out"] == {
+        "asked": 0.3,
+        "share": 0.2,
+        "groups": 3,
+        "largest_group": 0.8,
+        "warnings": tuple(warnings),
+    }

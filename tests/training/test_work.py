@@ -90,6 +90,17 @@ def test_other_targets_to_be_predicted_tell_the_model_nothing(
         assert np.array_equal(one, two)
 
 
+def test_each_side_knows_what_became_of_its_share(tiny: Dataset, config: Config) -> None:
+    split: Split = build(config("split", "composition", test_share=0.5), "split")
+    work = Work.of(tiny, split, 0.3)
+    n_all, n_test, n_validation = map(len, (tiny.pairs.target, work.test, work.validation))
+    test, validation = work.held_out["test"], work.held_out["validation"]
+    assert (test.asked, test.share) == (0.5, n_test / n_all)
+    assert (validation.asked, validation.share) == (0.3, n_validation / (n_all - n_test))
+    assert test.groups == 10  # two of eleven compositions are equal
+    assert list(Work.of(tiny, split, 0.0).held_out) == ["test"]
+
+
 @pytest.mark.real
 def test_while_validating_on_the_portal_log_the_mask_does_not_know_the_answers(
     geoportal: Dataset, config: Config

@@ -1,0 +1,92 @@
+"""How much a split held out, in which groups, and what of it is not as one would expect."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from dagrec_cli.data.invalid import plural
+
+TOLERATED = 0.1  # of the pairs asked for; groups are whole, so a share is seldom met exactly
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What became of the share that was asked for; all shares are of the pairs to be split.
+
+    Attributes
+    ----------
+    asked, share
+        The share to hold out, and the share that was.
+    groups
+        What is held out as a whole, counted; None where single pairs or moments are.
+    largest_group
+        Share of the pairs that the largest group has; None without groups.
+    warnings
+        What is not as one would expect, a line each.
+    """
+
+    asked: float
+    share: float
+    groups: int | None = None
+    largest_group: float | None = None
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, data: Mapping[str, Any], side: object) -> "HeldOut | None":
+        """Return what the data of a ``result.json`` tell of a side; None if they do not."""
+        try:
+            found: HeldOut = msgspec.convert(data["held_out"][side], cls)
+        except (LookupError, TypeError, msgspec.ValidationError):  # of an older version, or damaged
+            return None
+        return found
+
+    def told(self) -> list[str]:
+        """Return a line for what is held out in groups, and one for each warning."""
+        lines = [f"Warning: {warning}." for warning in self.warnings]
+        if self.groups is not None:
+            lines.insert(0, f"Split: {self.of_pairs} held out; {self.in_groups}.")
+        return lines
+
+    @property
+    def of_pairs(self) -> str:
+        """The share, and what was asked for, in words."""
+        return f"{self.share:.1%} of the pairs (asked: {100 * self.asked:g}%)"
+
+    @property
+    def in_groups(self) -> str:
+        """How many groups there are and what the largest one has, in words."""
+        return f"{plural(self.groups or 0, 'group')}, the largest has {self.largest_group or 0:.1%}"
+
+
+def about_share(n_held_out: int, room: int, n_pairs: int) -> list[str]:
+    """Return a warning if far from ``room`` pairs, as many as were asked for, are held out."""
+    if abs(n_held_out - room) <= TOLERATED * room:
+        return []
+    return [
+        f"{n_held_out:,} of {n_pairs:,} pairs are held out ({n_held_out / n_pairs:.1%}), but "
+        f"{room:,} ({room / n_pairs:.1%}) were asked for"
+    ]
+
+
+def about_sizes(sizes: NDArray[np.int64], room: int) -> list[str]:
+    """Return warnings if groups never fit into ``room`` pairs, or all others always do.
+
+    Parameters
+    ----------
+    sizes
+        Pairs of each group, ``[groups]``.
+    """
+    found = []
+    is_too_large = sizes > room
+    largest = f"{sizes.max() / sizes.sum():.1%} of the pairs"
+    if (n_large := int(is_too_large.sum())) == 1:
+        found.append(f"one group has {largest}, more than the share, so it always trains")
+    elif n_large:
+        found.append(f"{n_large:,} groups are larger than the share (up to {largest}): they train")
+    if sizes[~is_too_large].sum() <= room:
+        found.append("all other groups fit into the share: every split.seed gives the same sides")
+    return found
