@@ -100,22 +100,22 @@ def outcomes(
     distinct, pair = np.unique(key, return_inverse=True)
     rows, columns = np.divmod(distinct, n_services)
     better, tied = np.empty_like(distinct), np.empty_like(distinct)
+    if ruled_out is None:
+        sides, side, above = scores[None], np.zeros_like(rows), np.zeros_like(rows)
+    else:  # A target is compared with its own side; NaN is neither more than it nor equal to it.
+        sides = np.stack(
+            [np.where(ruled_out == is_out, scores, np.nan) for is_out in (False, True)]
+        )
+        side = ruled_out[rows, columns].astype(np.int64)
+        above = side * np.count_nonzero(~ruled_out, axis=1)[rows]
     chunk = chunk or max(1, SCORES // n_services)
     for start in range(0, len(distinct), chunk):
         part = slice(start, start + chunk)
-        block = scores[rows[part]]
+        block = sides[side[part], rows[part]]
         own = scores[rows[part], columns[part]][:, None]
-        is_better, is_tied = block > own, block == own
-        if ruled_out is not None:
-            is_out = ruled_out[rows[part]]
-            is_own_out = ruled_out[rows[part], columns[part]][:, None]
-            is_alike = is_out == is_own_out
-            # Of the other kind all are better if the target is ruled out, and none if it is not.
-            is_better = np.where(is_alike, is_better, is_own_out)
-            is_tied &= is_alike
-        better[part] = np.count_nonzero(is_better, axis=1)
-        tied[part] = np.count_nonzero(is_tied, axis=1) - 1
-    return Outcomes(target, best[context_row], better[pair], tied[pair])
+        better[part] = np.count_nonzero(block > own, axis=1)
+        tied[part] = np.count_nonzero(block == own, axis=1) - 1
+    return Outcomes(target, best[context_row], (above + better)[pair], tied[pair])
 
 
 def _best(

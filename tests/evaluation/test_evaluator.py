@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from dagrec_cli.config.build import build
 from dagrec_cli.data.dataset import Dataset
+from dagrec_cli.data.pairs import WeightedPairs
 from dagrec_cli.evaluation import evaluator
 from dagrec_cli.evaluation.evaluator import (
     Scores,
@@ -18,7 +19,8 @@ from dagrec_cli.evaluation.evaluator import (
     score_contexts,
 )
 from dagrec_cli.evaluation.ranks import Outcomes
-from dagrec_cli.models.base import Facts, Model
+from dagrec_cli.models.base import CountingModel, Facts, Model
+from dagrec_cli.models.contexts import Contexts
 from dagrec_cli.models.layers import dag_mask, scoring_head
 
 Rows = NDArray[np.int64]
@@ -35,6 +37,11 @@ def make(config: Callable[..., DictConfig], tiny: Dataset) -> Callable[..., Mode
         model: Model = build(config("model", name, **settings), "model", facts)
         for weight in model.parameters():
             torch.nn.init.normal_(weight)
+        if isinstance(model, CountingModel):
+            context, row = np.unique(tiny.pairs.context, return_inverse=True)
+            weight = np.linspace(1, 2, len(row), dtype=np.float32)
+            counted = WeightedPairs(row, tiny.pairs.target, weight)
+            model.count(counted, Contexts.of(tiny.contexts, context))
         return model
 
     return made
@@ -55,7 +62,12 @@ def plain_outcomes(scores: Scores, row: Rows, target: Rows) -> Outcomes:
 @pytest.mark.parametrize("lists", [True, False])
 @pytest.mark.parametrize("scores_at_once", [1, 30, 10**6])
 @pytest.mark.parametrize(
-    ("name", "masked"), [("gru4rec", True), ("gru4rec", False), ("popularity", True)]
+    ("name", "masked"),
+    [
+        ("gru4rec", True),
+        ("gru4rec", False),
+        *((n, True) for n in ("popularity", "markov", "backoff")),
+    ],
 )
 def test_chunks_and_lists_change_nothing(
     make: Callable[..., Model],
