@@ -52,8 +52,8 @@ class Model(nn.Module, ABC):
     facts
         Sizes of the data and its service graph.
     dag_mask
-        True to give services that never followed the context's last node a score of minus
-        infinity, in training (cross-entropy) and in evaluation.
+        True to rule out services that never followed the context's last node: cross-entropy gives
+        them a score of minus infinity, and they rank behind all others.
     """
 
     def __init__(self, facts: Facts, *, dag_mask: bool) -> None:

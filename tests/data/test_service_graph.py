@@ -54,6 +54,12 @@ def test_allowed_services_are_the_successors_or_all(steps: Steps, last: list[int
         assert set(np.flatnonzero(row)) == (expected[k] or {0, 1, 2})
 
 
+@given(steps, node)
+def test_it_knows_how_often_each_service_followed_a_node(steps: Steps, last: int) -> None:
+    times = graph_of(steps).times_seen(last, N_SERVICES)
+    assert {k: times[CLASS[k]] for k in CLASS} == {k: steps.count((last, k)) for k in CLASS}
+
+
 @given(steps, st.lists(st.tuples(node, st.integers(0, N_SERVICES - 1)), max_size=12))
 def test_forbidden_targets_are_counted(steps: Steps, asked: Steps) -> None:
     expected = successors_of(steps)

@@ -1,7 +1,9 @@
-"""The DAG mask: services that never followed a context's last node cannot come next.
+"""The DAG mask: services that never followed a context's last node are ruled out as the next.
 
 Source: PAPER §3 ("DAG mask"). Scores become minus infinity, so probabilities are zero there and sum
 to one over the valid services.
+Differs from the source: where services are ranked, those that are ruled out do not tie but follow
+the others by their own scores (:func:`~dagrec_cli.evaluation.ranks.outcomes`).
 """
 
 from collections.abc import Iterator
