@@ -15,7 +15,6 @@ RANK = {  # a part may import itself and parts of a greater rank
     "__main__": 0,
     "cli": 1,
     "commands": 2,
-    "benchmarks": 3,
     "reproduction": 3,
     "row_jobs": 4,
     "experiment": 5,

@@ -26,14 +26,18 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "site"
 
 
-def run(installed: Path, cwd: Path, *words: str) -> str:
-    done = subprocess.run(
+def start(installed: Path, cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [sys.executable, "-m", "dagrec_cli", *words],
         capture_output=True,
         text=True,
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(installed), "PYTHONSAFEPATH": "1"},
     )
+
+
+def run(installed: Path, cwd: Path, *words: str) -> str:
+    done = start(installed, cwd, *words)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return done.stdout
 
@@ -61,3 +65,10 @@ def test_it_trains_with_its_own_configs(installed: Path, tmp_path: Path) -> None
     (result,) = tmp_path.glob("outputs/train/*/result.json")
     assert '"git_commit": null' in result.read_text()
     assert f"Run folder: {result.parent.relative_to(tmp_path)}\n" in out
+
+
+def test_it_leaves_the_benchmarks_to_the_source(installed: Path, tmp_path: Path) -> None:
+    done = start(installed, tmp_path, "bench", "bench=evaluation")
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("dagrec bench: the benchmarks come with the source")

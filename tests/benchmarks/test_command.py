@@ -9,7 +9,7 @@ from unittest.mock import patch
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
-from dagrec_cli.benchmarks.evaluation import Evaluation
+from benchmarks.evaluation import Evaluation
 from dagrec_cli.cli import main
 
 SHORT = ("bench=evaluation", "sizes=[20,40]", "repeats=3")
@@ -64,3 +64,14 @@ def test_mistake_is_one_line_and_leaves_nothing(
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
     assert not (tmp_path / "outputs").exists()
+
+
+def test_installed_package_says_where_the_benchmarks_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dagrec_cli.commands.bench.config_dir", lambda: tmp_path / "configs")
+    for words in ((), ("--help",), SHORT):
+        assert dagrec_bench(tmp_path, *words) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("dagrec bench: the benchmarks come with the source")
+        assert list(tmp_path.iterdir()) == []

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from dagrec_cli.benchmarks.report import Finding, draw, faults, write
-from dagrec_cli.benchmarks.runner import Measurement, Runs
+from benchmarks.report import Finding, draw, faults, write
+from benchmarks.runner import Measurement, Runs
 from dagrec_cli.reporting.run_folder import RunFolder
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from dagrec_cli.benchmarks import runner
-from dagrec_cli.benchmarks.base import Benchmark, Case, MismatchError
-from dagrec_cli.benchmarks.runner import Measurement, Runs, growth, measure, spread
+from benchmarks import runner
+from benchmarks.base import Benchmark, Case, MismatchError
+from benchmarks.runner import Measurement, Runs, growth, measure, spread
 
 
 class Clockwork(Benchmark):

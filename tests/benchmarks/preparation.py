@@ -12,7 +12,7 @@ from typing import NamedTuple
 import networkx as nx
 from omegaconf import DictConfig
 
-from dagrec_cli.benchmarks.base import Benchmark, Case, MismatchError
+from benchmarks.base import Benchmark, Case, MismatchError
 from dagrec_cli.config.build import build
 from dagrec_cli.data.composition import Composition, Source
 from dagrec_cli.data.dataset import Dataset, prepare

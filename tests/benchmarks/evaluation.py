@@ -10,8 +10,8 @@ from collections import Counter
 import numpy as np
 from jaxtyping import Float
 
-from dagrec_cli.benchmarks.base import Benchmark, Case, require_close
-from dagrec_cli.benchmarks.catalogue import sparse_catalogue
+from benchmarks.base import Benchmark, Case, require_close
+from benchmarks.catalogue import sparse_catalogue
 from dagrec_cli.data.pairs import Pairs
 from dagrec_cli.evaluation.metrics import METRICS, evaluate
 from dagrec_cli.evaluation.ranks import outcomes
@@ -49,6 +49,12 @@ class Evaluation(Benchmark):
                 require_close(name, slow[name], quick[name], TOLERANCE)
 
         return Case(lambda: evaluate_plainly(scores, pairs), fast, check)
+
+
+class EvaluationLarge(Evaluation):
+    """The same with 10,000 services."""
+
+    services = 10_000
 
 
 def evaluate_plainly(scores: Scores, pairs: Pairs) -> dict[str, float]:

@@ -1,24 +1,15 @@
 """What a benchmark is: two ways to one result over the same inputs, and the ratio promised.
 
-A new benchmark is one file in this package with one subclass of :class:`Benchmark`; the file's name
-is the benchmark's.
+A new benchmark is a subclass of :class:`Benchmark` with a line in :mod:`benchmarks.command`.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
-from importlib import import_module
-from pathlib import Path
-from typing import NamedTuple, TypeGuard
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from omegaconf import DictConfig, ListConfig, OmegaConf
-
-from dagrec_cli.errors import ConfigError
-
-PACKAGE = Path(__file__).parent
-ALL = "all"
+from omegaconf import DictConfig, OmegaConf
 
 
 class MismatchError(Exception):
@@ -76,44 +67,7 @@ class Benchmark(ABC):
         return self.target if size >= self.sizes[-1] else None
 
 
-def benchmark_types() -> dict[str, type[Benchmark]]:
-    """Return every benchmark of this package by its file's name."""
-    found = {}
-    for path in sorted(PACKAGE.glob("*.py")):
-        module = import_module(f"{__package__}.{path.stem}")
-        for kind in filter(_is_benchmark, vars(module).values()):
-            if kind.__module__ == module.__name__:
-                found[path.stem] = kind
-    return found
-
-
-def _is_benchmark(value: object) -> TypeGuard[type[Benchmark]]:
-    return isinstance(value, type) and issubclass(value, Benchmark) and value is not Benchmark
-
-
-def choose(wanted: str | Sequence[str]) -> dict[str, type[Benchmark]]:
-    """Return the benchmarks of a setting: ``all``, one name, or several.
-
-    Raises
-    ------
-    ConfigError
-        If there is no benchmark of a name, or none is named.
-    """
-    known = benchmark_types()
-    names = [wanted] if isinstance(wanted, str) else list(wanted)
-    if names == [ALL]:
-        return known
-    for name in names:
-        if name not in known:
-            near = get_close_matches(str(name), known, n=1)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise ConfigError(f"bench={name} does not exist; {hint}use all or {', '.join(known)}.")
-    if not names:
-        raise ConfigError(f"bench is empty; use all or {', '.join(known)}.")
-    return {name: known[name] for name in names}
-
-
-def require_close(what: str, plain: ArrayLike, fast: ArrayLike, tolerance: float = 0.0) -> None:
+def require_close(what: str, plain: ArrayLike, fast: ArrayLike, tolerance: float = 1e-5) -> None:
     """Raise MismatchError unless two arrays agree to ``tolerance``, absolute."""
     plain, fast = np.asarray(plain), np.asarray(fast)
     if plain.shape != fast.shape:
@@ -123,7 +77,13 @@ def require_close(what: str, plain: ArrayLike, fast: ArrayLike, tolerance: float
         raise MismatchError(f"{what}: plain and fast differ by {far:.3g}, {tolerance:g} is allowed")
 
 
-def changed(node: DictConfig | ListConfig, settings: Mapping[str, object]) -> DictConfig:
+def require_all_close(plain: Mapping[str, ArrayLike], fast: Mapping[str, ArrayLike]) -> None:
+    """Raise MismatchError unless everything named in ``plain`` is the same in ``fast``."""
+    for name, value in plain.items():
+        require_close(name, value, fast[name])
+
+
+def changed(node: DictConfig, settings: Mapping[str, object]) -> DictConfig:
     """Return a config with other settings, which may be nested."""
     merged = OmegaConf.merge(node, settings)
     assert isinstance(merged, DictConfig)

@@ -7,76 +7,50 @@ its predecessors. Weights, batch and trainer are the same.
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from dagrec_cli.benchmarks.base import Benchmark, Case, changed, require_close
-from dagrec_cli.benchmarks.gru4rec_epoch import TIMED, gradients
-from dagrec_cli.config.build import build
+from benchmarks.base import Case, require_all_close, require_close
+from benchmarks.training import EpochBenchmark, Training, gradients
 from dagrec_cli.config.paths import config_dir
-from dagrec_cli.config.seeds import seed_everything
-from dagrec_cli.data.dataset import prepare
-from dagrec_cli.losses.ce import CrossEntropy
 from dagrec_cli.models.base import Facts
 from dagrec_cli.models.contexts import Contexts
 from dagrec_cli.models.dagnn2021 import DAGNN2021
 from dagrec_cli.models.layers.node_graph import edge_rows
-from dagrec_cli.samplers.none import NoSampler
 from dagrec_cli.training.batch import TrainingPairs
-from dagrec_cli.training.full_batch import FullBatch
-from dagrec_cli.training.history import History
-from dagrec_cli.training.work import Work
-
-EPOCHS = 20
-TOLERANCE = 1e-5
 
 
-class Dagnn2021Epoch(Benchmark):
-    """Twenty epochs on the training pairs of the configured data, repeated up to the size."""
+class Dagnn2021Epoch(EpochBenchmark):
+    """Attention node by node, or level by level."""
 
-    unit = "pairs"
-    sizes = (711,)
+    epochs = 20
     target = 5
-
-    def __init__(self, config: DictConfig) -> None:
-        super().__init__(changed(config, {"trainer": {**TIMED["trainer"], "epochs": EPOCHS}}))
-        data, split = build(config.data, "data"), build(config.split, "split")
-        self.work = Work.of(prepare(data), split, validation_share=0.0)
 
     def case(self, size: int) -> Case:
         """Train on; the check starts anew, without dropout."""
-        rows = np.resize(self.work.train, size)
-        trainer: FullBatch = build(self.config.trainer, "trainer")
 
-        def train(model: DAGNN2021) -> list[float]:
+        def training(model: DAGNN2021) -> Training:
+            rows = self.rows(size)
             pairs = TrainingPairs.of(self.work.dataset, rows, model.mask, distinct=True)
-            history, rules = History(), (CrossEntropy(label_smoothing=0.0), NoSampler())
-            generator = seed_everything(self.config.seed)
-            trainer.fit(model, *rules, pairs, history, generator=generator)
-            return [row["loss"] for row in history.rows]
+            return Training(self.config, model, pairs)
 
         def check() -> None:
-            plain, fast = self._models(dropout_hidden=0.0)
-            require_close("losses", train(plain), train(fast), TOLERANCE)
-            found = _as_in_torch(gradients(fast))
-            for name, gradient in gradients(plain).items():
-                require_close(f"gradient of {name}", gradient, found[name], TOLERANCE)
+            plain, fast = self.models(dropout_hidden=0.0)
+            require_close("losses", training(plain)(), training(fast)())
+            require_all_close(gradients(plain), _as_in_torch(gradients(fast)))
 
-        plain, fast = self._models()
-        return Case(lambda: train(plain), lambda: train(fast), check)
+        plain, fast = self.models()
+        return Case(training(plain), training(fast), check)
 
-    def _models(self, **changes: float) -> tuple[DAGNN2021, DAGNN2021]:
+    def models(self, **changes: float) -> tuple["NodeByNode", DAGNN2021]:
         """Return both models, with the same weights."""
         settings: Any = {**OmegaConf.load(config_dir() / "model" / "dagnn2021.yaml"), **changes}
         del settings["_target_"]
+        facts = self.work.facts
         torch.manual_seed(self.config.seed)
-        plain, fast = (
-            NodeByNode(self.work.facts, **settings),
-            DAGNN2021(self.work.facts, **settings),
-        )
+        plain, fast = NodeByNode(facts, **settings), DAGNN2021(facts, **settings)
         plain.load_state_dict(_as_in_torch(fast.state_dict()))
         return plain, fast
 

@@ -6,7 +6,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from dagrec_cli.benchmarks.runner import Measurement, Runs, growth, spread
+from benchmarks.runner import Measurement, Runs, growth, spread
 from dagrec_cli.reporting.plots import save_png
 from dagrec_cli.reporting.provenance import provenance
 from dagrec_cli.reporting.run_folder import RunFolder

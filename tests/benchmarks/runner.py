@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dagrec_cli.benchmarks.base import Benchmark, MismatchError
+from benchmarks.base import Benchmark, MismatchError
 
 LEAST_ROUNDS = 3
 QUARTILES = (25, 75)

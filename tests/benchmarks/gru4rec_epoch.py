@@ -9,96 +9,71 @@ GRU's state changes on padding too, so over rows padded on the left no step hold
 context alone and the numbers could not be equal. The work is the same: ten steps a row.
 """
 
-import numpy as np
 import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import clip_grad_norm_
 
-from dagrec_cli.benchmarks.base import Benchmark, Case, changed, require_close
+from benchmarks.base import Case, changed, require_all_close, require_close
+from benchmarks.training import NO_DROPOUT, EpochBenchmark, Training, gradients
 from dagrec_cli.config.build import build
-from dagrec_cli.config.seeds import seed_everything
-from dagrec_cli.data.dataset import prepare
 from dagrec_cli.data.pairs import Rows
 from dagrec_cli.errors import ConfigError
-from dagrec_cli.losses.ce import CrossEntropy
 from dagrec_cli.models.gru4rec import GRU4Rec
 from dagrec_cli.models.layers.scoring_head import ScoringHead
-from dagrec_cli.samplers.none import NoSampler
 from dagrec_cli.training.batch import TrainingPairs
-from dagrec_cli.training.full_batch import FullBatch
-from dagrec_cli.training.history import History
 from dagrec_cli.training.work import Work
 
-EPOCHS = 5  # per call, so that what a training does once weighs little
 MAX_LEN = 10
 FORBIDDEN = -1e9
-TOLERANCE = 1e-5
-TIMED = {"trainer": {"epochs": EPOCHS, "validation_share": 0.0, "patience": 0}}
-NO_DROPOUT = {"model": {"dropout_embed": 0.0, "dropout_hidden": 0.0}}
 ONE_GRADIENT = {"trainer": {"epochs": 1, "learning_rate": 0.0, "gradient_clip": 1e9}}
 
 
-class Gru4RecEpoch(Benchmark):
-    """Five epochs on the training pairs of the configured data, repeated up to the size."""
+class Gru4RecEpoch(EpochBenchmark):
+    """One row per pair, padded, with a mask filled in a loop, or distinct contexts as a trie."""
 
-    unit = "pairs"
-    sizes = (711,)
+    epochs = 5
     target = 30
-
-    def __init__(self, config: DictConfig) -> None:
-        super().__init__(changed(config, TIMED))
-        data, split = build(config.data, "data"), build(config.split, "split")
-        self.work = Work.of(prepare(data), split, validation_share=0.0)
 
     def case(self, size: int) -> Case:
         """Train on; the check starts anew, without dropout."""
-        config, work = self.config, self.work
-        rows = np.resize(work.train, size)
+
+        def ways(config: DictConfig) -> tuple["PlainTraining", Training]:
+            plain = PlainTraining(config, self.model(config), self.work, self.rows(size))
+            model, distinct = self.model(config), config.trainer.distinct_contexts
+            rows = self.rows(size)
+            pairs = TrainingPairs.of(self.work.dataset, rows, model.mask, distinct=distinct)
+            return plain, Training(config, model, pairs)
 
         def check() -> None:
-            same = changed(config, NO_DROPOUT)
-            plain, fast = _Plain(same, work, rows), _Fast(same, work, rows)
-            require_close("losses", plain.train(), fast.train(), TOLERANCE)
-            still = changed(same, ONE_GRADIENT)
-            plain, fast = _Plain(still, work, rows), _Fast(still, work, rows)
-            require_close("loss", plain.train(), fast.train(), TOLERANCE)
-            for name, gradient in plain.gradients().items():
-                require_close(f"gradient of {name}", gradient, fast.gradients()[name], TOLERANCE)
+            same = changed(self.config, {"model": NO_DROPOUT})
+            plain, fast = ways(same)
+            require_close("losses", plain(), fast())
+            plain, fast = ways(changed(same, ONE_GRADIENT))
+            require_close("loss", plain(), fast())
+            require_all_close(gradients(plain.model), gradients(fast.model))
 
-        return Case(_Plain(config, work, rows).train, _Fast(config, work, rows).train, check)
+        return Case(*ways(self.config), check)
 
-
-class _Fast:
-    """The project's trainer on its own batch."""
-
-    def __init__(self, config: DictConfig, work: Work, rows: Rows) -> None:
-        self.generator = seed_everything(config.seed)
-        self.model = _model(config, work)
-        self.loss: CrossEntropy = build(config.loss, "loss")
-        self.sampler: NoSampler = build(config.sampler, "sampler")
-        self.trainer: FullBatch = build(config.trainer, "trainer")
-        distinct = self.trainer.distinct_contexts
-        self.pairs = TrainingPairs.of(work.dataset, rows, self.model.mask, distinct=distinct)
-
-    def train(self) -> list[float]:
-        history = History()
-        rules = self.loss, self.sampler
-        self.trainer.fit(self.model, *rules, self.pairs, history, generator=self.generator)
-        return [row["loss"] for row in history.rows]
-
-    def gradients(self) -> dict[str, Tensor]:
-        return gradients(self.model)
+    def model(self, config: DictConfig) -> GRU4Rec:
+        """Make the model; the weights are the same each time."""
+        torch.manual_seed(config.seed)
+        model = build(config.model, "model", self.work.facts)
+        if type(model) is GRU4Rec and type(model.head) is ScoringHead and model.dag_mask:
+            return model
+        raise ConfigError(
+            "gru4rec_epoch compares model=gru4rec with its mask and a head of its own; use "
+            "model=gru4rec model.dag_mask=true model.tie_weights=false."
+        )
 
 
-class _Plain:
+class PlainTraining:
     """The paper's training, with nothing of the project but its weights and its numbering."""
 
-    def __init__(self, config: DictConfig, work: Work, rows: Rows) -> None:
-        seed_everything(config.seed)
+    def __init__(self, config: DictConfig, like: GRU4Rec, work: Work, rows: Rows) -> None:
         self.settings = config.trainer
-        self.model = _PlainGRU4Rec(_model(config, work))
+        self.model = PlainGRU4Rec(like)
         pairs = work.dataset.pairs.take(rows)
         contexts = [work.dataset.contexts.spell(entry) for entry in pairs.context]
         width = max(MAX_LEN, work.facts.longest_context)
@@ -111,7 +86,8 @@ class _Plain:
             for node in {nodes[-1] for nodes in contexts}
         }
 
-    def train(self) -> list[float]:
+    def __call__(self) -> list[float]:
+        """Train and return the loss of each epoch."""
         optimizer = torch.optim.Adam(self.model.parameters(), lr=self.settings.learning_rate)
         self.model.train()
         losses = []
@@ -134,11 +110,8 @@ class _Plain:
                 mask[row, valid] = 0
         return mask
 
-    def gradients(self) -> dict[str, Tensor]:
-        return gradients(self.model)
 
-
-class _PlainGRU4Rec(nn.Module):
+class PlainGRU4Rec(nn.Module):
     """PAPER §3 with the state read at the last node."""
 
     def __init__(self, like: GRU4Rec) -> None:
@@ -158,22 +131,8 @@ class _PlainGRU4Rec(nn.Module):
         self.load_state_dict(like.state_dict())
 
     def forward(self, nodes: Tensor, length: Tensor) -> Tensor:
+        """Return the scores of padded contexts."""
         states, _ = self.gru(self.dropout_embed(self.embedding(nodes)))
         states = self.dropout_hidden(states)
         scores: Tensor = self.head(states[torch.arange(len(states)), length - 1])
         return scores
-
-
-def _model(config: DictConfig, work: Work) -> GRU4Rec:
-    model = build(config.model, "model", work.facts)
-    if type(model) is not GRU4Rec or type(model.head) is not ScoringHead or not model.dag_mask:
-        raise ConfigError(
-            "gru4rec_epoch compares model=gru4rec with its mask and a head of its own; use "
-            "model=gru4rec model.dag_mask=true model.tie_weights=false."
-        )
-    return model
-
-
-def gradients(model: nn.Module) -> dict[str, Tensor]:
-    """Return the gradient of each parameter that has one."""
-    return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}

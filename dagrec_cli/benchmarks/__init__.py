@@ -1,1 +1,0 @@
-"""Named benchmarks: one file each, a plain and a fast way over the same inputs."""

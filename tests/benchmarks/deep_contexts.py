@@ -1,0 +1,106 @@
+"""GRU4Rec over deep contexts: padded cells against a trie, random contexts against blocks.
+
+Contexts are those of the full published Galaxy workflows, as the synthetic generator draws them:
+trees with over 100,000 paths of up to 25 nodes. A size takes the first contexts met, all prefixes
+of a context among them. Padded rows of all would need more memory than most machines have.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import Generator, Tensor
+
+from benchmarks.base import Benchmark, Case, changed, require_all_close, require_close
+from benchmarks.training import NO_DROPOUT, Training, step_of
+from dagrec_cli.config.build import build
+from dagrec_cli.config.paths import config_dir
+from dagrec_cli.data.dataset import prepare
+from dagrec_cli.losses.ce import CrossEntropy
+from dagrec_cli.models.base import Facts
+from dagrec_cli.models.gru4rec import GRU4Rec
+from dagrec_cli.samplers.none import NoSampler
+from dagrec_cli.training.batch import Batch, TrainingPairs
+from dagrec_cli.training.step import batch_loss
+
+COMPOSITIONS = 20_076  # have 104,620 paths, 127,959 contexts
+
+
+class DeepContexts(Benchmark):
+    """The data and the model of both; sizes count distinct contexts."""
+
+    unit = "contexts"
+
+    def __init__(self, config: DictConfig) -> None:
+        super().__init__(config)
+        data = option("data", "synthetic_galaxy", compositions=COMPOSITIONS, cache=False)
+        self.dataset = prepare(build(data, "data"))
+
+    def model(self, encoding: str) -> GRU4Rec:
+        """Make a model without dropout; the weights are the same each time."""
+        longest = int(self.dataset.contexts.depth.max())
+        facts = Facts(self.dataset.vocabulary, self.dataset.graph(), longest)
+        node = changed(self.config.model, {**NO_DROPOUT, "encoding": encoding})
+        torch.manual_seed(self.config.seed)
+        model: GRU4Rec = build(node, "model", facts)
+        return model
+
+
+class GruTrie(DeepContexts):
+    """Forward, masked cross-entropy, backward: a step per padded cell or per distinct prefix."""
+
+    sizes = (2_000, 20_000)
+    target = 12
+
+    def case(self, size: int) -> Case:
+        """Give both models the same weights."""
+        slow, quick = (self.model(encoding) for encoding in ("padded", "trie"))
+        rows = np.flatnonzero(self.dataset.pairs.context < size)
+        batch = Batch.of(self.dataset, rows, slow.mask, distinct=True)
+
+        def step(model: GRU4Rec) -> Mapping[str, Tensor]:
+            rules = CrossEntropy(label_smoothing=0.0), NoSampler()
+            return step_of(model, batch_loss(model, *rules, batch, Generator()))
+
+        def check() -> None:
+            require_all_close(step(slow), step(quick))
+
+        return Case(lambda: step(slow), lambda: step(quick), check)
+
+
+class MiniBatchEpoch(DeepContexts):
+    """An epoch of ``trainer=mini_batch``: contexts drawn one by one, or blocks that share prefixes.
+
+    Both ways take as many steps, each over as many contexts; without learning they have the same
+    loss over an epoch.
+    """
+
+    sizes = (20_000,)
+    target = 2
+
+    def case(self, size: int) -> Case:
+        """Train on; the check does not learn."""
+        model = self.model("trie")
+        rows = np.flatnonzero(self.dataset.pairs.context < size)
+        pairs = TrainingPairs.of(self.dataset, rows, model.mask, distinct=True)
+        trainer = {**self.config.trainer, **option("trainer", "mini_batch", epochs=1, device="cpu")}
+        random = {"blocks_per_step": trainer["batch_size"]}
+
+        def way(**settings: object) -> Training:
+            config = {**self.config, "trainer": {**trainer, **settings}}
+            return Training(OmegaConf.create(config), model, pairs)
+
+        def check() -> None:
+            still = {"learning_rate": 0.0}
+            require_close("loss", way(**random, **still)(), way(**still)())
+
+        return Case(way(**random), way(), check)
+
+
+def option(group: str, name: str, **settings: object) -> DictConfig:
+    """Return what an option's own file says, with some settings changed."""
+    node = OmegaConf.load(config_dir() / group / f"{name}.yaml")
+    assert isinstance(node, DictConfig)
+    node.pop("defaults", None)
+    return changed(node, settings)
