@@ -6,17 +6,17 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from dagrec_cli.commands.hydra_main import run_with_hydra
+from dagrec_cli.commands.typed import is_path, quoted
 
 TOP_LEVEL = ("runs", "by", "metric", "bootstrap")
 
 
 def main() -> None:
     """Turn plain arguments into the ``runs`` setting, compose the config and run."""
-    plain = [word for word in sys.argv[1:] if not word.startswith("-") and "=" not in word]
+    plain = [word for word in sys.argv[1:] if not word.startswith("-") and is_path(word)]
     if plain:
         others = [word for word in sys.argv[1:] if word not in plain]
-        quoted = ",".join("'" + word.replace("'", r"\'") + "'" for word in plain)
-        sys.argv = [sys.argv[0], *others, f"runs=[{quoted}]"]
+        sys.argv = [sys.argv[0], *others, f"runs=[{','.join(map(quoted, plain))}]"]
     run_with_hydra("compare", compare_runs)
 
 
@@ -41,7 +41,8 @@ def compare_runs(config: DictConfig) -> None:
     if not config.runs:
         raise ConfigError("no runs given; write dagrec compare FOLDER [FOLDER …].")
     by = None if config.by is None else check_names("by", config.by)
-    entries = group_runs([Path(run) for run in check_names("runs", config.runs)], by)
+    folders = [Path(run).expanduser() for run in check_names("runs", config.runs)]
+    entries = group_runs(folders, by)
     table = compare(entries, title="Comparison", metric=config.metric, n_resamples=config.bootstrap)
     folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))
     table.save(folder)

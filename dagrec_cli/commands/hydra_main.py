@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from dagrec_cli.commands.failures import nearest_setting
+from dagrec_cli.commands.typed import as_typed
 from dagrec_cli.config.paths import config_dir
 from dagrec_cli.errors import ConfigError
 
@@ -37,6 +38,7 @@ def run_with_hydra(config_name: str, task: Callable[[DictConfig], object]) -> No
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
+    sys.argv = [sys.argv[0], *map(as_typed, sys.argv[1:])]
     _check_flags(config_name.replace("_", " "))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting
     failures: list[Exception] = []

@@ -75,7 +75,7 @@ def find_runs(path: Path) -> list[Path]:
     RunError
         If the folder does not exist.
     """
-    if not path.is_dir():
+    if not os.path.isdir(path):  # where Path.is_dir raises for a name that is too long
         raise RunError(f"{path}: no such folder; name run folders or a folder that holds some.")
     walked = os.walk(path)  # passes over a folder that vanishes meanwhile
     found = [Path(folder) for folder, _, files in walked if {RESULT, REQUEST} & {*files}]
