@@ -16,7 +16,10 @@ from dagrec_cli.reporting.tables import Table
 from dagrec_cli.training.work import Work
 
 FORMAT = 1
-TIE_RULE = "equal scores share their ranks (expected value over their order); padding is not scored"
+TIE_RULE = (
+    "equal scores share their ranks (expected value over their order); what a mask rules out ranks "
+    "below the rest, by its own score; padding is not scored"
+)
 
 
 class Result:
@@ -126,10 +129,7 @@ class Result:
             f"Ties: {TIE_RULE}; accuracy takes the first of equal services.",
         ]
         if self.model["dag_mask"]:
-            notes.append(
-                f"DAG mask: {work.n_forbidden:,} {side}targets are ruled out by it, and rank below "
-                "all services that are not."
-            )
+            notes.append(f"DAG mask: {work.n_forbidden:,} {side}targets are ruled out by it.")
         if "law" in self.ceilings:
             notes.append(
                 "Ceiling: the best predictor in expectation, which knows the data's law; on these "
