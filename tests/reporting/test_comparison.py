@@ -2,6 +2,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dagrec_cli.reporting.comparison import AS_GOOD, BEST, Entry, basis, compare
+from dagrec_cli.reporting.result import TIE_RULE
 from dagrec_cli.reporting.runs import Run
 from dagrec_cli.reporting.tables import Table
 
@@ -113,6 +114,15 @@ def test_notes_say_what_became_of_the_share_where_a_run_tells(
     for harm in ({}, {"held_out": 3}, {"held_out": {"test": {"asked": "x"}}}):
         other = run_of(tmp_path / f"other{len(str(harm))}", data=data | harm)
         assert len(basis([Entry("other", [other])])) == len(notes) - 2
+
+
+def test_a_run_from_before_ruled_out_targets_had_a_rank_is_told_apart(
+    run_of: RunOf, tmp_path: Path
+) -> None:
+    older, run = run_of(tmp_path / "older"), run_of(tmp_path / "run", tie_rule=TIE_RULE)
+    *_, ties = basis([Entry("older", [older]), Entry("run", [run])])
+    assert "; run: equal scores" in ties
+    assert "what a mask rules out ranks below the rest, by its own score" in ties
 
 
 def test_seeds_of_pooled_runs(run_of: RunOf, tmp_path: Path) -> None:
