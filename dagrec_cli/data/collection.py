@@ -15,6 +15,7 @@ from dagrec_cli.data.composition import Composition, Invalid, Source
 from dagrec_cli.data.contexts import ROOT, unpack
 from dagrec_cli.data.invalid import refuse, too_many_paths
 from dagrec_cli.data.paths import PathTree, path_tree
+from dagrec_cli.data.ragged import block_places
 
 Int32 = NDArray[np.int32]
 Watch = Callable[[int], None]
@@ -98,9 +99,9 @@ def collect(
             n_paths.append(len(found))
         which.append(number)
         time.append(np.nan if item.time is None else item.time)
-    rows = repeated_rows(np.array(n_paths), np.array(which))
+    _, place = block_places(np.array(n_paths), np.array(which))
     return numbers.collection(
-        np.array(paths)[rows], np.array(n_paths)[which], np.array(time), skipped
+        np.array(paths)[place], np.array(n_paths)[which], np.array(time), skipped
     )
 
 
@@ -119,14 +120,6 @@ def merge(parts: Iterable[Collection]) -> Collection:
     return numbers.collection(
         np.concatenate(paths), np.concatenate(n_paths), np.concatenate(times), skipped
     )
-
-
-def repeated_rows(sizes: Int32, which: Int32) -> NDArray[np.int64]:
-    """Return the rows of ``[block[k] for k in which]``; blocks of ``sizes`` lie end to end."""
-    counts = sizes[which].astype(np.int64)
-    starts = (sizes.cumsum() - sizes)[which]
-    shift: NDArray[np.int64] = np.repeat(starts - (counts.cumsum() - counts), counts)
-    return shift + np.arange(len(shift))
 
 
 class _Numbers:

@@ -7,12 +7,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dagrec_cli.data.collection import Collection, Watch, collect, repeated_rows
+from dagrec_cli.data.collection import Collection, Watch, collect
 from dagrec_cli.data.composition import Invalid, Source
 from dagrec_cli.data.contexts import ROOT, ContextTrie
 from dagrec_cli.data.groups import chained, equal
 from dagrec_cli.data.invalid import plural, summarise
 from dagrec_cli.data.pairs import Pairs, Rows
+from dagrec_cli.data.ragged import block_places
 from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.data.vocabulary import Vocabulary
 from dagrec_cli.errors import DataError
@@ -126,11 +127,11 @@ def assemble(found: Collection, sha256: str) -> Dataset:
     trie = ContextTrie.of(found.parent, index[found.node])
     n_steps = trie.depth[found.end_context]  # of each distinct path
     contexts, nodes = _steps(trie, found.end_context, index[found.end_node])
-    of_path = repeated_rows(n_steps, found.path)
-    context, node = contexts[of_path], nodes[of_path]
+    path, step = block_places(n_steps, found.path)
+    context, node = contexts[step], nodes[step]
     compositions = np.arange(len(found.time), dtype=np.int32)
     path_composition = np.repeat(compositions, found.n_paths)
-    owner = np.repeat(path_composition, n_steps[found.path])
+    owner = path_composition[path]
     target = vocabulary.service_class[node]
     is_pair = target >= 0
     other = ~is_pair

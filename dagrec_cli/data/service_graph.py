@@ -10,6 +10,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from dagrec_cli.data.ragged import gather_places
+
 Int32 = NDArray[np.int32]
 
 
@@ -72,8 +74,8 @@ class ServiceGraph:
         """
         indptr, indices = self.successors
         size = np.diff(indptr)[last]
-        shift = np.repeat(indptr[last] - size.cumsum() + size, size)
-        return size, indices[shift + np.arange(len(shift))]
+        _, place = gather_places(indptr[last], size)
+        return size, indices[place]
 
     def allowed(
         self, last: Int32 | NDArray[np.int64] | Sequence[int], n_services: int

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor
 
+from dagrec_cli.data.ragged import find_sorted
 from dagrec_cli.models.layers.dag_mask import Choices
 from dagrec_cli.samplers.popularity import PopularitySampler
 
@@ -75,8 +76,8 @@ class SuccessorSampler(PopularitySampler):
         rows = torch.arange(len(target), device=target.device) * choices.n_services
         keys = choices.classes + rows.repeat_interleave(choices.size)
         wanted = negatives + rows[:, None]
-        place = torch.searchsorted(keys, wanted).clamp(max=len(keys) - 1)
-        weight = others.weight[place].where(keys[place] == wanted, 0)
+        place, is_there = find_sorted(keys, wanted)
+        weight = others.weight[place].where(is_there, 0)
         expected = self.n_sample * weight / (others.high - others.low)[:, None]
         return torch.where(others.is_none[:, None], among_all, expected.log().float())
 

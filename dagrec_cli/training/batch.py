@@ -10,10 +10,10 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dagrec_cli.data.collection import repeated_rows
 from dagrec_cli.data.contexts import ContextTrie
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import Rows, WeightedPairs
+from dagrec_cli.data.ragged import block_places
 from dagrec_cli.models.contexts import Contexts
 from dagrec_cli.models.layers.dag_mask import Choices, DagMask
 
@@ -143,13 +143,12 @@ class TrainingPairs:
             See :class:`Batch`.
         """
         contexts = Contexts.of(self.trie, self.entries[chosen])
-        row = np.repeat(np.arange(len(chosen)), self.size[chosen])
-        rows = torch.from_numpy(repeated_rows(self.size, chosen))
+        row, place = map(torch.from_numpy, block_places(self.size, chosen))
         return Batch(
             contexts.to(self.device),
-            torch.from_numpy(row).to(self.device),
-            self.target[rows].to(self.device),
-            self.weight[rows].to(self.device),
+            row.to(self.device),
+            self.target[place].to(self.device),
+            self.weight[place].to(self.device),
             self.mask.choices(contexts.last).to(self.device) if self.mask else None,
             total,
         )

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dagrec_cli.data import collection
-from dagrec_cli.data.collection import Collection, collect, merge, repeated_rows
+from dagrec_cli.data.collection import Collection, collect, merge
 from dagrec_cli.data.composition import Composition, Fault, Invalid
 from dagrec_cli.data.paths import path_tree
 
@@ -99,12 +99,6 @@ def test_invalid_compositions_are_skipped_in_order(walks: Walks) -> None:
     assert first == broken
     assert second.faults[0].place == "compositions[2]"
     assert found.names == ["table_1", "service_1"]  # nothing of what was skipped
-
-
-def test_repeated_rows_by_hand() -> None:
-    sizes, which = np.array([2, 0, 3], np.int32), np.array([2, 1, 0, 2], np.int32)
-    assert repeated_rows(sizes, which).tolist() == [2, 3, 4, 0, 1, 2, 3, 4]
-    assert repeated_rows(sizes, which[:0]).tolist() == []
 
 
 def test_the_display_hears_of_the_progress(walks: Walks, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from dagrec_cli.data.ragged import block_places, block_starts, find_sorted
 from dagrec_cli.data.service_graph import ServiceGraph
 
 SMALL = 100_000  # scores of a table that take no longer than lists, however short
@@ -66,8 +67,8 @@ class Shortlist(NamedTuple):
         key = int(self.classes.max()) + 1  # more than any class, so that rows do not overlap
         rows = torch.arange(len(self.classes), device=row.device) * key
         keys = (self.classes + rows[:, None]).flatten()
-        position = torch.searchsorted(keys, target + row * key).clamp(max=len(keys) - 1)
-        return position % width, keys[position] == target + row * key
+        place, is_there = find_sorted(keys, target + row * key)
+        return place % width, is_there
 
 
 @dataclass(frozen=True)
@@ -94,11 +95,8 @@ class Choices:
 
     def of(self, rows: Int[Tensor, " rows"]) -> "Choices":
         """Return the choices of some contexts, which may repeat."""
-        size = self.size[rows]
-        start = (self.size.cumsum(0) - self.size)[rows]
-        shift = (start - size.cumsum(0) + size).repeat_interleave(size)
-        place = shift + torch.arange(len(shift), device=size.device)
-        return Choices(size, self.classes[place], self.n_services)
+        _, place = block_places(self.size, rows)
+        return Choices(self.size[rows], self.classes[place], self.n_services)
 
     def split(
         self, row: Int[Tensor, " pairs"]
@@ -144,7 +142,7 @@ class Choices:
         Contexts go together whose number of choices has the same power of two above it, so that
         padding is less than half of a list.
         """
-        start = self.size.cumsum(0) - self.size
+        start = block_starts(self.size)
         power = self.size.log2().ceil()
         lists = []
         for each in sorted(set(power.tolist())):

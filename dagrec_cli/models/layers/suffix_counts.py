@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dagrec_cli.data.pairs import WeightedPairs
+from dagrec_cli.data.ragged import find_sorted, gather_places
 from dagrec_cli.models.contexts import Contexts
 
 UNSEEN = -1
@@ -78,9 +79,8 @@ class SuffixCounts(nn.Module):
     def after(self, entry: Int[Tensor, " contexts"]) -> Float[Tensor, "contexts services"]:
         """Return how often each service followed each entry; 0 throughout for entry -1."""
         start = torch.searchsorted(self.cells, entry * self.n_services)
-        width = torch.searchsorted(self.cells, (entry + 1) * self.n_services) - start
-        row = torch.repeat_interleave(width)
-        cell = torch.arange(len(row)) + (start - width.cumsum(0) + width)[row]
+        end = torch.searchsorted(self.cells, (entry + 1) * self.n_services)
+        row, cell = gather_places(start, end - start)
         counts = torch.zeros(len(entry), self.n_services)
         counts[row, self.cells[cell] % self.n_services] = self.counts[cell]
         return counts
@@ -93,9 +93,8 @@ class SuffixCounts(nn.Module):
 
     def _find(self, key: Tensor) -> Tensor:
         """Return the entry of each key, -1 where there is none."""
-        position = torch.searchsorted(self.keys, key)
-        found = torch.cat([self.keys, self.keys.new_full((1,), UNSEEN - 1)])[position] == key
-        return torch.where(found, position + 1, UNSEEN)
+        place, is_there = find_sorted(self.keys, key)
+        return torch.where(is_there, place + 1, UNSEEN)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """Give the buffers the sizes they were saved with, then load and check them."""
