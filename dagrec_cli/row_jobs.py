@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from dagrec_cli.config.build import plain
 from dagrec_cli.config.paths import config_dir
 from dagrec_cli.config.processes import SPAWN, end_with_parent
+from dagrec_cli.config.words import as_typed, quoted
 from dagrec_cli.errors import DagrecError, InUseError
 from dagrec_cli.reporting.provenance import Request, config_hash, is_part
 from dagrec_cli.reporting.run_folder import RESULT, RunFolder
@@ -93,8 +94,8 @@ def compose_train(
 
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        places = ",".join("'file://{}'".format(each.replace("'", r"\'")) for each in own_configs)
-        words = [*overrides, f"hydra.searchpath=[{places}]"]
+        places = ",".join(quoted(f"file://{each}") for each in own_configs)
+        words = [*map(as_typed, overrides), f"hydra.searchpath=[{places}]"]
         config = compose("train", words, return_hydra_config=True)
     chosen = OmegaConf.to_container(config.hydra.runtime.choices)
     choices = {str(k): str(v) for k, v in chosen.items() if is_part(str(k))}  # type: ignore[union-attr]

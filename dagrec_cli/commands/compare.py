@@ -6,7 +6,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from dagrec_cli.commands.hydra_main import run_with_hydra
-from dagrec_cli.commands.typed import is_path, quoted
+from dagrec_cli.config.words import is_path, quoted
 
 TOP_LEVEL = ("runs", "by", "metric", "bootstrap")
 

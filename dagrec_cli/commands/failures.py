@@ -9,7 +9,6 @@ import os
 import re
 import sys
 from difflib import get_close_matches
-from pathlib import Path
 from traceback import walk_tb
 from typing import Any
 
@@ -63,7 +62,7 @@ def _explain(error: Exception, command: str) -> str | None:
     if line := _explain_system(error):
         return line
     if override := str(getattr(error, "override", "")):
-        if Path(override).exists():
+        if os.path.exists(override):
             return f"{override!r} is no setting; name the data as data.path={override}."
         key, is_list, rest = override.partition("=[")
         if is_list and "=" in rest:

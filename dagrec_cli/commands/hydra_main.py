@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from dagrec_cli.commands.failures import nearest_setting
-from dagrec_cli.commands.typed import as_typed
 from dagrec_cli.config.paths import config_dir
+from dagrec_cli.config.words import as_typed
 from dagrec_cli.errors import ConfigError
 
 if TYPE_CHECKING:
     from hydra.conf import HydraConf
 
+LONGEST, SHOWN = 200, 60  # letters of a setting; those that a message repeats
 SHELLS = ("install=", "uninstall=", "query=")
 GROUPS, SETTINGS = "Groups and their options\n", "Settings and their defaults\n"  # of the help
 
@@ -38,8 +39,10 @@ def run_with_hydra(config_name: str, task: Callable[[DictConfig], object]) -> No
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    sys.argv = [sys.argv[0], *map(as_typed, sys.argv[1:])]
-    _check_flags(config_name.replace("_", " "))
+    command = config_name.replace("_", " ")
+    sys.argv[1:] = map(as_typed, sys.argv[1:])
+    _check_flags(command)
+    _check_lengths(command)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting
     failures: list[Exception] = []
 
@@ -61,6 +64,17 @@ def run_with_hydra(config_name: str, task: Callable[[DictConfig], object]) -> No
         main(guarded)()
     if failures:
         raise failures[0]
+
+
+def _check_lengths(command: str) -> None:
+    """Raise ConfigError for a setting that is too long for Hydra to look for it in its files."""
+    for word in sys.argv[1:]:
+        key, is_setting, _ = word.partition("=")
+        if is_setting and len(key) > LONGEST:
+            raise ConfigError(
+                f"unknown setting '{key[:SHOWN]}…' of {len(key):,} letters; dagrec {command} "
+                "--help lists all of them."
+            )
 
 
 def overrides_of(hydra: "DictConfig | HydraConf") -> dict[str, list[str]]:

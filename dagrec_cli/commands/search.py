@@ -8,13 +8,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from dagrec_cli.config.words import as_typed
 from dagrec_cli.errors import ConfigError, InUseError, RunError
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class OptunaSweeper(Sweeper):
     def __init__(
         self,
         *,
-        study_name: str,
+        study_name: object,
         folder: str,
         storage: str,
         n_trials: int,
@@ -79,12 +80,12 @@ class OptunaSweeper(Sweeper):
     ) -> None:
         from dagrec_cli.config.build import plain
 
-        self.study_name = study_name
+        self.study_name: Any = study_name  # checked before it is used
         self.storage = storage
         self.n_trials = n_trials
         self.n_jobs = n_jobs
         self.seed = seed
-        self.params = [f"{key}={value}" for key, value in plain(params).items()]
+        self.params = [as_typed(f"{key}={value}") for key, value in plain(params).items()]
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -131,6 +132,10 @@ class OptunaSweeper(Sweeper):
         from dagrec_cli.commands.search_space import SearchSpace
         from dagrec_cli.config.limits import check_count
 
+        if not isinstance(self.study_name, str):
+            raise ConfigError(
+                f"hydra.sweeper.study_name is {self.study_name!r}; use text, in quotes in a file."
+            )
         check_count("hydra.sweeper.n_trials", self.n_trials)
         check_count("hydra.sweeper.n_jobs", self.n_jobs)
         check_count("hydra.sweeper.seed", self.seed, least=0)

@@ -20,6 +20,7 @@ from omegaconf import DictConfig, open_dict, read_write
 
 from dagrec_cli.commands.failures import SETTINGS
 from dagrec_cli.commands.hydra_main import overrides_of
+from dagrec_cli.config.words import quoted
 from dagrec_cli.errors import ConfigError, DagrecError, RunError
 from dagrec_cli.training.interrupt import heard
 
@@ -133,7 +134,7 @@ class Sweep(Callback):
         sitting = _SITTINGS[0]
         with read_write(hydra), open_dict(hydra):
             hydra.sweep.dir = str(sitting.folder)
-            words = ["hydra.sweep.dir='{}'".format(str(sitting.folder).replace("'", r"\'"))]
+            words = [f"hydra.sweep.dir={quoted(str(sitting.folder))}"]
             if hydra.runtime.choices["hydra/launcher"] == "submitit_local":  # all at once, unshared
                 share = max(1, (os.cpu_count() or 1) // len(sitting.jobs))
                 words.append(f"+hydra.job.env_set.OMP_NUM_THREADS='{share}'")

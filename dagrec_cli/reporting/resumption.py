@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from dagrec_cli.config.deciding import Effect, effect
 from dagrec_cli.config.limits import check_count
 from dagrec_cli.config.untrusted import checked_config, leads_out
+from dagrec_cli.config.words import as_typed
 from dagrec_cli.data.plain_files import read_plain
 from dagrec_cli.errors import RunError
 from dagrec_cli.reporting.provenance import Request
@@ -18,6 +19,7 @@ from dagrec_cli.reporting.run_folder import CONFIG, REQUEST, RunFolder
 from dagrec_cli.reporting.runs import Run
 
 FORMAT = 1
+QUOTES = "'\""
 EPOCHS = "trainer.epochs"
 FREE = {Effect.NOTHING, Effect.PLACE, Effect.INTERVALS}  # the content of the data is checked
 
@@ -103,7 +105,7 @@ def resumption(path: Path, words: Sequence[str]) -> Resumption:
     begun.choices.setdefault("logger", "csv")  # written before there was a choice
     config = checked_config(Run(path, {}).config, path / CONFIG, trusted=named)
     overrides = list(begun.overrides)
-    for word in words:
+    for word in map(as_typed, words):
         key, _, text = word.partition("=")
         given = OmegaConf.select(OmegaConf.from_dotlist([word]), key)
         if key == EPOCHS:
@@ -113,7 +115,7 @@ def resumption(path: Path, words: Sequence[str]) -> Resumption:
             OmegaConf.update(config, key, given)
             overrides = overrides if effect(key) is Effect.NOTHING else _with(overrides, word)
         else:
-            _refuse_change(config, begun.choices, key, text, given)
+            _refuse_change(config, begun.choices, key, text.strip(QUOTES), given)
     is_below = begun.sweep and Path(begun.sweep).absolute() in path.absolute().parents
     request = Request(begun.choices, overrides, begun.sweep if is_below else None)
     return Resumption(config, request)
@@ -126,7 +128,8 @@ def resume_command(path: Path, request: Request) -> str:
     command repeats their group.
     """
     pairs = [(word.partition("=")[0].partition(".")[0], word) for word in request.overrides]
-    outside = {group for group, word in pairs if leads_out(*word.partition("=")[::2])}
+    parted = [(group, *word.partition("=")[::2]) for group, word in pairs]
+    outside = {group for group, key, text in parted if leads_out(key, text.strip(QUOTES))}
     words = [word for group, word in pairs if group in outside]
     here = Path.cwd()
     near = path.relative_to(here) if path.is_relative_to(here) else path

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from dagrec_cli.commands.typed import as_typed, is_path, quoted
+from dagrec_cli.config.words import as_typed, is_path, quoted
 
 Dagrec = Callable[..., Any]
 DagrecIn = Callable[..., Any]

@@ -1,0 +1,163 @@
+"""Names and paths on the command line, as they are typed.
+
+Hydra's grammar reads ``1_1_1`` as 111, ``1e5`` as 100000.0 and ``nan`` as a number, and refuses
+``~``, ``#`` and letters that are not Latin. So before Hydra sees a setting that holds a name or a
+path, what it would take for something else is put in quotes. Brackets, quotes, escapes, ``${…}``,
+``choice(…)`` and values with commas between them keep Hydra's meaning, and so does ``null`` alone;
+but a file or folder that lies there is meant, whatever its name (``run=s1/model=backoff,seed=0``).
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from dagrec_cli.config.paths import config_dir
+
+TEXTS = {  # settings that are names or paths, or lists of them
+    *("bench", "by", "composition", "context", "input", "output", "resume", "run", "runs"),
+    *("data.at_hand", "data.path", "data.download.file", "data.download.url"),
+    *("data.download.sha256", "logger.experiment", "logger.store"),
+    *("hydra.job.name", "hydra.run.dir", "hydra.searchpath", "hydra.sweep.dir"),
+    *("hydra.sweep.subdir", "hydra.sweeper.folder", "hydra.sweeper.storage"),
+    *("hydra.sweeper.study_name", "hydra.launcher.submitit_folder"),
+}
+CHOOSING = ("choice", "shuffle", "sort", "tag")  # functions of values that stay as they are
+READ = ("run", "input", "composition", "data.path")  # what lies there is meant, whatever its name
+WITH_TEXTS = {key.rpartition(".")[0] for key in TEXTS}  # such as data.download={file:…}
+_WORD = re.compile(r"(\+{0,2})([\w.$/-]+)=(.*)", re.S)
+_LITERAL = re.compile(  # no name or path without one of them needs a closer look
+    r"(?i)\d|nan|inf|true|false|null|[^\w\s/.,:$%*@?|{}\[\]()+-]|[^\x00-\x7f]|[(){}]"
+)
+_ITEM = re.compile(r"""\s*('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^,]*?)\s*(,|$)""", re.S)
+
+
+def as_typed(word: str) -> str:
+    """Return an override that Hydra reads as it is typed; any other word is returned as it is."""
+    key, _, text = word.partition("=")
+    if key in READ and os.path.exists(os.path.expanduser(text)):
+        return f"{key}={quoted(text)}"
+    parts = _WORD.fullmatch(word)
+    if not parts or not _is_text(parts[2]) or not _LITERAL.search(parts[3]):
+        return word
+    from hydra.errors import HydraException
+
+    plus, key, value = parts.groups()
+    if _is_group(key) and value.startswith("["):  # which Hydra has a meaning of its own for
+        return word
+    try:
+        tree = _tree(f"{key}={value}")
+    except HydraException:
+        return f"{plus}{key}={_taken_whole(value)}"
+    begin = len(key) + 1
+    for start, stop, text in reversed(list(_misread(tree.value(), key))):
+        value = f"{value[: start - begin]}{text}{value[stop - begin :]}"
+    return f"{plus}{key}={value}"
+
+
+def is_path(word: str) -> bool:
+    """Return whether a word names a folder rather than a setting, there or not."""
+    key, equals, _ = word.partition("=")
+    is_group = key.startswith("hydra/")
+    return not equals or ("/" in key and not is_group) or os.path.isdir(os.path.expanduser(word))
+
+
+def quoted(text: str) -> str:
+    """Return a text as a quoted value of Hydra's grammar, in which nothing is looked up."""
+    return _in_quotes(text.replace("${", r"\${"))
+
+
+def _in_quotes(text: str) -> str:
+    from hydra.core.override_parser.types import Quote, QuotedString
+
+    return QuotedString(text, Quote.single).with_quotes()
+
+
+def _is_text(key: str) -> bool:
+    return key in TEXTS or key in WITH_TEXTS or _is_group(key)
+
+
+def _is_group(key: str) -> bool:
+    return "." not in key and (key.startswith("hydra/") or os.path.isdir(config_dir() / key))
+
+
+def _tree(word: str) -> Any:
+    """Return Hydra's parse tree of an override.
+
+    Raises
+    ------
+    HydraException
+        If the word does not follow the grammar.
+    """
+    from antlr4 import CommonTokenStream, InputStream
+    from hydra.core.override_parser.overrides_visitor import HydraErrorListener
+    from hydra.grammar.gen.OverrideLexer import OverrideLexer
+    from hydra.grammar.gen.OverrideParser import OverrideParser
+
+    lexer = OverrideLexer(InputStream(word))
+    parser: Any = OverrideParser(CommonTokenStream(lexer))
+    for each in (lexer, parser):
+        each.removeErrorListeners()
+        each.addErrorListener(HydraErrorListener())
+    return parser.override()
+
+
+def _misread(node: Any, key: str, inside: str = "") -> Iterator[tuple[int, int, str]]:
+    """Yield where texts begin and end that Hydra would take for something else, and their quotes.
+
+    Parameters
+    ----------
+    inside
+        What is around the node: ``list``, ``function`` or nothing.
+    """
+    from hydra.grammar.gen.OverrideParser import OverrideParser as Grammar
+
+    if isinstance(node, Grammar.PrimitiveContext):
+        if key in TEXTS or _is_group(key):
+            yield from _literal(node, inside)
+        return
+    if isinstance(node, Grammar.FunctionContext):
+        if node.getChild(0).getText() not in CHOOSING:
+            return
+        inside = "function"
+    elif isinstance(node, Grammar.DictKeyValuePairContext):
+        key, inside = f"{key}.{node.getChild(0).getText().strip()}", ""
+    elif isinstance(node, Grammar.ListContainerContext):
+        inside = "list"
+    for child in getattr(node, "children", None) or ():
+        yield from _misread(child, key, inside)
+
+
+def _literal(primitive: Any, inside: str) -> Iterator[tuple[int, int, str]]:
+    from hydra.grammar.gen.OverrideLexer import OverrideLexer as Kinds
+
+    kinds = [Kinds.INT, Kinds.FLOAT, Kinds.BOOL]
+    kinds += {"list": [Kinds.NULL], "function": [Kinds.QUOTED_VALUE]}.get(inside, [])
+    tokens = [child.symbol for child in primitive.children if child.symbol.type != Kinds.WS]
+    if len(tokens) != 1 or tokens[0].type not in kinds:
+        return
+    text = tokens[0].text
+    if tokens[0].type != Kinds.QUOTED_VALUE:
+        text = _in_quotes(text)
+    elif not re.fullmatch(r".[\w.+-]*.", text):
+        return
+    # a function takes one pair of quotes off, and hands the rest on to be read again
+    yield tokens[0].start, tokens[0].stop + 1, _in_quotes(text) if inside == "function" else text
+
+
+def _taken_whole(value: str) -> str:
+    """Return a value that does not follow the grammar with its texts in quotes, if it is clear."""
+    is_list = value.startswith("[") and value.endswith("]")
+    inside = value[1:-1] if is_list else value
+    if re.search(r"[\[\]{}]", re.sub(r"\$\{[^{}]*\}", "", inside)):
+        return value
+    texts, end = [], 0
+    for item in _ITEM.finditer(inside):
+        texts.append(item[1] if item[1][:1] in ("'", '"') else _in_quotes(item[1]))
+        end = item.end()
+        if not item[2]:
+            break
+    if end < len(inside) or not all(texts):
+        return value
+    joined = ",".join(texts)
+    return f"[{joined}]" if is_list else joined
