@@ -2,7 +2,7 @@
 
 import os
 import sys
-from argparse import ArgumentError
+from argparse import ArgumentError, Namespace
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from functools import wraps
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from dagrec_cli.commands.failures import nearest_setting
+from dagrec_cli.config.own import check_own
 from dagrec_cli.config.paths import config_dir
 from dagrec_cli.config.words import as_typed
 from dagrec_cli.errors import ConfigError
@@ -41,8 +42,9 @@ def run_with_hydra(config_name: str, task: Callable[[DictConfig], object]) -> No
 
     command = config_name.replace("_", " ")
     sys.argv[1:] = map(as_typed, sys.argv[1:])
-    _check_flags(command)
+    flags = _check_flags(command)
     _check_lengths(command)
+    check_own([*filter(None, [flags.config_dir]), *_search_path()])
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting
     failures: list[Exception] = []
 
@@ -115,7 +117,16 @@ def _leave_nothing(path: Path) -> None:
     RunFolder(path).remove_if_empty()
 
 
-def _check_flags(command: str) -> None:
+def _search_path() -> list[str]:
+    """Return the folders that the user adds with ``hydra.searchpath``."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    words = [word for word in sys.argv[1:] if word.startswith("hydra.searchpath=")]
+    given = [each.value() for each in OverridesParser.create().parse_overrides(words)]
+    return [str(place) for places in given if isinstance(places, list) for place in places]
+
+
+def _check_flags(command: str) -> Namespace:
     """Read the command line as Hydra will, to say in one line what it would answer with a page."""
     from difflib import get_close_matches
 
@@ -145,3 +156,4 @@ def _check_flags(command: str) -> None:
         raise ConfigError("--experimental-rerun reads a pickle and is not supported.")
     if found.shell_completion and not any(word.startswith(SHELLS) for word in found.overrides):
         raise ConfigError("-sc needs to know what to do, such as dagrec -sc install=bash.")
+    return found
