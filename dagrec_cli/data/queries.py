@@ -79,7 +79,7 @@ def sink_queries(source: Source, vocabulary: Vocabulary) -> Iterator[Query]:
             problem = f"{n_paths:,} paths, more than {source.max_paths:,}; ask with context=[...]."
             raise DataError(f"compositions[{number}]: {problem}")
         try:
-            index = [vocabulary.lookup(name) for name in names]
+            index = [vocabulary.lookup(name, is_whole=True) for name in names]
         except DataError as error:
             raise DataError(f"compositions[{number}]: {error}") from error
         tree = path_tree(len(names), item.links)

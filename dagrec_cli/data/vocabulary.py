@@ -53,23 +53,35 @@ class Vocabulary:
         classes[self.service_nodes] = np.arange(len(self.services), dtype=np.int32)
         return classes
 
-    def lookup(self, name: str) -> int:
-        """Return the index of a node; its name may lack the prefix of its kind.
+    def lookup(self, name: str, *, is_whole: bool = False) -> int:
+        """Return the index of a node.
+
+        Parameters
+        ----------
+        name
+            As in ``nodes``, which counts first, or without the prefix of its kind.
+        is_whole
+            Whether the name has its prefix, as those that a reader gives: it is taken as it is.
 
         Raises
         ------
         DataError
-            If the name is unknown; the message offers the nearest names.
+            If the name is unknown; the message offers the nearest names. If it lacks its prefix and
+            both a table and a service have it.
         """
-        names = (name, PREFIX_TABLE + name, PREFIX_SERVICE + name)
-        found = [self.index[each] for each in names if each in self.index]
+        if name in self.index:
+            return self.index[name]
+        kinds = () if is_whole else (PREFIX_TABLE, PREFIX_SERVICE)
+        found = [prefix + name for prefix in kinds if prefix + name in self.index]
+        if len(found) > 1:
+            raise DataError(f"ambiguous node {name!r}; write {' or '.join(found)}.")
         if not found:
             near = get_close_matches(name, self.nodes, n=3)
             told = f"nearest known names: {', '.join(near)}"
             if not near:
                 told = f"some known names: {', '.join(self.nodes[:3])}"
             raise DataError(f"unknown node {name!r}; {told}.")
-        return found[0]
+        return self.index[found[0]]
 
     def spell(self, indices: Sequence[int] | NDArray[np.int32]) -> list[str]:
         """Return the names of node indices, padding left out."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -143,3 +144,56 @@ def test_a_study_has_the_name_as_typed(dagrec: Dagrec, tmp_path: Path, name: str
         return
     assert (answer.code, answer.err) == (0, "")
     assert (tmp_path / "outputs/search" / name / "best/result.json").is_file()
+
+
+def chain(table: str, *services: str) -> str:
+    nodes = [{"id": table}, *({"id": f"s{mid}", "mid": mid} for mid in services)]
+    links = [{"source": a["id"], "target": b["id"]} for a, b in pairwise(nodes)]
+    return json.dumps({"nodes": nodes, "links": links})
+
+
+@pytest.fixture(scope="module")
+def twins(tmp_path_factory: pytest.TempPathFactory, dagrec_in: Callable[..., Any]) -> Path:
+    """A folder with a run, ``r``, that knows table_3 and service_3; for reading only."""
+    folder = tmp_path_factory.mktemp("twins")
+    (folder / "data.jsonl").write_text(f"{chain('3', '3', '5')}\n{chain('service_9', '5')}\n" * 9)
+    words = ("train", "model=markov", "data=compositions", "data.path=data.jsonl", "bootstrap=9")
+    assert dagrec_in(folder, [*words, "hydra.run.dir=r"]).code == 0
+    (folder / "short.jsonl").write_text('["table_3", "3"]\n')
+    (folder / "full.jsonl").write_text('["table_3", "service_3"]\n')
+    (folder / "known.json").write_text(chain("3", "3"))
+    (folder / "unknown.json").write_text(chain("3", "3", "9"))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("context=[table_3,3]", "ambiguous node '3'; write table_3 or service_3."),
+        ("context=3", "ambiguous node '3'; write table_3 or service_3."),
+        ("input=short.jsonl", "line 1: ambiguous node '3'; write table_3 or service_3."),
+        ("composition=unknown.json", "unknown node 'service_9'"),  # no table_service_9 for it
+        ("context=[table_3,service_3]", ""),
+        ("input=full.jsonl", ""),
+        ("composition=known.json", ""),
+    ],
+)
+def test_a_name_that_two_nodes_have_is_refused(
+    twins: Path, dagrec_in: Callable[..., Any], word: str, told: str
+) -> None:
+    answer = dagrec_in(twins, ["predict", "run=r", word, "top_k=1"])
+    if told:
+        assert (answer.code, answer.err.count("\n")) == (2, 1)
+        assert told in answer.err
+    else:
+        assert (answer.code, answer.err) == (0, "")
+        assert json.loads(answer.out)["services"][0]["service"] == "service_5"
+
+
+def test_evaluate_tells_an_unknown_service_from_a_table(
+    twins: Path, dagrec_in: Callable[..., Any]
+) -> None:
+    words = ["evaluate", "run=r", "data=compositions", "data.path=unknown.json", "side=all"]
+    answer = dagrec_in(twins, [*words, "bootstrap=9", "hydra.run.dir=e"])
+    assert (answer.code, answer.err) == (0, "")
+    assert "service_9" in (twins / "e/predictions.csv").read_text()
