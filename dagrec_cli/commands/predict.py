@@ -99,5 +99,6 @@ def _existing(name: str, setting: str) -> Path:
 
     path = os.path.expanduser(name)  # leaves ~nobody as it is
     if not os.path.isfile(path):
-        raise DataError(f"{path}: no such file; name one with {setting}=FILE.")
+        there = "no file" if os.path.exists(path) else "no such file"
+        raise DataError(f"{path}: {there}; name one with {setting}=FILE.")
     return Path(path)

@@ -11,8 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagrec_cli.data.vocabulary import PAD
+from dagrec_cli.errors import DataError
 
 ROOT = -1
+MOST_DEPTH = 4096  # nodes of a context that models read; real ones have 40
+MOST_CELLS = 2**28  # of contexts written out as rows, 1 GiB
 
 Int32 = NDArray[np.int32]
 
@@ -38,17 +41,28 @@ class ContextTrie:
 
     @classmethod
     def of(cls, parent: Int32, node: Int32) -> "ContextTrie":
-        """Return the trie of these entries, their depths counted."""
-        depth = np.zeros(len(parent), np.int32)
-        entry, below = parent, np.arange(len(parent))
-        while len(below):
-            depth[below] += 1
-            inner = entry != ROOT
-            entry, below = parent[entry[inner]], below[inner]
+        """Return the trie of these entries, their depths counted.
+
+        Each round doubles the way that is counted, so a chain of n nodes takes log n rounds.
+        """
+        depth = np.ones(len(parent), np.int32)
+        above = parent.copy()
+        while len(below := np.flatnonzero(above != ROOT)):
+            far = above[below]
+            depth[below] += depth[far]  # read before it is written, as is the next one
+            above[below] = above[far]
         return cls(parent, node, depth)
 
     def __len__(self) -> int:
         return len(self.node)
+
+    def check_depth(self) -> None:
+        """Raise DataError if models would take memory by the square of the longest context."""
+        if (longest := int(self.depth.max(initial=0))) > MOST_DEPTH:
+            raise DataError(
+                f"the longest context has {longest:,} nodes; a model reads {MOST_DEPTH:,} at most: "
+                "split such compositions, or leave them out."
+            )
 
     def spell(self, context: int | np.int32) -> list[int]:
         """Return a context's node indices, first node first."""
@@ -82,8 +96,19 @@ class ContextTrie:
         return np.lexsort(self.padded(contexts).T[::-1])
 
     def padded(self, contexts: Int32) -> Int32:
-        """Return contexts as rows of node indices, ``[contexts, longest]``, right-padded with 0."""
+        """Return contexts as rows of node indices, ``[contexts, longest]``, right-padded with 0.
+
+        Raises
+        ------
+        DataError
+            If that takes more than 1 GiB.
+        """
         depth = self.depth[contexts]
+        if (cells := len(contexts) * int(depth.max(initial=0))) > MOST_CELLS:
+            raise DataError(
+                f"{len(contexts):,} contexts of up to {depth.max():,} nodes take {cells:,} cells; "
+                f"{MOST_CELLS:,} is the most: leave out compositions with long paths."
+            )
         rows = np.full((len(contexts), int(depth.max(initial=0))), PAD, np.int32)
         entry, open_rows = contexts.copy(), np.arange(len(contexts))
         while len(open_rows):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dagrec_cli.data.composition import Shard
+from dagrec_cli.data.plain_files import kind_of_mode
 from dagrec_cli.errors import DataError
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -63,9 +64,27 @@ def opened(path: Path) -> Iterator[BufferedReader]:
     DataError
         If it cannot be read, here or inside the ``with`` block, or is a gzip bomb.
     """
-    with file_errors(path), path.open("rb") as file:
+    with file_errors(path), open_file(path) as file:
         is_gzip = file.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC)
         yield BufferedReader(_Unpacked(file, path), BUFFER) if is_gzip else file
+
+
+def open_file(path: Path) -> BufferedReader:
+    """Open a file of the user's, never waiting for a pipe nor reading from a device without end.
+
+    Raises
+    ------
+    DataError
+        If it is a pipe, a device, a socket.
+    OSError
+        If it cannot be opened.
+    """
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    kind = kind_of_mode(os.fstat(file.fileno()).st_mode)
+    if kind:
+        file.close()
+        raise DataError(f"{path}: {kind}, which cannot be read twice; write it into a file first.")
+    return file
 
 
 class _Unpacked(RawIOBase):
@@ -93,7 +112,7 @@ class _Unpacked(RawIOBase):
 
 def sha256_of(path: Path) -> str:
     """Return the hash of a file's bytes, read in pieces."""
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

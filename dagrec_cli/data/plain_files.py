@@ -35,10 +35,16 @@ def kind_of(path: Path) -> str:
     Links are not followed.
     """
     try:
-        mode = path.lstat().st_mode
+        return kind_of_mode(path.lstat().st_mode)
     except (FileNotFoundError, NotADirectoryError):
         return ""
-    return "" if stat.S_ISREG(mode) else _kind(mode)
+
+
+def kind_of_mode(mode: int) -> str:
+    """Return what has a mode of ``stat``, in words; empty if it is a plain file."""
+    if stat.S_ISREG(mode):
+        return ""
+    return next((name for is_kind, name in KINDS if is_kind(mode)), "a device")
 
 
 def open_plain(path: Path, mode: str = "rb") -> IO[bytes]:
@@ -116,10 +122,6 @@ def remove_leftovers(folder: Path) -> None:
     """Remove what a killed process was writing in a folder that this process holds."""
     for file in folder.glob(ASIDE.format("*")):
         file.unlink(missing_ok=True)
-
-
-def _kind(mode: int) -> str:
-    return next((name for is_kind, name in KINDS if is_kind(mode)), "a device")
 
 
 def _refusal(path: Path, kind: str, wanted: str = "a plain file") -> str:

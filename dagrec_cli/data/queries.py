@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from dagrec_cli.data.composition import Invalid, Source
-from dagrec_cli.data.paths import count_paths, path_tree
+from dagrec_cli.data.paths import PathTree, count_paths, path_tree
 from dagrec_cli.data.vocabulary import Vocabulary
 from dagrec_cli.errors import DataError
 
@@ -83,12 +83,22 @@ def sink_queries(source: Source, vocabulary: Vocabulary) -> Iterator[Query]:
         except DataError as error:
             raise DataError(f"compositions[{number}]: {error}") from error
         tree = path_tree(len(names), item.links)
-        walked: list[list[int]] = [[]]
-        for branch, node in tree.inner:
-            walked.append([*walked[branch], index[node]])
         by_sink: dict[int, list[list[int]]] = {}
         for branch, node in tree.ends:
-            by_sink.setdefault(node, []).append([*walked[branch], index[node]])
+            path = [index[each] for each in _path(tree, branch, node)]
+            if len(path) > LONGEST:
+                problem = f"a path of {len(path):,} nodes, more than {LONGEST:,}"
+                raise DataError(f"compositions[{number}]: {problem}; ask with context=[...].")
+            by_sink.setdefault(node, []).append(path)
         for sink, paths in by_sink.items():
             about = {"composition": number, "sink": names[sink], "paths": len(paths)}
             yield Query(about, paths)
+
+
+def _path(tree: PathTree, branch: int, node: int) -> list[int]:
+    """Return the nodes of the path whose last step is given, first node first."""
+    path = [node]
+    while branch:
+        branch, node = tree.inner[branch - 1]
+        path.append(node)
+    return path[::-1]

@@ -149,6 +149,7 @@ def _is_same(run: Run, work: Work, split: DictConfig) -> bool:
 def _work(source: CachedSource, split: Split, facts: Facts, side: str) -> Work:
     """Return the data in the model's numbers, with the pairs to evaluate as its test."""
     dataset = renumber(prepared(source), facts.vocabulary)
+    dataset.contexts.check_depth()
     if side == "all":  # needs no split, which few pairs may not allow
         test = np.arange(len(dataset.pairs.context))
         none, shown = test[:0], leakage(dataset, test[:0], test)

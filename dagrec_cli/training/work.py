@@ -53,8 +53,9 @@ class Work:
         Raises
         ------
         DataError
-            If a side of the split would be empty.
+            If a side of the split would be empty, or a context is too long for models.
         """
+        dataset.contexts.check_depth()
         train, test = sides = split.split(dataset)
         shown = leakage(dataset, train, test)
         held_out = {"test": split.report(dataset, sides, split.test_share)}

@@ -1,9 +1,15 @@
 import hashlib
+import os
+import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dagrec_cli.config.build import build
 from dagrec_cli.data.files import file_errors, find_files, sha256_of, sha256_of_all
 from dagrec_cli.errors import DataError
 
@@ -68,3 +74,40 @@ def test_a_hash_is_that_of_the_whole_file(tmp_path: Path) -> None:
     content = b"0123456789abcdef" * 100_000  # more than one piece
     (tmp_path / "x").write_bytes(content)
     assert sha256_of(tmp_path / "x") == hashlib.sha256(content).hexdigest()
+
+
+@contextmanager
+def in_time() -> Iterator[None]:
+    """Fail instead of waiting for ever."""
+
+    def stop(*_: Any) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(10)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("data", ["compositions", "galaxy_workflows", "galaxy_connections"])
+@pytest.mark.parametrize("kind", ["a pipe", "a device", "a link to a pipe"])
+def test_what_is_no_file_is_neither_waited_for_nor_read(
+    tmp_path: Path, config: Any, data: str, kind: str
+) -> None:
+    path = tmp_path / "x"
+    if kind == "a device":
+        path.symlink_to("/dev/zero")  # without an end
+    elif kind == "a pipe":
+        os.mkfifo(path)
+    else:
+        os.mkfifo(tmp_path / "pipe")
+        path.symlink_to("pipe")
+    source = build(config("data", data, path=str(path)), "data")
+    message = f"{path}: a (pipe|device), which cannot be read twice; write it into a file first"
+    with in_time():
+        for use in (source.sha256, lambda: list(source.read())):
+            with pytest.raises(DataError, match=message):
+                use()

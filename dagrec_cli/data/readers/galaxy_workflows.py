@@ -15,7 +15,6 @@ Source: the exports of github.com/galaxyproject/iwc.
 import glob
 from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
-from graphlib import TopologicalSorter
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -31,9 +30,10 @@ from dagrec_cli.data.composition import (
     Shard,
     check_links,
 )
-from dagrec_cli.data.files import file_errors, find_files, sha256_of_all
+from dagrec_cli.data.files import file_errors, find_files, open_file, sha256_of_all
 from dagrec_cli.data.readers.base import Reader
 from dagrec_cli.data.readers.galaxy import given_or_at_hand, short_id
+from dagrec_cli.data.readers.galaxy_links import TooManyLinksError, named_links
 
 ALLOWED = "a folder or a glob of .ga files"
 TOOL, SUBWORKFLOW = "tool", "subworkflow"
@@ -105,7 +105,7 @@ class GalaxyWorkflows(Reader):
 
     def read_shard(self, shard: Shard) -> Iterator[Composition | Invalid]:
         """Yield the composition of one file."""
-        with file_errors(shard.path), shard.path.open("rb") as file:
+        with file_errors(shard.path), open_file(shard.path) as file:
             text = file.read(LONGEST + 1)
         if len(text) > LONGEST:
             yield Invalid((Fault(shard.name, f"longer than {LONGEST:,} bytes"),))
@@ -145,7 +145,7 @@ class _Part:
     node: dict[int, int] = field(default_factory=dict)  # of each tool and input step
     inner: dict[int, "_Part"] = field(default_factory=dict)  # of each subworkflow step
     outputs: dict[str, int | None] = field(default_factory=dict)  # node behind each label
-    services: list[int] = field(default_factory=list)  # nodes of tools, those further in included
+    nodes: range = range(0)  # all of its own, those further in included
 
     def source(self, step: int, output: str) -> int | None:
         """Return the node that makes a step's output, None if there is no such output."""
@@ -164,21 +164,20 @@ class _Expansion:
         self.names: list[str] = []
         self.ids: list[str] = []
         self.links: list[tuple[int, int]] = []
-        self.conditions: list[tuple[int, list[int]]] = []  # node, and the services that wait for it
+        self.conditions: list[tuple[int, range]] = []  # a node, and the nodes that wait for it
         self.faults: list[Fault] = []
 
     def add(self, workflow: _Workflow, place: str, fed: Set[int | None] = frozenset()) -> _Part:
         """Add a workflow whose input steps ``fed`` are fed from outside."""
-        part = _Part()
+        part, first = _Part(), len(self.names)
         steps = self._decode(workflow, place)
         for k, (step, at) in steps.items():
             if step.subworkflow:
                 inputs = {connection.input_subworkflow_step_id for _, connection in step.sources()}
                 part.inner[k] = self.add(step.subworkflow, f"{at}.subworkflow", inputs)
-                part.services += part.inner[k].services
             else:
                 part.node[k] = self._add_node(step, at, is_fed=k in fed)
-                part.services += [part.node[k]] * (step.type == TOOL)
+        part.nodes = range(first, len(self.names))
         for k, (step, at) in steps.items():
             for name, connection in step.sources():
                 if problem := self._connect(part, k, name, connection):
@@ -195,7 +194,10 @@ class _Expansion:
         links = self.links
         faults = self.faults or check_links(len(self.names), links, self.ids, self.file)
         if not faults:
-            links = self._named_links()
+            try:
+                links = named_links(self.names, links, self.conditions)
+            except TooManyLinksError as error:
+                return Invalid((Fault(self.file, str(error)),))
             faults = check_links(len(self.names), links, self.ids, self.file)
         if faults:
             return Invalid(tuple(faults))
@@ -251,23 +253,7 @@ class _Expansion:
         if inner_input in inner.node:
             self.links.append((source, inner.node[inner_input]))
         elif name == CONDITION:
-            self.conditions.append((source, inner.services))
+            self.conditions.append((source, inner.nodes))
         else:
             return f"unknown inner input '{inner_input}'; name an input step of the subworkflow"
         return None
-
-    def _named_links(self) -> list[tuple[int, int]]:
-        parents: dict[int, list[int]] = {node: [] for node in range(len(self.names))}
-        for source, target in self.links:
-            parents[target].append(source)
-        origins: dict[int, list[int]] = {}  # of each node, those with a name
-        for node in TopologicalSorter(parents).static_order():
-            found = [origin for parent in parents[node] for origin in origins[parent]]
-            origins[node] = [node] if self.names[node] else list(dict.fromkeys(found))
-        links = [(origin, b) for a, b in self.links if self.names[b] for origin in origins[a]]
-        for condition, services in self.conditions:
-            inside = set(services)
-            later = {b for a, b in links if a in inside}
-            first = [node for node in services if node not in later]
-            links += [(origin, node) for origin in origins[condition] for node in first]
-        return list(dict.fromkeys(links))

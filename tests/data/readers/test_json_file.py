@@ -1,5 +1,6 @@
 import gzip
 import json
+import os
 import tracemalloc
 from collections import Counter
 from pathlib import Path
@@ -299,7 +300,7 @@ def test_no_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", refuse)  # root may read anything, so chmod would not do
+    monkeypatch.setattr(os, "open", refuse)  # root may read anything, so chmod would not do
     assert "x.json: Permission denied" in message("x.json")
     with pytest.raises(DataError, match="Permission denied"):
         json_file("x.json").sha256()

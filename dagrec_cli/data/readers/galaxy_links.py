@@ -1,0 +1,105 @@
+"""The links of a Galaxy workflow whose subworkflows are expanded, between nodes with a name.
+
+A node without a name passes on what feeds it. A workflow of a few megabytes may describe links by
+the billion (ten thousand tools, all passed on to ten thousand others), so they are counted before
+they are made.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from graphlib import TopologicalSorter
+from itertools import chain
+
+from dagrec_cli.data.composition import PREFIX_SERVICE
+
+MOST = 10**6  # links, those included that turn out to be equal; real workflows have thousands
+
+Link = tuple[int, int]
+
+
+class TooManyLinksError(Exception):
+    """What a workflow describes is larger than :data:`MOST`."""
+
+
+def named_links(
+    names: Sequence[str], links: Sequence[Link], conditions: Sequence[tuple[int, range]]
+) -> list[Link]:
+    """Return the links between nodes with a name, each once.
+
+    Parameters
+    ----------
+    names
+        Name of each node, or empty.
+    links
+        Source and target, with a name or without; no cycle.
+    conditions
+        A node, and the nodes of the subworkflow that waits for it: its services do that come first.
+
+    Raises
+    ------
+    TooManyLinksError
+        Before they take memory.
+    """
+    return _Links(names, links).between_names(links, conditions)
+
+
+class _Links:
+    def __init__(self, names: Sequence[str], links: Sequence[Link]) -> None:
+        self.names = names
+        self.is_service = [name.startswith(PREFIX_SERVICE) for name in names]
+        self.left = MOST
+        self.found: list[Link] = []
+        self.callers: dict[int, list[int]] = defaultdict(list)  # services right before each node
+        self.origins = self._origins(links)
+
+    def between_names(
+        self, links: Sequence[Link], conditions: Sequence[tuple[int, range]]
+    ) -> list[Link]:
+        for a, b in links:
+            if self.names[b]:
+                self._add(self.origins[a], [b])
+        waiting: dict[range, list[int]] = {}
+        for condition, nodes in conditions:
+            if nodes not in waiting:  # what comes in from outside changes nothing about it
+                waiting[nodes] = self._first(nodes)
+            self._add(self.origins[condition], waiting[nodes])
+        return list(dict.fromkeys(self.found))
+
+    def _origins(self, links: Sequence[Link]) -> dict[int, list[int]]:
+        """Return the nodes with a name that each node's output comes from."""
+        parents: dict[int, list[int]] = {node: [] for node in range(len(self.names))}
+        for source, target in links:
+            parents[target].append(source)
+        origins: dict[int, list[int]] = {}
+        for node in TopologicalSorter(parents).static_order():
+            if self.names[node]:
+                origins[node] = [node]
+            elif len(parents[node]) == 1:  # shared, so a long chain of them costs nothing
+                origins[node] = origins[parents[node][0]]
+            else:
+                found = [origins[parent] for parent in parents[node]]
+                self._count(sum(map(len, found)))
+                origins[node] = list(dict.fromkeys(chain.from_iterable(found)))
+        return origins
+
+    def _first(self, nodes: range) -> list[int]:
+        """Return the services of a subworkflow that no service of it leads to."""
+        self._count(sum(len(self.callers.get(node, ())) for node in nodes))
+        return [
+            node
+            for node in nodes
+            if self.is_service[node]
+            and not any(caller in nodes for caller in self.callers.get(node, ()))
+        ]
+
+    def _add(self, sources: Sequence[int], targets: Sequence[int]) -> None:
+        self._count(len(sources) * len(targets))
+        self.found += [(source, target) for source in sources for target in targets]
+        services = [source for source in sources if self.is_service[source]]
+        for target in targets:
+            self.callers[target] += services
+
+    def _count(self, n_links: int) -> None:
+        self.left -= n_links
+        if self.left < 0:
+            raise TooManyLinksError(f"more than {MOST:,} links once it is expanded; split it")

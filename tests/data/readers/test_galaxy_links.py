@@ -1,0 +1,86 @@
+import time
+from graphlib import TopologicalSorter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dagrec_cli.data.readers.galaxy_links import MOST, Link, TooManyLinksError, named_links
+
+TOOL, TABLE, NAMELESS = "service_a", "table_a", ""
+
+
+def plain(names: list[str], links: list[Link], conditions: list[tuple[int, range]]) -> list[Link]:
+    """The same, as it is told: each node's origins, each condition's links, one after another."""
+    parents: dict[int, list[int]] = {node: [] for node in range(len(names))}
+    for source, target in links:
+        parents[target].append(source)
+    origins: dict[int, list[int]] = {}
+    for node in TopologicalSorter(parents).static_order():
+        found = [origin for parent in parents[node] for origin in origins[parent]]
+        origins[node] = [node] if names[node] else list(dict.fromkeys(found))
+    found = [(origin, b) for a, b in links if names[b] for origin in origins[a]]
+    for condition, nodes in conditions:
+        inside = {node for node in nodes if names[node] == TOOL}
+        later = {b for a, b in found if a in inside}
+        first = [node for node in sorted(inside) if node not in later]
+        found += [(origin, node) for origin in origins[condition] for node in first]
+    return list(dict.fromkeys(found))
+
+
+@st.composite
+def workflows(draw: st.DrawFn) -> tuple[list[str], list[Link], list[tuple[int, range]]]:
+    names = draw(st.lists(st.sampled_from([TOOL, TABLE, NAMELESS]), min_size=2, max_size=12))
+    n = len(names)
+    ends = st.tuples(st.integers(0, n - 1), st.integers(0, n - 1)).filter(lambda e: e[0] < e[1])
+    links = draw(st.lists(ends, max_size=25))
+    outer = draw(ends)
+    middle = draw(st.integers(*outer))
+    parts = [range(middle, outer[1] + 1), range(outer[0], outer[1] + 1)]  # one in another
+    conditions = [
+        (condition, part)
+        for part in parts
+        if part.start
+        for condition in draw(st.lists(st.integers(0, part.start - 1), max_size=3))
+    ]
+    return names, links, conditions
+
+
+@given(workflows())
+def test_links_are_those_that_are_made_one_by_one(
+    workflow: tuple[list[str], list[Link], list[tuple[int, range]]],
+) -> None:
+    assert named_links(*workflow) == plain(*workflow)
+
+
+def test_many_sources_through_a_long_chain_of_nameless_nodes() -> None:
+    n = 10_000
+    names = [*[TOOL] * n, *[NAMELESS] * n, TOOL]
+    links = [*((k, n) for k in range(n)), *((n + k, n + k + 1) for k in range(n))]
+    start = time.process_time()
+    assert len(named_links(names, links, [])) == n
+    assert time.process_time() - start < 5  # 20 s when each node had a list of its own
+
+
+CROWD = 2000
+TOO_MANY = {
+    "conditions": ([TOOL] * 2 * CROWD, [], [(k, range(CROWD, 2 * CROWD)) for k in range(CROWD)]),
+    "nameless": (
+        [*[TOOL] * CROWD, NAMELESS, *[TOOL] * CROWD],
+        [(k, CROWD) for k in range(CROWD)] + [(CROWD, CROWD + 1 + k) for k in range(CROWD)],
+        [],
+    ),
+    "a ladder": (
+        [TOOL, NAMELESS] * CROWD,
+        [link for k in range(1, 2 * CROWD, 2) for link in ((k - 1, k), (k, k + 2))][:-1],
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TOO_MANY)
+def test_links_by_the_million_are_refused_before_they_take_memory(case: str) -> None:
+    start = time.process_time()
+    with pytest.raises(TooManyLinksError, match=f"more than {MOST:,} links once it is expanded"):
+        named_links(*TOO_MANY[case])
+    assert time.process_time() - start < 5
