@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from dagrec_cli.config.limits import check_choice, check_count, check_positive, check_share
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.held_out import HeldOut, about_share, about_sizes
+from dagrec_cli.data.invalid import plural
 from dagrec_cli.data.pairs import Rows
 from dagrec_cli.errors import DataError
 
@@ -74,9 +75,10 @@ class Split(ABC):
         if not len(sides.kept) or not len(sides.held_out):
             told = self.report(dataset, sides, share)
             groups = "" if told.groups is None else f" in {told.in_groups}"
+            n_compositions = len(np.unique(dataset.pairs.composition[rows]))
             raise DataError(
                 f"the split cannot hold out {100 * share:g}% of {len(rows)} pairs "
-                f"({dataset.n_compositions} compositions{groups}): one side would be empty; give "
+                f"({plural(n_compositions, 'composition')}{groups}): one side would be empty; give "
                 "more compositions or another split (split=paper, composition or temporal)."
             )
         return sides
