@@ -20,6 +20,7 @@ from dagrec_cli.reporting.runs import Run
 
 SIDE = "evaluate_on"  # test and validation are never one row
 SOURCE = "run"  # of a saved model that was evaluated; never one row with a model of its own
+VERSION = "dagrec"  # figures of two versions are never one row
 TESTED = ("data", "split", SIDE)
 LEARNT = ("loss", "sampler", "trainer")  # mean nothing to a model that counts, except this:
 HELD_OUT = "trainer.validation_share"  # which leaves it fewer pairs to count
@@ -123,7 +124,7 @@ def _identity(run: Run) -> str:
     That is all that decides their figures: the content of the data, the test pairs, the config.
     Names of options are not: ``data=geoportal`` and a file of the same bytes are one data set.
     """
-    told = settings(run.config, {Effect.FIGURES}) | _evaluated(run)
+    told = settings(run.config, {Effect.FIGURES}) | _origin(run)
     figures = {key: value for key, value in told.items() if not _is_idle(key, run)}
     return json.dumps([run.test, figures], sort_keys=True, default=str)
 
@@ -133,8 +134,10 @@ def _is_idle(key: str, run: Run) -> bool:
     return run.counts and key.split(".")[0] in LEARNT and key != HELD_OUT
 
 
-def _evaluated(run: Run) -> dict[str, Any]:
-    return {SIDE: run.result.get("evaluated_on", "test"), SOURCE: run.source}
+def _origin(run: Run) -> dict[str, Any]:
+    """Return what decides a run's figures besides its config and data."""
+    side = run.result.get("evaluated_on", "test")
+    return {SIDE: side, SOURCE: run.source, VERSION: run.version or None}
 
 
 def _rows(about: str, runs: Sequence[Run], by: Sequence[str] | None) -> list[Entry]:
@@ -161,7 +164,7 @@ def _settings(run: Run) -> dict[str, Any]:
     told = run.result.get("choices", {})
     choices = {k: v for k, v in told.items() if is_part(k) and effect(k) is Effect.FIGURES}
     named = settings(run.config, {Effect.FIGURES, Effect.PLACE}) | choices
-    return named | {key: None for key in named if _is_idle(key, run)} | _evaluated(run)
+    return named | {key: None for key in named if _is_idle(key, run)} | _origin(run)
 
 
 def _value(settings: Settings, key: str, run: Run) -> Any:

@@ -217,6 +217,12 @@ class Run:
         return run
 
     @property
+    def version(self) -> str:
+        """The version of dagrec that made the run; empty if it does not say."""
+        versions = self.result.get("versions")
+        return str(versions.get("dagrec", "")) if isinstance(versions, dict) else ""
+
+    @property
     def counts(self) -> bool:
         """True if the model counts and learns nothing."""
         return bool(self.result.get("model", {}).get("parameters") == 0)

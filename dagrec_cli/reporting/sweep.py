@@ -102,8 +102,7 @@ def finished_run(path: Path) -> Run | None:
     """Return the run in a folder if this version of dagrec finished it and its files are whole."""
     try:
         run = Run.load(path)
-        version = run.result.get("versions", {}).get("dagrec", __version__)
-        if not run.is_finished or version != __version__:
+        if not run.is_finished or run.version not in ("", __version__):
             return None
         run.check()
     except (DagrecError, OSError):

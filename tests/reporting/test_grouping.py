@@ -148,6 +148,13 @@ def test_held_out_pairs_are_missing_to_a_model_that_counts(run_of: RunOf, tmp_pa
     assert names == ["m trainer.validation_share=0.0", "m trainer.validation_share=0.2"]
 
 
+def test_two_versions_of_dagrec_are_two_rows(run_of: RunOf, tmp_path: Path) -> None:
+    for seed, version in enumerate(["1", "1", "2"]):
+        versions = {"dagrec": version, "python": str(seed)}
+        run_of(tmp_path / str(seed), seeds=(seed,), versions=versions, choices={"model": "m"})
+    assert told(group_runs([tmp_path], None)) == [("m dagrec=1", ["0", "1"]), ("m dagrec=2", ["2"])]
+
+
 def test_no_two_rows_have_one_name(run_of: RunOf, tmp_path: Path) -> None:
     for name in "ab":  # one option, changed in between
         run_of(tmp_path / name, config=f"model: {{_target_: some.{name}}}")

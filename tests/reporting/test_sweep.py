@@ -1,11 +1,14 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dagrec_cli.reporting.run_folder import RunFolder
+from dagrec_cli.reporting.runs import Run
 from dagrec_cli.reporting.sweep import (
+    finished_run,
     has_ended,
     newest_sweep,
     outcome,
@@ -84,3 +87,24 @@ def test_jobs_without_a_result_are_rows_with_a_reason(tmp_path: Path) -> None:
     assert head.endswith(",reason")
     assert [line.split(",")[0::2][0] for line in lines] == ["job 0 seed=0", "job 1 seed=1"]
     assert [line.split(",")[-1] for line in lines] == ["'=1+1", "did not start"]
+
+
+def test_jobs_with_seeds_in_common_count_them_once(
+    run_of: Callable[..., Run], tmp_path: Path
+) -> None:
+    """``-m seeds=[0,1],[1,2]``: three seeds of one row."""
+    for job, seeds in enumerate([(0, 1), (1, 2)]):
+        run_of(tmp_path / str(job), seeds=seeds, started=f"2026-01-0{job + 1}")
+    (entry,) = sweep_entries({tmp_path / "0": "job 0", tmp_path / "1": "job 1"})
+    assert [run.result["seeds"] for run in entry.runs] == [[0], [1, 2]]
+
+
+def test_a_job_whose_predictions_do_not_fit_is_run_again(
+    run_of: Callable[..., Run], tmp_path: Path
+) -> None:
+    path = run_of(tmp_path / "0").path
+    assert finished_run(path)
+    file = path / "predictions.csv"
+    file.write_text(file.read_text().replace('"7","3"', '"7","-7"'))
+    assert finished_run(path) is None
+    assert "does not fit result.json: composition -7, but there are 5" in reason(path)
