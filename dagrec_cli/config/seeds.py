@@ -1,13 +1,22 @@
 """One integer seed for everything random in a run, and the states to go on from."""
 
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 
 if TYPE_CHECKING:
     from torch import Generator
+
+
+N_WORDS = 624  # of a Mersenne Twister
+
+Word = Annotated[int, Meta(ge=0, lt=2**32)]
+Words = Annotated[list[Word], Meta(min_length=N_WORDS, max_length=N_WORDS)]
+WordsAndPosition = Annotated[list[Word], Meta(min_length=N_WORDS + 1, max_length=N_WORDS + 1)]
+Position = Annotated[int, Meta(ge=0, le=N_WORDS)]  # numpy would read on behind the words
 
 
 class RandomState(msgspec.Struct):
@@ -21,8 +30,8 @@ class RandomState(msgspec.Struct):
         The same of numpy's Mersenne Twister: words, position, whether a normal number is kept, it.
     """
 
-    python: tuple[int, list[int], float | None]
-    numpy: tuple[list[int], int, int, float]
+    python: tuple[Literal[3], WordsAndPosition, float | None]
+    numpy: tuple[Words, Position, Literal[0, 1], float]
 
     @classmethod
     def now(cls) -> "RandomState":
@@ -36,7 +45,7 @@ class RandomState(msgspec.Struct):
 
         Raises
         ------
-        ValueError, TypeError
+        ValueError
             If the numbers are no state.
         """
         version, words, kept = self.python

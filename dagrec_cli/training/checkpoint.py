@@ -6,7 +6,7 @@ No pickle is read or written.
 
 import hashlib
 import json
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 import torch
@@ -16,6 +16,8 @@ from dagrec_cli.config.seeds import RandomState
 from dagrec_cli.errors import RunError
 
 FORMAT = 1
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Standing(msgspec.Struct):
@@ -37,13 +39,13 @@ class Standing(msgspec.Struct):
         State of the global generators.
     """
 
-    epoch: int
+    epoch: Count
     seconds: float
     rows: list[dict[str, int | float]]
-    best_epoch: int
+    best_epoch: Count
     best: float | None
-    waited: int
-    good_epoch: int
+    waited: Count
+    good_epoch: Count
     random: RandomState
 
 

@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -19,7 +20,7 @@ from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.errors import RunError, TrainingError
 from dagrec_cli.losses.bpr import BPR
 from dagrec_cli.losses.ce import CrossEntropy
-from dagrec_cli.training.checkpoint import Checkpoint, Standing, pack, unpack
+from dagrec_cli.training.checkpoint import Checkpoint, Standing, _sha256, pack, unpack
 from dagrec_cli.training.history import History
 from dagrec_cli.training.interrupt import Brake
 from dagrec_cli.training.state import State
@@ -71,6 +72,47 @@ def test_a_future_format_is_named() -> None:
     head = json.loads(CONTENT[8 : 8 + size])["__metadata__"]
     with pytest.raises(RunError, match="of format 2, but this version of dagrec reads 1"):
         unpack(save(load(CONTENT), {**head, "format": "2"}))
+
+
+RANDOM = msgspec.to_builtins(RandomState.now())
+PYTHON, NUMPY = RANDOM["python"], RANDOM["numpy"]
+NO_STATES = {
+    "few words": {"python": [3, PYTHON[1][:5], None]},
+    "no words": {"python": [3, [], None]},
+    "a negative word": {"python": [3, [-1] * 625, None]},
+    "another version": {"python": [2, PYTHON[1], None]},
+    "few words of numpy": {"numpy": [NUMPY[0][:5], *NUMPY[1:]]},
+    "no words of numpy": {"numpy": [[], *NUMPY[1:]]},
+    "a large word of numpy": {"numpy": [[2**40] * 624, *NUMPY[1:]]},
+    "a position behind the words": {"numpy": [NUMPY[0], 700, *NUMPY[2:]]},
+    "a negative position": {"numpy": [NUMPY[0], -1, *NUMPY[2:]]},
+    "a large position": {"numpy": [NUMPY[0], 2**40, *NUMPY[2:]]},
+}
+
+
+@pytest.mark.parametrize("case", NO_STATES)
+def test_what_is_no_random_state_is_damage_though_the_hash_is_right(case: str) -> None:
+    standing = msgspec.to_builtins(STANDING) | {"random": RANDOM | NO_STATES[case]}
+    text, tensors = json.dumps(standing), {"weight": torch.zeros(1)}
+    head = {"format": "1", "standing": text, "sha256": _sha256(tensors, text)}
+    with pytest.raises(RunError, match=r"damaged \("):
+        unpack(save(tensors, head))
+
+
+def test_a_short_state_of_torch_does_not_fit(
+    trainer: Make, gru4rec: Make, tiny: Dataset, fit: Make
+) -> None:
+    def train(shelf: Shelf, epochs: int) -> None:
+        fit(trainer(epochs=epochs, checkpoint_every=1), gru4rec(), tiny, keeper=shelf)
+
+    shelf = Shelf()
+    train(shelf, 1)
+    tensors, standing = unpack(shelf.kept[1])
+    for name in ("random.torch", "random.sampler"):
+        for short in (tensors[name][:3], tensors[name][:0], torch.zeros_like(tensors[name])):
+            again = Shelf(pack(Checkpoint(tensors | {name: short}, standing)))
+            with pytest.raises(RunError, match="does not fit this run"):
+                train(again, 2)
 
 
 def test_random_states_come_back() -> None:
