@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 TOP_LEVEL = ("seed", "seeds", "evaluate_on", "bootstrap", "threads", "progress", "resume", "rerun")
 RESUME = "resume="
+FINISHED = "It had finished before: nothing was trained. trainer.epochs=MORE trains a network on.\n"
 
 
 def main() -> None:
@@ -75,12 +76,17 @@ def train(config: DictConfig) -> float | None:
 def _resume(place: str, words: list[str]) -> None:
     from dagrec_cli.errors import ConfigError
     from dagrec_cli.reporting.resumption import resumption
+    from dagrec_cli.reporting.sweep import finished_run
 
     if flags := [word for word in words if word.startswith("-") or "=" not in word]:
         raise ConfigError(f"resume=FOLDER takes settings only; leave {flags[0]} out.")
     path = Path(place).expanduser()
     config, request = resumption(path, [w for w in words if not w.startswith("hydra.verbose=")])
+    finished = finished_run(path)
+    n_before = finished and finished.config["trainer"]["epochs"]  # read before it is written again
     _show(_run(config, path, request, resume=True), path)
+    if n_before == config.trainer.epochs:
+        sys.stdout.write(FINISHED)
 
 
 def _show(table: "Table", path: Path) -> None:

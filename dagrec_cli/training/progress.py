@@ -62,18 +62,33 @@ def progress(wanted: bool | str) -> Iterator[Progress]:
         console=Console(stderr=True),
     )
     with display:
-        yield _Bars(display)
+        bars = _Bars(display)
+        try:
+            yield bars
+        finally:
+            bars.end()
 
 
 class _Bars:
+    """One line after another; one whose end is not known goes when the next one comes."""
+
     def __init__(self, display: "RichProgress") -> None:  # type: ignore[name-defined] # noqa: F821
         self._display = display
+        self._is_open = False
 
     def start(self, name: str, total: int | None) -> None:
+        self.end()
         self._task = self._display.add_task(name, total=total, detail="")
+        self._is_open = total is None
 
     def step(self, done: int, detail: str = "") -> None:
         self._display.update(self._task, completed=done, detail=detail)
 
     def say(self, line: str) -> None:
         self._display.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def end(self) -> None:
+        """Take away a line that would stay as ``reading 0/?``."""
+        if self._is_open:
+            self._display.remove_task(self._task)
+            self._is_open = False

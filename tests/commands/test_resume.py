@@ -116,7 +116,9 @@ def test_a_finished_run_can_be_trained_for_longer(
     dagrec: Dagrec, tmp_path: Path, whole: Path
 ) -> None:
     dagrec("train", *WORDS, "trainer.epochs=3", "hydra.run.dir=run")
-    assert dagrec("train", "resume=run", "trainer.epochs=5").code == 0
+    answer = dagrec("train", "resume=run", "trainer.epochs=5")
+    assert answer.code == 0
+    assert "had finished" not in answer.out
     assert contents(tmp_path / "run") == contents(whole)
     result = json.loads((tmp_path / "run/result.json").read_text())
     assert result["model"]["epochs"] == [5]
@@ -132,6 +134,9 @@ def test_resuming_what_is_finished_changes_nothing(
     shutil.copytree(whole, tmp_path / "run")
     answer = dagrec("train", "resume=run", "trainer.epochs=5", "model=gru4rec", "progress=false")
     assert (answer.code, answer.err) == (0, "")
+    assert answer.out.endswith(
+        "\nIt had finished before: nothing was trained. trainer.epochs=MORE trains a network on.\n"
+    )
     assert contents(tmp_path / "run") == contents(whole)
 
 

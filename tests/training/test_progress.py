@@ -1,0 +1,37 @@
+"""What the progress display leaves on the screen."""
+
+import pytest
+
+from dagrec_cli.training.progress import progress
+
+
+def test_a_line_without_a_known_end_goes_when_it_is_over(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with progress(True) as display:
+        display.start("reading", None)
+        display.step(0)
+        display.start("training", 2)
+        display.step(2, "loss 0.5")
+    told = capsys.readouterr().err
+    assert "reading" not in told
+    assert "training" in told
+    assert "2/2" in told
+
+
+def test_no_question_mark_stays_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress(True) as display:
+        display.start("files", None)
+        display.step(3)
+        display.say("merged")
+    told = capsys.readouterr().err
+    assert "?" not in told
+    assert "merged" in told
+
+
+def test_each_seed_keeps_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress(True) as display:
+        for _ in range(2):
+            display.start("training", 5)
+            display.step(5)
+    assert capsys.readouterr().err.count("5/5") >= 2
