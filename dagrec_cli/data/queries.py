@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from dagrec_cli.data.composition import Invalid, Source
 from dagrec_cli.data.paths import PathTree, count_paths, path_tree
+from dagrec_cli.data.readers.json_keys import repeated_key
 from dagrec_cli.data.vocabulary import Vocabulary
 from dagrec_cli.errors import DataError
 
@@ -56,6 +57,8 @@ def read_queries(lines: Iterable[bytes], vocabulary: Vocabulary) -> Iterator[Que
             continue
         try:
             found = json.loads(line)
+            if twice := repeated_key(line):
+                raise DataError(f"{twice.problem}.")
             yield query_of(found["context"] if isinstance(found, dict) else found, vocabulary)
         except DataError as error:
             raise DataError(f"line {number}: {error}") from error

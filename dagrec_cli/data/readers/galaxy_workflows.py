@@ -34,6 +34,7 @@ from dagrec_cli.data.files import file_errors, find_files, open_file, sha256_of_
 from dagrec_cli.data.readers.base import Reader
 from dagrec_cli.data.readers.galaxy import given_or_at_hand, short_id
 from dagrec_cli.data.readers.galaxy_links import TooManyLinksError, named_links
+from dagrec_cli.data.readers.json_keys import repeated_key
 
 ALLOWED = "a folder or a glob of .ga files"
 TOOL, SUBWORKFLOW = "tool", "subworkflow"
@@ -127,7 +128,10 @@ class GalaxyWorkflows(Reader):
 def _composition(text: bytes, place: str) -> Composition | Invalid:
     expansion = _Expansion(place)
     try:
-        expansion.add(_WORKFLOW.decode(text), place)
+        workflow = _WORKFLOW.decode(text)
+        if found := repeated_key(text):
+            return Invalid((Fault(place + found.place, found.problem),))
+        expansion.add(workflow, place)
     except _BROKEN as error:
         return Invalid((_decoding_fault(error, place),))
     return expansion.composition()

@@ -30,6 +30,7 @@ from dagrec_cli.data.composition import (
 from dagrec_cli.data.download import locate
 from dagrec_cli.data.files import file_errors, find_files, opened, sha256_of, sha256_of_all
 from dagrec_cli.data.readers.base import Reader
+from dagrec_cli.data.readers.json_keys import repeated_key
 from dagrec_cli.data.readers.json_records import (
     ALLOWED,
     LONGEST,
@@ -38,16 +39,16 @@ from dagrec_cli.data.readers.json_records import (
 )
 from dagrec_cli.errors import DataError
 
-NOT_GIVEN = (None, "")
+NOT_GIVEN = (None, "", msgspec.UNSET)
 UNKNOWN = -1
 HINTS, NEAR, SHORT = 3, 100, 100  # faults with a hint, ids looked at for it, characters of an id
 
 
 class _Node(msgspec.Struct, gc=False):
     id: int | str
-    mid: int | str | None = None
-    owner: int | str | None = None
-    start_time: Any = None
+    mid: int | str | msgspec.UnsetType | None = msgspec.UNSET
+    owner: int | str | msgspec.UnsetType | None = msgspec.UNSET
+    start_time: Any = msgspec.UNSET
 
 
 class _Link(msgspec.Struct, gc=False):
@@ -58,14 +59,15 @@ class _Link(msgspec.Struct, gc=False):
 class _Body(msgspec.Struct):
     nodes: list[_Node] = []
     links: list[_Link] = []
-    owner: int | str | None = None
-    start_time: Any = None
+    owner: int | str | msgspec.UnsetType | None = msgspec.UNSET
+    start_time: Any = msgspec.UNSET
 
 
 class _Record(_Body):
     composition: _Body | None = None
 
 
+KEYS = {key for each in (_Record, _Node, _Link) for key in each.__struct_fields__}
 _RECORD = msgspec.json.Decoder(_Record)
 _LOG = logging.getLogger(__name__)
 
@@ -146,10 +148,12 @@ class JsonFile(Reader):
         self, text: bytes | msgspec.Raw, place: str, suffix: str
     ) -> Composition | Invalid:
         try:
-            size = len(str(text, "utf-8"))  # msgspec does not look into fields that it ignores
-            if size > LONGEST:
+            unpacked = str(text, "utf-8")  # msgspec does not look into fields that it ignores
+            if len(unpacked) > LONGEST:
                 return _invalid([Fault(place, f"longer than {LONGEST:,} characters")], suffix)
             record = _RECORD.decode(text)
+            if may_repeat(unpacked, record) and (found := repeated_key(unpacked, KEYS)):
+                return _invalid([Fault(place + found.place, found.problem)], suffix)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return _invalid([_decoding_fault(error, place)], suffix)
         body: _Body = record
@@ -178,11 +182,38 @@ class JsonFile(Reader):
             place + suffix,
         )
 
-    def _is_table(self, mid: int | str | None) -> bool:
+    def _is_table(self, mid: int | str | msgspec.UnsetType | None) -> bool:
         if isinstance(mid, int):
             return mid >= self.table_mid_min
+        if not isinstance(mid, str) or mid in NOT_GIVEN:
+            return True
         # float, since int() refuses digits by the thousand
-        return mid in NOT_GIVEN or (mid.isdecimal() and float(mid) >= self.table_mid_min)
+        return mid.isdecimal() and float(mid) >= self.table_mid_min
+
+
+def may_repeat(text: str, record: _Record) -> bool:
+    """Return whether an object may have a key twice, of those that are read.
+
+    Counting is fast. A key that stands in the text no more often than in what was decoded stands in
+    no object twice; one that is spelled with an escape is not found so.
+    """
+    body = record.composition or record
+    nodes, n_links = body.nodes, len(body.links)
+    holders: list[Any] = [*nodes, body, record] if body is not record else [*nodes, body]
+    return (
+        text.count('source"') > n_links  # without the quote before it is found faster
+        or text.count('target"') > n_links
+        or text.count('"id"') > len(nodes)
+        or text.count('"mid"') > _n_given([node.mid for node in nodes])
+        or text.count('"owner"') > _n_given([each.owner for each in holders])
+        or text.count('"start_time"') > _n_given([each.start_time for each in holders])
+        or any(text.count(key) > 1 for key in ('"nodes"', '"links"', '"composition"'))
+        or ("\\" in text and "\\u00" in text)
+    )
+
+
+def _n_given(values: list[Any]) -> int:
+    return len(values) - values.count(msgspec.UNSET)
 
 
 def _invalid(faults: Sequence[Fault], suffix: str) -> Invalid:
