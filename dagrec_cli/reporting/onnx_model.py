@@ -5,6 +5,7 @@ with 0) and ``length`` ``[contexts]`` (int64, nodes in each context). Outputs ar
 ``[contexts, services]``, minus infinity where the mask forbids, so that their softmax are the
 probabilities of ``dagrec predict``; and ``ranking`` ``[contexts, services]``, int64 classes in the
 order of ``dagrec predict``, best first, with what the mask forbids at the end, by its own scores.
+There may be no contexts, but ``longest`` is 1 or more.
 The file's metadata hold the names as JSON: ``nodes`` (index 1 is the first) and ``services``.
 """
 
@@ -19,6 +20,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from dagrec_cli.errors import DagrecError
 from dagrec_cli.models.base import Model, TorchModel
@@ -84,7 +86,8 @@ class _Scorer(nn.Module):
         self.register_buffer("forbidden", forbidden)
 
     def forward(self, nodes: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
-        contexts = Contexts(nodes, length)
+        # One context more, taken away at the end: onnxruntime aborts where a GRU gets none.
+        contexts = Contexts(pad(nodes, (0, 0, 0, 1)), pad(length, (0, 1), value=1))
         scores: Tensor = self.model(contexts)
         forbidden = self.forbidden[contexts.last]
         masked, n = scores.masked_fill(forbidden, -torch.inf), scores.shape[1]
@@ -92,7 +95,7 @@ class _Scorer(nn.Module):
         by_score = scores.topk(n, dim=1).indices
         is_allowed = ~forbidden.gather(1, by_score)
         allowed_first = (n * is_allowed.long() - torch.arange(n)).topk(n, dim=1).indices
-        return masked, by_score.gather(1, allowed_first)
+        return masked[:-1], by_score.gather(1, allowed_first)[:-1]
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from importlib import util
@@ -199,6 +201,24 @@ def test_onnx_gives_the_same_scores_and_ranking(
         answers = recommend(model, (Query({}, contexts) for contexts in asked), 99)
         predicted = [[service for service, *_ in answer.services] for answer in answers]
         assert [[vocabulary.services[c] for c in row] for row in ranking] == predicted
+
+
+@pytest.mark.parametrize("model", ["gru4rec", "deep_dag"])
+def test_onnx_takes_no_contexts_at_all(dagrec: Dagrec, tmp_path: Path, model: str) -> None:
+    """In a process of its own, since onnxruntime aborts where a recurrent layer gets none."""
+    pytest.importorskip("onnxscript", reason="needs the extra onnx")
+    pytest.importorskip("onnxruntime", reason="needs the extra onnx")
+    run = dagrec("train", f"model={model}", "trainer.epochs=1", "bootstrap=5").run
+    assert dagrec("export", f"run={run}", "output=model.onnx").code == 0
+    script = """
+import numpy, onnxruntime
+session = onnxruntime.InferenceSession("model.onnx")
+for longest in (1, 4):
+    none = {"nodes": numpy.zeros((0, longest), numpy.int64), "length": numpy.zeros(0, numpy.int64)}
+    print(*(found.shape[0] for found in session.run(None, none)))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, cwd=tmp_path)
+    assert (done.returncode, done.stdout.split()) == (0, [b"0"] * 4)
 
 
 def test_without_its_packages_it_says_how_to_get_them(
