@@ -155,6 +155,11 @@ def _raise_epochs(config: DictConfig, epochs: object) -> None:
         raise RunError(
             f"{EPOCHS} is {epochs} but the run has {trainer.epochs}; it can only be raised."
         )
+    if epochs > trainer.epochs and (trainer.schedule != "constant" or trainer.warmup):
+        raise RunError(
+            f"{EPOCHS}={epochs} would change the learning rate of epochs that are over, which "
+            "trainer.schedule and trainer.warmup spread over all of them; start a new run."
+        )
     trainer.epochs = epochs
 
 

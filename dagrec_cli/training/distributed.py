@@ -27,8 +27,8 @@ from dagrec_cli.training.hardware import find_device
 from dagrec_cli.training.history import History
 from dagrec_cli.training.launcher import Place, place
 from dagrec_cli.training.mini_batch import MiniBatch, cut
-from dagrec_cli.training.state import State
-from dagrec_cli.training.trainer import Keeper, Objective
+from dagrec_cli.training.state import Keeper, State
+from dagrec_cli.training.trainer import Objective
 
 if TYPE_CHECKING:
     from dagrec_cli.training.fabric import Team

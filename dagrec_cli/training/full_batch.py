@@ -13,7 +13,7 @@ from dagrec_cli.training.trainer import Step, Trainer
 
 
 class FullBatch(Trainer):
-    """Adam over the whole training set; settings as in :class:`Trainer`."""
+    """Steps over the whole training set; settings as in :class:`Trainer`."""
 
     def steps(self, pairs: TrainingPairs, epoch: int, seed: int) -> Iterator[Step]:
         """Yield the one step of every epoch."""

@@ -1,7 +1,7 @@
 """Mini-batch training: several steps per epoch, each over some of the contexts.
 
 Source: Bottou et al., "Optimization Methods for Large-Scale Machine Learning", SIAM Review 2018,
-§4, with Adam for the step.
+§4, with any optimiser for the step.
 Differs from the source: a batch counts distinct contexts, and all pairs of a context come with it,
 weighted by how often they occur. Contexts are shuffled in blocks of neighbours in the trie, so that
 a batch steps over the prefixes that they share once.
@@ -19,7 +19,7 @@ from dagrec_cli.training.trainer import Step, Trainer
 
 
 class MiniBatch(Trainer):
-    """Adam over shuffled batches of contexts; further settings as in :class:`Trainer`.
+    """Steps over shuffled batches of contexts; further settings as in :class:`Trainer`.
 
     Parameters
     ----------

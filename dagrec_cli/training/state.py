@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Generator, Tensor
@@ -9,10 +10,10 @@ from torch import Generator, Tensor
 from dagrec_cli.config.seeds import RandomState
 from dagrec_cli.errors import RunError
 from dagrec_cli.models.base import TorchModel
-from dagrec_cli.training.adam import Adam
 from dagrec_cli.training.checkpoint import Checkpoint, Standing
 from dagrec_cli.training.early_stopping import EarlyStopping, Snapshot
 from dagrec_cli.training.history import History
+from dagrec_cli.training.optimizers import Optimizer
 
 MODEL, GOOD, BEST, OPTIMIZER, RANDOM = "model.", "good.", "best.", "optimizer.", "random."
 
@@ -35,7 +36,7 @@ class State:
     def __init__(
         self,
         model: TorchModel,
-        optimizer: Adam,
+        optimizer: Optimizer,
         generator: Generator,
         history: History,
         best: EarlyStopping,
@@ -117,6 +118,17 @@ class State:
             torch.cuda.set_rng_state(tensors["cuda"], self.generator.device)
         self.generator.set_state(tensors["sampler"])
         others.restore()
+
+
+@runtime_checkable
+class Keeper(Protocol):
+    """Where checkpoints of one training are kept."""
+
+    def load(self, state: State) -> None:
+        """Bring a training to the last state that was kept, if there is one."""
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Keep a checkpoint."""
 
 
 def _named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from math import isfinite
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 from torch import Generator, Tensor
 from torch.nn.utils import clip_grad_norm_
@@ -15,30 +15,19 @@ from dagrec_cli.errors import ConfigError, TrainingError
 from dagrec_cli.losses.base import Loss
 from dagrec_cli.models.base import TorchModel
 from dagrec_cli.samplers.base import Sampler
-from dagrec_cli.training.adam import Adam
 from dagrec_cli.training.batch import Batch, TrainingPairs
-from dagrec_cli.training.checkpoint import Checkpoint
 from dagrec_cli.training.early_stopping import EarlyStopping
 from dagrec_cli.training.hardware import casting, find_device
 from dagrec_cli.training.history import History
 from dagrec_cli.training.interrupt import Brake
-from dagrec_cli.training.state import State
+from dagrec_cli.training.optimizers import optimizer_named
+from dagrec_cli.training.schedule import Schedule
+from dagrec_cli.training.state import Keeper, State
 from dagrec_cli.training.step import batch_loss
 
 Watch = Callable[[dict[str, float]], None]
 Validate = Callable[[], dict[str, float]]
 Objective = Callable[[Batch], Tensor]
-
-
-@runtime_checkable
-class Keeper(Protocol):
-    """Where checkpoints of one training are kept."""
-
-    def load(self, state: State) -> None:
-        """Bring a training to the last state that was kept, if there is one."""
-
-    def save(self, checkpoint: Checkpoint) -> None:
-        """Keep a checkpoint."""
 
 
 class Step(NamedTuple):
@@ -57,14 +46,25 @@ class Step(NamedTuple):
 
 
 class Trainer(ABC):
-    """Adam, gradient norm clipped.
+    """Steps of an optimiser, gradient norm clipped.
 
     Parameters
     ----------
     epochs
         Passes over the training pairs, 1 and up.
+    optimizer
+        ``adam``, ``adamw``, ``adagrad`` or ``sgd``.
     learning_rate
-        Adam's step size, above 0 (0 trains nothing and is allowed).
+        The optimiser's step size, above 0 (0 trains nothing and is allowed).
+    weight_decay
+        Pull of all weights towards 0, 0 and up: added to the gradient, but with ``adamw`` a shrink
+        of its own.
+    momentum
+        Share of the sum of gradients that ``sgd`` keeps from step to step, ``[0, 1)``.
+    schedule
+        The learning rate over the training: ``constant``, or ``linear`` or ``cosine`` down to 0.
+    warmup
+        Share of the training in which the learning rate rises from 0, ``[0, 1)``.
     gradient_clip
         Largest gradient norm, above 0.
     distinct_contexts
@@ -96,7 +96,12 @@ class Trainer(ABC):
         self,
         *,
         epochs: int,
+        optimizer: str,
         learning_rate: float,
+        weight_decay: float,
+        momentum: float,
+        schedule: str,
+        warmup: float,
         gradient_clip: float,
         distinct_contexts: bool,
         validation_share: float,
@@ -108,7 +113,6 @@ class Trainer(ABC):
         precision: int | str,
     ) -> None:
         check_count("trainer.epochs", epochs)
-        check_positive("trainer.learning_rate", learning_rate, or_zero=True)
         check_positive("trainer.gradient_clip", gradient_clip)
         check_share("trainer.validation_share", validation_share)
         check_count("trainer.validate_every", validate_every)
@@ -121,6 +125,8 @@ class Trainer(ABC):
             )
         self.epochs = epochs
         self.learning_rate = learning_rate
+        self.optimizer = optimizer_named(optimizer, learning_rate, weight_decay, momentum)
+        self.schedule = Schedule(schedule, warmup)
         self.gradient_clip = gradient_clip
         self.distinct_contexts = distinct_contexts
         self.validation_share = validation_share
@@ -202,7 +208,7 @@ class Trainer(ABC):
         if device.type != "cpu":
             generator = Generator(device).manual_seed(generator.initial_seed())
         sampler.prepare(pairs.counts(model.facts.n_services))
-        optimizer = Adam(model.parameters(), self.learning_rate)
+        optimizer = self.optimizer(model.parameters())
         best = EarlyStopping(model, self.monitor, self.patience)
         state = State(model, optimizer, generator, history, best)
         self.start(state, keeper)
@@ -248,7 +254,7 @@ class Trainer(ABC):
         """Train for one epoch and return its mean loss."""
         if not state.model.training:  # telling every part again costs as much as a small step
             state.model.train()
-        mean = 0.0
+        mean = over = 0.0  # mean loss, and share of the epoch that is over
         for number, step in enumerate(self.steps(pairs, state.epoch + 1, state.seed)):
             state.optimizer.zero_grad()
             loss = 0.0
@@ -262,6 +268,10 @@ class Trainer(ABC):
             if number == 0:
                 state.good.take()
                 state.good_epoch = state.epoch
+            start, end = (state.epoch + part for part in (over, over + step.share))
+            factor = self.schedule.factor(start / self.epochs, end / self.epochs)
+            state.optimizer.learning_rate = self.learning_rate * factor
+            over += step.share
             try:
                 state.optimizer.step()
             except RuntimeError as error:  # a step that 32 bits cannot hold

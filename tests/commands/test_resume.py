@@ -128,6 +128,20 @@ def test_a_finished_run_can_be_trained_for_longer(
     assert "epochs: 5" in config
 
 
+@pytest.mark.parametrize("word", ["trainer.schedule=cosine", "trainer.warmup=0.1"])
+def test_a_run_whose_learning_rate_follows_its_epochs_is_not_trained_for_longer(
+    dagrec: Dagrec, tmp_path: Path, word: str
+) -> None:
+    dagrec("train", *WORDS, word, "hydra.run.dir=run")
+    before = contents(tmp_path / "run")
+    refused = dagrec("train", "resume=run", "trainer.epochs=6")
+    check_refused(
+        refused, "trainer.epochs=6 would change the learning rate of epochs that are over"
+    )
+    assert contents(tmp_path / "run") == before
+    assert dagrec("train", "resume=run", "trainer.epochs=5").code == 0
+
+
 def test_resuming_what_is_finished_changes_nothing(
     dagrec: Dagrec, tmp_path: Path, whole: Path
 ) -> None:

@@ -88,7 +88,12 @@ def train(model: Model, dataset: Dataset, epochs: int = 3) -> Batch:
     if isinstance(model, TorchModel):
         trainer = FullBatch(
             epochs=epochs,
+            optimizer="adam",
             learning_rate=0.01,
+            weight_decay=0.0,
+            momentum=0.0,
+            schedule="constant",
+            warmup=0.0,
             gradient_clip=1.0,
             distinct_contexts=True,
             validation_share=0.0,

@@ -174,6 +174,41 @@ def test_a_resumed_training_ends_in_the_same_bits(
     assert torch.equal(longer, expected)
 
 
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"optimizer": "adamw", "weight_decay": 0.1, "schedule": "cosine", "warmup": 0.3},
+        {"optimizer": "adagrad", "weight_decay": 0.1, "schedule": "linear"},
+        {"optimizer": "sgd", "momentum": 0.9, "warmup": 0.5},
+        {"optimizer": "sgd"},
+    ],
+)
+@pytest.mark.parametrize("kind", ["full_batch", "mini_batch"])
+def test_every_optimizer_and_schedule_goes_on_where_it_was(
+    kind: str,
+    chosen: dict[str, Any],
+    trainer: Make,
+    gru4rec: Make,
+    tiny: Dataset,
+    fit: Make,
+    weights: Make,
+) -> None:
+    extra = {"batch_size": 4} if kind == "mini_batch" else {}
+    settings = {"epochs": 5, "checkpoint_every": 1, "learning_rate": 0.02, **extra, **chosen}
+
+    def run(shelf: Shelf) -> torch.Tensor:
+        model = gru4rec(dropout_embed=0.3)
+        fit(trainer(kind, **settings), model, tiny, keeper=shelf)
+        found: torch.Tensor = weights(model)
+        return found
+
+    whole = Shelf()
+    expected = run(whole)
+    for epoch in (1, 3):
+        torch.manual_seed(123)
+        assert torch.equal(run(Shelf(whole.kept[epoch])), expected)
+
+
 def test_patience_goes_on_where_it_was(
     trainer: Make, gru4rec: Make, tiny: Dataset, fit: Make
 ) -> None:
