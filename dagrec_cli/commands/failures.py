@@ -78,19 +78,25 @@ def _explain(error: Exception, command: str) -> str | None:
 
 def _explain_system(error: Exception) -> str | None:
     """Return the line for what the system refuses, whatever a library made of it on the way."""
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in _chain(error):
         for words, line in LIMITS.items():
             if words in str(cause):
                 place = cause.filename if isinstance(cause, OSError) else None
                 return f"{line}." if place is None else f"{place}: {line}."
-        cause = cause.__cause__ or cause.__context__
     if not isinstance(error, OSError) or error.errno is None:
         return None
     place = "" if error.filename is None else f" {error.filename}"
     if error.errno in DISK:
         return f"cannot write{place}: {DISK[error.errno]}; {ELSEWHERE}."
     return f"cannot use{place or ' a file'}: {error.strerror}."
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """Return an error and what led to it, each once: Hydra raises some that lead to themselves."""
+    chain = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) and cause not in chain:
+        chain.append(cause)
+    return chain
 
 
 def _explain_crash(error: Exception) -> str | None:
