@@ -26,6 +26,10 @@ class InUseError(RunError):
     """Another process works in the run folder; nothing in it may be touched."""
 
 
+class ForeignError(InUseError):
+    """The folder holds what a command did not make; nothing in it may be touched."""
+
+
 class TrainingError(Exception):
     """Training came to a loss or a score that is no number; exit code 1, good weights are kept."""
 

@@ -31,6 +31,7 @@ from dagrec_cli.losses.base import Loss
 from dagrec_cli.models.base import CountingModel, Model, TorchModel
 from dagrec_cli.models.contexts import Contexts
 from dagrec_cli.reporting.checkpoints import Checkpoints, forget
+from dagrec_cli.reporting.claim import TRAINING, check_free
 from dagrec_cli.reporting.loggers.base import RunLogger
 from dagrec_cli.reporting.loggers.guarded import Guarded
 from dagrec_cli.reporting.provenance import Request
@@ -231,6 +232,7 @@ def run_experiment(
     KeyboardInterrupt
         If the user stops it; says how to resume.
     """
+    check_free(folder.path, TRAINING)
     with folder.locked(), logged(folder), Guarded(progress.say) as logger:
         return _run(config, folder, request, progress, logger, resume=resume)
 

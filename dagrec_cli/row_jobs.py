@@ -21,6 +21,7 @@ from dagrec_cli.config.build import plain
 from dagrec_cli.config.paths import config_dir
 from dagrec_cli.config.processes import SPAWN, end_with_parent
 from dagrec_cli.config.words import as_typed, quoted
+from dagrec_cli.data.plain_files import check_own_folder
 from dagrec_cli.errors import DagrecError, InUseError
 from dagrec_cli.reporting.provenance import Request, config_hash, is_part
 from dagrec_cli.reporting.run_folder import RESULT, RunFolder
@@ -158,6 +159,7 @@ def _stop(running: dict[int, tuple[SpawnProcess, RowJob]]) -> None:
 
 
 def _start(job: RowJob, resume: bool) -> SpawnProcess:
+    check_own_folder(job.folder)
     process = SPAWN.Process(target=_be_started, args=(job, resume))
     resource_tracker.ensure_running()  # or it starts with the process, and allows Ctrl-C
     with _no_ctrl_c():  # the process begins like this, and allows it when it can stop in order

@@ -30,6 +30,7 @@ def compare_runs(config: DictConfig) -> None:
     from dagrec_cli.config.limits import check_choice, check_count, check_names
     from dagrec_cli.errors import ConfigError
     from dagrec_cli.evaluation.metrics import METRICS
+    from dagrec_cli.reporting.claim import TABLES, check_free
     from dagrec_cli.reporting.comparison import compare
     from dagrec_cli.reporting.grouping import group_runs
     from dagrec_cli.reporting.report import ReportSheet, write_report
@@ -40,16 +41,18 @@ def compare_runs(config: DictConfig) -> None:
     check_count("bootstrap", config.bootstrap, least=2)
     if not config.runs:
         raise ConfigError("no runs given; write dagrec compare FOLDER [FOLDER …].")
+    folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))
+    check_free(folder.path, TABLES)
     by = None if config.by is None else check_names("by", config.by)
     folders = [Path(run).expanduser() for run in check_names("runs", config.runs)]
     entries = group_runs(folders, by)
     table = compare(entries, title="Comparison", metric=config.metric, n_resamples=config.bootstrap)
-    folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))
-    table.save(folder)
-    console = Console()
-    console.print(table.to_rich(console.width))
-    say_report_is_drawn()
-    report = write_report(folder, "dagrec compare", [ReportSheet([table], entries)])
+    with folder.locked():
+        table.save(folder)
+        console = Console()
+        console.print(table.to_rich(console.width))
+        say_report_is_drawn()
+        report = write_report(folder, "dagrec compare", [ReportSheet([table], entries)])
     sys.stdout.write(f"Tables: {folder.path}\nReport: {report}\n")
     if any(entry.reason for entry in entries):
         sys.exit(1)

@@ -19,15 +19,18 @@ def export(config: DictConfig) -> None:
     from dagrec_cli.config.checks import check_keys
     from dagrec_cli.config.limits import check_choice
     from dagrec_cli.data.dataset import prepare
-    from dagrec_cli.reporting.exchange import FORMATS
+    from dagrec_cli.reporting.exchange import FORMATS, check_folder
     from dagrec_cli.reporting.run_folder import RunFolder
     from dagrec_cli.training.work import Work
 
     check_keys(config, ["data", "split", "format", "output"])
     check_choice("format", config.format, tuple(FORMATS))
     path = output_path(config.output)
+    check_folder(path)
     split = build(config.split, "split")
     work = Work.of(prepare(build(config.data, "data")), split, validation_share=0.0)
     with output_errors(path):
-        FORMATS[config.format](RunFolder(path), work)
+        folder = RunFolder(path)
+        with folder.locked("output"):
+            FORMATS[config.format](folder, work)
     sys.stdout.write(f"{path}: {len(work.train):,} training pairs, {len(work.test):,} test pairs\n")

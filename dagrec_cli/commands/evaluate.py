@@ -25,9 +25,11 @@ def evaluate(config: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
     from rich.console import Console
 
+    from dagrec_cli.reporting.claim import EVALUATION, check_free
     from dagrec_cli.reporting.run_folder import RunFolder
 
     folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))
+    check_free(folder.path, EVALUATION)
     try:
         table = _run(config, folder)
     finally:
@@ -42,6 +44,7 @@ def _run(config: DictConfig, folder: "RunFolder") -> "Table":
 
     from dagrec_cli.config.checks import check_keys
     from dagrec_cli.config.limits import check_choice, check_count
+    from dagrec_cli.errors import ConfigError
     from dagrec_cli.reporting.evaluation_run import SIDES, evaluate_run
     from dagrec_cli.reporting.provenance import Request
     from dagrec_cli.reporting.saved_model import named_run, saved_choices
@@ -50,8 +53,15 @@ def _run(config: DictConfig, folder: "RunFolder") -> "Table":
     check_choice("side", config.side, SIDES)
     check_count("bootstrap", config.bootstrap, least=2)
     run = named_run(config.run, "evaluate")
+    if folder.path.samefile(run.path):
+        raise ConfigError(
+            f"hydra.run.dir is the run itself, {run.path}; write elsewhere: hydra.run.dir=FOLDER."
+        )
     hydra = HydraConfig.get()
     given = {group: config[group] for group in ("data", "split") if config.get(group)}
     named = {group: hydra.runtime.choices[group] for group in given}
     request = Request({**saved_choices(run), **named}, overrides_of(hydra)["task"])
-    return evaluate_run(run, given, folder, request, side=config.side, n_resamples=config.bootstrap)
+    with folder.locked():
+        return evaluate_run(
+            run, given, folder, request, side=config.side, n_resamples=config.bootstrap
+        )

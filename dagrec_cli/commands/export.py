@@ -16,7 +16,7 @@ def main() -> None:
 
 def export(config: DictConfig) -> None:
     """Write the file and say how close its scores are."""
-    from dagrec_cli.commands.output import output_path, write_output
+    from dagrec_cli.commands.output import output_file, write_output
     from dagrec_cli.config.checks import check_keys
     from dagrec_cli.config.limits import check_choice
     from dagrec_cli.reporting.onnx_model import onnx_bytes
@@ -24,7 +24,7 @@ def export(config: DictConfig) -> None:
 
     check_keys(config, ["run", "format", "output", "seed"])
     check_choice("format", config.format, FORMATS)
-    path = output_path(config.output)
+    path = output_file(config.output)
     content, difference = onnx_bytes(load_model(named_run(config.run, "export"), config.seed))
     write_output(path, lambda file: file.write(content))
     sys.stdout.write(

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from dagrec_cli.data.plain_files import kind_of
 from dagrec_cli.errors import ConfigError, RunError
 from dagrec_cli.reporting.run_folder import RunFolder
 
@@ -23,18 +24,35 @@ def output_path(output: object) -> Path:
     return Path(str(output)).expanduser()
 
 
+def output_file(output: object, otherwise: str = "") -> Path:
+    """Return the path of a file that the user gives.
+
+    Parameters
+    ----------
+    otherwise
+        What else may be given, for the message.
+
+    Raises
+    ------
+    ConfigError
+        If none is given, or something else than a plain file lies there.
+    """
+    path = output_path(output)
+    _check_file(path, otherwise)
+    return path
+
+
 def write_output(path: Path, fill: Callable[[IO[bytes]], Any]) -> None:
     """Write a file as a whole or not at all: ``fill`` gets it open, in binary mode.
 
     Raises
     ------
     ConfigError
-        If the path is a folder.
+        If there is anything else than a plain file: a folder, or what a file must not replace.
     RunError
         If nothing can be written there.
     """
-    if path.is_dir():
-        raise ConfigError(f"output is {str(path)!r}, a folder; name a file in it.")
+    _check_file(path)
     with output_errors(path):
         RunFolder(path.parent).write(path.name, fill)
 
@@ -55,3 +73,10 @@ def output_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or error
         raise RunError(f"cannot write {path}: {reason}; write elsewhere: output=PATH.") from error
+
+
+def _check_file(path: Path, otherwise: str = "") -> None:
+    kind = "a folder" if path.is_dir() else kind_of(path) or ("no file" if path.name == "-" else "")
+    if kind:
+        hint = "name a file in it" if kind == "a folder" else "name a file, which is made anew"
+        raise ConfigError(f"output is {str(path)!r}, {kind}; {hint}{otherwise}.")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dagrec_cli.data.vocabulary import Vocabulary
 
 ASKED = ("context", "input", "composition")
+STANDARD = ", or output=null for standard output"
 TOP_LEVEL = ("run", *ASKED, "top_k", "mask", "seed", "format", "output")
 
 
@@ -26,7 +27,7 @@ def main() -> None:
 
 def predict(config: DictConfig) -> None:
     """Write an answer for each context that is asked for."""
-    from dagrec_cli.commands.output import output_path, write_output
+    from dagrec_cli.commands.output import output_file, write_output
     from dagrec_cli.config.checks import check_keys
     from dagrec_cli.config.limits import check_choice, check_count, check_flag
     from dagrec_cli.errors import ConfigError
@@ -44,14 +45,15 @@ def predict(config: DictConfig) -> None:
             "ask for one thing: context=[NODE,NODE], input=FILE (- for standard input), or "
             "composition=FILE."
         )
+    path = None if config.output is None else output_file(config.output, STANDARD)
     model = load_model(named_run(config.run, "predict"), config.seed)
     if config.mask is not None:
         model.dag_mask = config.mask
     answers = recommend(model, _queries(config, model.facts.vocabulary), config.top_k)
     form = config.format
     if form == "auto":
-        form = "table" if config.output is None and sys.stdout.isatty() else "json"
-    if config.output is None:
+        form = "table" if path is None and sys.stdout.isatty() else "json"
+    if path is None:
         for text in lines_of(answers, form):
             sys.stdout.write(text)
         return
@@ -59,7 +61,7 @@ def predict(config: DictConfig) -> None:
     def fill(file: IO[bytes]) -> None:
         file.writelines(text.encode() for text in lines_of(answers, form))
 
-    write_output(output_path(config.output), fill)
+    write_output(path, fill)
 
 
 def _queries(config: DictConfig, vocabulary: "Vocabulary") -> "Iterator[Query]":

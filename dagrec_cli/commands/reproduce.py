@@ -30,12 +30,14 @@ def reproduce(config: DictConfig) -> None:
     from dagrec_cli.config.checks import check_keys
     from dagrec_cli.config.limits import check_choice, check_count
     from dagrec_cli.evaluation.metrics import METRICS
+    from dagrec_cli.reporting.claim import TABLES, check_free
     from dagrec_cli.reporting.report import ReportSheet, write_report
     from dagrec_cli.reporting.run_folder import RunFolder
     from dagrec_cli.reproduction import read_tables, run_sheets
     from dagrec_cli.training.progress import progress
 
     folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))
+    check_free(folder.path, TABLES)
     name = HydraConfig.get().runtime.choices["table"]
     sources = HydraConfig.get().runtime.config_sources
     own_configs = [each.path for each in sources if each.provider == "command-line"]
@@ -54,11 +56,12 @@ def reproduce(config: DictConfig) -> None:
     console = Console()
     folder = RunFolder(folder.path)
     pages = [ReportSheet(sheet.tables(settings), sheet.entries) for sheet in sheets]
-    for table in (table for page in pages for table in page.tables):
-        table.save(folder)
-        console.print(table.to_rich(console.width))
-    say_report_is_drawn()
-    report = write_report(folder, f"dagrec reproduce table={name}", pages)
+    with folder.locked():
+        for table in (table for page in pages for table in page.tables):
+            table.save(folder)
+            console.print(table.to_rich(console.width))
+        say_report_is_drawn()
+        report = write_report(folder, f"dagrec reproduce table={name}", pages)
     sys.stdout.write(f"Tables: {folder.path}\nReport: {report}\n")
     sys.exit(_say_problems(sheets))
 

@@ -4,6 +4,7 @@ Hydra's own plugin is bound to Optuna 2, adds ``n_trials`` to those that a study
 comes back to a trial that died with its process; hence this one.
 """
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 NAME = "hydra_plugins.dagrec.OptunaSweeper"  # Hydra takes plugins of this package only
 SIDE = "evaluate_on"
+SQLITE_FILES = ("", "-journal", "-wal", "-shm")  # what it adds to the name of a database
 
 
 def register() -> None:
@@ -114,11 +116,13 @@ class OptunaSweeper(Sweeper):
         space = self._space(arguments)  # before anything is imported that needs Optuna
         from dagrec_cli.commands.search_end import finish
         from dagrec_cli.commands.search_study import open_study, trials_of
+        from dagrec_cli.reporting.claim import SWEEP, check_free
         from dagrec_cli.reporting.run_folder import RunFolder
         from dagrec_cli.reporting.sweep import write_sweep_request
 
         self._folder = RunFolder(Path(self._config.hydra.sweep.dir))
         self._monitor = str(self._config.trainer.monitor)
+        check_free(self._folder.path, SWEEP, "hydra.sweep.dir", besides=self._check_storage())
         with self._in_use():
             study = open_study(self.study_name, self.storage, space, self._config)
             write_sweep_request(self._folder, arguments)
@@ -157,6 +161,26 @@ class OptunaSweeper(Sweeper):
                 "trainer.validation_share is 0; use trainer.validation_share=0.2."
             )
         return space._replace(fixed=space.fixed | {SIDE: f"{SIDE}=validation"})
+
+    def _check_storage(self) -> list[str]:
+        """Return the names of the study's files in its folder, which SQLite would follow as links.
+
+        Raises
+        ------
+        RunError
+            If one of them is none of its own.
+        """
+        from dagrec_cli.data.plain_files import open_plain
+
+        file = Path(self.storage.removeprefix("sqlite:///"))
+        folder = self._folder.path.absolute()
+        if file == Path(self.storage) or file.absolute().parent != folder:
+            return []
+        names = [f"{file.name}{end}" for end in SQLITE_FILES]
+        for name in names:
+            if os.path.lexists(folder / name):
+                open_plain(folder / name).close()
+        return names
 
     @contextmanager
     def _in_use(self) -> Iterator[None]:
@@ -216,5 +240,9 @@ class OptunaSweeper(Sweeper):
 
     def _launch(self, jobs: dict[str, list[str]], number: int) -> Sequence["JobReturn"]:
         """Run lists of overrides in folders of their names."""
+        from dagrec_cli.data.plain_files import check_own_folder
+
+        for name in jobs:
+            check_own_folder(self._folder.path / name)
         words = [[*job, f"hydra.sweep.subdir={name}"] for name, job in jobs.items()]
         return self._launcher.launch(words, initial_job_idx=number)

@@ -21,7 +21,7 @@ from omegaconf import DictConfig, open_dict, read_write
 from dagrec_cli.commands.failures import SETTINGS
 from dagrec_cli.commands.hydra_main import overrides_of
 from dagrec_cli.config.words import quoted
-from dagrec_cli.errors import ConfigError, DagrecError, RunError
+from dagrec_cli.errors import DagrecError, RunError
 from dagrec_cli.training.interrupt import heard
 
 POLL = 0.25  # seconds
@@ -175,6 +175,8 @@ def run_sweep(run: Callable[[], None]) -> None:
 
 def _begin(config: DictConfig) -> Sitting:
     from dagrec_cli.commands.sweep_jobs import jobs_of
+    from dagrec_cli.data.plain_files import check_own_folders
+    from dagrec_cli.reporting.claim import SWEEP, TRAINING, check_free
     from dagrec_cli.reporting.run_folder import RunFolder
     from dagrec_cli.reporting.sweep import newest_sweep, write_sweep_request
 
@@ -185,22 +187,14 @@ def _begin(config: DictConfig) -> Sitting:
     if not is_given and not config.rerun:
         path = newest_sweep(path.parent, given["task"]) or path
     folder, hold = RunFolder(path.absolute()), ExitStack()
-    _check_no_run(folder.path)
+    check_free(folder.path, SWEEP, "hydra.sweep.dir")
     jobs = jobs_of(config, given["task"], folder.path)
+    for job in jobs:
+        check_free(job, TRAINING, "hydra.sweep.subdir")
+        check_own_folders(job, folder.path)
     hold.enter_context(folder.locked("hydra.sweep.dir"))
     write_sweep_request(folder, given["task"])
     return Sitting(folder.path, config, jobs, hold)
-
-
-def _check_no_run(path: Path) -> None:
-    """Raise ConfigError if the folder of a sweep is that of a run."""
-    from dagrec_cli.reporting.run_folder import CONFIG, RESULT
-
-    if any((path / name).exists() for name in (CONFIG, RESULT)):
-        raise ConfigError(
-            f"hydra.sweep.dir is {str(path)!r}, the folder of a run; name a new folder, or that of "
-            "a sweep."
-        )
 
 
 def _launch(run: Callable[[], None]) -> None:

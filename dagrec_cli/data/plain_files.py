@@ -100,6 +100,13 @@ def check_own_folder(path: Path) -> None:
         raise RunError(_refusal(path, kind, "a folder"))
 
 
+def check_own_folders(path: Path, inside: Path) -> None:
+    """Check a folder, and those above it that are inside another one, as above."""
+    above = [each for each in path.parents if inside in each.parents]
+    for each in (path, *above):
+        check_own_folder(each)
+
+
 def write_whole(path: Path, fill: Callable[[IO[bytes]], Any]) -> None:
     """Write a file as a whole or not at all: ``fill`` gets it open, in binary mode.
 

@@ -6,11 +6,14 @@ Source: GRU4Rec (github.com/hidasib/GRU4Rec_PyTorch_Official, README and ``run.p
 
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import Rows
+from dagrec_cli.data.plain_files import kind_of, open_plain
+from dagrec_cli.errors import ForeignError
 from dagrec_cli.reporting.csv_text import csv_text
 from dagrec_cli.reporting.run_folder import RunFolder
 from dagrec_cli.reporting.seed_run import STEP
@@ -28,6 +31,14 @@ load_col:
 alias_of_item_id: [item_id_list]
 benchmark_filename: [train, test]
 """
+
+HEADS = {
+    "\t".join(SESSION_COLUMNS).encode(),
+    "\t".join(INTER_COLUMNS).encode(),
+    ",".join(PAIR_COLUMNS).encode(),
+    RECBOLE_CONFIG.partition("\n")[0].encode(),
+}
+MOST_HEAD = 200  # bytes of a first line that are compared
 
 # What separates values or starts a quotation in these formats, and the sign that escapes it.
 _SPECIAL = re.compile(r'[\s"%]')
@@ -77,6 +88,29 @@ def write_csv(folder: RunFolder, work: Work) -> None:
         for row, (context, target) in enumerate(named)
     )
     folder.write_text("pairs.csv", csv_text(PAIR_COLUMNS, rows))
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a folder that holds anything else than what was exported before.
+
+    Raises
+    ------
+    ForeignError
+        If it does: a file of the user's may have a name of ours.
+    """
+    for file in sorted(path.iterdir()) if path.is_dir() else ():
+        if not (file.name.startswith(".") or _is_exported(file)):
+            raise ForeignError(
+                f"{path}: {file.name} in it is no file of dagrec data export; nothing is written "
+                "there, name a new folder: output=FOLDER."
+            )
+
+
+def _is_exported(file: Path) -> bool:
+    if kind_of(file):
+        return False
+    with open_plain(file) as opened:
+        return opened.readline(MOST_HEAD).rstrip(b"\n") in HEADS
 
 
 FORMATS = {"gru4rec": write_gru4rec, "recbole": write_recbole, "csv": write_csv}

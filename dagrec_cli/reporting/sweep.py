@@ -17,6 +17,7 @@ from dagrec_cli.data.cache import CachedSource
 from dagrec_cli.data.invalid import plural
 from dagrec_cli.data.plain_files import read_plain
 from dagrec_cli.errors import DagrecError, RunError
+from dagrec_cli.reporting.claim import SWEEP_REQUEST as REQUEST
 from dagrec_cli.reporting.comparison import Entry, compare
 from dagrec_cli.reporting.grouping import group_runs
 from dagrec_cli.reporting.provenance import config_hash
@@ -25,7 +26,6 @@ from dagrec_cli.reporting.run_folder import CONFIG, RESULT, RunFolder, is_in_use
 from dagrec_cli.reporting.runs import Run
 from dagrec_cli.reporting.tables import Table, short
 
-REQUEST = "sweep_request.json"
 FAILED = "failed"
 
 

@@ -95,7 +95,7 @@ def test_a_run_folder_is_no_folder_for_a_sweep(dagrec: Dagrec, tmp_path: Path) -
     before = written(tmp_path)
     answer = dagrec(*SWEEP, "hydra.sweep.dir=r")
     assert (answer.code, answer.err.count("\n")) == (2, 1)
-    assert f"hydra.sweep.dir is '{tmp_path / 'r'}', the folder of a run; name" in answer.err
+    assert f"{tmp_path / 'r'}: that of a training; nothing is written there" in answer.err
     assert written(tmp_path) == before
 
 
