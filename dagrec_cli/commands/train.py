@@ -74,8 +74,9 @@ def train(config: DictConfig) -> float | None:
 
 
 def _resume(place: str, words: list[str]) -> None:
-    from dagrec_cli.errors import ConfigError
+    from dagrec_cli.errors import ConfigError, RunError
     from dagrec_cli.reporting.resumption import resumption
+    from dagrec_cli.reporting.run_folder import CONFIG
     from dagrec_cli.reporting.sweep import finished_run
 
     if flags := [word for word in words if word.startswith("-") or "=" not in word]:
@@ -84,7 +85,11 @@ def _resume(place: str, words: list[str]) -> None:
     config, request = resumption(path, [w for w in words if not w.startswith("hydra.verbose=")])
     finished = finished_run(path)
     n_before = finished and finished.config["trainer"]["epochs"]  # read before it is written again
-    _show(_run(config, path, request, resume=True), path)
+    try:
+        table = _run(config, path, request, resume=True)
+    except ConfigError as error:
+        raise RunError(f"{path / CONFIG}: {error}") from error
+    _show(table, path)
     if n_before == config.trainer.epochs:
         sys.stdout.write(FINISHED)
 

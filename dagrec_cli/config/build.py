@@ -123,6 +123,6 @@ def _import(target: str, group: str) -> type:
         found = getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"{group}._target_ {target!r} does not exist ({error}).") from error
-    if not inspect.isclass(found):
-        raise ConfigError(f"{group}._target_ {target!r} is no class.")
+    if not inspect.isclass(found) or not found.__module__.startswith(TARGET_PREFIX):
+        raise ConfigError(f"{group}._target_ {target!r} is no class of dagrec_cli.")
     return found

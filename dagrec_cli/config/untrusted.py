@@ -7,14 +7,17 @@ out of the working folder, and nothing is downloaded but the public files of ``c
 import glob
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cache
+from io import StringIO
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from dagrec_cli.config.paths import config_dir
-from dagrec_cli.errors import RunError
+from dagrec_cli.errors import RunError, visible
 
 HOMES = {
     "data": "dagrec_cli.data.",
@@ -25,6 +28,9 @@ HOMES = {
     "trainer": "dagrec_cli.training.",
     "logger": "dagrec_cli.reporting.loggers.",
 }
+MOST_BYTES = 2**18  # of a config; ours have some thousand, a list of files has more
+MOST_DEPTH = 20
+MOST_OF_A_NUMBER = 10**7  # compositions, epochs, pairs of a batch
 PATHS = ("path", "store")  # settings that name files
 SHOWN = 60  # characters of a refused text that a message repeats
 
@@ -75,11 +81,13 @@ def checked_node(
     node = config.get(group)
     if not isinstance(node, Mapping):
         raise RunError(f"{file}: no {group} in it; it is no config of dagrec train.")
-    if not str(node.get("_target_")).startswith(HOMES[group]):
+    if (target := str(node.get("_target_"))) not in _targets(group):
         raise RunError(
-            f"{file}: {group}._target_ is {node.get('_target_')!r}; only classes of "
-            f"{HOMES[group].rstrip('.')} are built from a run folder."
+            f"{file}: {group}._target_ is {target[:SHOWN]!r}; only classes of "
+            f"{HOMES[group].rstrip('.')} are built from a run folder, those of configs/{group}."
         )
+    if not is_trusted:
+        check_whole_numbers(node, group, file, MOST_OF_A_NUMBER)
     for key, text in _texts(node, group):
         _refuse_lookup(key, text, file)
         if leads_out(key, text) and not is_trusted:
@@ -91,6 +99,74 @@ def checked_node(
     if node.get("download") and node["download"] not in _public_files():
         raise RunError(f"{file}: {group}.download is no public file of configs/data; not fetched.")
     return OmegaConf.create({str(key): value for key, value in node.items()})
+
+
+def check_whole_numbers(node: Any, place: str, file: Path, most: int) -> None:
+    """Refuse sizes that no sound run has, before anything of such a size is made.
+
+    Raises
+    ------
+    RunError
+        If a whole number below a node, but for a seed, is larger than ``most``.
+    """
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            if key != "seed":
+                check_whole_numbers(key, place, file, most)
+                check_whole_numbers(value, f"{place}.{key}", file, most)
+    elif isinstance(node, Sequence) and not isinstance(node, str | bytes):
+        for value in node:
+            check_whole_numbers(value, place, file, most)
+    elif isinstance(node, int) and abs(node) > most:
+        raise RunError(
+            f"{file}: {place} is {str(node)[:SHOWN]}; from a run folder {most:,} is the most that "
+            "is taken."
+        )
+
+
+def read_config(text: str, file: Path) -> dict[str, Any]:
+    """Return the config of a run as plain containers, nothing in it resolved.
+
+    Raises
+    ------
+    RunError
+        If it is no YAML, holds an alias (some make gigabytes of a few
+        lines), nests too deeply, or has a value that no config has.
+    """
+    try:
+        _check_events(text, file)
+        found = OmegaConf.to_container(OmegaConf.load(StringIO(text)), resolve=False)
+        _check_values(found)
+    except RunError:
+        raise
+    except Exception as error:  # whatever a YAML parser raises: the file is damaged
+        told = visible(" ".join(str(error).split()))
+        raise RunError(f"{file}: missing or damaged ({told}).") from error
+    return {str(k): v for k, v in found.items()} if isinstance(found, dict) else {}
+
+
+def _check_events(text: str, file: Path) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise RunError(f"{file}: it holds an alias, *{event.anchor}; write the value itself.")
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > MOST_DEPTH:
+            raise RunError(f"{file}: it nests more than {MOST_DEPTH} deep; no config does.")
+
+
+def _check_values(node: Any) -> None:
+    """Raise TypeError at a value or a mix of keys that JSON does not have."""
+    if isinstance(node, dict):
+        if len({type(key) for key in node}) > 1 or not all(isinstance(k, str | int) for k in node):
+            raise TypeError(f"keys {list(node)[:3]} are not all text, nor all numbers")
+        node = list(node.values())
+    if isinstance(node, list):
+        for value in node:
+            _check_values(value)
+    elif not isinstance(node, str | int | float | None):
+        raise TypeError(f"a value is {type(node).__name__}")
 
 
 def _texts(node: Any, place: str) -> Iterator[tuple[str, str]]:
@@ -137,6 +213,16 @@ def _reached(text: str) -> Iterator[Path]:
             yield from (Path(folder, name) for name in (*inside, *files))
 
 
+@cache
+def _options(group: str) -> list[dict[str, Any]]:
+    files = sorted((config_dir() / group).glob("*.yaml"))
+    return [OmegaConf.to_container(OmegaConf.load(file)) for file in files]  # type: ignore[misc]
+
+
+def _targets(group: str) -> set[str]:
+    """Return the names of the classes that a group has."""
+    return {option["_target_"] for option in _options(group) if "_target_" in option}
+
+
 def _public_files() -> list[Any]:
-    options = [OmegaConf.load(file) for file in (config_dir() / "data").glob("*.yaml")]
-    return [OmegaConf.to_container(option).get("download") for option in options]  # type: ignore[union-attr]
+    return [option.get("download") for option in _options("data")]

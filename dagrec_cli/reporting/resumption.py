@@ -12,9 +12,9 @@ from dagrec_cli.config.deciding import Effect, effect
 from dagrec_cli.config.limits import check_count
 from dagrec_cli.config.untrusted import checked_config, leads_out
 from dagrec_cli.config.words import as_typed
-from dagrec_cli.data.plain_files import read_plain
 from dagrec_cli.errors import RunError
 from dagrec_cli.reporting.provenance import Request
+from dagrec_cli.reporting.record import read_json
 from dagrec_cli.reporting.run_folder import CONFIG, REQUEST, RunFolder
 from dagrec_cli.reporting.runs import Run
 
@@ -52,14 +52,14 @@ def read_beginning(path: Path) -> Beginning:
     if not path.is_dir():
         raise RunError(f"{path}: no such folder; name the run folder to go on with.")
     try:
-        found = msgspec.json.decode(read_plain(file), type=Beginning)
+        found = read_json(file, Beginning)
     except FileNotFoundError as error:
         raise RunError(
             f"{path}: no {REQUEST}; it is no folder of dagrec train, or was stopped before "
             "training began."
         ) from error
-    except (OSError, msgspec.DecodeError) as error:
-        raise RunError(f"{file}: damaged ({error}); run it again.") from error
+    except OSError as error:
+        raise RunError(f"{file}: {error.strerror or error}; make it readable.") from error
     if found.format != FORMAT:
         raise RunError(
             f"{file}: format {found.format}, but this version reads {FORMAT}; use the version of "

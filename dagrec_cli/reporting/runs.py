@@ -7,30 +7,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from io import StringIO
+from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from dagrec_cli.config.older import completed
+from dagrec_cli.config.untrusted import MOST_BYTES, read_config
 from dagrec_cli.data.plain_files import read_plain
 from dagrec_cli.data.vocabulary import Vocabulary
-from dagrec_cli.errors import RunError
+from dagrec_cli.errors import RunError, one_line
 from dagrec_cli.reporting.fit import check_fit
 from dagrec_cli.reporting.predictions import MisfitError, Predictions, read_predictions
+from dagrec_cli.reporting.record import read_edges, read_result, read_vocabulary
 from dagrec_cli.reporting.run_folder import (
     CONFIG,
-    GRAPH,
     METRICS,
     PREDICTIONS,
     REQUEST,
     RESULT,
-    VOCABULARY,
 )
 
-if TYPE_CHECKING:
-    pass
-
 FORMAT = 1
+MOST_TOLD = 200  # characters of what is wrong with a file
 DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, csv.Error)
+EPOCH = {"epoch", "loss", "seconds"}  # what every row of metrics.csv has beside its seed
 
 
 class Edge(NamedTuple):
@@ -59,7 +59,7 @@ class Run:
         """
         file = path / RESULT
         try:
-            result = json.loads(read_plain(file))
+            result = read_result(file)
         except FileNotFoundError as error:
             told = f"{path}: no {RESULT}; "
             if not path.is_dir():
@@ -69,10 +69,8 @@ class Run:
             else:
                 told += "the run has not ended, or is no run."
             raise RunError(told) from error
-        except (OSError, ValueError, RecursionError) as error:
-            raise RunError(f"{file}: damaged ({error}); run it again.") from error
-        if not isinstance(result, dict) or "status" not in result:
-            raise RunError(f"{file}: no status in it; it is no result of dagrec train.")
+        except OSError as error:
+            raise RunError(f"{file}: {error.strerror or error}; make it readable.") from error
         if result.get("format", FORMAT) != FORMAT:
             raise RunError(
                 f"{file}: format {result['format']}, but this version reads {FORMAT}; "
@@ -101,11 +99,10 @@ class Run:
         for key in ("data", "metrics", "per_seed", "seconds", "seeds", "started", "tie_rule"):
             if key not in self.result:
                 raise RunError(f"{self.path / RESULT}: no {key} in it; run it again.")
-        for key in ("data", "metrics", "per_seed", "seconds"):
-            if not isinstance(self.result[key], dict):
-                raise RunError(f"{self.path / RESULT}: {key} is damaged; run it again.")
+        if self.result["data"] is None or "per_epoch" not in self.result["seconds"]:
+            raise RunError(f"{self.path / RESULT}: data or seconds are damaged; run it again.")
         for key in ("split", "trainer"):
-            if key not in self.config:
+            if not isinstance(self.config.get(key), Mapping):
                 raise RunError(f"{self.path / CONFIG}: no {key} in it; run it again.")
         _ = self.test, self.history, self.edges
         self._check_fit()
@@ -121,44 +118,33 @@ class Run:
     @cached_property
     def config_text(self) -> str:
         """``config.yaml`` as it stands."""
-        return self._text(CONFIG).getvalue()
+        return read_plain(self.path / CONFIG, MOST_BYTES).decode()
 
     @cached_property
     def config(self) -> dict[str, Any]:
         """The composed config, completed where an older version wrote it."""
-        from omegaconf import OmegaConf
-
+        file = self.path / CONFIG
         try:
-            lines = StringIO(self.config_text)
-            config = OmegaConf.to_container(OmegaConf.load(lines), resolve=False)
-        except RunError:
-            raise
-        except Exception as error:  # whatever a YAML parser raises: the file is damaged
-            told = " ".join(str(error).split())
-            raise RunError(f"{self.path / CONFIG}: missing or damaged ({told}).") from error
-        return completed({str(k): v for k, v in config.items()} if isinstance(config, dict) else {})
+            text = self.config_text
+        except (OSError, UnicodeDecodeError) as error:
+            told = one_line(str(error), MOST_TOLD)
+            raise RunError(f"{file}: missing or damaged ({told}).") from error
+        return completed(read_config(text, file))
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """Names of the nodes, and the catalogue in the order of its classes."""
-        try:
-            found = json.loads(read_plain(self.path / VOCABULARY))
-            names = (tuple(found[key]) for key in ("nodes", "is_service", "services"))
-            return Vocabulary(*names)
-        except (OSError, ValueError, KeyError) as error:
-            raise RunError(f"{self.path / VOCABULARY}: missing or damaged ({error}).") from error
+        return read_vocabulary(self.path)
 
     @cached_property
     def edges(self) -> list[Edge]:
         """The service graph of the data, heaviest edge first; empty without ``graph.json``."""
+        nodes = self.vocabulary.nodes
         try:
-            edges = json.loads(read_plain(self.path / GRAPH))["edges"]
-            nodes = self.vocabulary.nodes
-            found = [
-                Edge(nodes[source - 1], nodes[target - 1], count) for source, target, count in edges
-            ]
-        except (OSError, ValueError, LookupError, TypeError):
+            edges = read_edges(self.path, len(nodes), "edges")
+        except RunError:
             return []
+        found = [Edge(nodes[edge[0] - 1], nodes[edge[1] - 1], edge[2]) for edge in edges]
         return sorted(found, key=lambda edge: -edge.weight)
 
     @cached_property
@@ -168,9 +154,13 @@ class Run:
         try:
             for row in csv.DictReader(self._text(METRICS)):
                 seed = int(row.pop("seed"))
-                by_seed.setdefault(seed, []).append({k: float(v) for k, v in row.items() if v})
+                numbers = {k: float(v) for k, v in row.items() if v}
+                if not numbers.keys() >= EPOCH or not all(map(isfinite, numbers.values())):
+                    raise ValueError(f"row {row} lacks one of {', '.join(sorted(EPOCH))}")
+                by_seed.setdefault(seed, []).append(numbers)
         except DAMAGE as error:
-            raise RunError(f"{self.path / METRICS}: missing or damaged ({error!r}).") from error
+            told = one_line(repr(error), MOST_TOLD)
+            raise RunError(f"{self.path / METRICS}: missing or damaged ({told}).") from error
         return by_seed
 
     @cached_property
@@ -188,7 +178,7 @@ class Run:
         except MisfitError as error:
             raise self._misfit(error) from error
         except DAMAGE as error:
-            told = " ".join(repr(error).split())
+            told = one_line(repr(error), MOST_TOLD)
             file = self.path / PREDICTIONS
             raise RunError(f"{file}: missing or damaged ({told}); run it again.") from error
 

@@ -5,37 +5,32 @@ The folder may come from a stranger: no pickle is read, no code in it is run (se
 that ``config.yaml``, ``vocabulary.json`` and ``graph.json`` ask for.
 """
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from math import prod
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import msgspec
 import numpy as np
 from omegaconf import DictConfig
+from torch import nn
 
 from dagrec_cli.config.build import build
 from dagrec_cli.config.checks import seeds_of
-from dagrec_cli.config.untrusted import checked_node
+from dagrec_cli.config.untrusted import check_whole_numbers, checked_node
 from dagrec_cli.data.plain_files import read_plain
 from dagrec_cli.data.service_graph import ServiceGraph
-from dagrec_cli.data.vocabulary import Vocabulary
 from dagrec_cli.errors import ConfigError, RunError
 from dagrec_cli.models.base import Facts, Model
+from dagrec_cli.reporting.record import read_edges, read_vocabulary
 from dagrec_cli.reporting.run_folder import CONFIG, GRAPH, MODEL, RESULT, VOCABULARY
 from dagrec_cli.reporting.runs import Run
 
+MOST_OF_A_SETTING = 1000  # a whole number among a model's settings, or the largest width saved
+SLACK = 3
 APART = f"{CONFIG}, {VOCABULARY}, {GRAPH} and {MODEL} are not of one run"
-
-Kind = TypeVar("Kind")
-
-
-class _Names(msgspec.Struct):
-    nodes: tuple[str, ...]
-    is_service: tuple[bool, ...]
-    services: tuple[str, ...]
-
-
-class _Edges(msgspec.Struct):
-    known: list[tuple[int, int, int]]
 
 
 def named_run(path: object, command: str) -> Run:
@@ -70,10 +65,56 @@ def load_model(run: Run, seed: int | None = None) -> Model:
     RunError
         If a file is missing, damaged, or does not fit the others, or the config is not safe.
     """
-    file = run.path / CONFIG
-    model = _build(checked_node(run.config, "model", file), saved_facts(run), file)
-    _load_weights(model, run.path / _weights_name(run, seed))
+    file, weights = run.path / CONFIG, run.path / _weights_name(run, seed)
+    facts = saved_facts(run)
+    try:
+        content = read_plain(weights)
+    except FileNotFoundError as error:
+        raise RunError(f"{weights}: no such file; the run saved no model.") from error
+    except OSError as error:
+        raise RunError(f"{weights}: {error.strerror or error}; make it readable.") from error
+    sizes = _sizes(content, weights)
+    node = checked_node(run.config, "model", file)
+    check_whole_numbers(node, "model", file, max(MOST_OF_A_SETTING, *chain([0], *sizes)))
+    with _no_larger_than(sizes, file):
+        model = _build(node, facts, file)
+    _load_weights(model, content, weights)
     return model.eval()
+
+
+def _sizes(content: bytes, file: Path) -> list[list[int]]:
+    """Return the shape of every weight, from the head of their file."""
+    size = int.from_bytes(content[:8], "little")
+    try:
+        head = msgspec.json.decode(content[8 : 8 + size], type=dict[str, Any])
+        head.pop("__metadata__", None)
+        return [msgspec.convert(each["shape"], type=list[int]) for each in head.values()]
+    except (msgspec.MsgspecError, LookupError, TypeError, ValueError, RecursionError) as error:
+        raise RunError(f"{file}: damaged ({_one_line(error)}); run it again.") from error
+
+
+@contextmanager
+def _no_larger_than(sizes: Sequence[Sequence[int]], file: Path) -> Iterator[None]:
+    """Stop a model from being built as soon as it has many more weights than were saved.
+
+    Where it is a few, which one is said afterwards.
+    """
+    from torch.nn.modules.module import register_module_parameter_registration_hook as watch
+
+    left = [SLACK * len(sizes), SLACK * sum(map(prod, sizes))]
+
+    def count(module: nn.Module, name: str, weight: nn.Parameter | None) -> None:
+        if weight is not None:
+            left[0] -= 1
+            left[1] -= weight.numel()
+        if min(left) < 0:
+            raise RunError(f"{file}: its model has more weights than {MODEL} holds; {APART}.")
+
+    hook = watch(count)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def saved_seeds(run: Run) -> list[int]:
@@ -104,24 +145,9 @@ def saved_facts(run: Run) -> Facts:
     RunError
         If their files are missing, damaged, or do not fit each other.
     """
-    names = _decode(run.path / VOCABULARY, _Names)
-    flags = dict(zip(names.nodes, names.is_service, strict=False))
-    is_sound = (
-        len(flags) == len(names.nodes) == len(names.is_service)
-        and len(set(names.services)) == len(names.services) > 0
-        and all(flags.get(name) for name in names.services)
-    )
-    if not is_sound:
-        raise RunError(
-            f"{run.path / VOCABULARY}: it must name each node once, say of each whether it is a "
-            "service, and its catalogue must be services among them; run it again."
-        )
-    vocabulary = Vocabulary(names.nodes, names.is_service, names.services)
-    edges = np.array(_decode(run.path / GRAPH, _Edges).known, np.int64).reshape(-1, 3)
-    if edges.min(initial=1) < 1 or edges[:, :2].max(initial=1) > len(names.nodes):
-        raise RunError(
-            f"{run.path / GRAPH}: an edge is none between nodes 1 to {len(names.nodes)}; {APART}."
-        )
+    vocabulary = read_vocabulary(run.path)
+    known = read_edges(run.path, len(vocabulary.nodes), "known")
+    edges = np.array(known, np.int64).reshape(-1, 3)
     ends = edges[:, :2].astype(np.int32).T
     graph = ServiceGraph(ends[0], ends[1], edges[:, 2], vocabulary.service_class)
     return Facts(vocabulary, graph, longest_context=1)  # contexts are yet to come
@@ -148,15 +174,13 @@ def _weights_name(run: Run, seed: int | None) -> str:
     return MODEL.replace(".", f"_seed{seed}.", 1)
 
 
-def _load_weights(model: Model, file: Path) -> None:
+def _load_weights(model: Model, content: bytes, file: Path) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
     try:
-        state = load(read_plain(file))
-    except FileNotFoundError as error:
-        raise RunError(f"{file}: no such file; the run saved no model.") from error
-    except (OSError, SafetensorError) as error:
+        state = load(content)
+    except (SafetensorError, ValueError, OverflowError) as error:
         raise RunError(f"{file}: damaged ({_one_line(error)}); run it again.") from error
     wanted = model.state_dict()
     for name in sorted(wanted.keys() ^ state.keys()):
@@ -174,15 +198,6 @@ def _load_weights(model: Model, file: Path) -> None:
         model.load_state_dict(state)
     except RuntimeError as error:  # a shape; torch says which and what it should be
         raise RunError(f"{file}: {_one_line(error).rstrip('.')}; {APART}.") from error
-
-
-def _decode(file: Path, kind: type[Kind]) -> Kind:
-    try:
-        return msgspec.json.decode(read_plain(file), type=kind)
-    except FileNotFoundError as error:
-        raise RunError(f"{file}: no such file; the folder holds no whole run.") from error
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RunError(f"{file}: damaged ({_one_line(error)}); run it again.") from error
 
 
 def _one_line(error: BaseException) -> str:

@@ -134,9 +134,12 @@ def outcome(path: Path, sweep: Path) -> tuple[str, bool]:
         return f"failed: {error}", False
     if not run.is_finished:
         return f"{run.result['status']}: {run.reason}", False
-    metrics = run.result["metrics"]
+    metrics = run.result.get("metrics", {})
     before = "finished before: " if is_sweep(sweep) and not _is_newer(path / CONFIG, sweep) else ""
-    return f"{before}accuracy {short(metrics['accuracy'])}, nDCG {short(metrics['ndcg'])}", True
+    return (
+        f"{before}accuracy {short(metrics.get('accuracy'))}, nDCG {short(metrics.get('ndcg'))}",
+        True,
+    )
 
 
 def sweep_entries(jobs: Mapping[Path, str]) -> list[Entry]:

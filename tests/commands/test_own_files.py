@@ -78,7 +78,7 @@ def test_a_search_follows_no_link(dagrec: Dagrec, tmp_path: Path, place: str) ->
     assert content(mine) == {}
 
 
-@pytest.mark.parametrize("job", ["0", "deep/0"])
+@pytest.mark.parametrize("job", [pytest.param("0", marks=pytest.mark.slow), "deep/0"])
 def test_a_sweep_follows_no_link_to_a_job(dagrec: Dagrec, tmp_path: Path, job: str) -> None:
     subdir = "hydra.sweep.subdir=" + job.replace("0", "${hydra.job.num}")
     assert dagrec(*SWEEP, "hydra.sweep.dir=s", subdir).code == 0
@@ -114,6 +114,7 @@ def test_a_command_keeps_to_its_own_folders(dagrec: Dagrec, trained: Any, tmp_pa
     assert content(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_a_folder_of_its_own_is_filled_again(dagrec: Dagrec, trained: Any, tmp_path: Path) -> None:
     (tmp_path / "hidden").mkdir()
     (tmp_path / "hidden/.gitkeep").touch()

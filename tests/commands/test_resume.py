@@ -302,7 +302,7 @@ def test_two_processes_on_one_run_folder(dagrec: Dagrec, run: Path) -> None:
         refused = "run is in use by another process; wait for it, or write elsewhere"
         check_refused(dagrec("train", "resume=run"), refused)
         check_refused(dagrec("train", *WORDS, "hydra.run.dir=run"), refused)
-        words = ["-m", "hydra.sweep.dir=.", "hydra.sweep.subdir=run"]
+        words = ["-m", "hydra.sweep.dir=s", "hydra.sweep.subdir=../run"]
         told = " ".join(dagrec("train", *words, *WORDS).out.split())
         assert "in use by another process" in told
     after = {path: path.stat().st_mtime_ns for path in run.rglob("*")}

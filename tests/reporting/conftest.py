@@ -106,7 +106,8 @@ def write_run(
     options = {group: {"_target_": name} for group, name in chosen.items() if group in OPTIONS}
     settings = OmegaConf.merge(options, OmegaConf.create(CONFIG), OmegaConf.create(config))
     (path / "config.yaml").write_text(OmegaConf.to_yaml(settings))
-    vocabulary = {"nodes": list(NODES), "is_service": list(NODES.values()), "services": services}
+    nodes = {**NODES, **dict.fromkeys(services, True)}
+    vocabulary = {"nodes": list(nodes), "is_service": list(nodes.values()), "services": services}
     (path / "vocabulary.json").write_text(json.dumps(vocabulary))
     (path / "graph.json").write_text(json.dumps({"edges": [[1, 2, 5], [1, 3, 9], [3, 4, 1]]}))
     epochs = ["0,1,2.5,0.25,", "0,2,1.5,0.25,0.75"] if is_trained else []
