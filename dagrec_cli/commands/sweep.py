@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import shorten
+from traceback import walk_tb
 from typing import Any
 
 from hydra.experimental.callback import Callback
@@ -159,11 +160,12 @@ def run_sweep(run: Callable[[], None]) -> None:
         n_failed = _show(_SITTINGS[0]) if _SITTINGS else 0
     except _Refused as refused:
         raise refused.error from None
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         if not _SITTINGS:
             raise
         heard()
-        _show(_SITTINGS[0])
+        if not _broke_off_import(stop):
+            _show(_SITTINGS[0])
         raise KeyboardInterrupt("interrupted; the same command goes on with the rest.") from None
     finally:
         for sitting in _SITTINGS:
@@ -171,6 +173,20 @@ def run_sweep(run: Callable[[], None]) -> None:
             sitting.hold.close()
     if n_failed:
         sys.exit(1)
+
+
+def _broke_off_import(error: BaseException | None) -> bool:
+    """Return whether Ctrl-C came during an import.
+
+    Such a package must not be imported again: pandas and torch then end the process with a
+    segmentation fault, matplotlib with an error.
+    """
+    while error is not None:
+        frames = [frame.f_code.co_filename for frame, _ in walk_tb(error.__traceback__)]
+        if any(name.startswith("<frozen importlib") for name in frames):
+            return True
+        error = error.__context__
+    return False
 
 
 def _begin(config: DictConfig) -> Sitting:

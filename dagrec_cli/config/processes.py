@@ -29,9 +29,17 @@ def process_pool(n_processes: int) -> Iterator[ProcessPoolExecutor]:
         try:
             yield pool
         except BaseException:
+            # Python's own thread finds them dead, and stumbles over what was cancelled meanwhile.
+            before, threading.excepthook = threading.excepthook, _say_nothing
             for child in active_children():
                 child.terminate()
+            pool.shutdown()
+            threading.excepthook = before
             raise
+
+
+def _say_nothing(problem: threading.ExceptHookArgs) -> None:
+    pass
 
 
 def _obey() -> None:

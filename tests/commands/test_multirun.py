@@ -197,6 +197,33 @@ def test_ctrl_c_leaves_the_table_of_what_is_finished(
     assert (again.code, again.out.count("finished before")) == (0, 1)
 
 
+PRESS = """
+import os, signal, sys
+from dagrec_cli.cli import main
+
+class Press:
+    at = sys.argv.pop(1)
+
+    def find_spec(self, name, path=None, target=None):
+        if name == self.at:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Press())
+main()
+"""
+
+
+@pytest.mark.parametrize("module", ["pandas.core.api", "matplotlib.ft2font"])
+def test_ctrl_c_during_an_import_does_not_import_again(tmp_path: Path, module: str) -> None:
+    """The one ended in a segmentation fault, the other in an AttributeError of matplotlib's."""
+    command = [sys.executable, "-c", PRESS, module, *SWEEP]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    last = done.stderr.splitlines()[-1]
+    assert (done.returncode, "Traceback" in done.stderr) == (130, False)
+    assert last == "dagrec train: interrupted; the same command goes on with the rest."
+
+
 def test_what_a_dying_launcher_left_is_launched_one_by_one(
     dagrec: Dagrec, basic_launcher: type[Launcher], monkeypatch: pytest.MonkeyPatch
 ) -> None:
