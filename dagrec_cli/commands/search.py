@@ -17,7 +17,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from dagrec_cli.config.words import as_typed
-from dagrec_cli.errors import ConfigError, InUseError, RunError
+from dagrec_cli.errors import ConfigError, InUseError, RunError, visible
 
 if TYPE_CHECKING:
     from hydra.core.utils import JobReturn
@@ -235,7 +235,7 @@ class OptunaSweeper(Sweeper):
         stream = sys.stderr if trial.value is None else sys.stdout
         chosen = " ".join(f"{key}={value}" for key, value in trial.settings.items())
         place = f"[{trial.number + 1}/{self.n_trials}]"
-        stream.write(f"{place} trial {trial.number} {chosen} {trial.told(self._monitor)}\n")
+        stream.write(f"{place} trial {trial.number} {chosen} {visible(trial.told(self._monitor))}\n")
         stream.flush()
 
     def _launch(self, jobs: dict[str, list[str]], number: int) -> Sequence["JobReturn"]:

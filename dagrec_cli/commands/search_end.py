@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from dagrec_cli.commands.search_space import SearchSpace
-from dagrec_cli.errors import RunError
+from dagrec_cli.errors import RunError, visible
 from dagrec_cli.reporting.run_folder import RunFolder
 from dagrec_cli.reporting.runs import Run
 from dagrec_cli.reporting.study import NAME, Trial, best_of, describe, retraining, write_study
@@ -59,6 +59,6 @@ def _show(run: Run, told: list[str], folder: RunFolder) -> None:
     sys.stdout.write(f"{lines}\nThe same settings on all training pairs, evaluated once:\n")
     console.print(Table.load(run.path).to_rich(console.width))
     sys.stdout.write(
-        f"Again: {run.result['command_line']}\n"
+        f"Again: {visible(run.result['command_line'])}\n"
         f"Trials: {folder.path / NAME}.csv, {NAME}.png\nBest run: {run.path}\n"
     )

@@ -1,5 +1,7 @@
 """Text for LaTeX: what has a meaning there is written so that it is only read."""
 
+from dagrec_cli.errors import visible
+
 MEANT = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -32,4 +34,4 @@ def latex_text(text: str) -> str:
     >>> latex_text("service_1 & 50 %")
     'service\\_1 \\& 50 \\%'
     """
-    return text.replace("-.", "−.").translate(TABLE)
+    return visible(text.replace("-.", "−.").replace("\n", " ")).translate(TABLE)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from dagrec_cli.data.invalid import plural
+from dagrec_cli.errors import visible
 from dagrec_cli.evaluation.recommender import Answer
 from dagrec_cli.reporting.csv_text import csv_text
 from dagrec_cli.reporting.seed_run import STEP
@@ -33,9 +34,9 @@ def lines_of(answers: Iterable[Answer], form: str) -> Iterator[str]:
                 for each in answer.services
             ]
             whole = {**answer.about, "known_to_follow": answer.n_known, "services": services}
-            yield json.dumps(whole, ensure_ascii=False) + "\n"
+            yield _json(whole) + "\n"
         else:
-            yield "".join(f"{line}\n" for line in _table(answer))
+            yield "".join(f"{visible(line)}\n" for line in _table(answer))
 
 
 def heading(about: Mapping[str, Any]) -> str:
@@ -44,6 +45,12 @@ def heading(about: Mapping[str, Any]) -> str:
         return STEP.join(about["context"])
     paths = "1 path" if about["paths"] == 1 else f"mean of {about['paths']:,} paths"
     return f"composition {about['composition']}, sink {about['sink']} ({paths})"
+
+
+def _json(whole: Mapping[str, Any]) -> str:
+    """Return JSON that reads back the same, and in which no character acts on a terminal."""
+    text = json.dumps(whole, ensure_ascii=False)
+    return text if visible(text) == text else json.dumps(whole)
 
 
 def _table(answer: Answer) -> Iterator[str]:

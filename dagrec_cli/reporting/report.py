@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from dagrec_cli.errors import visible
 from dagrec_cli.reporting.comparison import Entry
 from dagrec_cli.reporting.plots.gallery import graph_picture, row_pictures, table_pictures
 from dagrec_cli.reporting.plots.picture import Picture
@@ -97,6 +98,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("dagrec_cli.reporting"),
         autoescape=True,
+        finalize=_shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -108,6 +110,11 @@ def _environment() -> Environment:
         "order": _order,
     }
     return environment
+
+
+def _shown(value: object) -> object:
+    """Return text of the data without what acts instead of being seen; pictures stay."""
+    return "\n".join(map(visible, value.split("\n"))) if type(value) is str else value
 
 
 def _order(value: Value) -> str | int | float:

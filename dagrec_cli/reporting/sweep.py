@@ -16,7 +16,7 @@ from dagrec_cli.config.build import build, plain
 from dagrec_cli.data.cache import CachedSource
 from dagrec_cli.data.invalid import plural
 from dagrec_cli.data.plain_files import read_plain
-from dagrec_cli.errors import DagrecError, RunError
+from dagrec_cli.errors import DagrecError, RunError, visible
 from dagrec_cli.reporting.claim import SWEEP_REQUEST as REQUEST
 from dagrec_cli.reporting.comparison import Entry, compare
 from dagrec_cli.reporting.grouping import group_runs
@@ -131,9 +131,9 @@ def outcome(path: Path, sweep: Path) -> tuple[str, bool]:
     try:
         run = Run.load(path)
     except (DagrecError, OSError) as error:
-        return f"failed: {error}", False
+        return visible(f"failed: {error}"), False
     if not run.is_finished:
-        return f"{run.result['status']}: {run.reason}", False
+        return visible(f"{run.result['status']}: {run.reason}"), False
     metrics = run.result.get("metrics", {})
     before = "finished before: " if is_sweep(sweep) and not _is_newer(path / CONFIG, sweep) else ""
     return (

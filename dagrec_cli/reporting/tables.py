@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dagrec_cli.data.plain_files import read_plain
+from dagrec_cli.errors import visible
 from dagrec_cli.reporting.csv_text import csv_text
 from dagrec_cli.reporting.latex_text import latex_text
 from dagrec_cli.reporting.run_folder import RunFolder
@@ -103,7 +104,7 @@ class Table:
         """Return a Markdown table with the title above and the notes below."""
         lines = [
             f"**{_markdown(self.title)}**\n",
-            "| " + " | ".join(heading(c) for c in self.columns) + " |",
+            "| " + " | ".join(_markdown(heading(c)) for c in self.columns) + " |",
             "|" + "|".join("---:" if c in self.numeric else "---" for c in self.columns) + "|",
         ]
         for row in self.rows:
@@ -185,8 +186,9 @@ def interval(value: Value) -> str:
 
 
 def _markdown(text: str) -> str:
-    """Return text in one line that Markdown shows as it stands."""
-    return re.sub(r"[\\`*|<]", r"\\\g<0>", " ".join(text.split()))
+    """Return text in one line that Markdown shows as it stands, without links and images."""
+    shown = re.sub(r"[\\`*|<]", r"\\\g<0>", visible(" ".join(text.split())))
+    return re.sub(r"(\]|:(?=//)|www(?=\.))(?=[(:\[/.])", r"\1\\", shown)
 
 
 def _digits(number: float | None, places: int) -> str:

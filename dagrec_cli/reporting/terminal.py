@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from dagrec_cli.errors import visible
 from dagrec_cli.reporting.tables import SPARE, Table, heading, short, spell
 
 if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table as RichTable
+    from rich.text import Text
 
 TURNED_ROWS = 2
 SECTION = "test"  # its values are headings between the rows
@@ -24,60 +26,61 @@ def to_rich(table: Table, width: int) -> "Group":
     Columns that are empty are not shown.
     """
     from rich.console import Group
-    from rich.text import Text
 
     if not table.rows:
-        return Group(Text(table.title), *(Text(note, style="dim") for note in table.notes))
+        return Group(_text(table.title), *(_text(note, style="dim") for note in table.notes))
     columns = [c for c in table.columns if any(row.get(c) is not None for row in table.rows)]
     if len(table.rows) <= TURNED_ROWS:
-        return Group(_turned(table, columns), *(Text(n, style="dim") for n in table.notes))
+        return Group(_turned(table, columns), *(_text(n, style="dim") for n in table.notes))
     fitting = _fitting(table, [c for c in columns if c != SECTION], width)
     left_out = [heading(c) for c in columns if c not in (*fitting, SECTION)]
     told = [f"Only in the files: {', '.join(left_out)}."] if left_out else []
-    notes = (Text(note, style="dim") for note in [*table.notes, *told])
+    notes = (_text(note, style="dim") for note in [*table.notes, *told])
     return Group(_upright(table, fitting), *notes)
 
 
 def _turned(table: Table, columns: Sequence[str]) -> "RichTable":
     """Return a line per column: ``accuracy  .5410 [.485, .597]``."""
-    from rich.text import Text
-
     named, *rest = columns
     turned = _empty(table.title)
-    turned.add_column(Text(heading(named)))
+    turned.add_column(_text(heading(named)))
     for row in table.rows:
-        turned.add_column(Text(spell(row.get(named))), justify="right")
+        turned.add_column(_text(spell(row.get(named))), justify="right")
     for column in rest:
         cells = [heading(column), *(spell(row.get(column)) for row in table.rows)]
-        turned.add_row(*map(Text, cells))
+        turned.add_row(*map(_text, cells))
     return turned
 
 
 def _upright(table: Table, columns: Sequence[str]) -> "RichTable":
     """Return a line per row, the means without their intervals."""
-    from rich.text import Text
-
     upright = _empty(table.title)
     for column in columns:
         if column in table.numeric:
-            upright.add_column(Text(heading(column)), justify="right", no_wrap=True)
+            upright.add_column(_text(heading(column)), justify="right", no_wrap=True)
         else:
-            upright.add_column(Text(heading(column)), overflow="fold")
+            upright.add_column(_text(heading(column)), overflow="fold")
     section = None
     for row in table.rows:
         if row.get(SECTION) != section:
             section = row.get(SECTION)
             upright.add_section()
-            upright.add_row(Text(str(section), style="bold"))
-        upright.add_row(*(Text(short(row.get(column))) for column in columns))
+            upright.add_row(_text(str(section), style="bold"))
+        upright.add_row(*(_text(short(row.get(column))) for column in columns))
     return upright
+
+
+def _text(shown: str, style: str = "") -> "Text":
+    """Return text from which the terminal takes no orders."""
+    from rich.text import Text
+
+    return Text(visible(shown), style=style)
 
 
 def _empty(title: str) -> "RichTable":
     from rich.table import Table as RichTable
-    from rich.text import Text
 
-    return RichTable(title=Text(title), title_justify="left")
+    return RichTable(title=_text(title), title_justify="left")
 
 
 def _fitting(table: Table, columns: Sequence[str], width: int) -> list[str]:
