@@ -235,7 +235,8 @@ class OptunaSweeper(Sweeper):
         stream = sys.stderr if trial.value is None else sys.stdout
         chosen = " ".join(f"{key}={value}" for key, value in trial.settings.items())
         place = f"[{trial.number + 1}/{self.n_trials}]"
-        stream.write(f"{place} trial {trial.number} {chosen} {visible(trial.told(self._monitor))}\n")
+        told = visible(trial.told(self._monitor))
+        stream.write(f"{place} trial {trial.number} {chosen} {told}\n")
         stream.flush()
 
     def _launch(self, jobs: dict[str, list[str]], number: int) -> Sequence["JobReturn"]:
