@@ -40,8 +40,9 @@ from dagrec_cli.reporting.resumption import check_same_data, resume_command, wri
 from dagrec_cli.reporting.run_folder import RESULT, RunFolder
 from dagrec_cli.reporting.run_log import LOGGER, logged
 from dagrec_cli.reporting.seed_run import (
+    MetricsFile,
     SeedRun,
-    write_history,
+    write_learning_curve,
     write_predictions,
     write_setup,
     write_weights,
@@ -106,6 +107,7 @@ class Sitting:
     folder: RunFolder
     progress: Progress
     logger: Guarded
+    metrics: MetricsFile
 
 
 def run_seed(
@@ -168,6 +170,7 @@ def _train(
 
     def watch(row: dict[str, float]) -> None:
         sitting.progress.step(int(row["epoch"]), f"loss {row['loss']:.4f}")
+        sitting.metrics.add(keeper.seed, history.rows)
         sitting.logger.epochs(keeper.seed, history.rows)
 
     sitting.progress.start("training", trainer.epochs)
@@ -184,7 +187,8 @@ def _train(
             keeper=keeper,
             brake=brake,
         )
-    sitting.logger.epochs(keeper.seed, history.rows)  # where all of them came from a checkpoint
+    sitting.metrics.add(keeper.seed, history.rows)  # where all of them came from a checkpoint
+    sitting.logger.epochs(keeper.seed, history.rows)
 
 
 def _count(model: CountingModel, work: Work) -> None:
@@ -266,12 +270,14 @@ def _run(
     write_setup(folder, config, dataset, work.facts.graph)
     LOGGER.info("dagrec train %s", " ".join(request.overrides))
     LOGGER.info("%d train, %d %s pairs, read in %.1f s", *work.sizes, work.side, seconds_data)
+    metrics = MetricsFile(folder, is_validated=len(work.validation) > 0)
     logger.begin(parts.logger, folder, config, request)
     try:
-        sitting = Sitting(folder, progress, logger)
+        sitting = Sitting(folder, progress, logger, metrics)
         runs = [run_seed(config, parts, work, s, histories[s], sitting) for s in parts.seeds]
     except StoppedError as stop:
-        write_history(folder, histories, parts.trainer.monitor)
+        metrics.add(stop.seed, histories[stop.seed].rows)
+        write_learning_curve(folder, histories, parts.trainer.monitor)
         write_weights(folder, stop.model)
         folder.write_json(RESULT, result.stopped(stop.seed, stop.reason))
         LOGGER.error("seed %d stopped: %s", stop.seed, stop.reason or "interrupted")
@@ -281,7 +287,7 @@ def _run(
         raise stop.reason from None
     bounds = ceilings(dataset, work.test, getattr(parts.data, "truth", None))
     result.finish(runs, bounds, n_resamples=config.bootstrap)
-    write_history(folder, histories, parts.trainer.monitor)
+    write_learning_curve(folder, histories, parts.trainer.monitor)
     write_predictions(folder, dataset, work.test, runs)
     for run in runs:
         write_weights(folder, run.model, None if run is runs[0] else run.seed)

@@ -7,6 +7,7 @@ and is no number) gets an apostrophe in front: names come from data, and data fr
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 RETURN = "\r\n"
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -14,10 +15,13 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return a header and rows as CSV; floats with the fewest digits that read back the same."""
+    return csv_lines(chain([columns], rows))
+
+
+def csv_lines(rows: Iterable[Sequence[object]]) -> str:
+    """Return rows alone, see :func:`csv_text`."""
     text = _Lines()
-    writer = csv.writer(text)
-    writer.writerow(columns)
-    writer.writerows([_cell(value) for value in row] for row in rows)
+    csv.writer(text).writerows([_cell(value) for value in row] for row in rows)
     return text.getvalue()
 
 

@@ -26,7 +26,7 @@ from dagrec_cli.reporting.result import Result
 from dagrec_cli.reporting.run_folder import CONFIG, RESULT, RunFolder
 from dagrec_cli.reporting.runs import Run
 from dagrec_cli.reporting.saved_model import load_model, saved_choices, saved_facts, saved_seeds
-from dagrec_cli.reporting.seed_run import SeedRun, write_history, write_predictions, write_setup
+from dagrec_cli.reporting.seed_run import MetricsFile, SeedRun, write_predictions, write_setup
 from dagrec_cli.reporting.tables import Table
 from dagrec_cli.training.history import History
 from dagrec_cli.training.work import Work
@@ -131,7 +131,7 @@ def evaluate_run(
         result.model |= {k: trained[k] for k in ("epochs", "best_epoch") if k in trained}
     config = OmegaConf.create({**run.config, **nodes})
     write_setup(folder, config, work.dataset, facts.graph)
-    write_history(folder, {}, monitor="")  # nothing was trained
+    MetricsFile(folder)  # nothing was trained
     write_predictions(folder, work.dataset, work.test, runs)
     table = result.table()
     table.save(folder)

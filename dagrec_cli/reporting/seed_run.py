@@ -10,10 +10,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import Rows
+from dagrec_cli.data.plain_files import open_plain
 from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.evaluation.evaluator import Evaluation
+from dagrec_cli.evaluation.metrics import METRICS as METRIC_NAMES
 from dagrec_cli.models.base import Model
-from dagrec_cli.reporting.csv_text import csv_text
+from dagrec_cli.reporting.csv_text import csv_lines, csv_text
 from dagrec_cli.reporting.plots import save_png
 from dagrec_cli.reporting.plots.learning_curve import learning_curve
 from dagrec_cli.reporting.run_folder import (
@@ -89,19 +91,38 @@ def _edges(graph: ServiceGraph) -> list[list[int]]:
     return edges
 
 
-def write_metrics(folder: RunFolder, by_seed: Mapping[int, Sequence[Mapping[str, float]]]) -> None:
-    """Write ``metrics.csv``: a line per seed and epoch."""
-    rows = [{"seed": seed, **row} for seed, epochs in by_seed.items() for row in epochs]
-    columns = list(
-        dict.fromkeys(["seed", "epoch", "loss", "seconds", *(k for r in rows for k in r)])
-    )
-    folder.write_text(METRICS, csv_text(columns, ([row.get(c) for c in columns] for row in rows)))
+class MetricsFile:
+    """``metrics.csv``: a line per seed and epoch, there to be watched once the epoch is over.
+
+    It begins anew with every sitting of a run, so what a killed one left of a line is gone; the
+    epochs behind a checkpoint come back with it.
+
+    Parameters
+    ----------
+    is_validated
+        Whether there are validation pairs, whose metrics then have columns.
+    """
+
+    def __init__(self, folder: RunFolder, *, is_validated: bool = False) -> None:
+        self._path = folder.path / METRICS
+        self._columns = ["epoch", "loss", "seconds"]
+        if is_validated:
+            self._columns += [f"validation_{name}" for name in METRIC_NAMES]
+        self._n_written: dict[int, int] = {}
+        folder.write_text(METRICS, csv_text(["seed", *self._columns], []))
+
+    def add(self, seed: int, rows: Sequence[Mapping[str, float]]) -> None:
+        """Append the epochs of a seed that the file has not."""
+        new = rows[self._n_written.get(seed, 0) :]
+        lines = csv_lines([seed, *map(row.get, self._columns)] for row in new)
+        with open_plain(self._path, "ab") as file:
+            file.write(lines.encode())
+        self._n_written[seed] = len(rows)
 
 
-def write_history(folder: RunFolder, histories: dict[int, History], monitor: str) -> None:
-    """Write ``metrics.csv`` and, if anything was trained, ``learning_curve.png``."""
+def write_learning_curve(folder: RunFolder, histories: dict[int, History], monitor: str) -> None:
+    """Write ``learning_curve.png`` if anything was trained."""
     by_seed = {seed: history.rows for seed, history in histories.items()}
-    write_metrics(folder, by_seed)
     if any(by_seed.values()):
         figure = learning_curve(by_seed, monitor)
 

@@ -324,7 +324,7 @@ def test_a_disk_that_fills_up_leaves_the_checkpoint_before(
     plain, calls = os.fsync, count(1)
 
     def full(descriptor: int) -> None:
-        if next(calls) > 6:  # four files of the setup, two checkpoints
+        if next(calls) > 7:  # five files of the setup, two checkpoints
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         plain(descriptor)
 

@@ -1,6 +1,5 @@
 """Loggers get told everything, once; none of them can take the training with it."""
 
-import csv
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -13,7 +12,6 @@ from omegaconf import DictConfig, OmegaConf
 from dagrec_cli.config.build import build
 from dagrec_cli.config.paths import config_dir
 from dagrec_cli.errors import ConfigError
-from dagrec_cli.reporting.loggers import csv as csv_logger
 from dagrec_cli.reporting.loggers.base import RunLogger, params_of, scores_of
 from dagrec_cli.reporting.loggers.guarded import Guarded
 from dagrec_cli.reporting.provenance import Request
@@ -102,7 +100,6 @@ def test_a_counting_model_has_no_epochs(
     begun: Callable[[str], Any], option: str, tmp_path: Path
 ) -> None:
     begun(option).end(RESULT)
-    assert not list(tmp_path.rglob("metrics.csv"))
     assert not list(tmp_path.rglob("tensorboard/seed_*"))
 
 
@@ -179,28 +176,6 @@ def test_a_run_that_stops_is_ended(
 def test_what_stops_before_it_began_is_told_to_nobody() -> None:
     with pytest.raises(KeyboardInterrupt), Guarded(print):
         raise KeyboardInterrupt
-
-
-# csv.
-
-
-def test_metrics_csv_grows(
-    begun: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seconds = iter([0.0, 9.0, 10.0, 10.0, 15.0])  # begin, two epochs (the second writes), another
-    monkeypatch.setattr(csv_logger.time, "monotonic", lambda: next(seconds))
-    logger = begun("csv")
-    file = tmp_path / "run/metrics.csv"
-    logger.epochs(7, ROWS[:1])
-    assert not file.exists()
-    logger.epochs(8, ROWS[:2])
-    logger.epochs(8, ROWS[:3])
-    with file.open(newline="") as lines:
-        assert [(r["seed"], r["epoch"]) for r in csv.DictReader(lines)] == [
-            ("7", "1"),
-            ("8", "1"),
-            ("8", "2"),
-        ]
 
 
 # tensorboard.
