@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,9 +27,19 @@ def main() -> None:
     if not any(re.match(r"trainer=.*\bdistributed\b", word) for word in sys.argv[1:]):
         _main()
         return
-    from dagrec_cli.training.launcher import take_part
+    from dagrec_cli.training.launcher import place
 
-    take_part(_main)
+    here = place()
+    if here is None or find_spec("lightning_fabric") is None:
+        _main()
+        return
+    from dagrec_cli.training.fabric import follow, launched
+
+    if here.rank:
+        follow(here)
+        return
+    with launched(here):
+        _main()
 
 
 def _main() -> None:
@@ -97,8 +108,10 @@ def _resume(place: str, words: list[str]) -> None:
 def _show(table: "Table", path: Path) -> None:
     from rich.console import Console
 
+    from dagrec_cli.reporting.terminal import to_rich
+
     console = Console()
-    console.print(table.to_rich(console.width))
+    console.print(to_rich(table, console.width))
     sys.stdout.write(f"Run folder: {_short(path)}\n")
 
 

@@ -5,16 +5,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dagrec_cli.data.plain_files import read_plain
 from dagrec_cli.errors import visible
 from dagrec_cli.reporting.csv_text import csv_text
 from dagrec_cli.reporting.latex_text import latex_text
 from dagrec_cli.reporting.run_folder import RunFolder
-
-if TYPE_CHECKING:
-    from rich.console import Group
 
 Summary = Mapping[str, float | None]
 Value = str | int | float | None | Summary
@@ -143,12 +140,6 @@ class Table:
                 "",
             ]
         )
-
-    def to_rich(self, width: int = 80) -> "Group":
-        """Return the table and its notes for a terminal of ``width`` characters."""
-        from dagrec_cli.reporting.terminal import to_rich
-
-        return to_rich(self, width)
 
     @property
     def numeric(self) -> set[str]:

@@ -25,6 +25,7 @@ from dagrec_cli.config.checks import check_keys
 from dagrec_cli.config.limits import check_count, check_positive
 from dagrec_cli.errors import ConfigError, DagrecError
 from dagrec_cli.reporting.run_folder import RunFolder
+from dagrec_cli.reporting.terminal import to_rich
 from dagrec_cli.training.progress import progress
 
 BENCHMARKS: dict[str, type[Benchmark]] = {
@@ -55,7 +56,7 @@ def bench(config: DictConfig) -> None:
         raise
     table = write(folder, findings, overrides_of(hydra)["task"])
     console = Console()
-    console.print(replace(table, columns=SHOWN).to_rich(console.width))
+    console.print(to_rich(replace(table, columns=SHOWN), console.width))
     sys.stdout.write(f"Run folder: {folder.path}\n")
     if wrong := faults(findings):
         sys.stderr.writelines(f"dagrec bench: {line}.\n" for line in wrong)
