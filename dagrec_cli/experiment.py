@@ -19,7 +19,7 @@ from dagrec_cli.config.checks import (
     check_side,
     seeds_of,
 )
-from dagrec_cli.config.limits import check_choice, check_count
+from dagrec_cli.config.limits import check_choice, check_count, check_flag
 from dagrec_cli.config.seeds import seed_everything
 from dagrec_cli.data.cache import CachedSource, prepared
 from dagrec_cli.data.splits import Split
@@ -37,13 +37,13 @@ from dagrec_cli.reporting.loggers.guarded import Guarded
 from dagrec_cli.reporting.provenance import Request
 from dagrec_cli.reporting.result import Result
 from dagrec_cli.reporting.resumption import check_same_data, resume_command, write_beginning
-from dagrec_cli.reporting.run_folder import RESULT, RunFolder
+from dagrec_cli.reporting.run_folder import CHECKPOINTS, RESULT, RunFolder
 from dagrec_cli.reporting.run_log import LOGGER, logged
 from dagrec_cli.reporting.seed_run import (
     MetricsFile,
     SeedRun,
     write_learning_curve,
-    write_predictions,
+    write_seeds,
     write_setup,
     write_weights,
 )
@@ -83,6 +83,7 @@ class Parts:
         """
         seeds = seeds_of(config.seed, config.seeds)
         check_count("bootstrap", config.bootstrap, least=2)
+        check_flag("keep_checkpoints", config.keep_checkpoints)
         groups = ("data", "split", "loss", "sampler", "trainer", "logger")
         parts = cls(**{group: build(config[group], group) for group in groups}, seeds=seeds)
         check_choice("trainer.monitor", parts.trainer.monitor, METRICS)
@@ -287,14 +288,13 @@ def _run(
         raise stop.reason from None
     bounds = ceilings(dataset, work.test, getattr(parts.data, "truth", None))
     result.finish(runs, bounds, n_resamples=config.bootstrap)
-    write_learning_curve(folder, histories, parts.trainer.monitor)
-    write_predictions(folder, dataset, work.test, runs)
-    for run in runs:
-        write_weights(folder, run.model, None if run is runs[0] else run.seed)
+    write_seeds(folder, dataset, work.test, runs, parts.trainer.monitor)
     table = result.table()
     table.save(folder)
     content = result.to_json(time.perf_counter() - start)
     folder.write_json(RESULT, content)
+    if not config.keep_checkpoints:
+        folder.remove(CHECKPOINTS)
     LOGGER.info("finished in %.1f s", time.perf_counter() - start)
     logger.end(content)
     return table

@@ -17,9 +17,13 @@ if TYPE_CHECKING:
     from dagrec_cli.reporting.provenance import Request
     from dagrec_cli.reporting.tables import Table
 
-TOP_LEVEL = ("seed", "seeds", "evaluate_on", "bootstrap", "threads", "progress", "resume", "rerun")
+RUN = ("evaluate_on", "bootstrap", "threads", "progress", "resume", "keep_checkpoints", "rerun")
+TOP_LEVEL = ("seed", "seeds", *RUN)
 RESUME = "resume="
-FINISHED = "It had finished before: nothing was trained. trainer.epochs=MORE trains a network on.\n"
+FINISHED = (
+    "It had finished before: nothing was trained. trainer.epochs=MORE trains a network on that was "
+    "begun with keep_checkpoints=true.\n"
+)
 
 
 def main() -> None:
@@ -86,9 +90,11 @@ def train(config: DictConfig) -> float | None:
 
 def _resume(place: str, words: list[str]) -> None:
     from dagrec_cli.errors import ConfigError, RunError
-    from dagrec_cli.reporting.resumption import resumption
+    from dagrec_cli.reporting.checkpoints import has_checkpoints
+    from dagrec_cli.reporting.resumption import check_nothing_new, resumption
     from dagrec_cli.reporting.run_folder import CONFIG
     from dagrec_cli.reporting.sweep import finished_run
+    from dagrec_cli.reporting.tables import Table
 
     if flags := [word for word in words if word.startswith("-") or "=" not in word]:
         raise ConfigError(f"resume=FOLDER takes settings only; leave {flags[0]} out.")
@@ -96,10 +102,14 @@ def _resume(place: str, words: list[str]) -> None:
     config, request = resumption(path, [w for w in words if not w.startswith("hydra.verbose=")])
     finished = finished_run(path)
     n_before = finished and finished.config["trainer"]["epochs"]  # read before it is written again
-    try:
-        table = _run(config, path, request, resume=True)
-    except ConfigError as error:
-        raise RunError(f"{path / CONFIG}: {error}") from error
+    if finished and not finished.counts and not has_checkpoints(path, finished.result["seeds"]):
+        check_nothing_new(finished, config, request)
+        table = Table.load(path)
+    else:
+        try:
+            table = _run(config, path, request, resume=True)
+        except ConfigError as error:
+            raise RunError(f"{path / CONFIG}: {error}") from error
     _show(table, path)
     if n_before == config.trainer.epochs:
         sys.stdout.write(FINISHED)

@@ -1,14 +1,15 @@
 """One table, five ways to read it: terminal, CSV, Markdown, LaTeX, JSON."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from dagrec_cli.data.plain_files import read_plain
-from dagrec_cli.errors import visible
+from dagrec_cli.errors import RunError, visible
 from dagrec_cli.reporting.csv_text import csv_text
 from dagrec_cli.reporting.latex_text import latex_text
 from dagrec_cli.reporting.run_folder import RunFolder
@@ -42,6 +43,13 @@ SPARE = (
 )
 
 
+class _Saved(msgspec.Struct):
+    title: str
+    columns: list[str]
+    rows: list[dict[str, Value]]
+    notes: list[str]
+
+
 @dataclass
 class Table:
     """Rows of named values.
@@ -68,9 +76,19 @@ class Table:
 
     @classmethod
     def load(cls, path: Path, name: str = "table") -> "Table":
-        """Return the table that was saved in a folder."""
-        found = json.loads(read_plain(path / f"{name}.json"))
-        return cls(found["title"], found["columns"], found["rows"], found["notes"], name)
+        """Return the table that was saved in a folder.
+
+        Raises
+        ------
+        RunError
+            If it is missing or damaged.
+        """
+        file = path / f"{name}.json"
+        try:
+            found = msgspec.json.decode(read_plain(file), type=_Saved)
+        except (OSError, msgspec.DecodeError) as error:
+            raise RunError(f"{file}: missing or damaged ({error}).") from error
+        return cls(found.title, found.columns, found.rows, found.notes, name)
 
     def save(self, folder: RunFolder) -> None:
         """Write ``<name>.csv``, ``.md``, ``.tex`` and ``.json``."""
