@@ -14,6 +14,7 @@ TREES = {name: ast.parse(file.read_text()) for name, file in FILES.items()}
 
 RANK = {  # a part may import itself and parts of a greater rank
     "__main__": 0,
+    "__init__": 1,  # what Python calls
     "cli": 1,
     "commands": 2,
     "reproduction": 3,
@@ -28,7 +29,7 @@ RANK = {  # a part may import itself and parts of a greater rank
     "data": 11,
     "config": 12,
     "errors": 13,
-    "__init__": 14,
+    "__version__": 14,
 }
 PURE = ("models/", "losses/", "samplers/", "evaluation/metrics")
 IMPURE_MODULES = {"io", "json", "logging", "os", "pathlib", "pickle", "random", "sys", "warnings"}

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from dagrec_cli.reporting.provenance import Request
     from dagrec_cli.reporting.tables import Table
 
-RUN = ("evaluate_on", "bootstrap", "threads", "progress", "resume", "keep_checkpoints", "rerun")
-TOP_LEVEL = ("seed", "seeds", *RUN)
 RESUME = "resume="
 FINISHED = (
     "It had finished before: nothing was trained. trainer.epochs=MORE trains a network on that was "
@@ -126,7 +124,7 @@ def _show(table: "Table", path: Path) -> None:
 
 
 def _run(config: DictConfig, path: Path, request: "Request", *, resume: bool = False) -> "Table":
-    from dagrec_cli.config.checks import check_keys
+    from dagrec_cli.config.checks import TOP_LEVEL, check_keys
     from dagrec_cli.experiment import run_experiment
     from dagrec_cli.reporting.run_folder import RESULT, RunFolder
     from dagrec_cli.training.progress import progress

@@ -6,6 +6,9 @@ from difflib import get_close_matches
 from dagrec_cli.config.limits import check_choice
 from dagrec_cli.errors import ConfigError
 
+# what dagrec train has beside its groups
+RUN = ("evaluate_on", "bootstrap", "threads", "progress", "resume", "keep_checkpoints", "rerun")
+TOP_LEVEL = ("seed", "seeds", *RUN)
 NO_SAMPLER = "sampler=none"
 SAMPLERS = "sampler=popularity or sampler=uniform"
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -13,6 +13,9 @@ from dagrec_cli.errors import RunError, visible
 from dagrec_cli.reporting.csv_text import csv_text
 from dagrec_cli.reporting.latex_text import latex_text
 from dagrec_cli.reporting.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 Summary = Mapping[str, float | None]
 Value = str | int | float | None | Summary
@@ -108,12 +111,26 @@ class Table:
 
     def to_csv(self) -> str:
         """Return plain numbers; a summary becomes ``x``, ``x_std``, ``x_low``, ``x_high``."""
+        wide = self._wide
+        return csv_text(wide, [[_part(row, name) for name in wide] for row in self.rows])
+
+    def to_frame(self) -> "DataFrame":
+        """Return the columns of :meth:`to_csv`; the notes are its ``attrs["notes"]``."""
+        import pandas as pd
+
+        cells = {name: [_part(row, name) for row in self.rows] for name in self._wide}
+        frame = pd.DataFrame(cells)
+        frame.attrs["notes"] = list(self.notes)
+        return frame
+
+    @property
+    def _wide(self) -> list[str]:
         wide: list[str] = []
         for column in self.columns:
             wide.append(column)
             if any(isinstance(row.get(column), Mapping) for row in self.rows):
                 wide += [f"{column}_{part}" for part in ("std", "low", "high")]
-        return csv_text(wide, [[_part(row, name) for name in wide] for row in self.rows])
+        return wide
 
     def to_markdown(self) -> str:
         """Return a Markdown table with the title above and the notes below."""
