@@ -17,16 +17,16 @@ from dagrec_cli.config.checks import (
     check_loss_and_sampler,
     check_sampler_and_mask,
     check_side,
-    seeds_of,
+    check_train,
 )
-from dagrec_cli.config.limits import check_choice, check_count, check_flag
+from dagrec_cli.config.kinds import check
 from dagrec_cli.config.seeds import seed_everything
 from dagrec_cli.data.cache import CachedSource, prepared
 from dagrec_cli.data.splits import Split
 from dagrec_cli.errors import TrainingError
 from dagrec_cli.evaluation.ceiling import ceilings
 from dagrec_cli.evaluation.evaluator import evaluate_model
-from dagrec_cli.evaluation.metrics import METRICS, evaluate
+from dagrec_cli.evaluation.metrics import Metric, evaluate
 from dagrec_cli.losses.base import Loss
 from dagrec_cli.models.base import CountingModel, Model, TorchModel
 from dagrec_cli.models.contexts import Contexts
@@ -37,13 +37,13 @@ from dagrec_cli.reporting.loggers.guarded import Guarded
 from dagrec_cli.reporting.provenance import Request
 from dagrec_cli.reporting.result import Result
 from dagrec_cli.reporting.resumption import check_same_data, resume_command, write_beginning
-from dagrec_cli.reporting.run_folder import CHECKPOINTS, RESULT, RunFolder
+from dagrec_cli.reporting.run_folder import RESULT, RunFolder
 from dagrec_cli.reporting.run_log import LOGGER, logged
 from dagrec_cli.reporting.seed_run import (
     MetricsFile,
     SeedRun,
     write_learning_curve,
-    write_seeds,
+    write_predictions,
     write_setup,
     write_weights,
 )
@@ -81,13 +81,11 @@ class Parts:
         ConfigError
             If a setting is out of range or two groups do not go together.
         """
-        seeds = seeds_of(config.seed, config.seeds)
-        check_count("bootstrap", config.bootstrap, least=2)
-        check_flag("keep_checkpoints", config.keep_checkpoints)
+        seeds = check_train(config, choices)
         groups = ("data", "split", "loss", "sampler", "trainer", "logger")
         parts = cls(**{group: build(config[group], group) for group in groups}, seeds=seeds)
-        check_choice("trainer.monitor", parts.trainer.monitor, METRICS)
-        check_side(config.get("evaluate_on", "test"), parts.trainer.validation_share)
+        check("trainer.monitor", parts.trainer.monitor, Metric)
+        check_side(config.evaluate_on, parts.trainer.validation_share)
         check_loss_and_sampler(
             choices["loss"],
             needs_negatives=parts.loss.needs_negatives,
@@ -288,13 +286,14 @@ def _run(
         raise stop.reason from None
     bounds = ceilings(dataset, work.test, getattr(parts.data, "truth", None))
     result.finish(runs, bounds, n_resamples=config.bootstrap)
-    write_seeds(folder, dataset, work.test, runs, parts.trainer.monitor)
+    write_learning_curve(folder, histories, parts.trainer.monitor)
+    write_predictions(folder, dataset, work.test, runs)
+    for run in runs:
+        write_weights(folder, run.model, None if run is runs[0] else run.seed)
     table = result.table()
     table.save(folder)
     content = result.to_json(time.perf_counter() - start)
     folder.write_json(RESULT, content)
-    if not config.keep_checkpoints:
-        folder.remove(CHECKPOINTS)
     LOGGER.info("finished in %.1f s", time.perf_counter() - start)
     logger.end(content)
     return table

@@ -1,6 +1,7 @@
 """``dagrec compare``: any run folders in one table."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -8,7 +9,7 @@ from omegaconf import DictConfig
 from dagrec_cli.commands.hydra_main import run_with_hydra
 from dagrec_cli.config.words import is_path, quoted
 
-TOP_LEVEL = ("runs", "by", "metric", "bootstrap")
+Names = str | list[str]
 
 
 def main() -> None:
@@ -26,34 +27,35 @@ def compare_runs(config: DictConfig) -> None:
     from rich.console import Console
 
     from dagrec_cli.commands.output import say_report_is_drawn
-    from dagrec_cli.config.checks import check_keys
-    from dagrec_cli.config.limits import check_choice, check_count, check_names
+    from dagrec_cli.config.checks import check_settings
+    from dagrec_cli.config.kinds import TwoOrMore
     from dagrec_cli.errors import ConfigError
-    from dagrec_cli.evaluation.metrics import METRICS
+    from dagrec_cli.evaluation.metrics import Metric
     from dagrec_cli.reporting.claim import TABLES, check_free
     from dagrec_cli.reporting.comparison import compare
     from dagrec_cli.reporting.grouping import group_runs
     from dagrec_cli.reporting.report import ReportSheet, write_report
     from dagrec_cli.reporting.run_folder import RunFolder
-    from dagrec_cli.reporting.terminal import to_rich
 
-    check_keys(config, TOP_LEVEL)
-    check_choice("metric", config.metric, METRICS)
-    check_count("bootstrap", config.bootstrap, least=2)
+    check_settings(config, runs=Names, by=Names | None, metric=Metric, bootstrap=TwoOrMore)
     if not config.runs:
         raise ConfigError("no runs given; write dagrec compare FOLDER [FOLDER …].")
     folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))
     check_free(folder.path, TABLES)
-    by = None if config.by is None else check_names("by", config.by)
-    folders = [Path(run).expanduser() for run in check_names("runs", config.runs)]
+    by = None if config.by is None else _listed(config.by)
+    folders = [Path(run).expanduser() for run in _listed(config.runs)]
     entries = group_runs(folders, by)
     table = compare(entries, title="Comparison", metric=config.metric, n_resamples=config.bootstrap)
     with folder.locked():
         table.save(folder)
         console = Console()
-        console.print(to_rich(table, console.width))
+        console.print(table.to_rich(console.width))
         say_report_is_drawn()
         report = write_report(folder, "dagrec compare", [ReportSheet([table], entries)])
     sys.stdout.write(f"Tables: {folder.path}\nReport: {report}\n")
     if any(entry.reason for entry in entries):
         sys.exit(1)
+
+
+def _listed(names: str | Sequence[str]) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)

@@ -1,6 +1,7 @@
 """``dagrec data describe``: counts of a data set and of its split."""
 
 import sys
+from typing import Any, Literal
 
 from omegaconf import DictConfig
 
@@ -19,13 +20,11 @@ def describe(config: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
 
     from dagrec_cli.config.build import build
-    from dagrec_cli.config.checks import check_keys
-    from dagrec_cli.config.limits import check_choice
+    from dagrec_cli.config.checks import check_settings
     from dagrec_cli.data.cache import prepared
     from dagrec_cli.reporting.description import Description
 
-    check_keys(config, ["data", "split", "format"])
-    check_choice("format", config.format, ("table", "json"))
+    check_settings(config, data=Any, split=Any, format=Literal["table", "json"])
     choices = HydraConfig.get().runtime.choices
     split = build(config.split, "split")
     found = Description.of(prepared(build(config.data, "data")), split, choices["split"])

@@ -1,6 +1,7 @@
 """``dagrec data export``: a split in the formats of other tools."""
 
 import sys
+from typing import Annotated, Any
 
 from omegaconf import DictConfig
 
@@ -16,15 +17,15 @@ def export(config: DictConfig) -> None:
     """Write the files and say how many pairs they hold."""
     from dagrec_cli.commands.output import output_errors, output_path
     from dagrec_cli.config.build import build
-    from dagrec_cli.config.checks import check_keys
-    from dagrec_cli.config.limits import check_choice
+    from dagrec_cli.config.checks import check_settings
+    from dagrec_cli.config.kinds import OneOf
     from dagrec_cli.data.dataset import prepare
     from dagrec_cli.reporting.exchange import FORMATS, check_folder
     from dagrec_cli.reporting.run_folder import RunFolder
     from dagrec_cli.training.work import Work
 
-    check_keys(config, ["data", "split", "format", "output"])
-    check_choice("format", config.format, tuple(FORMATS))
+    form = Annotated[str, OneOf(FORMATS)]
+    check_settings(config, data=Any, split=Any, format=form, output=Any)
     path = output_path(config.output)
     check_folder(path)
     split = build(config.split, "split")

@@ -1,6 +1,7 @@
 """``dagrec data fetch``: a public data set, found or downloaded, its hash checked."""
 
 import sys
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -24,11 +25,11 @@ def fetch(config: DictConfig) -> None:
     """
     from hydra.core.hydra_config import HydraConfig
 
-    from dagrec_cli.config.checks import check_keys
+    from dagrec_cli.config.checks import check_settings
     from dagrec_cli.data.download import locate
     from dagrec_cli.errors import ConfigError
 
-    check_keys(config, ["data"])
+    check_settings(config, data=Any)
     download = config.data.get("download")
     if not download:
         name = HydraConfig.get().runtime.choices["data"]

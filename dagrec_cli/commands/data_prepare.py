@@ -1,6 +1,7 @@
 """``dagrec data prepare``: a data set prepared file by file, and kept."""
 
 import sys
+from typing import Any, Literal
 
 from omegaconf import DictConfig
 
@@ -15,15 +16,21 @@ def main() -> None:
 def prepare(config: DictConfig) -> None:
     """Prepare the data set, or one file of it, unless it is kept already, and print where."""
     from dagrec_cli.config.build import build
-    from dagrec_cli.config.checks import check_keys
-    from dagrec_cli.config.limits import check_count
+    from dagrec_cli.config.checks import check_settings
+    from dagrec_cli.config.kinds import Count, Natural
     from dagrec_cli.data.shards import prepare_ahead, prepare_part
     from dagrec_cli.training.progress import progress
 
-    check_keys(config, ["data", "part", "engine", "n_jobs", "progress"])
+    check_settings(
+        config,
+        data=Any,
+        part=Natural | None,
+        engine=Literal["processes", "ray"],
+        n_jobs=Count,
+        progress=Any,
+    )
     source = build(config.data, "data")
     if config.part is not None:
-        check_count("part", config.part, least=0)
         found, path = prepare_part(source, config.part)
         sys.stdout.write(f"part {config.part}, {len(found.time):,} compositions: {path}\n")
         return

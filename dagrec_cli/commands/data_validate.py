@@ -1,7 +1,7 @@
 """``dagrec data validate``: every fault of a file, with its place."""
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
@@ -27,13 +27,12 @@ def validate(config: DictConfig) -> None:
         If there is a fault, or the file as a whole cannot be read.
     """
     from dagrec_cli.config.build import build
-    from dagrec_cli.config.checks import check_keys
-    from dagrec_cli.config.limits import check_count
+    from dagrec_cli.config.checks import check_settings
+    from dagrec_cli.config.kinds import Natural
     from dagrec_cli.data.invalid import plural
     from dagrec_cli.errors import DataError
 
-    check_keys(config, ["data", "most"])
-    check_count("most", config.most, least=0)
+    check_settings(config, data=Any, most=Natural)
     n_read = n_invalid = n_faults = 0
     most: int = config.most
     for faults in _faults_of_each(build(config.data, "data")):

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
@@ -11,8 +11,6 @@ from dagrec_cli.commands.hydra_main import overrides_of, run_with_hydra
 if TYPE_CHECKING:
     from dagrec_cli.reporting.run_folder import RunFolder
     from dagrec_cli.reporting.tables import Table
-
-TOP_LEVEL = ("data", "split", "run", "side", "bootstrap")
 
 
 def main() -> None:
@@ -27,7 +25,6 @@ def evaluate(config: DictConfig) -> None:
 
     from dagrec_cli.reporting.claim import EVALUATION, check_free
     from dagrec_cli.reporting.run_folder import RunFolder
-    from dagrec_cli.reporting.terminal import to_rich
 
     folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))
     check_free(folder.path, EVALUATION)
@@ -36,23 +33,21 @@ def evaluate(config: DictConfig) -> None:
     finally:
         folder.remove_if_empty()
     console = Console()
-    console.print(to_rich(table, console.width))
+    console.print(table.to_rich(console.width))
     sys.stdout.write(f"Run folder: {folder.path}\n")
 
 
 def _run(config: DictConfig, folder: "RunFolder") -> "Table":
     from hydra.core.hydra_config import HydraConfig
 
-    from dagrec_cli.config.checks import check_keys
-    from dagrec_cli.config.limits import check_choice, check_count
+    from dagrec_cli.config.checks import check_settings
+    from dagrec_cli.config.kinds import TwoOrMore
     from dagrec_cli.errors import ConfigError
-    from dagrec_cli.reporting.evaluation_run import SIDES, evaluate_run
+    from dagrec_cli.reporting.evaluation_run import Side, evaluate_run
     from dagrec_cli.reporting.provenance import Request
     from dagrec_cli.reporting.saved_model import named_run, saved_choices
 
-    check_keys(config, TOP_LEVEL)
-    check_choice("side", config.side, SIDES)
-    check_count("bootstrap", config.bootstrap, least=2)
+    check_settings(config, data=Any, split=Any, run=Any, side=Side, bootstrap=TwoOrMore)
     run = named_run(config.run, "evaluate")
     if folder.path.samefile(run.path):
         raise ConfigError(

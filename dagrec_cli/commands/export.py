@@ -1,12 +1,11 @@
 """``dagrec export``: a saved model as ONNX."""
 
 import sys
+from typing import Any, Literal
 
 from omegaconf import DictConfig
 
 from dagrec_cli.commands.hydra_main import run_with_hydra
-
-FORMATS = ("onnx",)
 
 
 def main() -> None:
@@ -17,13 +16,11 @@ def main() -> None:
 def export(config: DictConfig) -> None:
     """Write the file and say how close its scores are."""
     from dagrec_cli.commands.output import output_file, write_output
-    from dagrec_cli.config.checks import check_keys
-    from dagrec_cli.config.limits import check_choice
+    from dagrec_cli.config.checks import check_settings
     from dagrec_cli.reporting.onnx_model import onnx_bytes
     from dagrec_cli.reporting.saved_model import load_model, named_run
 
-    check_keys(config, ["run", "format", "output", "seed"])
-    check_choice("format", config.format, FORMATS)
+    check_settings(config, run=Any, format=Literal["onnx"], output=Any, seed=Any)
     path = output_file(config.output)
     content, difference = onnx_bytes(load_model(named_run(config.run, "export"), config.seed))
     write_output(path, lambda file: file.write(content))

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from omegaconf import DictConfig
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 ASKED = ("context", "input", "composition")
 STANDARD = ", or output=null for standard output"
-TOP_LEVEL = ("run", *ASKED, "top_k", "mask", "seed", "format", "output")
 
 
 def main() -> None:
@@ -28,18 +27,23 @@ def main() -> None:
 def predict(config: DictConfig) -> None:
     """Write an answer for each context that is asked for."""
     from dagrec_cli.commands.output import output_file, write_output
-    from dagrec_cli.config.checks import check_keys
-    from dagrec_cli.config.limits import check_choice, check_count, check_flag
+    from dagrec_cli.config.checks import check_settings
+    from dagrec_cli.config.kinds import Count
     from dagrec_cli.errors import ConfigError
     from dagrec_cli.evaluation.recommender import recommend
-    from dagrec_cli.reporting.recommendations import FORMATS, lines_of
+    from dagrec_cli.reporting.recommendations import Form, lines_of
     from dagrec_cli.reporting.saved_model import load_model, named_run
 
-    check_keys(config, TOP_LEVEL)
-    check_count("top_k", config.top_k)
-    if config.mask is not None:
-        check_flag("mask", config.mask)
-    check_choice("format", config.format, FORMATS)
+    check_settings(
+        config,
+        run=Any,
+        **dict.fromkeys(ASKED, Any),
+        top_k=Count,
+        mask=bool | None,
+        seed=Any,
+        format=Form,
+        output=Any,
+    )
     if sum(config[key] is not None for key in ASKED) != 1:
         raise ConfigError(
             "ask for one thing: context=[NODE,NODE], input=FILE (- for standard input), or "

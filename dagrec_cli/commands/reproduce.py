@@ -12,8 +12,6 @@ from dagrec_cli.commands.hydra_main import run_with_hydra
 if TYPE_CHECKING:
     from dagrec_cli.reproduction import Sheet
 
-TOP_LEVEL = ["table", "seeds", "overrides", "n_jobs", "resume", "metric", "bootstrap", "progress"]
-
 
 def main() -> None:
     """Compose the config and run."""
@@ -27,13 +25,12 @@ def reproduce(config: DictConfig) -> None:
     from rich.console import Console
 
     from dagrec_cli.commands.output import say_report_is_drawn
-    from dagrec_cli.config.checks import check_keys
-    from dagrec_cli.config.limits import check_choice, check_count
-    from dagrec_cli.evaluation.metrics import METRICS
+    from dagrec_cli.config.checks import check_settings
+    from dagrec_cli.config.kinds import Count, TwoOrMore
+    from dagrec_cli.evaluation.metrics import Metric
     from dagrec_cli.reporting.claim import TABLES, check_free
     from dagrec_cli.reporting.report import ReportSheet, write_report
     from dagrec_cli.reporting.run_folder import RunFolder
-    from dagrec_cli.reporting.terminal import to_rich
     from dagrec_cli.reproduction import read_tables, run_sheets
     from dagrec_cli.training.progress import progress
 
@@ -45,10 +42,17 @@ def reproduce(config: DictConfig) -> None:
     try:
         settings: Any = OmegaConf.to_container(config, resolve=True)
         settings["own_configs"] = own_configs
-        check_keys(config, TOP_LEVEL)
-        check_count("n_jobs", config.n_jobs)
-        check_count("bootstrap", config.bootstrap, least=2)
-        check_choice("metric", config.metric, METRICS)
+        check_settings(
+            config,
+            table=Any,
+            seeds=Any,
+            overrides=Any,
+            n_jobs=Count,
+            resume=bool,
+            metric=Metric,
+            bootstrap=TwoOrMore,
+            progress=Any,
+        )
         sheets = read_tables(name, settings["table"], settings, folder.path.parent)
         with progress(config.progress) as display:
             run_sheets(sheets, settings, display)
@@ -60,7 +64,7 @@ def reproduce(config: DictConfig) -> None:
     with folder.locked():
         for table in (table for page in pages for table in page.tables):
             table.save(folder)
-            console.print(to_rich(table, console.width))
+            console.print(table.to_rich(console.width))
         say_report_is_drawn()
         report = write_report(folder, f"dagrec reproduce table={name}", pages)
     sys.stdout.write(f"Tables: {folder.path}\nReport: {report}\n")

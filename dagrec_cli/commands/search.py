@@ -134,16 +134,14 @@ class OptunaSweeper(Sweeper):
         from hydra.core.override_parser.overrides_parser import OverridesParser
 
         from dagrec_cli.commands.search_space import SearchSpace
-        from dagrec_cli.config.limits import check_count
+        from dagrec_cli.config.kinds import Count, Natural, check
 
         if not isinstance(self.study_name, str):
             raise ConfigError(
                 f"hydra.sweeper.study_name is {self.study_name!r}; use text, in quotes in a file."
             )
-        check_count("hydra.sweeper.n_trials", self.n_trials)
-        check_count("hydra.sweeper.n_jobs", self.n_jobs)
-        check_count("hydra.sweeper.seed", self.seed, least=0)
-
+        for name, kind in (("n_trials", Count), ("n_jobs", Count), ("seed", Natural)):
+            check(f"hydra.sweeper.{name}", getattr(self, name), kind)
         try:
             import optuna
         except ImportError as error:

@@ -5,23 +5,16 @@ first: a wrong setting is the user's error, a TypeError inside a constructor sta
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from difflib import get_close_matches
-from types import NoneType, UnionType
-from typing import Any, get_args, get_origin
+from typing import Any, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 
+from dagrec_cli.config.kinds import check
 from dagrec_cli.errors import ConfigError
 
 TARGET_PREFIX = "dagrec_cli."
-KINDS = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    str: "text",
-    NoneType: "null",
-}
 
 
 def build(node: DictConfig, group: str, *facts: object) -> Any:
@@ -40,7 +33,7 @@ def build(node: DictConfig, group: str, *facts: object) -> Any:
     ------
     ConfigError
         If ``_target_`` is no class of this package, a key is unknown or missing, or a value is of
-        another kind than the constructor takes.
+        another kind than the constructor takes, or out of its range.
     """
     target = str(node.get("_target_", ""))
     if not target.startswith(TARGET_PREFIX):
@@ -59,7 +52,7 @@ def build(node: DictConfig, group: str, *facts: object) -> Any:
 
     for name, value in plain(node).items():
         if name in allowed:
-            _check_kind(f"{group}.{name}", value, allowed[name])
+            check(f"{group}.{name}", value, allowed[name])
 
     from hydra.utils import instantiate
 
@@ -79,7 +72,9 @@ def parameters_of(cls: type) -> dict[str, Any]:
         if "__init__" not in vars(ancestor):
             continue
         parameters = inspect.signature(ancestor.__init__).parameters.values()  # type: ignore[misc]
-        found |= {p.name: p.annotation for p in parameters if p.kind is p.KEYWORD_ONLY}
+        kinds = get_type_hints(ancestor.__init__, include_extras=True)  # type: ignore[misc]
+        own = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in found]
+        found |= {name: kinds.get(name, Any) for name in own}
         if all(p.kind is not p.VAR_KEYWORD for p in parameters):
             break
     return found
@@ -88,31 +83,6 @@ def parameters_of(cls: type) -> dict[str, Any]:
 def plain(node: DictConfig) -> dict[str, Any]:
     """Return a config as plain, resolved Python containers."""
     return {str(k): v for k, v in OmegaConf.to_container(node, resolve=True).items()}  # type: ignore[union-attr]
-
-
-def _check_kind(name: str, value: object, annotation: Any) -> None:
-    kinds = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
-    if not any(_is_of(value, kind) for kind in kinds):
-        allowed = " or ".join(KINDS.get(kind) or _container(kind) for kind in kinds)
-        raise ConfigError(f"{name} is {value!r}; use {allowed}.")
-
-
-def _is_of(value: Any, kind: Any) -> bool:
-    """Return whether a value is of a kind, and all that it contains of the kinds in that."""
-    if isinstance(value, bool):
-        return kind is bool
-    whole: Any = int | float if kind is float else get_origin(kind) or kind
-    if not isinstance(value, whole):
-        return False
-    inside = get_args(kind)
-    if isinstance(value, Mapping):
-        return all(_is_of(k, inside[0]) and _is_of(v, inside[1]) for k, v in value.items())
-    return not inside or all(_is_of(each, inside[0]) for each in value)
-
-
-def _container(kind: Any) -> str:
-    inside = [KINDS[each] for each in get_args(kind)]
-    return f"a mapping from {' to '.join(inside)}" if len(inside) > 1 else f"a list of {inside[0]}"
 
 
 def _import(target: str, group: str) -> type:

@@ -2,15 +2,26 @@
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from typing import Any, Literal
 
-from dagrec_cli.config.limits import check_choice
+from omegaconf import DictConfig
+
+from dagrec_cli.config.build import plain
+from dagrec_cli.config.kinds import Count, Seed, TwoOrMore, check
 from dagrec_cli.errors import ConfigError
 
-# what dagrec train has beside its groups
-RUN = ("evaluate_on", "bootstrap", "threads", "progress", "resume", "keep_checkpoints", "rerun")
-TOP_LEVEL = ("seed", "seeds", *RUN)
 NO_SAMPLER = "sampler=none"
 SAMPLERS = "sampler=popularity or sampler=uniform"
+TRAIN: dict[str, Any] = {  # what dagrec train has beside its groups
+    "seed": Any,
+    "seeds": Any,
+    "evaluate_on": Literal["test", "validation"],
+    "bootstrap": TwoOrMore,
+    "threads": Literal["auto"] | Count,
+    "progress": Any,
+    "resume": Any,
+    "rerun": bool,
+}
 
 
 def check_loss_and_sampler(loss: str, *, needs_negatives: bool, n_sample: int) -> None:
@@ -43,14 +54,19 @@ def check_sampler_and_mask(sampler: str, *, needs_mask: bool, has_mask: object) 
         )
 
 
-def check_side(evaluate_on: object, validation_share: float) -> None:
+def check_side(evaluate_on: str, validation_share: float) -> None:
     """Raise ConfigError unless there are pairs such as ``evaluate_on`` names."""
-    check_choice("evaluate_on", evaluate_on, ("test", "validation"))
     if evaluate_on == "validation" and not validation_share:
         raise ConfigError(
             "evaluate_on=validation needs validation pairs but trainer.validation_share is 0; "
             "use trainer.validation_share=0.2."
         )
+
+
+def check_train(config: DictConfig, groups: Iterable[str]) -> list[int]:
+    """Return the seeds of ``dagrec train``; raise ConfigError for a wrong setting at the top."""
+    check_settings(config, **dict.fromkeys(groups, Any), **TRAIN)
+    return seeds_of(config.seed, config.seeds)
 
 
 def seeds_of(seed: object, seeds: object) -> list[int]:
@@ -65,17 +81,23 @@ def seeds_of(seed: object, seeds: object) -> list[int]:
         raise ConfigError(f"seeds is {seeds!r}; give a list, such as seeds=[0,1,2].")
     chosen = [seed] if seeds is None else list(seeds)
     for each in chosen:
-        if not isinstance(each, int) or isinstance(each, bool) or not 0 <= each < 2**32:
-            raise ConfigError(f"seed is {each!r}; use a whole number from 0 to 4294967295.")
+        check("seed", each, Seed)
     if len(set(chosen)) < len(chosen) or not chosen:
         raise ConfigError(f"seeds is {chosen}; give one or more seeds, each once.")
     return [int(each) for each in chosen if isinstance(each, int)]
 
 
-def check_keys(config: Iterable[object], known: Sequence[str]) -> None:
-    """Raise ConfigError if a config has a top-level key that nothing reads."""
-    for key in map(str, config):
-        if key not in known:
-            near = get_close_matches(key, known, n=1)
+def check_settings(config: DictConfig, **kinds: Any) -> None:
+    """Raise ConfigError if a config has a top-level key that nothing reads, or a wrong value.
+
+    Parameters
+    ----------
+    kinds
+        Kind of each setting, see :mod:`dagrec_cli.config.kinds`; ``Any`` for a group.
+    """
+    for key, value in plain(config).items():
+        if key not in kinds:
+            near = get_close_matches(key, kinds, n=1)
             hint = f"did you mean {near[0]}? " if near else ""
-            raise ConfigError(f"unknown setting {key!r}; {hint}known: {', '.join(known)}.")
+            raise ConfigError(f"unknown setting {key!r}; {hint}known: {', '.join(kinds)}.")
+        check(key, value, kinds[key])

@@ -3,32 +3,16 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal
 
 from dagrec_cli.data.composition import Composition, Fault, Invalid
 from dagrec_cli.data.paths import count_paths
-from dagrec_cli.errors import ConfigError, DataError
+from dagrec_cli.errors import DataError
 
-ON_INVALID = ("error", "skip")
+OnInvalid = Literal["error", "skip"]
 
 # What differs between two faults of one kind: ids, walks along a cycle, byte positions.
 _DETAIL = re.compile(r""" ?('[^']*'|"[^"]*"|\([^)]*\)|(?<=^cycle )[^;]*)""")
-
-
-def check_settings(*, on_invalid: str, max_paths: int, cache: object) -> None:
-    """Check the settings that every reader has.
-
-    Raises
-    ------
-    ConfigError
-        If ``on_invalid`` is neither ``error`` nor ``skip``, ``max_paths`` is below 1, or ``cache``
-        is neither true nor false.
-    """
-    if on_invalid not in ON_INVALID:
-        raise ConfigError(f"data.on_invalid is {on_invalid!r}; use error or skip.")
-    if max_paths < 1:
-        raise ConfigError(f"data.max_paths is {max_paths}; use a whole number of 1 or more.")
-    if not isinstance(cache, bool):
-        raise ConfigError(f"data.cache is {cache!r}; use true or false.")
 
 
 def too_many_paths(composition: Composition, position: int, max_paths: int) -> Invalid | None:

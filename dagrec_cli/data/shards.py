@@ -7,8 +7,8 @@ import logging
 from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import Literal
 
-from dagrec_cli.config.limits import check_choice, check_count
 from dagrec_cli.config.processes import process_pool
 from dagrec_cli.data.cache import CachedSource, entry_of, keep, load
 from dagrec_cli.data.collection import Collection, Watch, collect, merge
@@ -17,11 +17,9 @@ from dagrec_cli.data.dataset import Dataset, assemble
 from dagrec_cli.data.parts import keep_part, load_part, part_of
 from dagrec_cli.errors import ConfigError, DagrecError, DataError
 
-ENGINES = ("processes", "ray")
-
 
 def prepare_ahead(
-    source: CachedSource, *, engine: str, n_jobs: int, watch: Watch
+    source: CachedSource, *, engine: Literal["processes", "ray"], n_jobs: int, watch: Watch
 ) -> tuple[Dataset, Path]:
     """Return the data set from the cache, or prepare it and keep it, however small.
 
@@ -44,12 +42,10 @@ def prepare_ahead(
     Raises
     ------
     ConfigError
-        If a setting is not allowed, nothing may be kept, or Ray is not installed.
+        If nothing may be kept, or Ray is not installed.
     DataError
         If the data set cannot be prepared or kept.
     """
-    check_choice("engine", engine, ENGINES)
-    check_count("n_jobs", n_jobs)
     _check_kept(source)
     sha256 = source.sha256()
     entry = entry_of(source, sha256)

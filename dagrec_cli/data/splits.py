@@ -6,20 +6,22 @@ validation share of the training rows.
 
 from abc import ABC, abstractmethod
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
-from dagrec_cli.config.limits import check_choice, check_count, check_positive, check_share
+from dagrec_cli.config.kinds import Natural
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.held_out import HeldOut, about_share, about_sizes
 from dagrec_cli.data.invalid import plural
 from dagrec_cli.data.pairs import Rows
 from dagrec_cli.errors import DataError
 
-GRAPHS = ("all", "train")
-JOINS = ("duplicates", "paths", "none")
+TestShare = Annotated[float, Meta(gt=0, lt=1)]
+Graph = Literal["all", "train"]
+Join = Literal["duplicates", "paths", "none"]
 
 
 class Sides(NamedTuple):
@@ -39,17 +41,9 @@ class Split(ABC):
     graph
         ``all``: the DAG mask knows every edge of the data, test pairs' too, as the paper has it;
         ``train``: only the edges of pairs that are trained on, so not of validation pairs.
-
-    Raises
-    ------
-    ConfigError
-        If ``test_share`` is outside ``(0, 1)``, ``graph`` is neither, or a seed is below 0.
     """
 
-    def __init__(self, *, test_share: float, graph: str) -> None:
-        check_positive("split.test_share", test_share)
-        check_share("split.test_share", test_share)
-        check_choice("split.graph", graph, GRAPHS)
+    def __init__(self, *, test_share: TestShare, graph: Graph) -> None:
         self.test_share = test_share
         self.graph = graph
 
@@ -101,9 +95,8 @@ class PaperSplit(Split):
     Differs from the source: never stratified, also where every class has two samples.
     """
 
-    def __init__(self, *, test_share: float, graph: str, seed: int) -> None:
-        super().__init__(test_share=test_share, graph=graph)
-        check_count("split.seed", seed, least=0)
+    def __init__(self, *, seed: Natural, **settings: Any) -> None:
+        super().__init__(**settings)
         self.seed = seed
 
     def _hold_out(self, dataset: Dataset, rows: Rows, share: float) -> Sides:
@@ -124,17 +117,10 @@ class CompositionSplit(Split):
         ``duplicates``: compositions are one group if they are equal (the same paths, each as
         often); ``paths``: if they share a path, even through others; ``none``: never, so equal
         ones may stand on both sides.
-
-    Raises
-    ------
-    ConfigError
-        If ``join`` is none of these.
     """
 
-    def __init__(self, *, test_share: float, graph: str, seed: int, join: str) -> None:
-        super().__init__(test_share=test_share, graph=graph)
-        check_count("split.seed", seed, least=0)
-        check_choice("split.join", join, JOINS)
+    def __init__(self, *, seed: Natural, join: Join, **settings: Any) -> None:
+        super().__init__(**settings)
         self.seed = seed
         self.join = join
 

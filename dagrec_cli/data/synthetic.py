@@ -15,26 +15,15 @@ from itertools import pairwise
 import numpy as np
 
 from dagrec_cli.config.deciding import Effect, effect
-from dagrec_cli.config.limits import check_count, check_positive
+from dagrec_cli.config.kinds import Count, Natural, NotNegative, Probability, TwoOrMore
 from dagrec_cli.data.composition import PREFIX_SERVICE, PREFIX_TABLE, Composition
-from dagrec_cli.data.invalid import check_settings
+from dagrec_cli.data.invalid import OnInvalid
 from dagrec_cli.data.synthetic_truth import Ints, Truth, apportion, make_distinct, zipf
 from dagrec_cli.errors import ConfigError
 
 BLOCK = 50_000  # paths generated at a time
 MAX_STATES = 65_536
 LAW, SAMPLE = 0, 1  # independent random streams of one seed
-LEAST = {
-    "compositions": 1,
-    "tables": 0,
-    "services": 2,
-    "starting_services": 0,
-    "deep_starts": 1,
-    "candidates": 2,
-    "groups": 1,
-    "memory": 0,
-    "seed": 0,
-}
 
 
 @dataclass(kw_only=True)
@@ -86,38 +75,30 @@ class Synthetic:
     Raises
     ------
     ConfigError
-        If a setting is outside its range.
+        If a setting is too large beside others.
     """
 
-    compositions: int
-    tables: int
-    services: int
-    starting_services: int
+    compositions: Count
+    tables: Natural
+    services: TwoOrMore
+    starting_services: Natural
     lengths: Mapping[int, float]
-    deep_starts: int
-    branching: float
-    start_skew: float
-    service_skew: float
-    candidates: int
-    sharpness_deep: float
-    sharpness_start: float
-    sharpness_service: float
-    groups: int
-    memory: int
-    seed: int
-    on_invalid: str
-    max_paths: int
+    deep_starts: Count
+    branching: Probability
+    start_skew: NotNegative
+    service_skew: NotNegative
+    candidates: TwoOrMore
+    sharpness_deep: Probability
+    sharpness_start: Probability
+    sharpness_service: Probability
+    groups: Count
+    memory: Natural
+    seed: Natural
+    on_invalid: OnInvalid
+    max_paths: Count
     cache: bool
 
     def __post_init__(self) -> None:
-        check_settings(on_invalid=self.on_invalid, max_paths=self.max_paths, cache=self.cache)
-        for name, least in LEAST.items():
-            check_count(f"data.{name}", getattr(self, name), least)
-        for name in ("start_skew", "service_skew"):
-            check_positive(f"data.{name}", getattr(self, name), or_zero=True)
-        for name in ("branching", "sharpness_deep", "sharpness_start", "sharpness_service"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"data.{name} is {getattr(self, name)}; use a number in [0, 1].")
         for name, most in self._most().items():
             if getattr(self, name) > most:
                 raise ConfigError(

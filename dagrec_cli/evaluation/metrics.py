@@ -21,14 +21,16 @@ The examples share these four pairs; the last target ties with one other service
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import Annotated, NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int, Num
 
+from dagrec_cli.config.kinds import OneOf
 from dagrec_cli.evaluation.ranks import Outcomes
 
 METRICS = ("accuracy", "precision", "recall", "f1", "ndcg", "mrr", "hr@1", "hr@3", "hr@5")
+Metric = Annotated[str, OneOf(METRICS)]
 BY_RANK = tuple(name for name in METRICS if name not in ("precision", "recall", "f1"))
 
 Weights: TypeAlias = Num[np.ndarray, "*batch pairs"] | None

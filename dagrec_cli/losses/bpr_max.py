@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import log_softmax, logsigmoid
 
-from dagrec_cli.config.limits import check_positive
+from dagrec_cli.config.kinds import NotNegative
 from dagrec_cli.losses.base import SampledLoss
 
 
@@ -21,15 +21,9 @@ class BPRMax(SampledLoss):
     ----------
     regularisation
         Weight of the score regularisation, 0 and up.
-
-    Raises
-    ------
-    ConfigError
-        If it is negative.
     """
 
-    def __init__(self, *, regularisation: float) -> None:
-        check_positive("loss.regularisation", regularisation, or_zero=True)
+    def __init__(self, *, regularisation: NotNegative) -> None:
         self.regularisation = regularisation
 
     def __call__(

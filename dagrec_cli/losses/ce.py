@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
-from dagrec_cli.config.limits import check_share
+from dagrec_cli.config.kinds import Share
 from dagrec_cli.losses.base import CatalogueLoss
 
 
@@ -21,15 +21,9 @@ class CrossEntropy(CatalogueLoss):
     label_smoothing
         Share of the target's probability, in ``[0, 1)``, spread evenly over the services that the
         mask allows.
-
-    Raises
-    ------
-    ConfigError
-        If it is outside ``[0, 1)``.
     """
 
-    def __init__(self, *, label_smoothing: float) -> None:
-        check_share("loss.label_smoothing", label_smoothing)
+    def __init__(self, *, label_smoothing: Share) -> None:
         self.label_smoothing = label_smoothing
 
     def __call__(

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dagrec_cli.config.limits import check_positive
+from dagrec_cli.config.kinds import Positive
 from dagrec_cli.data.pairs import WeightedPairs
 from dagrec_cli.models.base import CountingModel, Facts
 from dagrec_cli.models.contexts import Contexts
@@ -29,15 +29,9 @@ class Backoff(CountingModel):
         Occurrences that the shorter suffix's opinion is worth, above 0.
     dag_mask
         See :class:`~dagrec_cli.models.base.Model`.
-
-    Raises
-    ------
-    ConfigError
-        If a setting is out of range.
     """
 
-    def __init__(self, facts: Facts, *, smoothing: float, dag_mask: bool) -> None:
-        check_positive("model.smoothing", smoothing)
+    def __init__(self, facts: Facts, *, smoothing: Positive, dag_mask: bool) -> None:
         super().__init__(facts, dag_mask=dag_mask)
         self.smoothing = smoothing
         self.table = SuffixCounts(facts.n_nodes, facts.n_services)

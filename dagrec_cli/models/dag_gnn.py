@@ -10,11 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dagrec_cli.config.limits import check_count, check_share
+from dagrec_cli.config.kinds import Count, Share
 from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.models.base import Facts, TorchModel
 from dagrec_cli.models.contexts import Contexts
-from dagrec_cli.models.layers.node_features import NodeFeatures
+from dagrec_cli.models.layers.node_features import KnownOfNode, NodeFeatures
 from dagrec_cli.models.layers.node_graph import Spread, edge_rows, share
 
 DEVIATION = 0.02  # of the initial message weights
@@ -38,27 +38,19 @@ class DAGGNN(TorchModel):
         Probability, in ``[0, 1)``, of zeroing a coordinate while training.
     dag_mask
         See :class:`~dagrec_cli.models.base.Model`.
-
-    Raises
-    ------
-    ConfigError
-        If a setting is out of range.
     """
 
     def __init__(
         self,
         facts: Facts,
         *,
-        node_features: str,
-        embedding_dim: int,
-        hidden: int,
-        num_layers: int,
-        dropout_hidden: float,
+        node_features: KnownOfNode,
+        embedding_dim: Count,
+        hidden: Count,
+        num_layers: Count,
+        dropout_hidden: Share,
         dag_mask: bool,
     ) -> None:
-        check_count("model.hidden", hidden)
-        check_count("model.num_layers", num_layers)
-        check_share("model.dropout_hidden", dropout_hidden)
         super().__init__(facts, hidden=hidden, dag_mask=dag_mask)
         self.features = NodeFeatures(facts, node_features, embedding_dim)
         self.start = nn.Linear(self.features.width, hidden)

@@ -13,11 +13,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dagrec_cli.config.limits import check_count, check_share
+from dagrec_cli.config.kinds import Count, Share
 from dagrec_cli.models.base import Facts, TorchModel
 from dagrec_cli.models.contexts import Contexts
 from dagrec_cli.models.layers.edge_attention import EdgeAttention
-from dagrec_cli.models.layers.node_features import NodeFeatures
+from dagrec_cli.models.layers.node_features import KnownOfNode, NodeFeatures
 from dagrec_cli.models.layers.node_graph import Level, graph_levels, node_levels
 
 
@@ -46,7 +46,7 @@ class DAGNN2021(TorchModel):
     Raises
     ------
     ConfigError
-        If a setting is out of range.
+        If ``heads`` does not divide ``hidden``.
     """
 
     level_of: Tensor
@@ -55,17 +55,14 @@ class DAGNN2021(TorchModel):
         self,
         facts: Facts,
         *,
-        node_features: str,
-        embedding_dim: int,
-        hidden: int,
-        num_layers: int,
-        heads: int,
-        dropout_hidden: float,
+        node_features: KnownOfNode,
+        embedding_dim: Count,
+        hidden: Count,
+        num_layers: Count,
+        heads: Count,
+        dropout_hidden: Share,
         dag_mask: bool,
     ) -> None:
-        check_count("model.hidden", hidden)
-        check_count("model.num_layers", num_layers)
-        check_share("model.dropout_hidden", dropout_hidden)
         super().__init__(facts, hidden=hidden, dag_mask=dag_mask)
         self.features = NodeFeatures(facts, node_features, embedding_dim)
         self.start = nn.Linear(self.features.width, hidden)

@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from dagrec_cli.config.limits import check_count, check_share
+from dagrec_cli.config.kinds import Count, Share, TwoOrMore
 from dagrec_cli.models.base import Facts, TorchModel
 from dagrec_cli.models.contexts import Contexts
 from dagrec_cli.models.layers.edge_attention import EdgeAttention
-from dagrec_cli.models.layers.node_features import NodeFeatures
+from dagrec_cli.models.layers.node_features import KnownOfNode, NodeFeatures
 from dagrec_cli.models.layers.node_graph import Edges, edge_rows, node_levels
 
 
@@ -40,7 +40,7 @@ class DeepDAG(TorchModel):
     Raises
     ------
     ConfigError
-        If a setting is out of range.
+        If ``heads`` does not divide ``hidden``.
     """
 
     depth: Tensor
@@ -49,19 +49,15 @@ class DeepDAG(TorchModel):
         self,
         facts: Facts,
         *,
-        node_features: str,
-        embedding_dim: int,
-        depth_dim: int,
-        hidden: int,
-        num_layers: int,
-        heads: int,
-        dropout_hidden: float,
+        node_features: KnownOfNode,
+        embedding_dim: Count,
+        depth_dim: Count,
+        hidden: TwoOrMore,
+        num_layers: Count,
+        heads: Count,
+        dropout_hidden: Share,
         dag_mask: bool,
     ) -> None:
-        check_count("model.depth_dim", depth_dim)
-        check_count("model.hidden", hidden, least=2)
-        check_count("model.num_layers", num_layers)
-        check_share("model.dropout_hidden", dropout_hidden)
         super().__init__(facts, hidden=hidden // 2, dag_mask=dag_mask)
         level = torch.from_numpy(node_levels(facts.graph)).float()
         self.register_buffer("depth", level[:, None] / level.max().clamp(min=1), persistent=False)

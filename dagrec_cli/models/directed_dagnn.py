@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dagrec_cli.config.limits import check_count, check_share
+from dagrec_cli.config.kinds import Count, Natural, Share, TwoOrMore
 from dagrec_cli.models.base import Facts, TorchModel
 from dagrec_cli.models.contexts import Contexts
-from dagrec_cli.models.layers.node_features import NodeFeatures
+from dagrec_cli.models.layers.node_features import KnownOfNode, NodeFeatures
 from dagrec_cli.models.layers.node_graph import Spread, edge_rows, share
 
 
@@ -39,31 +39,21 @@ class DirectedDAGNN(TorchModel):
         Probability, in ``[0, 1)``, of zeroing a state's coordinate while training.
     dag_mask
         See :class:`~dagrec_cli.models.base.Model`.
-
-    Raises
-    ------
-    ConfigError
-        If a setting is out of range.
     """
 
     def __init__(
         self,
         facts: Facts,
         *,
-        node_features: str,
-        embedding_dim: int,
-        hidden: int,
-        hops: int,
-        inner_steps: int,
-        restart: float,
-        dropout_hidden: float,
+        node_features: KnownOfNode,
+        embedding_dim: Count,
+        hidden: TwoOrMore,
+        hops: Natural,
+        inner_steps: Count,
+        restart: Share,
+        dropout_hidden: Share,
         dag_mask: bool,
     ) -> None:
-        check_count("model.hidden", hidden, least=2)
-        check_count("model.hops", hops, least=0)
-        check_count("model.inner_steps", inner_steps)
-        check_share("model.restart", restart)
-        check_share("model.dropout_hidden", dropout_hidden)
         super().__init__(facts, hidden=hidden // 2, dag_mask=dag_mask)
         self.inner_steps = inner_steps
         self.restart = restart

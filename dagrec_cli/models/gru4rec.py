@@ -6,11 +6,13 @@ Differs from the source: contexts are independent rows, so no state is carried b
 torch's GRU resets ``W h + b`` instead of ``h`` and swaps the names of keeping and updating.
 """
 
+from typing import Literal
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from dagrec_cli.config.limits import check_choice, check_count, check_share
+from dagrec_cli.config.kinds import Count, Share
 from dagrec_cli.data.vocabulary import PAD
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.models.base import Facts, TorchModel
@@ -18,7 +20,6 @@ from dagrec_cli.models.contexts import Contexts, Prefixes
 from dagrec_cli.models.layers.prefix_gru import PrefixGRU
 from dagrec_cli.models.layers.scoring_head import TiedHead
 
-ENCODINGS = ("auto", "padded", "trie")
 CELLS_PER_PREFIX = 1.5  # padded cells that take the time of one prefix of a small batch
 
 
@@ -53,29 +54,22 @@ class GRU4Rec(TorchModel):
     Raises
     ------
     ConfigError
-        If a size is below 1, a dropout is outside ``[0, 1)``, or weights of different widths are
-        tied.
+        If weights of different widths are tied.
     """
 
     def __init__(
         self,
         facts: Facts,
         *,
-        embedding_dim: int,
-        hidden: int,
-        num_layers: int,
-        dropout_embed: float,
-        dropout_hidden: float,
+        embedding_dim: Count,
+        hidden: Count,
+        num_layers: Count,
+        dropout_embed: Share,
+        dropout_hidden: Share,
         tie_weights: bool,
-        encoding: str,
+        encoding: Literal["auto", "padded", "trie"],
         dag_mask: bool,
     ) -> None:
-        check_count("model.embedding_dim", embedding_dim)
-        check_count("model.hidden", hidden)
-        check_count("model.num_layers", num_layers)
-        check_share("model.dropout_embed", dropout_embed)
-        check_share("model.dropout_hidden", dropout_hidden)
-        check_choice("model.encoding", encoding, ENCODINGS)
         if tie_weights and embedding_dim != hidden:
             raise ConfigError(
                 f"model.tie_weights needs equal widths, but model.embedding_dim is {embedding_dim} "

@@ -9,12 +9,12 @@ the DAG mask, its last node). Contexts of one length get one score row; on the p
 seed therefore gives the same metrics. ``gru4rec`` reads the state of the last node instead.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from jaxtyping import Float
 from torch import Tensor
 
-from dagrec_cli.config.limits import check_choice, check_count
+from dagrec_cli.config.kinds import Count
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.models.base import Facts
 from dagrec_cli.models.contexts import Contexts
@@ -28,26 +28,27 @@ class GRU4RecPaper(GRU4Rec):
     ----------
     max_len
         Width of the padded rows.
+    encoding
+        ``padded``, since what is read are steps of padding.
     settings
-        The settings of :class:`~dagrec_cli.models.gru4rec.GRU4Rec`; ``encoding`` is ``padded``,
-        since what is read are steps of padding.
+        The other settings of :class:`~dagrec_cli.models.gru4rec.GRU4Rec`.
 
     Raises
     ------
     ConfigError
         If a context of the data is longer than ``max_len``: the paper cuts it and then reads
-        beyond the row. If another encoding is asked for.
+        beyond the row.
     """
 
-    def __init__(self, facts: Facts, *, max_len: int, **settings: Any) -> None:
-        check_count("model.max_len", max_len)
+    def __init__(
+        self, facts: Facts, *, max_len: Count, encoding: Literal["padded"], **settings: Any
+    ) -> None:
         if facts.longest_context > max_len:
             raise ConfigError(
                 f"model.max_len is {max_len} but the longest context has {facts.longest_context} "
                 f"nodes; use model.max_len={facts.longest_context} or more, or model=gru4rec."
             )
-        check_choice("model.encoding", settings["encoding"], ("padded",))
-        super().__init__(facts, **settings)
+        super().__init__(facts, encoding=encoding, **settings)
         self.max_len = max_len
 
     def encode(self, contexts: Contexts) -> Float[Tensor, "contexts hidden"]:

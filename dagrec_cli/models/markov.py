@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dagrec_cli.config.limits import check_count, check_positive
+from dagrec_cli.config.kinds import Natural, Positive
 from dagrec_cli.data.pairs import WeightedPairs
 from dagrec_cli.models.base import CountingModel, Facts
 from dagrec_cli.models.contexts import Contexts
@@ -31,16 +31,11 @@ class Markov(CountingModel):
         Occurrences added to every service, above 0.
     dag_mask
         See :class:`~dagrec_cli.models.base.Model`.
-
-    Raises
-    ------
-    ConfigError
-        If a setting is out of range.
     """
 
-    def __init__(self, facts: Facts, *, order: int, smoothing: float, dag_mask: bool) -> None:
-        check_count("model.order", order, least=0)
-        check_positive("model.smoothing", smoothing)
+    def __init__(
+        self, facts: Facts, *, order: Natural, smoothing: Positive, dag_mask: bool
+    ) -> None:
         super().__init__(facts, dag_mask=dag_mask)
         self.order = order
         self.smoothing = smoothing

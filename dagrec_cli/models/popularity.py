@@ -3,16 +3,17 @@
 Source: PAPER §7, "Popularity".
 """
 
+from typing import Literal
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dagrec_cli.config.limits import check_choice
 from dagrec_cli.data.pairs import WeightedPairs
 from dagrec_cli.models.base import CountingModel, Facts
 from dagrec_cli.models.contexts import Contexts
 
-RANKINGS = ("one_hot", "counts")
+Ranking = Literal["one_hot", "counts"]
 
 
 class Popularity(CountingModel):
@@ -30,8 +31,7 @@ class Popularity(CountingModel):
 
     counts: Tensor
 
-    def __init__(self, facts: Facts, *, ranking: str, dag_mask: bool) -> None:
-        check_choice("model.ranking", ranking, RANKINGS)
+    def __init__(self, facts: Facts, *, ranking: Ranking, dag_mask: bool) -> None:
         super().__init__(facts, dag_mask=dag_mask)
         self.ranking = ranking
         self.register_buffer("counts", torch.zeros(facts.n_services))

@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
@@ -31,7 +31,7 @@ from dagrec_cli.reporting.tables import Table
 from dagrec_cli.training.history import History
 from dagrec_cli.training.work import Work
 
-SIDES = ("test", "train", "all")
+Side = Literal["test", "train", "all"]
 UNSEEN_RULE = (
     "unseen nodes are left out of a context; after a context with nothing left all services score "
     "alike; an unseen target has no rank and gains 0 in every metric"

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from dagrec_cli.data.invalid import plural
 from dagrec_cli.errors import visible
@@ -10,7 +10,7 @@ from dagrec_cli.evaluation.recommender import Answer
 from dagrec_cli.reporting.csv_text import csv_text
 from dagrec_cli.reporting.seed_run import STEP
 
-FORMATS = ("auto", "table", "json", "csv")
+Form = Literal["auto", "table", "json", "csv"]
 COLUMNS = ("query", "about", "known_to_follow", "rank", "service", "probability", "seen")
 
 

@@ -8,9 +8,8 @@ from typing import NamedTuple
 import msgspec
 from omegaconf import DictConfig, OmegaConf
 
-from dagrec_cli.config.build import plain
-from dagrec_cli.config.deciding import Effect, effect, settings
-from dagrec_cli.config.limits import check_count
+from dagrec_cli.config.deciding import Effect, effect
+from dagrec_cli.config.kinds import Count, check
 from dagrec_cli.config.untrusted import checked_config, leads_out
 from dagrec_cli.config.words import as_typed
 from dagrec_cli.errors import RunError
@@ -22,8 +21,6 @@ from dagrec_cli.reporting.runs import Run
 FORMAT = 1
 QUOTES = "'\""
 EPOCHS = "trainer.epochs"
-KEEP = "keep_checkpoints=true"
-TOLD = {Effect.FIGURES, Effect.INTERVALS}  # what result.json would say otherwise
 FREE = {Effect.NOTHING, Effect.PLACE, Effect.INTERVALS}  # the content of the data is checked
 
 
@@ -139,23 +136,6 @@ def resume_command(path: Path, request: Request) -> str:
     return shlex.join(["dagrec", "train", f"resume={near}", *words])
 
 
-def check_nothing_new(run: Run, config: DictConfig, request: Request) -> None:
-    """Raise RunError if a run that has finished, and kept no checkpoint, would become another.
-
-    Parameters
-    ----------
-    config, request
-        What it would be resumed with.
-    """
-    before, after = (settings(each, TOLD) for each in (run.config, plain(config)))
-    if new := [f"{key}={value}" for key, value in after.items() if before.get(key) != value]:
-        words = shlex.join(["dagrec", "train", *request.overrides, KEEP])
-        raise RunError(
-            f"{run.path}: the run has finished and kept no checkpoint to go on from with {new[0]}; "
-            f"train it again and keep them: {words}"
-        )
-
-
 def _with(overrides: Sequence[str], word: str) -> list[str]:
     """Return overrides with one more, which takes the place of those with its key."""
     key = word.partition("=")[0]
@@ -170,7 +150,7 @@ def _is_free(config: DictConfig, key: str) -> bool:
 
 def _raise_epochs(config: DictConfig, epochs: object) -> None:
     trainer = config.trainer
-    check_count(EPOCHS, epochs)
+    check(EPOCHS, epochs, Count)
     if not isinstance(epochs, int) or epochs < trainer.epochs:
         raise RunError(
             f"{EPOCHS} is {epochs} but the run has {trainer.epochs}; it can only be raised."

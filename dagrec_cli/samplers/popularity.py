@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
-from dagrec_cli.config.limits import check_count, check_positive
+from dagrec_cli.config.kinds import Count, NotNegative
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.models.layers.dag_mask import Choices
 from dagrec_cli.samplers.base import Sampler
@@ -30,16 +30,9 @@ class PopularitySampler(Sampler):
         0 is uniform, 1 is by popularity; 0 and up.
     exclude_target
         False lets a target be its own negative, as the paper's code does.
-
-    Raises
-    ------
-    ConfigError
-        If a setting is out of range.
     """
 
-    def __init__(self, *, n_sample: int, sample_alpha: float, exclude_target: bool) -> None:
-        check_count("sampler.n_sample", n_sample)
-        check_positive("sampler.sample_alpha", sample_alpha, or_zero=True)
+    def __init__(self, *, n_sample: Count, sample_alpha: NotNegative, exclude_target: bool) -> None:
         self.n_sample = n_sample
         self.sample_alpha = sample_alpha
         self.exclude_target = exclude_target

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor
 
+from dagrec_cli.config.kinds import Count, NotNegative
 from dagrec_cli.data.ragged import find_sorted
 from dagrec_cli.models.layers.dag_mask import Choices
 from dagrec_cli.samplers.popularity import PopularitySampler
@@ -30,16 +31,11 @@ class SuccessorSampler(PopularitySampler):
     sample_alpha
         Successors are drawn in proportion to ``count ** sample_alpha`` over training targets; 0
         draws them alike.
-
-    Raises
-    ------
-    ConfigError
-        If a setting is out of range.
     """
 
     needs_mask = True
 
-    def __init__(self, *, n_sample: int, sample_alpha: float) -> None:
+    def __init__(self, *, n_sample: Count, sample_alpha: NotNegative) -> None:
         super().__init__(n_sample=n_sample, sample_alpha=sample_alpha, exclude_target=True)
 
     def sample(

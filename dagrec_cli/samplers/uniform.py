@@ -3,6 +3,7 @@
 Source: PAPER §4, alpha = 0.
 """
 
+from dagrec_cli.config.kinds import Count
 from dagrec_cli.samplers.popularity import PopularitySampler
 
 
@@ -17,5 +18,5 @@ class UniformSampler(PopularitySampler):
         False lets a target be its own negative.
     """
 
-    def __init__(self, *, n_sample: int, exclude_target: bool) -> None:
+    def __init__(self, *, n_sample: Count, exclude_target: bool) -> None:
         super().__init__(n_sample=n_sample, sample_alpha=0.0, exclude_target=exclude_target)

@@ -9,14 +9,14 @@ the weight of the whole step, not of its share.
 from collections.abc import Iterator
 from contextlib import suppress
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
-from dagrec_cli.config.limits import check_count
+from dagrec_cli.config.kinds import TwoOrMore
 from dagrec_cli.errors import ConfigError, TrainingError
 from dagrec_cli.losses.base import Loss
 from dagrec_cli.models.base import TorchModel
@@ -32,6 +32,8 @@ from dagrec_cli.training.trainer import Objective
 
 if TYPE_CHECKING:
     from dagrec_cli.training.fabric import Team
+
+Processes = TwoOrMore | Literal["auto"]
 
 
 class Distributed(MiniBatch):
@@ -55,7 +57,7 @@ class Distributed(MiniBatch):
         started another number of processes.
     """
 
-    def __init__(self, *, processes: int | str, **settings: Any) -> None:
+    def __init__(self, *, processes: Processes, **settings: Any) -> None:
         here = place()
         self.processes = _count(processes, here)
         super().__init__(**settings)
@@ -201,16 +203,15 @@ class _Averaged(nn.Module):
         return self.objective(self.batch)
 
 
-def _count(processes: int | str, here: Place | None) -> int:
+def _count(processes: Processes, here: Place | None) -> int:
     if processes == "auto":
         return here.n_processes if here else 2
-    check_count("trainer.processes", processes, least=2)
     if here and processes != here.n_processes:
         raise ConfigError(
             f"trainer.processes is {processes} but torchrun or srun started {here.n_processes}; "
             "use trainer.processes=auto."
         )
-    return int(processes)
+    return processes
 
 
 def _train_along(

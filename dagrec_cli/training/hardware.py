@@ -2,15 +2,14 @@
 
 import re
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
-from dagrec_cli.config.limits import check_choice
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.training.step import AS_IS
 
-PRECISIONS = ("32", "bf16")
+Precision = Literal[32, "32", "bf16"]
 
 
 def find_device(name: object) -> torch.device:
@@ -35,13 +34,6 @@ def find_device(name: object) -> torch.device:
     return device
 
 
-def casting(precision: object, device: torch.device) -> AbstractContextManager[Any]:
-    """Return what to enter while a model computes: nothing for ``32``, autocast for ``bf16``.
-
-    Raises
-    ------
-    ConfigError
-        If the precision is another.
-    """
-    check_choice("trainer.precision", str(precision), PRECISIONS)
+def casting(precision: Precision, device: torch.device) -> AbstractContextManager[Any]:
+    """Return what to enter while a model computes: nothing for ``32``, autocast for ``bf16``."""
     return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else AS_IS

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dagrec_cli.config.limits import check_count
+from dagrec_cli.config.kinds import Count
 from dagrec_cli.training.batch import Batch, TrainingPairs
 from dagrec_cli.training.trainer import Step, Trainer
 
@@ -31,19 +31,11 @@ class MiniBatch(Trainer):
     blocks_per_step
         Blocks of neighbouring contexts that make a step, 1 and up; as many as the step has contexts
         for a wholly random order.
-
-    Raises
-    ------
-    ConfigError
-        If a setting is out of range.
     """
 
     def __init__(
-        self, *, batch_size: int, accumulate: int, blocks_per_step: int, **settings: Any
+        self, *, batch_size: Count, accumulate: Count, blocks_per_step: Count, **settings: Any
     ) -> None:
-        check_count("trainer.batch_size", batch_size)
-        check_count("trainer.accumulate", accumulate)
-        check_count("trainer.blocks_per_step", blocks_per_step)
         super().__init__(**settings)
         self.batch_size = batch_size
         self.accumulate = accumulate

@@ -24,7 +24,6 @@ from torch.optim.adagrad import adagrad
 from torch.optim.adam import adam
 from torch.optim.sgd import sgd
 
-from dagrec_cli.config.limits import check_choice, check_positive, check_share
 from dagrec_cli.errors import ConfigError
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # of Adam's paper
@@ -216,12 +215,8 @@ def optimizer_named(
     Raises
     ------
     ConfigError
-        If a setting is out of range, or would do nothing.
+        If there is a momentum that would do nothing.
     """
-    check_choice("trainer.optimizer", name, tuple(OPTIMIZERS))
-    check_positive("trainer.learning_rate", learning_rate, or_zero=True)
-    check_positive("trainer.weight_decay", weight_decay, or_zero=True)
-    check_share("trainer.momentum", momentum)
     if momentum and name != "sgd":
         raise ConfigError(
             f"trainer.momentum is {momentum} but {name} has no momentum to set; use "

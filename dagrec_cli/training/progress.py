@@ -1,11 +1,13 @@
 """A progress bar on the terminal's standard error, or nothing."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
-from dagrec_cli.config.limits import check_choice
+from dagrec_cli.config.kinds import check
+
+Wanted = Literal["auto", True, False]
 
 
 @runtime_checkable
@@ -23,16 +25,7 @@ class Progress(Protocol):
 
 
 class Silent:
-    """Shows nothing but what is said.
-
-    Parameters
-    ----------
-    tell
-        Where a line goes; standard error if it is left out.
-    """
-
-    def __init__(self, tell: Callable[[str], object] | None = None) -> None:
-        self._tell = tell
+    """Shows nothing but what is said."""
 
     def start(self, name: str, total: int | None) -> None:
         """Do nothing."""
@@ -41,15 +34,12 @@ class Silent:
         """Do nothing."""
 
     def say(self, line: str) -> None:
-        """Hand a line on."""
-        if self._tell is None:
-            sys.stderr.write(f"{line}\n")
-        else:
-            self._tell(line)
+        """Print a line on standard error."""
+        sys.stderr.write(f"{line}\n")
 
 
 @contextmanager
-def progress(wanted: bool | str) -> Iterator[Progress]:
+def progress(wanted: object) -> Iterator[Progress]:
     """Open a progress display: ``True``, ``False``, or ``auto`` for a terminal only.
 
     Raises
@@ -57,7 +47,7 @@ def progress(wanted: bool | str) -> Iterator[Progress]:
     ConfigError
         If ``wanted`` is something else.
     """
-    check_choice("progress", str(wanted).lower(), ("auto", "true", "false"))
+    check("progress", wanted, Wanted)
     if not (sys.stderr.isatty() if wanted == "auto" else wanted):
         yield Silent()
         return

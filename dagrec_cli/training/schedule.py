@@ -8,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import cos, pi
 
-from dagrec_cli.config.limits import check_choice, check_share
-
 DECAYS: dict[str, Callable[[float], float]] = {
     "constant": lambda past: 1.0,
     "linear": lambda past: 1.0 - past,
@@ -30,19 +28,10 @@ class Schedule:
         ``constant``, ``linear`` or ``cosine``.
     warmup
         Share of the training in which the rate rises, ``[0, 1)``.
-
-    Raises
-    ------
-    ConfigError
-        If a setting is out of range.
     """
 
     decay: str
     warmup: float
-
-    def __post_init__(self) -> None:
-        check_choice("trainer.schedule", self.decay, tuple(DECAYS))
-        check_share("trainer.warmup", self.warmup)
 
     def factor(self, start: float, end: float) -> float:
         """Return the factor of a step, given how much is over before and after it, ``[0, 1]``.

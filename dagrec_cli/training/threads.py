@@ -5,32 +5,25 @@ other processes share the cores they wait for each other: ten times slower was m
 of two cores taken.
 """
 
-from typing import cast
+from typing import Literal
 
 import torch
 
-from dagrec_cli.config.limits import check_count
 from dagrec_cli.data.dataset import Dataset
 
 SMALL = 20_000  # distinct contexts times the longest context
 
 
-def set_threads(wanted: object, dataset: Dataset) -> int:
+def set_threads(wanted: int | Literal["auto"], dataset: Dataset) -> int:
     """Set torch's threads and return their number.
 
     Parameters
     ----------
     wanted
         A number of 1 or more, or ``auto``: one for small data, all cores otherwise.
-
-    Raises
-    ------
-    ConfigError
-        If it is neither.
     """
     if wanted != "auto":
-        check_count("threads", wanted)
-        torch.set_num_threads(cast(int, wanted))
+        torch.set_num_threads(wanted)
     elif len(dataset.contexts) * int(dataset.contexts.depth.max()) < SMALL:
         torch.set_num_threads(1)
     return torch.get_num_threads()

@@ -5,23 +5,23 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from math import isfinite
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from torch import Generator, Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from dagrec_cli.config.limits import check_count, check_positive, check_share
+from dagrec_cli.config.kinds import Count, Natural, NotNegative, OneOf, Positive, Share
 from dagrec_cli.errors import ConfigError, TrainingError
 from dagrec_cli.losses.base import Loss
 from dagrec_cli.models.base import TorchModel
 from dagrec_cli.samplers.base import Sampler
 from dagrec_cli.training.batch import Batch, TrainingPairs
 from dagrec_cli.training.early_stopping import EarlyStopping
-from dagrec_cli.training.hardware import casting, find_device
+from dagrec_cli.training.hardware import Precision, casting, find_device
 from dagrec_cli.training.history import History
 from dagrec_cli.training.interrupt import Brake
-from dagrec_cli.training.optimizers import optimizer_named
-from dagrec_cli.training.schedule import Schedule
+from dagrec_cli.training.optimizers import OPTIMIZERS, optimizer_named
+from dagrec_cli.training.schedule import DECAYS, Schedule
 from dagrec_cli.training.state import Keeper, State
 from dagrec_cli.training.step import batch_loss
 
@@ -88,36 +88,30 @@ class Trainer(ABC):
     Raises
     ------
     ConfigError
-        If a setting is out of range, the device is absent, or patience is asked for without a
-        validation share.
+        If the device is absent, patience is asked for without a validation share, or momentum of an
+        optimiser that has none.
     """
 
     def __init__(
         self,
         *,
-        epochs: int,
-        optimizer: str,
-        learning_rate: float,
-        weight_decay: float,
-        momentum: float,
-        schedule: str,
-        warmup: float,
-        gradient_clip: float,
+        epochs: Count,
+        optimizer: Annotated[str, OneOf(OPTIMIZERS)],
+        learning_rate: NotNegative,
+        weight_decay: NotNegative,
+        momentum: Share,
+        schedule: Annotated[str, OneOf(DECAYS)],
+        warmup: Share,
+        gradient_clip: Positive,
         distinct_contexts: bool,
-        validation_share: float,
-        validate_every: int,
+        validation_share: Share,
+        validate_every: Count,
         monitor: str,
-        patience: int,
-        checkpoint_every: int,
+        patience: Natural,
+        checkpoint_every: Natural,
         device: str,
-        precision: int | str,
+        precision: Precision,
     ) -> None:
-        check_count("trainer.epochs", epochs)
-        check_positive("trainer.gradient_clip", gradient_clip)
-        check_share("trainer.validation_share", validation_share)
-        check_count("trainer.validate_every", validate_every)
-        check_count("trainer.patience", patience, least=0)
-        check_count("trainer.checkpoint_every", checkpoint_every, least=0)
         if patience and not validation_share:
             raise ConfigError(
                 "trainer.patience needs validation pairs but trainer.validation_share is 0; "

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Annotated, Any
 
 import torch
 from hydra.core.hydra_config import HydraConfig
+from msgspec import Meta
 from omegaconf import DictConfig
 from rich.console import Console
 
@@ -21,11 +23,10 @@ from benchmarks.report import Finding, faults, write
 from benchmarks.runner import LEAST_ROUNDS, measure
 from benchmarks.steps import BprStep, CeStep
 from dagrec_cli.commands.hydra_main import overrides_of
-from dagrec_cli.config.checks import check_keys
-from dagrec_cli.config.limits import check_count, check_positive
+from dagrec_cli.config.checks import check_settings
+from dagrec_cli.config.kinds import Count, Positive
 from dagrec_cli.errors import ConfigError, DagrecError
 from dagrec_cli.reporting.run_folder import RunFolder
-from dagrec_cli.reporting.terminal import to_rich
 from dagrec_cli.training.progress import progress
 
 BENCHMARKS: dict[str, type[Benchmark]] = {
@@ -41,7 +42,15 @@ BENCHMARKS: dict[str, type[Benchmark]] = {
 }
 ALL = "all"
 SHOWN = ("benchmark", "size", "plain_ms", "fast_ms", "ratio", "promised")
-TOP_LEVEL = ("bench", "sizes", "repeats", "limit", "threads", "seed", "progress")
+SETTINGS: dict[str, Any] = {  # beside the groups
+    "bench": str | list[str],
+    "sizes": list[Count] | None,
+    "repeats": Annotated[int, Meta(ge=LEAST_ROUNDS)],
+    "limit": Positive,
+    "threads": Count | None,
+    "seed": Any,
+    "progress": Any,
+}
 
 
 def bench(config: DictConfig) -> None:
@@ -49,14 +58,15 @@ def bench(config: DictConfig) -> None:
     hydra = HydraConfig.get()
     folder = RunFolder(Path(hydra.runtime.output_dir))
     try:
-        check_keys(config, [*(k for k in hydra.runtime.choices if "/" not in k), *TOP_LEVEL])
+        groups = [name for name in hydra.runtime.choices if "/" not in name]
+        check_settings(config, **dict.fromkeys(groups, Any), **SETTINGS)
         findings = _measure(config)
     except DagrecError:
         folder.remove_if_empty()
         raise
     table = write(folder, findings, overrides_of(hydra)["task"])
     console = Console()
-    console.print(to_rich(replace(table, columns=SHOWN), console.width))
+    console.print(replace(table, columns=SHOWN).to_rich(console.width))
     sys.stdout.write(f"Run folder: {folder.path}\n")
     if wrong := faults(findings):
         sys.stderr.writelines(f"dagrec bench: {line}.\n" for line in wrong)
@@ -87,7 +97,6 @@ def choose(wanted: str | Sequence[str]) -> dict[str, type[Benchmark]]:
 
 
 def _measure(config: DictConfig) -> dict[str, Finding]:
-    _check(config)
     kinds = choose(config.bench)
     torch.set_num_threads(config.threads or torch.get_num_threads())
     benchmarks = {name: kind(config) for name, kind in kinds.items()}
@@ -100,12 +109,3 @@ def _measure(config: DictConfig) -> dict[str, Finding]:
                 measured = measure(benchmark, size, **rounds, watch=display.step)
                 findings[name].measurements.append(measured)
     return findings
-
-
-def _check(config: DictConfig) -> None:
-    check_count("repeats", config.repeats, least=LEAST_ROUNDS)
-    check_positive("limit", config.limit)
-    for size in config.sizes or ():
-        check_count("sizes", size)
-    if config.threads is not None:
-        check_count("threads", config.threads)

@@ -51,7 +51,7 @@ def test_missed_promise_is_named(
     [
         (["bench=evaluatoin"], "did you mean evaluation?"),
         (["repeats=2"], "repeats is 2; use a whole number of 3 or more"),
-        (["sizes=[0]"], "sizes is 0; use a whole number of 1 or more"),
+        (["sizes=[0]"], "sizes is [0]; use a list of whole numbers of 1 or more"),
         (["threads=0"], "threads is 0; use a whole number of 1 or more"),
         (["bench=preparation", "data.path=nowhere.json"], "nowhere.json"),
         (["+repeat=5"], "did you mean repeats?"),

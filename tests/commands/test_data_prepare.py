@@ -89,7 +89,7 @@ def test_training_on_kept_data_gives_the_same_numbers(
         ([GLOB, "data.cache=false"], "data.cache is false"),
         (["data=synthetic", "part=0"], "part is the number of a file, but this data has none;"),
         ([GLOB, "part=2"], "part is 2 but the data has 2 files, numbered from 0; use a smaller"),
-        ([GLOB, "part=-1"], "part is -1; use a whole number of 0 or more."),
+        ([GLOB, "part=-1"], "part is -1; use a whole number of 0 or more, or null."),
         ([GLOB, "+color=red"], "unknown setting 'color'; known: data, part, engine, n_jobs,"),
     ],
 )

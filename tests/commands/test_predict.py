@@ -298,7 +298,7 @@ def test_a_faulty_line_is_named_after_those_before_it_are_answered(
         ([], "ask for one thing"),
         (["context=[a]", "input=-"], "ask for one thing"),
         (["context=[a]", "top_k=0"], "top_k is 0"),
-        (["context=[a]", "mask=maybe"], "mask is 'maybe'; use true or false."),
+        (["context=[a]", "mask=maybe"], "mask is 'maybe'; use true or false, or null."),
         (["context=[a]", "format=xml"], "format is 'xml'; use one of auto, table, json, csv."),
         (["context=[a]", "seed=7"], "no seed 7; it has 0, 1."),
         (["context=[NODE]", "output=."], "output is '.', a folder; name a file in it."),

@@ -75,7 +75,8 @@ def test_a_defect_inside_a_constructor_stays_visible(
 
 
 def test_settings_handed_to_the_parent_count_once() -> None:
-    assert list(parameters_of(GRU4RecPaper)) == ["max_len", *parameters_of(GRU4Rec)]
+    assert [*parameters_of(GRU4RecPaper)][:2] == ["max_len", "encoding"]
+    assert sorted(parameters_of(GRU4RecPaper)) == sorted(["max_len", *parameters_of(GRU4Rec)])
     assert "hidden" in parameters_of(GRU4Rec)
 
 

@@ -1,12 +1,15 @@
+from typing import Any
+
 import pytest
 from omegaconf import OmegaConf
 
 from dagrec_cli.config.checks import (
-    check_keys,
     check_loss_and_sampler,
     check_sampler_and_mask,
+    check_settings,
     seeds_of,
 )
+from dagrec_cli.config.kinds import Natural, TwoOrMore
 from dagrec_cli.errors import ConfigError
 
 
@@ -63,11 +66,18 @@ def test_seeds_are_a_list(seeds: object) -> None:
 
 
 def test_a_key_that_nothing_reads() -> None:
-    check_keys({"model": 1, "seed": 2}, ["model", "seed", "seeds"])
-    with pytest.raises(ConfigError, match=r"unknown setting 'sede'; did you mean seed\? known: m"):
-        check_keys({"model": 1, "sede": 2}, ["model", "seed"])
-    with pytest.raises(ConfigError, match=r"unknown setting 'zzz'; known: model, seed"):
-        check_keys({"zzz": 2}, ["model", "seed"])
+    config = OmegaConf.create({"model": {}, "seed": 2})
+    check_settings(config, model=Any, seed=Natural, seeds=Any)
+    with pytest.raises(ConfigError, match=r"unknown setting 'seed'; did you mean seeds\? known: m"):
+        check_settings(config, model=Any, seeds=Any)
+    with pytest.raises(ConfigError, match=r"unknown setting 'model'; known: seed"):
+        check_settings(config, seed=Natural)
+
+
+def test_a_setting_of_the_top_level_out_of_its_range() -> None:
+    config = OmegaConf.create({"wanted": 1, "given": "${wanted}"})
+    with pytest.raises(ConfigError, match=r"given is 1; use a whole number of 2 or more\."):
+        check_settings(config, wanted=Natural, given=TwoOrMore)
 
 
 def test_successors_need_the_mask() -> None:

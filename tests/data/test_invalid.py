@@ -1,8 +1,8 @@
 import pytest
 
 from dagrec_cli.data.composition import Composition, Fault, Invalid
-from dagrec_cli.data.invalid import check_settings, summarise, too_many_paths, valid
-from dagrec_cli.errors import ConfigError, DataError
+from dagrec_cli.data.invalid import summarise, too_many_paths, valid
+from dagrec_cli.errors import DataError
 
 GOOD = Composition(("table_1", "service_2"), (False, True), ((0, 1),))
 ONE = Invalid((Fault("compositions[1].links", "cycle a b -> c -> a b; must be acyclic"),))
@@ -59,16 +59,3 @@ def test_too_many_paths_are_a_fault_with_a_place(place: str, told: str) -> None:
     assert where.startswith(told)
     assert problem.startswith("too many paths (2); data.max_paths is 1")
     assert summarise([invalid, invalid]) == "2 compositions skipped: 2 x too many paths"
-
-
-@pytest.mark.parametrize(
-    ("settings", "found"),
-    [
-        ({"on_invalid": "ignore"}, "data.on_invalid is 'ignore'"),
-        ({"max_paths": 0}, "data.max_paths is 0"),
-        ({"cache": "no"}, "data.cache is 'no'; use true or false"),
-    ],
-)
-def test_settings_that_are_not_allowed(settings: dict[str, object], found: str) -> None:
-    with pytest.raises(ConfigError, match=found):
-        check_settings(**{"on_invalid": "skip", "max_paths": 1, "cache": True, **settings})

@@ -221,8 +221,6 @@ def test_a_source_without_files_is_one_part(source_of: SourceOf, config: Config)
 @pytest.mark.parametrize(
     ("settings", "changes", "message"),
     [
-        ({"engine": "spark"}, {}, "engine is 'spark'; use one of processes, ray"),
-        ({"n_jobs": 0}, {}, "n_jobs is 0"),
         ({}, {"cache": False}, "data.cache is false"),
         ({"engine": "ray"}, {}, r"pip install .* '\.\[ray\]'"),
     ],

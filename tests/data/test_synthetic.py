@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
+from dagrec_cli.config.build import build as build_node
 from dagrec_cli.config.paths import config_dir
 from dagrec_cli.data.composition import Composition, check_links
 from dagrec_cli.data.synthetic import Synthetic
@@ -264,16 +265,17 @@ def test_make_distinct_takes_the_next_free_service():
         ({"candidates": 16}, "data.candidates is 16; use 15 or less with 34 tables and 16 serv"),
         ({"deep_starts": 36}, "data.deep_starts is 36; use 35 or less"),
         ({"starting_services": 15}, "data.starting_services is 15; use 14 or less"),
-        ({"branching": 1.5}, "data.branching is 1.5; use a number in [0, 1]."),
+        ({"branching": 1.5}, "data.branching is 1.5; use a number from 0 to 1."),
         ({"service_skew": -1}, "data.service_skew is -1; use a number of 0 or more."),
         ({"lengths": {1: 1}}, "data.lengths is {1: 1}; use path lengths of 2 or more nodes"),
         ({"lengths": {2: 0}}, "data.lengths is {2: 0}; use path lengths of 2 or more nodes"),
         ({"lengths": {}}, "data.lengths is {}; use path lengths of 2 or more nodes"),
         ({"groups": 300}, "data.groups ** data.memory is 300**2; lower one until it is 65536"),
-        ({"on_invalid": "stop"}, "data.on_invalid is 'stop'; use error or skip."),
+        ({"on_invalid": "stop"}, "data.on_invalid is 'stop'; use one of error, skip."),
     ],
 )
 def test_settings_out_of_range_are_named(changes, message):
+    node = OmegaConf.create({**OmegaConf.load(config_dir() / "data" / "synthetic.yaml"), **changes})
     with pytest.raises(ConfigError) as error:
-        build(**changes)
+        build_node(node, "data")
     assert str(error.value).startswith(message)

@@ -32,7 +32,7 @@ LONG = ("compositions", "epochs", "bootstrap", "n_resamples", "dir")  # they may
 
 WRONG = {  # all of them ended in a traceback once
     "data validate data.path=[nan]": "nan: no such file; give an existing one",
-    "data validate data.path={a:1}": "data.path is {'a': 1}; use text or a list of text or null.",
+    "data validate data.path={a:1}": "data.path is {'a': 1}; use text, or a list of text, or null.",
     "data validate data=[true]": "a group takes the name of one of its options",
     "data describe split=[1,2]": "a group takes the name of one of its options",
     "data describe hydra.verbose=null": "Hydra cannot take one of the settings (configure_log:",
@@ -41,7 +41,7 @@ WRONG = {  # all of them ended in a traceback once
     f"data describe split.test_share={'[' * 200}{']' * 200}": "nested too deeply",
     f"data describe data.seed={'9' * 5000}": "Exceeds the limit",
     "compare runs=1e308": "1e308: no such folder; name run folders",
-    "compare runs=[a] by={a:3}": "by is {'a': 3}; use text, or a list of it.",
+    "compare runs=[a] by={a:3}": "by is {'a': 3}; use text, or a list of text, or null.",
     "train model.embedding_dim=99999999999999": "not enough memory for these sizes",
     "predict run=a\nb context=[x]": r"cannot read 'run=a\nb'; write setting=value",
 }

@@ -1,8 +1,11 @@
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
+from omegaconf import DictConfig
 
+from dagrec_cli.config.build import build
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.losses.bpr_max import BPRMax
 
@@ -26,6 +29,6 @@ def test_a_negative_far_below_the_others_has_no_gradient() -> None:
     assert abs(negatives.grad[0, 1].item()) < 1e-20
 
 
-def test_regularisation_out_of_range() -> None:
+def test_regularisation_out_of_range(config: Callable[..., DictConfig]) -> None:
     with pytest.raises(ConfigError, match="regularisation is"):
-        BPRMax(regularisation=-1.0)
+        build(config("loss", "bpr_max", regularisation=-1.0), "loss")

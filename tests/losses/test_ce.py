@@ -1,9 +1,12 @@
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
+from omegaconf import DictConfig
 from torch.nn.functional import cross_entropy
 
+from dagrec_cli.config.build import build
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.losses.ce import CrossEntropy
 
@@ -34,6 +37,6 @@ def test_a_single_valid_service_costs_nothing() -> None:
 
 
 @pytest.mark.parametrize("smoothing", [-0.1, 1.0])
-def test_smoothing_out_of_range(smoothing: float) -> None:
+def test_smoothing_out_of_range(config: Callable[..., DictConfig], smoothing: float) -> None:
     with pytest.raises(ConfigError, match="label_smoothing is"):
-        CrossEntropy(label_smoothing=smoothing)
+        build(config("loss", "ce", label_smoothing=smoothing), "loss")

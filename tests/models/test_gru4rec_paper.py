@@ -54,7 +54,7 @@ def test_a_context_that_fills_the_row_is_read_at_its_last_node(
 
 
 def test_another_encoding_is_refused(make: Make) -> None:
-    with pytest.raises(ConfigError, match=r"model.encoding is 'trie'; use one of padded"):
+    with pytest.raises(ConfigError, match=r"model.encoding is 'trie'; use padded"):
         make(encoding="trie")
 
 

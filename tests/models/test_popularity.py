@@ -1,7 +1,11 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
+from omegaconf import DictConfig
 
+from dagrec_cli.config.build import build
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import WeightedPairs
 from dagrec_cli.errors import ConfigError
@@ -39,6 +43,6 @@ def test_of_two_favourites_the_lower_class_wins(tiny: Dataset) -> None:
     assert counted(tiny, "one_hot", [3, 1], [2, 2])(CONTEXTS)[0].tolist() == [0, 1, 0, 0, 0]
 
 
-def test_an_unknown_ranking_is_refused(tiny: Dataset) -> None:
+def test_an_unknown_ranking_is_refused(config: Callable[..., DictConfig]) -> None:
     with pytest.raises(ConfigError, match=r"model.ranking is 'ranks'; use one of one_hot, counts"):
-        counted(tiny, "ranks", [0], [1])
+        build(config("model", "popularity", ranking="ranks"), "model")

@@ -1,7 +1,11 @@
+from collections.abc import Callable
+
 import pytest
 import torch
+from omegaconf import DictConfig
 from torch import Generator, Tensor
 
+from dagrec_cli.config.build import build
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.models.layers.dag_mask import Choices
 from dagrec_cli.samplers.popularity import PopularitySampler
@@ -75,9 +79,11 @@ def test_popularity_expects_what_it_draws() -> None:
 
 
 @pytest.mark.parametrize("setting", [{"n_sample": 0}, {"sample_alpha": -1.0}])
-def test_settings_out_of_range(setting: dict[str, float]) -> None:
+def test_settings_out_of_range(
+    config: Callable[..., DictConfig], setting: dict[str, float]
+) -> None:
     with pytest.raises(ConfigError, match=f"sampler.{next(iter(setting))} is"):
-        SuccessorSampler(**{"n_sample": 4, "sample_alpha": 0.0, **setting})  # type: ignore[arg-type]
+        build(config("sampler", "successors", **setting), "sampler")
 
 
 def test_one_target_leaves_no_negative() -> None:

@@ -91,5 +91,7 @@ def test_without_lightning_fabric_it_says_how_to_install_it(trainer: Make) -> No
 
 
 def test_one_process_is_too_few(trainer: Make) -> None:
-    with pytest.raises(ConfigError, match=r"trainer\.processes is 1; use a whole number of 2 or"):
+    with pytest.raises(
+        ConfigError, match=r"trainer\.processes is 1; use a whole number of 2 or more"
+    ):
         trainer("distributed", processes=1)

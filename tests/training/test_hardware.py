@@ -56,7 +56,7 @@ def test_an_absent_device_fails_loudly(name: object, n_devices: int, message: st
 
 
 def test_an_unknown_precision(trainer: Make) -> None:
-    with pytest.raises(ConfigError, match=r"trainer.precision is '16'; use one of 32, bf16"):
+    with pytest.raises(ConfigError, match=r"trainer.precision is 16; use one of 32, bf16"):
         trainer(precision=16)
 
 

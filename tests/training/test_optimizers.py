@@ -143,19 +143,9 @@ def test_a_missing_moment_is_missed() -> None:
         optimizer.load(moments)
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        (("adamW", 0.1, 0.0, 0.0), "trainer.optimizer is 'adamW'; use one of adam, adamw, adagrad"),
-        (("adam", -1, 0.0, 0.0), "trainer.learning_rate is -1; use a number of 0 or more"),
-        (("adam", 0.1, -0.1, 0.0), "trainer.weight_decay is -0.1; use a number of 0 or more"),
-        (("sgd", 0.1, 0.0, 1.0), "trainer.momentum is 1.0; use a number from 0"),
-        (("adamw", 0.1, 0.0, 0.9), "trainer.momentum is 0.9 but adamw has no momentum"),
-    ],
-)
-def test_settings_out_of_range(settings: tuple[str, float, float, float], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        optimizer_named(*settings)
+def test_momentum_that_would_do_nothing() -> None:
+    with pytest.raises(ConfigError, match=r"trainer.momentum is 0.9 but adamw has no momentum"):
+        optimizer_named("adamw", 0.1, 0.0, 0.9)
 
 
 def test_no_optimizer_imports_torch_s_compiler() -> None:

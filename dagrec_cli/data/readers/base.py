@@ -1,6 +1,7 @@
 """What every reader of files has, whatever their format."""
 
-from dagrec_cli.data.invalid import check_settings
+from dagrec_cli.config.kinds import Count
+from dagrec_cli.data.invalid import OnInvalid
 
 
 class Reader:
@@ -14,15 +15,9 @@ class Reader:
         Most source-to-sink paths one composition may have, 1 or more.
     cache
         Whether a large data set is kept once it is prepared.
-
-    Raises
-    ------
-    ConfigError
-        If one has a value that is not allowed.
     """
 
-    def __init__(self, *, on_invalid: str, max_paths: int, cache: bool) -> None:
-        check_settings(on_invalid=on_invalid, max_paths=max_paths, cache=cache)
+    def __init__(self, *, on_invalid: OnInvalid, max_paths: Count, cache: bool) -> None:
         self.on_invalid = on_invalid
         self.max_paths = max_paths
         self.cache = cache

@@ -4,7 +4,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from dagrec_cli.config.limits import check_count
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.models.layers.node_graph import Edges
 
@@ -45,7 +44,6 @@ class EdgeAttention(nn.Module):
     """
 
     def __init__(self, hidden: int, heads: int, dropout: float) -> None:
-        check_count("model.heads", heads)
         if hidden % heads:
             raise ConfigError(
                 f"model.hidden is {hidden} and model.heads {heads}; use a multiple of model.heads."

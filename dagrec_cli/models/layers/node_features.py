@@ -1,13 +1,14 @@
 """What a graph model knows of a node before any message is passed."""
 
+from typing import Literal
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dagrec_cli.config.limits import check_choice, check_count
 from dagrec_cli.models.base import Facts
 
-KINDS = ("type", "embedding")
+KnownOfNode = Literal["type", "embedding"]
 
 
 class NodeFeatures(nn.Module):
@@ -21,18 +22,11 @@ class NodeFeatures(nn.Module):
         ``type``: the two bits alone (the paper); ``embedding``: the bits and an embedding.
     embedding_dim
         Width of the embedding, 1 and up; unused with ``type``.
-
-    Raises
-    ------
-    ConfigError
-        If a setting is out of range.
     """
 
     types: Tensor
 
-    def __init__(self, facts: Facts, kind: str, embedding_dim: int) -> None:
-        check_choice("model.node_features", kind, KINDS)
-        check_count("model.embedding_dim", embedding_dim)
+    def __init__(self, facts: Facts, kind: KnownOfNode, embedding_dim: int) -> None:
         super().__init__()
         is_service = torch.tensor(facts.vocabulary.is_service)
         types = torch.stack([is_service, ~is_service], dim=1).float()

@@ -1,0 +1,130 @@
+"""Kinds and ranges of settings: annotations that hold them, and the one check against them.
+
+A constructor says ``hidden: Count``, and ``config/build.py`` checks what a config has for it before
+the constructor is called. Python code that calls a constructor itself is trusted: its numbers are
+not checked.
+"""
+
+import operator
+from collections.abc import Iterable, Mapping
+from sys import float_info
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from msgspec import Meta
+
+from dagrec_cli.errors import ConfigError
+
+Count = Annotated[int, Meta(ge=1)]
+Natural = Annotated[int, Meta(ge=0)]
+TwoOrMore = Annotated[int, Meta(ge=2)]
+Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+Share = Annotated[float, Meta(ge=0, lt=1)]
+Probability = Annotated[float, Meta(ge=0, le=1)]
+Positive = Annotated[float, Meta(gt=0)]
+NotNegative = Annotated[float, Meta(ge=0)]
+
+WORDS: dict[Any, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    NoneType: "null",
+}
+HOLDS = {"ge": operator.ge, "gt": operator.gt, "lt": operator.lt, "le": operator.le}
+RANGES = {
+    ("ge",): "of {ge} or more",
+    ("gt",): "above {gt}",
+    ("ge", "lt"): "from {ge} up to, not including, {lt}",
+    ("ge", "le"): "from {ge} to {le}",
+    ("gt", "lt"): "above {gt} and below {lt}",
+}
+
+
+class OneOf:
+    """Annotates a text that is one of some names, such as the keys of a dictionary of classes."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = tuple(names)
+
+
+def check(name: str, value: object, kind: Any) -> None:
+    """Raise ConfigError unless a setting's value is of a kind and in its range.
+
+    Parameters
+    ----------
+    name
+        Dotted, for the message: ``model.hidden``.
+    kind
+        An annotation: a class of :data:`WORDS`, ``Literal``, a list or mapping, ``|`` of some, with
+        a range (``Annotated[int, Meta(ge=1)]``) or :class:`OneOf`; ``Any`` allows everything. No
+        number may be infinite or not a number.
+    """
+    if not _allows(kind, value):
+        raise ConfigError(f"{name} is {value!r}; use {_words(kind)}.")
+
+
+def _allows(kind: Any, value: Any) -> bool:
+    """Return whether a value is of a kind, and all that it contains of the kinds in that."""
+    inside = get_args(kind)
+    match get_origin(kind):
+        case origin if origin in (Union, UnionType):
+            return any(_allows(each, value) for each in inside)
+        case origin if origin is Annotated:
+            return _allows(inside[0], value) and _is_within(value, inside[1])
+        case origin if origin is Literal:
+            return any(value == each and type(value) is type(each) for each in inside)
+        case origin:
+            return kind is Any or (_is_a(value, origin or kind) and _holds(inside, value))
+
+
+def _is_a(value: Any, cls: type) -> bool:
+    if isinstance(value, bool):
+        return cls is bool
+    if cls is float:
+        return isinstance(value, int | float) and -float_info.max <= value <= float_info.max
+    return isinstance(value, cls)
+
+
+def _holds(inside: tuple[Any, ...], value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(_allows(inside[0], k) and _allows(inside[1], v) for k, v in value.items())
+    return not inside or all(_allows(inside[0], each) for each in value)
+
+
+def _is_within(value: Any, limit: Meta | OneOf) -> bool:
+    if isinstance(limit, OneOf):
+        return value in limit.names
+    return all(HOLDS[name](value, bound) for name, bound in _bounds(limit).items())
+
+
+def _bounds(limit: Meta) -> dict[str, Any]:
+    return {name: getattr(limit, name) for name in HOLDS if getattr(limit, name) is not None}
+
+
+def _words(kind: Any) -> str:
+    inside = get_args(kind)
+    match get_origin(kind):
+        case None:
+            return WORDS[kind]
+        case origin if origin in (Union, UnionType):
+            return ", or ".join(map(_words, inside))
+        case origin if origin is Literal:
+            return _names(inside)
+        case origin if origin is Annotated:
+            if isinstance(inside[1], OneOf):
+                return _names(inside[1].names)
+            bounds = _bounds(inside[1])
+            return f"{_words(inside[0])} {RANGES[tuple(bounds)].format(**bounds)}"
+        case _ if len(inside) > 1:
+            return f"a mapping from {' to '.join(map(_words, inside))}"
+        case _:
+            each = _words(inside[0]).replace("a whole number", "whole numbers")
+            return f"a list of {each}"
+
+
+def _names(choices: Iterable[object]) -> str:
+    """Return choices as they are written in YAML."""
+    names = [str(each).lower() if isinstance(each, bool) else str(each) for each in choices]
+    names = list(dict.fromkeys(names))
+    return f"one of {', '.join(names)}" if len(names) > 1 else names[0]

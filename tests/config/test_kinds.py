@@ -1,0 +1,100 @@
+from collections.abc import Mapping, Sequence
+from math import inf, nan
+from typing import Annotated, Any, Literal
+
+import pytest
+from msgspec import Meta
+from omegaconf import OmegaConf
+
+from dagrec_cli.config.build import parameters_of
+from dagrec_cli.config.kinds import (
+    Count,
+    Natural,
+    NotNegative,
+    OneOf,
+    Positive,
+    Probability,
+    Seed,
+    Share,
+    check,
+)
+from dagrec_cli.config.paths import config_dir
+from dagrec_cli.errors import ConfigError
+
+FROM_0_TO_1 = Annotated[float, Meta(gt=0, lt=1)]
+MAYBE_COUNT = Literal["auto"] | Count
+A_OR_B = Literal["a", "b"]
+FLAG_OR_AUTO = Literal["auto", True, False]
+TABLE: list[tuple[Any, list[object], list[object], str]] = [  # kind, allowed, refused, the rule
+    (bool, [True, False], [0, 1, "true", None], "true or false"),
+    (int, [-1, 0, 10**30], [1.0, True, "1", None, nan], "a whole number"),
+    (float, [-1, 0.5, 10**300], [10**400, nan, inf, -inf, "1", True, None], "a number"),
+    (str, ["", "a"], [1, None, ["a"]], "text"),
+    (Count, [1, 10**9], [0, -1, 1.0, True, "1", None, nan], "a whole number of 1 or more"),
+    (Natural, [0, 1], [-1, 0.0, False], "a whole number of 0 or more"),
+    (Seed, [0, 2**32 - 1], [-1, 2**32], "a whole number from 0 to 4294967295"),
+    (
+        Share,
+        [0, 0.0, 0.999],
+        [1, 1.0, -0.1, nan, inf, "0.5", None, True],
+        "a number from 0 up to, not including, 1",
+    ),
+    (Probability, [0, 1, 0.5], [-1e-9, 1.001, nan], "a number from 0 to 1"),
+    (FROM_0_TO_1, [0.5], [0, 1, 0.0, nan], "a number above 0 and below 1"),
+    (Positive, [1e-9, 1, 1e9], [0, 0.0, -1, nan, inf, "1", None, True], "a number above 0"),
+    (NotNegative, [0, 0.0, 3], [-1e-9, nan, inf, "1", False], "a number of 0 or more"),
+    (A_OR_B, ["a", "b"], ["c", "", None, 1, ["a"]], "one of a, b"),
+    (Literal["a"], ["a"], ["b"], "a"),
+    (Literal[32, "32"], [32, "32"], [32.0, "16"], "32"),
+    (FLAG_OR_AUTO, ["auto", True, False], ["true", 1, 0, None], "one of auto, true, false"),
+    (Annotated[str, OneOf({"a": 1, "b": 2})], ["a", "b"], ["c", None, 1, ["a"]], "one of a, b"),
+    (Count | None, [None, 1], [0, "1", nan], "a whole number of 1 or more, or null"),
+    (MAYBE_COUNT, ["auto", 1], [0, "1", None], "auto, or a whole number of 1 or more"),
+    (list[Count], [[], [1, 2]], [[0], [1, "2"], "ab", None], "a list of whole numbers of 1 or"),
+    (str | Sequence[str] | None, ["a", ["a"], None], [1, [1]], "text, or a list of text, or null"),
+    (Mapping[int, float], [{2: 0.5}], [{"2": 1}, {2: nan}, [2], None], "a mapping from a whole nu"),
+    (Any, [nan, None, "a"], [], ""),
+]
+
+
+@pytest.mark.parametrize(("kind", "allowed", "refused", "rule"), TABLE)
+def test_a_kind_allows_some_values_and_names_its_rule_for_others(
+    kind: Any, allowed: list[object], refused: list[object], rule: str
+) -> None:
+    for value in allowed:
+        check("model.x", value, kind)
+    for value in refused:
+        with pytest.raises(ConfigError) as caught:
+            check("model.x", value, kind)
+        told = str(caught.value)
+        assert told.startswith(f"model.x is {value!r}; use {rule}")
+        assert told.endswith(".")
+
+
+def settings_of_all_options() -> list[Any]:
+    """Every setting of every class that an option of ``configs/`` names."""
+    found: dict[str, Any] = {}
+    for file in sorted(config_dir().glob("*/*.yaml")):
+        option = OmegaConf.load(file)
+        target = str(option.get("_target_", ""))
+        if target.startswith("dagrec_cli."):
+            module, _, name = target.rpartition(".")
+            cls = getattr(__import__(module, fromlist=[name]), name)
+            for setting, kind in parameters_of(cls).items():
+                found[f"{file.parent.name}.{setting} of {name}"] = kind
+    return [pytest.param(kind, id=name) for name, kind in found.items()]
+
+
+@pytest.mark.parametrize("kind", settings_of_all_options())
+def test_no_setting_of_a_class_takes_what_is_no_value(kind: Any) -> None:
+    for value in (nan, -inf, object()):
+        with pytest.raises(ConfigError, match=r"x is .*; use .*\."):
+            check("x", value, kind)
+
+
+def test_what_a_class_narrows_holds_for_it() -> None:
+    from dagrec_cli.models.gru4rec import GRU4Rec
+    from dagrec_cli.models.gru4rec_paper import GRU4RecPaper
+
+    assert parameters_of(GRU4RecPaper)["encoding"] == Literal["padded"]
+    assert "trie" in parameters_of(GRU4Rec)["encoding"].__args__
