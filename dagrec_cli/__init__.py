@@ -1,3 +1,269 @@
-"""dagrec: a bench for next-service recommendation on DAG compositions."""
+"""dagrec: a bench for next-service recommendation on DAG compositions.
+
+From Python it takes the words of the command line:
+
+    import dagrec_cli as dagrec
+
+    run = dagrec.train("data=geoportal", "model=gru4rec", seeds=[0, 1])
+    run.metrics.loc["accuracy", "mean"]
+    run.recommend(["table_1002132", "service_308"], k=5)
+
+Nothing is printed, and nothing heavy is imported before it is needed. What is one line and exit
+code 2 at the command line is a :class:`DagrecError` here; a loss that is no number, a
+``TrainingError``.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from os import PathLike, fspath
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dagrec_cli.errors import ConfigError, DagrecError, RunError, TrainingError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from dagrec_cli.data.dataset import Dataset
+    from dagrec_cli.evaluation.recommender import Recommendation
+    from dagrec_cli.models.base import Model
 
 __version__ = "0.2.0"
+__all__ = ["DagrecError", "TrainedRun", "TrainingError", "compare", "load", "read_data", "train"]
+
+
+Folder = str | PathLike[str]
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Raise a DagrecError with the line that the command line would say, if it would."""
+    from dagrec_cli.commands.failures import explain
+
+    try:
+        yield
+    except (DagrecError, TrainingError):
+        raise
+    except Exception as error:
+        line = explain(error, "train")
+        if line is None:
+            raise
+        raise DagrecError(line) from error
+
+
+class TrainedRun:
+    """A run folder: its figures, what was made of every test pair, and its model.
+
+    Attributes
+    ----------
+    folder
+        Where it lies.
+
+    Parameters
+    ----------
+    seed
+        Whose model recommends; None for the run's first seed.
+    """
+
+    def __init__(self, folder: Folder, *, seed: int | None = None) -> None:
+        from dagrec_cli.reporting.saved_model import named_run
+
+        self._run = named_run(fspath(folder), "predict")
+        self._seed = seed
+        self.folder = self._run.path
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.folder)!r})"
+
+    @cached_property
+    @_explained()
+    def metrics(self) -> "DataFrame":
+        """A row per metric: ``mean``, ``std`` over seeds, and the 95 % interval, ``low, high``."""
+        import pandas as pd
+
+        self._check()
+        found = self._run.result["metrics"]
+        figures: DataFrame = pd.DataFrame.from_dict(found, orient="index", dtype=float)
+        return figures
+
+    @cached_property
+    @_explained()
+    def predictions(self) -> "DataFrame":
+        """A row per seed and test pair: ``context``, ``target``, ``predicted``, ``rank``, …."""
+        self._check()
+        return self._run.predictions_frame()
+
+    @cached_property
+    @_explained()
+    def model(self) -> "Model":
+        """The model, ready to score; set its ``dag_mask`` to rank with or without a mask."""
+        from dagrec_cli.reporting.saved_model import load_model
+
+        return load_model(self._run, self._seed)
+
+    def recommend(self, context: Iterable[str], *, k: int = 5) -> "list[Recommendation]":
+        """Return the ``k`` best services after a context, best first.
+
+        Parameters
+        ----------
+        context
+            Names of the nodes walked so far; they may lack their prefix.
+        k
+            How many; a smaller catalogue is given whole.
+
+        Returns
+        -------
+        list
+            ``service``, ``probability``, and how often it was ``seen`` after the last node.
+        """
+        return self.recommend_many([context], k=k)[0]
+
+    @_explained()
+    def recommend_many(
+        self, contexts: Iterable[Iterable[str]], *, k: int = 5
+    ) -> "list[list[Recommendation]]":
+        """Return what :meth:`recommend` does after each of many contexts, computed together."""
+        from dagrec_cli.config.kinds import Count, check
+        from dagrec_cli.data.queries import query_of
+        from dagrec_cli.evaluation.recommender import recommend
+
+        check("k", k, Count)
+        known = self.model.facts.vocabulary
+        names = (each if isinstance(each, str) else list(each) for each in contexts)
+        answers = recommend(self.model, (query_of(each, known) for each in names), k)
+        return [answer.services for answer in answers]
+
+    def _check(self) -> None:
+        if not self._run.is_finished:
+            raise RunError(f"{self.folder}: the run is not finished ({self._run.reason}).")
+        self._run.check()
+
+
+@_explained()
+def train(
+    *words: str, seeds: Sequence[int] | None = None, folder: Folder | None = None
+) -> TrainedRun:
+    """Train a model and evaluate it, as ``dagrec train WORDS`` does.
+
+    Parameters
+    ----------
+    words
+        Options and settings, such as ``"data=geoportal"``, ``"trainer.epochs=50"``.
+    seeds
+        Several seeds, as ``seeds=[0,1]``.
+    folder
+        The run folder; None for a new one in ``outputs/train``.
+
+    Raises
+    ------
+    DagrecError
+        If a setting or the data are not as they must be.
+    TrainingError
+        If the loss is not finite; the folder holds the last good weights.
+    KeyboardInterrupt
+        If it is interrupted; says which command goes on.
+    """
+    from dagrec_cli.commands.search import check_no_search
+    from dagrec_cli.config.composed import composed
+    from dagrec_cli.experiment import run_experiment
+    from dagrec_cli.reporting.run_folder import RunFolder
+    from dagrec_cli.reporting.run_log import LOGGER
+    from dagrec_cli.row_jobs import parted
+    from dagrec_cli.training.progress import Silent
+
+    asked = [*words] if seeds is None else [*words, f"seeds={list(seeds)}".replace(" ", "")]
+    whole = composed("train", asked)
+    config, request = parted(whole, asked)
+    if config.resume is not None:
+        raise ConfigError("resume=RUN is for the command line: dagrec train resume=RUN.")
+    place = RunFolder(Path(whole.hydra.run.dir if folder is None else folder))
+    try:
+        check_no_search(whole.hydra.sweeper, asked, place)
+        run_experiment(config, place, request, Silent(LOGGER.warning))
+    finally:
+        place.remove_if_empty()
+    return TrainedRun(place.path)
+
+
+@_explained()
+def load(folder: Folder, *, seed: int | None = None) -> TrainedRun:
+    """Return the run in a folder.
+
+    Parameters
+    ----------
+    seed
+        Whose model recommends; None for the run's first seed.
+
+    Raises
+    ------
+    DagrecError
+        If the folder holds no run. What is damaged in it is said when it is used.
+    """
+    return TrainedRun(folder, seed=seed)
+
+
+@_explained()
+def compare(
+    runs: Folder | TrainedRun | Iterable[Folder | TrainedRun],
+    *,
+    by: Sequence[str] | None = None,
+    metric: str = "accuracy",
+    bootstrap: int = 1000,
+) -> "DataFrame":
+    """Return a row per model, with tests between those on the same test pairs.
+
+    Parameters
+    ----------
+    runs
+        Runs, their folders, or folders that hold some.
+    by
+        Settings that make a row, such as ``["model", "loss"]``; None: all but the seed.
+    metric
+        What differences, tests and marks are about.
+    bootstrap
+        Resamples behind intervals and tests.
+
+    Returns
+    -------
+    DataFrame
+        ``accuracy``, ``accuracy_low``, … and what they rest on in ``attrs["notes"]``, also which
+        runs are not finished and so have no row.
+    """
+    from dagrec_cli.config.kinds import TwoOrMore, check
+    from dagrec_cli.evaluation.metrics import Metric
+    from dagrec_cli.reporting.comparison import compare as tested
+    from dagrec_cli.reporting.grouping import group_runs
+
+    check("metric", metric, Metric)
+    check("bootstrap", bootstrap, TwoOrMore)
+    given = [runs] if isinstance(runs, str | PathLike | TrainedRun) else [*runs]
+    if not given:
+        raise ConfigError("no runs given; name run folders, or a folder that holds some.")
+    folders = [each.folder if isinstance(each, TrainedRun) else Path(each) for each in given]
+    entries = group_runs(folders, by)
+    return tested(entries, title="", metric=metric, n_resamples=bootstrap).to_frame()
+
+
+@_explained()
+def read_data(*words: str) -> "Dataset":
+    """Return a prepared data set, as ``dagrec train WORDS`` would have it.
+
+    Parameters
+    ----------
+    words
+        ``"data=geoportal"``, ``"data.path=mine.jsonl"`` and the like.
+
+    Raises
+    ------
+    DagrecError
+        If a word is about something else, or the data are not as they must be.
+    """
+    from dagrec_cli.config.build import build
+    from dagrec_cli.config.composed import composed
+    from dagrec_cli.data.cache import prepared
+
+    for word in words:
+        if word.lstrip("+~").partition("=")[0].partition(".")[0] not in ("data", "hydra"):
+            raise ConfigError(f"{word!r} is nothing about data; give data=OPTION or data.NAME=…")
+    return prepared(build(composed("data describe", words).data, "data"))

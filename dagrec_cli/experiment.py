@@ -37,13 +37,13 @@ from dagrec_cli.reporting.loggers.guarded import Guarded
 from dagrec_cli.reporting.provenance import Request
 from dagrec_cli.reporting.result import Result
 from dagrec_cli.reporting.resumption import check_same_data, resume_command, write_beginning
-from dagrec_cli.reporting.run_folder import RESULT, RunFolder
+from dagrec_cli.reporting.run_folder import CHECKPOINTS, RESULT, RunFolder
 from dagrec_cli.reporting.run_log import LOGGER, logged
 from dagrec_cli.reporting.seed_run import (
     MetricsFile,
     SeedRun,
     write_learning_curve,
-    write_predictions,
+    write_seeds,
     write_setup,
     write_weights,
 )
@@ -286,14 +286,13 @@ def _run(
         raise stop.reason from None
     bounds = ceilings(dataset, work.test, getattr(parts.data, "truth", None))
     result.finish(runs, bounds, n_resamples=config.bootstrap)
-    write_learning_curve(folder, histories, parts.trainer.monitor)
-    write_predictions(folder, dataset, work.test, runs)
-    for run in runs:
-        write_weights(folder, run.model, None if run is runs[0] else run.seed)
+    write_seeds(folder, dataset, work.test, runs, parts.trainer.monitor)
     table = result.table()
     table.save(folder)
     content = result.to_json(time.perf_counter() - start)
     folder.write_json(RESULT, content)
+    if not config.keep_checkpoints:
+        folder.remove(CHECKPOINTS)
     LOGGER.info("finished in %.1f s", time.perf_counter() - start)
     logger.end(content)
     return table

@@ -18,9 +18,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from dagrec_cli.config.build import plain
-from dagrec_cli.config.paths import config_dir
+from dagrec_cli.config.composed import composed
 from dagrec_cli.config.processes import SPAWN, end_with_parent
-from dagrec_cli.config.words import as_typed, quoted
 from dagrec_cli.data.plain_files import check_own_folder
 from dagrec_cli.errors import DagrecError, InUseError
 from dagrec_cli.reporting.provenance import Request, config_hash, is_part
@@ -90,14 +89,11 @@ def compose_train(
     overrides: Sequence[str], own_configs: Sequence[str] = ()
 ) -> tuple[DictConfig, Request]:
     """Return the config that ``dagrec train OVERRIDES`` would have, and what it was asked for."""
-    from hydra import compose, initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
+    return parted(composed("train", overrides, own_configs), overrides)
 
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        places = ",".join(quoted(f"file://{each}") for each in own_configs)
-        words = [*map(as_typed, overrides), f"hydra.searchpath=[{places}]"]
-        config = compose("train", words, return_hydra_config=True)
+
+def parted(config: DictConfig, overrides: Sequence[str]) -> tuple[DictConfig, Request]:
+    """Part a composed config into the settings of ``dagrec train`` and what it was asked for."""
     chosen = OmegaConf.to_container(config.hydra.runtime.choices)
     choices = {str(k): str(v) for k, v in chosen.items() if is_part(str(k))}  # type: ignore[union-attr]
     config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])

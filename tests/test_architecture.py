@@ -1,6 +1,7 @@
 """Imports run down one list, and what should only compute does nothing else."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import dagrec_cli
@@ -13,6 +14,7 @@ TREES = {name: ast.parse(file.read_text()) for name, file in FILES.items()}
 
 RANK = {  # a part may import itself and parts of a greater rank
     "__main__": 0,
+    "__init__": 1,  # what Python calls
     "cli": 1,
     "commands": 2,
     "reproduction": 3,
@@ -27,7 +29,7 @@ RANK = {  # a part may import itself and parts of a greater rank
     "data": 11,
     "config": 12,
     "errors": 13,
-    "__init__": 14,
+    "__version__": 14,
 }
 PURE = ("models/", "losses/", "samplers/", "evaluation/metrics")
 IMPURE_MODULES = {"io", "json", "logging", "os", "pathlib", "pickle", "random", "sys", "warnings"}
@@ -67,6 +69,23 @@ def test_imports_run_down_the_list() -> None:
         if RANK[part] <= RANK[part_of(name)]
     ]
     assert upward == []
+
+
+def test_no_file_imports_itself_by_way_of_others() -> None:
+    """Inside parts too, and wherever in a file the import stands."""
+    modules = {name.removesuffix("/__init__").replace("/", "."): name for name in TREES}
+    imported = {
+        name: {
+            modules[dotted]
+            for names in imports_of(name)
+            if names.startswith("dagrec_cli.")
+            for dotted in (names[11:], names[11:].rpartition(".")[0])
+            if dotted in modules
+        }
+        for name in TREES
+    }
+    assert imported["cli"]
+    TopologicalSorter(imported).prepare()  # raises CycleError, which names the files
 
 
 def test_training_does_not_know_of_evaluation() -> None:

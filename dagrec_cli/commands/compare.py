@@ -36,6 +36,7 @@ def compare_runs(config: DictConfig) -> None:
     from dagrec_cli.reporting.grouping import group_runs
     from dagrec_cli.reporting.report import ReportSheet, write_report
     from dagrec_cli.reporting.run_folder import RunFolder
+    from dagrec_cli.reporting.terminal import to_rich
 
     check_settings(config, runs=Names, by=Names | None, metric=Metric, bootstrap=TwoOrMore)
     if not config.runs:
@@ -49,7 +50,7 @@ def compare_runs(config: DictConfig) -> None:
     with folder.locked():
         table.save(folder)
         console = Console()
-        console.print(table.to_rich(console.width))
+        console.print(to_rich(table, console.width))
         say_report_is_drawn()
         report = write_report(folder, "dagrec compare", [ReportSheet([table], entries)])
     sys.stdout.write(f"Tables: {folder.path}\nReport: {report}\n")

@@ -25,6 +25,7 @@ def evaluate(config: DictConfig) -> None:
 
     from dagrec_cli.reporting.claim import EVALUATION, check_free
     from dagrec_cli.reporting.run_folder import RunFolder
+    from dagrec_cli.reporting.terminal import to_rich
 
     folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))
     check_free(folder.path, EVALUATION)
@@ -33,7 +34,7 @@ def evaluate(config: DictConfig) -> None:
     finally:
         folder.remove_if_empty()
     console = Console()
-    console.print(table.to_rich(console.width))
+    console.print(to_rich(table, console.width))
     sys.stdout.write(f"Run folder: {folder.path}\n")
 
 

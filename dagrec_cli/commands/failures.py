@@ -28,7 +28,7 @@ DISK = {
 }
 A_GROUP = "a group takes the name of one of its options, as in model=gru4rec."
 SETTINGS = ("hydra", "omegaconf", "antlr4", "yaml")  # packages that read them
-HYDRA_MAIN = "dagrec_cli.commands.hydra_main"
+HYDRA_CALLERS = ("dagrec_cli.commands.hydra_main", "dagrec_cli.config.composed")
 LAUNCHERS = {  # which extra brings them
     "joblib": "joblib",
     "submitit_local": "submitit",
@@ -107,7 +107,7 @@ def _explain_crash(error: Exception) -> str | None:
         return A_GROUP
     last = max((k for k, name in enumerate(modules) if name.startswith("dagrec_cli.")), default=-1)
     after = [name.split(".")[0] for name in modules[last + 1 :]]
-    is_hydra = modules[last] == HYDRA_MAIN and after[:1] == ["hydra"]
+    is_hydra = modules[last] in HYDRA_CALLERS and after[:1] == ["hydra"]
     if isinstance(error, RecursionError) and (is_hydra or modules[-1].startswith(SETTINGS)):
         return "a setting is nested too deeply; write it with fewer brackets."
     if is_hydra:
@@ -180,27 +180,22 @@ def _keys(group: str, option: str) -> list[str]:
 
 def _settings(command: str) -> list[str]:
     """Return every key of a command's config with the options that were chosen, dotted."""
-    from hydra import compose, initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
 
-    from dagrec_cli.config.paths import config_dir
+    from dagrec_cli.config.composed import composed
 
     chosen = [word for word in sys.argv[1:] if re.fullmatch(r"[a-z]+=\w+", word)]
     chosen = [word for word in chosen if _options(word.partition("=")[0])]
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        try:
-            composed = compose(command.replace(" ", "_"), chosen)
-        except HydraException:
-            composed = compose(command.replace(" ", "_"))
-    config = OmegaConf.to_container(composed)
+    try:
+        found = composed(command, chosen)
+    except HydraException:
+        found = composed(command, [])
     keys: list[str] = []
-    stack: list[tuple[str, Any]] = [("", config)]
+    stack: list[tuple[str, Any]] = [("", OmegaConf.to_container(found))]
     while stack:
         prefix, node = stack.pop()
-        if isinstance(node, dict):
+        if isinstance(node, dict) and prefix != "hydra":
             stack += [(f"{prefix}.{key}".strip("."), value) for key, value in node.items()]
         if prefix and not prefix.endswith("_target_"):
             keys.append(prefix)

@@ -31,6 +31,7 @@ def reproduce(config: DictConfig) -> None:
     from dagrec_cli.reporting.claim import TABLES, check_free
     from dagrec_cli.reporting.report import ReportSheet, write_report
     from dagrec_cli.reporting.run_folder import RunFolder
+    from dagrec_cli.reporting.terminal import to_rich
     from dagrec_cli.reproduction import read_tables, run_sheets
     from dagrec_cli.training.progress import progress
 
@@ -64,7 +65,7 @@ def reproduce(config: DictConfig) -> None:
     with folder.locked():
         for table in (table for page in pages for table in page.tables):
             table.save(folder)
-            console.print(table.to_rich(console.width))
+            console.print(to_rich(table, console.width))
         say_report_is_drawn()
         report = write_report(folder, f"dagrec reproduce table={name}", pages)
     sys.stdout.write(f"Tables: {folder.path}\nReport: {report}\n")

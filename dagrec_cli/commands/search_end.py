@@ -9,6 +9,7 @@ from dagrec_cli.reporting.run_folder import RunFolder
 from dagrec_cli.reporting.runs import Run
 from dagrec_cli.reporting.study import NAME, Trial, best_of, describe, retraining, write_study
 from dagrec_cli.reporting.tables import Table
+from dagrec_cli.reporting.terminal import to_rich
 
 BEST = "best"
 
@@ -57,7 +58,7 @@ def _show(run: Run, told: list[str], folder: RunFolder) -> None:
     console = Console()
     lines = "\n".join(told)
     sys.stdout.write(f"{lines}\nThe same settings on all training pairs, evaluated once:\n")
-    console.print(Table.load(run.path).to_rich(console.width))
+    console.print(to_rich(Table.load(run.path), console.width))
     sys.stdout.write(
         f"Again: {visible(run.result['command_line'])}\n"
         f"Trials: {folder.path / NAME}.csv, {NAME}.png\nBest run: {run.path}\n"

@@ -259,6 +259,7 @@ def _show(sitting: Sitting) -> int:
     from dagrec_cli.reporting.report import ReportSheet, write_report
     from dagrec_cli.reporting.run_folder import RunFolder
     from dagrec_cli.reporting.sweep import save_sweep_table, sweep_entries, sweep_table
+    from dagrec_cli.reporting.terminal import to_rich
 
     sitting.end()
     folder, config = RunFolder(sitting.folder), sitting.config
@@ -271,7 +272,7 @@ def _show(sitting: Sitting) -> int:
     )
     save_sweep_table(table, folder)
     console = Console()
-    console.print(table.to_rich(console.width))
+    console.print(to_rich(table, console.width))
     say_report_is_drawn()
     report = write_report(folder, "dagrec train -m", [ReportSheet([table], entries)])
     sys.stdout.write(f"Sweep folder: {_short(folder.path)}\nReport: {_short(report)}\n")

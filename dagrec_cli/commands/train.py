@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
     from dagrec_cli.reporting.tables import Table
 
 RESUME = "resume="
-FINISHED = "It had finished before: nothing was trained. trainer.epochs=MORE trains a network on.\n"
+FINISHED = (
+    "It had finished before: nothing was trained. trainer.epochs=MORE trains a network on that was "
+    "begun with keep_checkpoints=true.\n"
+)
 
 
 def main() -> None:
@@ -25,9 +29,19 @@ def main() -> None:
     if not any(re.match(r"trainer=.*\bdistributed\b", word) for word in sys.argv[1:]):
         _main()
         return
-    from dagrec_cli.training.launcher import take_part
+    from dagrec_cli.training.launcher import place
 
-    take_part(_main)
+    here = place()
+    if here is None or find_spec("lightning_fabric") is None:
+        _main()
+        return
+    from dagrec_cli.training.fabric import follow, launched
+
+    if here.rank:
+        follow(here)
+        return
+    with launched(here):
+        _main()
 
 
 def _main() -> None:
@@ -74,9 +88,11 @@ def train(config: DictConfig) -> float | None:
 
 def _resume(place: str, words: list[str]) -> None:
     from dagrec_cli.errors import ConfigError, RunError
-    from dagrec_cli.reporting.resumption import resumption
+    from dagrec_cli.reporting.checkpoints import has_checkpoints
+    from dagrec_cli.reporting.resumption import check_nothing_new, resumption
     from dagrec_cli.reporting.run_folder import CONFIG
     from dagrec_cli.reporting.sweep import finished_run
+    from dagrec_cli.reporting.tables import Table
 
     if flags := [word for word in words if word.startswith("-") or "=" not in word]:
         raise ConfigError(f"resume=FOLDER takes settings only; leave {flags[0]} out.")
@@ -84,10 +100,14 @@ def _resume(place: str, words: list[str]) -> None:
     config, request = resumption(path, [w for w in words if not w.startswith("hydra.verbose=")])
     finished = finished_run(path)
     n_before = finished and finished.config["trainer"]["epochs"]  # read before it is written again
-    try:
-        table = _run(config, path, request, resume=True)
-    except ConfigError as error:
-        raise RunError(f"{path / CONFIG}: {error}") from error
+    if finished and not finished.counts and not has_checkpoints(path, finished.result["seeds"]):
+        check_nothing_new(finished, config, request)
+        table = Table.load(path)
+    else:
+        try:
+            table = _run(config, path, request, resume=True)
+        except ConfigError as error:
+            raise RunError(f"{path / CONFIG}: {error}") from error
     _show(table, path)
     if n_before == config.trainer.epochs:
         sys.stdout.write(FINISHED)
@@ -96,8 +116,10 @@ def _resume(place: str, words: list[str]) -> None:
 def _show(table: "Table", path: Path) -> None:
     from rich.console import Console
 
+    from dagrec_cli.reporting.terminal import to_rich
+
     console = Console()
-    console.print(table.to_rich(console.width))
+    console.print(to_rich(table, console.width))
     sys.stdout.write(f"Run folder: {_short(path)}\n")
 
 

@@ -20,6 +20,7 @@ TRAIN: dict[str, Any] = {  # what dagrec train has beside its groups
     "threads": Literal["auto"] | Count,
     "progress": Any,
     "resume": Any,
+    "keep_checkpoints": bool,
     "rerun": bool,
 }
 

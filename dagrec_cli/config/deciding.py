@@ -23,6 +23,7 @@ ALL = frozenset(Effect)
 EFFECTS = {
     **dict.fromkeys(("progress", "threads", "logger", "rerun", "resume", "hydra"), Effect.NOTHING),
     **dict.fromkeys(("data.cache", "trainer.checkpoint_every"), Effect.NOTHING),
+    "keep_checkpoints": Effect.NOTHING,
     **dict.fromkeys(("data.path", "data.at_hand", "data.download"), Effect.PLACE),
     "bootstrap": Effect.INTERVALS,
     **dict.fromkeys(("seed", "seeds"), Effect.SEED),

@@ -1,6 +1,6 @@
 """The checkpoints of a run folder: one file each, the newest two of every seed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import zip_longest
 from pathlib import Path
 
@@ -76,6 +76,11 @@ class Checkpoints:
         RunFolder(self.path).write(name, lambda file: file.write(pack(checkpoint)))
         for file in self.files[KEPT:]:
             file.unlink()
+
+
+def has_checkpoints(path: Path, seeds: Iterable[int]) -> bool:
+    """Return whether a run folder has a checkpoint of each of some seeds."""
+    return all(any((path / CHECKPOINTS).glob(f"seed{seed}_epoch*.safetensors")) for seed in seeds)
 
 
 def forget(run: RunFolder) -> None:

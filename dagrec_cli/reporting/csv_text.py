@@ -25,6 +25,11 @@ def csv_lines(rows: Iterable[Sequence[object]]) -> str:
     return text.getvalue()
 
 
+def as_written(cell: str) -> str:
+    """Return a text without the apostrophe that it got here."""
+    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(FORMULA_STARTS) else cell
+
+
 class _Lines(io.StringIO):
     """Ends lines with a line feed alone; the writer, not knowing it, quotes returns in names."""
 

@@ -9,11 +9,12 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from dagrec_cli.evaluation.ranks import Outcomes, better_than
+from dagrec_cli.reporting.csv_text import as_written
 from dagrec_cli.reporting.run_folder import VOCABULARY
 from dagrec_cli.reporting.seed_run import STEP
 
 if TYPE_CHECKING:
-    from pandas import Series
+    from pandas import DataFrame, Series
 
 COLUMNS = {  # and how pandas is to read them
     "seed": "int64",
@@ -103,6 +104,16 @@ def read_predictions(
         for each, mine in zip(seeds, rows, strict=True)
     }
     return Predictions(outcomes, *(column[rows[0]] for column in about))
+
+
+def read_frame(lines: StringIO) -> "DataFrame":
+    """Return a file as a data frame, with names as they are."""
+    import pandas as pd
+
+    frame = pd.read_csv(lines, dtype=COLUMNS, na_filter=False)
+    for name in ("context", "target", "predicted"):
+        frame[name] = frame[name].cat.rename_categories(as_written).astype(str)
+    return frame
 
 
 def check_ranks(rank: Float[np.ndarray, " rows"], ties: Int[np.ndarray, " rows"]) -> None:

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import msgspec
 from omegaconf import DictConfig, OmegaConf
 
-from dagrec_cli.config.deciding import Effect, effect
+from dagrec_cli.config.build import plain
+from dagrec_cli.config.deciding import Effect, effect, settings
 from dagrec_cli.config.kinds import Count, check
 from dagrec_cli.config.untrusted import checked_config, leads_out
 from dagrec_cli.config.words import as_typed
@@ -21,6 +22,8 @@ from dagrec_cli.reporting.runs import Run
 FORMAT = 1
 QUOTES = "'\""
 EPOCHS = "trainer.epochs"
+KEEP = "keep_checkpoints=true"
+TOLD = {Effect.FIGURES, Effect.INTERVALS}  # what result.json would say otherwise
 FREE = {Effect.NOTHING, Effect.PLACE, Effect.INTERVALS}  # the content of the data is checked
 
 
@@ -134,6 +137,23 @@ def resume_command(path: Path, request: Request) -> str:
     here = Path.cwd()
     near = path.relative_to(here) if path.is_relative_to(here) else path
     return shlex.join(["dagrec", "train", f"resume={near}", *words])
+
+
+def check_nothing_new(run: Run, config: DictConfig, request: Request) -> None:
+    """Raise RunError if a run that has finished, and kept no checkpoint, would become another.
+
+    Parameters
+    ----------
+    config, request
+        What it would be resumed with.
+    """
+    before, after = (settings(each, TOLD) for each in (run.config, plain(config)))
+    if new := [f"{key}={value}" for key, value in after.items() if before.get(key) != value]:
+        words = shlex.join(["dagrec", "train", *request.overrides, KEEP])
+        raise RunError(
+            f"{run.path}: the run has finished and kept no checkpoint to go on from with {new[0]}; "
+            f"train it again and keep them: {words}"
+        )
 
 
 def _with(overrides: Sequence[str], word: str) -> list[str]:

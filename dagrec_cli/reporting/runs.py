@@ -9,7 +9,7 @@ from functools import cached_property
 from io import StringIO
 from math import isfinite
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dagrec_cli.config.older import completed
 from dagrec_cli.config.untrusted import MOST_BYTES, read_config
@@ -17,7 +17,7 @@ from dagrec_cli.data.plain_files import read_plain
 from dagrec_cli.data.vocabulary import Vocabulary
 from dagrec_cli.errors import RunError, one_line
 from dagrec_cli.reporting.fit import check_fit
-from dagrec_cli.reporting.predictions import MisfitError, Predictions, read_predictions
+from dagrec_cli.reporting.predictions import MisfitError, Predictions, read_frame, read_predictions
 from dagrec_cli.reporting.record import read_edges, read_result, read_vocabulary
 from dagrec_cli.reporting.run_folder import (
     CONFIG,
@@ -26,6 +26,9 @@ from dagrec_cli.reporting.run_folder import (
     REQUEST,
     RESULT,
 )
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 FORMAT = 1
 MOST_TOLD = 200  # characters of what is wrong with a file
@@ -181,6 +184,11 @@ class Run:
             told = one_line(repr(error), MOST_TOLD)
             file = self.path / PREDICTIONS
             raise RunError(f"{file}: missing or damaged ({told}); run it again.") from error
+
+    def predictions_frame(self) -> "DataFrame":
+        """Return ``predictions.csv`` as it stands, once it was found to fit."""
+        _ = self.predictions
+        return read_frame(self._text(PREDICTIONS))
 
     def _text(self, name: str) -> StringIO:
         return StringIO(read_plain(self.path / name).decode(), newline="")

@@ -132,6 +132,16 @@ def write_learning_curve(folder: RunFolder, histories: dict[int, History], monit
         folder.write("learning_curve.png", draw)
 
 
+def write_seeds(
+    folder: RunFolder, dataset: Dataset, test: Rows, runs: Sequence[SeedRun], monitor: str
+) -> None:
+    """Write what the finished seeds leave: learning curve, predictions, weights."""
+    write_learning_curve(folder, {run.seed: run.history for run in runs}, monitor)
+    write_predictions(folder, dataset, test, runs)
+    for run in runs:
+        write_weights(folder, run.model, None if run is runs[0] else run.seed)
+
+
 def write_predictions(
     folder: RunFolder, dataset: Dataset, test: Rows, runs: Sequence[SeedRun]
 ) -> None:

@@ -1,20 +1,21 @@
 """One table, five ways to read it: terminal, CSV, Markdown, LaTeX, JSON."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from dagrec_cli.data.plain_files import read_plain
-from dagrec_cli.errors import visible
+from dagrec_cli.errors import RunError, visible
 from dagrec_cli.reporting.csv_text import csv_text
 from dagrec_cli.reporting.latex_text import latex_text
 from dagrec_cli.reporting.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from rich.console import Group
+    from pandas import DataFrame
 
 Summary = Mapping[str, float | None]
 Value = str | int | float | None | Summary
@@ -45,6 +46,13 @@ SPARE = (
 )
 
 
+class _Saved(msgspec.Struct):
+    title: str
+    columns: list[str]
+    rows: list[dict[str, Value]]
+    notes: list[str]
+
+
 @dataclass
 class Table:
     """Rows of named values.
@@ -71,9 +79,19 @@ class Table:
 
     @classmethod
     def load(cls, path: Path, name: str = "table") -> "Table":
-        """Return the table that was saved in a folder."""
-        found = json.loads(read_plain(path / f"{name}.json"))
-        return cls(found["title"], found["columns"], found["rows"], found["notes"], name)
+        """Return the table that was saved in a folder.
+
+        Raises
+        ------
+        RunError
+            If it is missing or damaged.
+        """
+        file = path / f"{name}.json"
+        try:
+            found = msgspec.json.decode(read_plain(file), type=_Saved)
+        except (OSError, msgspec.DecodeError) as error:
+            raise RunError(f"{file}: missing or damaged ({error}).") from error
+        return cls(found.title, found.columns, found.rows, found.notes, name)
 
     def save(self, folder: RunFolder) -> None:
         """Write ``<name>.csv``, ``.md``, ``.tex`` and ``.json``."""
@@ -93,12 +111,26 @@ class Table:
 
     def to_csv(self) -> str:
         """Return plain numbers; a summary becomes ``x``, ``x_std``, ``x_low``, ``x_high``."""
+        wide = self._wide
+        return csv_text(wide, [[_part(row, name) for name in wide] for row in self.rows])
+
+    def to_frame(self) -> "DataFrame":
+        """Return the columns of :meth:`to_csv`; the notes are its ``attrs["notes"]``."""
+        import pandas as pd
+
+        cells = {name: [_part(row, name) for row in self.rows] for name in self._wide}
+        frame = pd.DataFrame(cells)
+        frame.attrs["notes"] = list(self.notes)
+        return frame
+
+    @property
+    def _wide(self) -> list[str]:
         wide: list[str] = []
         for column in self.columns:
             wide.append(column)
             if any(isinstance(row.get(column), Mapping) for row in self.rows):
                 wide += [f"{column}_{part}" for part in ("std", "low", "high")]
-        return csv_text(wide, [[_part(row, name) for name in wide] for row in self.rows])
+        return wide
 
     def to_markdown(self) -> str:
         """Return a Markdown table with the title above and the notes below."""
@@ -143,12 +175,6 @@ class Table:
                 "",
             ]
         )
-
-    def to_rich(self, width: int = 80) -> "Group":
-        """Return the table and its notes for a terminal of ``width`` characters."""
-        from dagrec_cli.reporting.terminal import to_rich
-
-        return to_rich(self, width)
 
     @property
     def numeric(self) -> set[str]:

@@ -5,8 +5,6 @@ They may be on several machines. The first one runs the command; the others trai
 
 import os
 import re
-from collections.abc import Callable
-from importlib.util import find_spec
 from typing import NamedTuple
 
 
@@ -49,21 +47,6 @@ def place() -> Place | None:
             int(env.get("MASTER_PORT", 15_000 + job % 10_000)),
         )
     return None
-
-
-def take_part(task: Callable[[], None]) -> None:
-    """Run a task if this process is the first, or the only one; otherwise help the first one."""
-    here = place()
-    if here is None or find_spec("lightning_fabric") is None:
-        task()
-        return
-    from dagrec_cli.training.fabric import follow, launched
-
-    if here.rank:
-        follow(here)
-        return
-    with launched(here):
-        task()
 
 
 def _first(nodes: str) -> str:

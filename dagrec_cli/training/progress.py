@@ -1,7 +1,7 @@
 """A progress bar on the terminal's standard error, or nothing."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal, Protocol, runtime_checkable
 
@@ -25,7 +25,16 @@ class Progress(Protocol):
 
 
 class Silent:
-    """Shows nothing but what is said."""
+    """Shows nothing but what is said.
+
+    Parameters
+    ----------
+    tell
+        Where a line goes; standard error if it is left out.
+    """
+
+    def __init__(self, tell: Callable[[str], object] | None = None) -> None:
+        self._tell = tell
 
     def start(self, name: str, total: int | None) -> None:
         """Do nothing."""
@@ -34,8 +43,11 @@ class Silent:
         """Do nothing."""
 
     def say(self, line: str) -> None:
-        """Print a line on standard error."""
-        sys.stderr.write(f"{line}\n")
+        """Hand a line on."""
+        if self._tell is None:
+            sys.stderr.write(f"{line}\n")
+        else:
+            self._tell(line)
 
 
 @contextmanager

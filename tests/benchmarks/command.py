@@ -27,6 +27,7 @@ from dagrec_cli.config.checks import check_settings
 from dagrec_cli.config.kinds import Count, Positive
 from dagrec_cli.errors import ConfigError, DagrecError
 from dagrec_cli.reporting.run_folder import RunFolder
+from dagrec_cli.reporting.terminal import to_rich
 from dagrec_cli.training.progress import progress
 
 BENCHMARKS: dict[str, type[Benchmark]] = {
@@ -66,7 +67,7 @@ def bench(config: DictConfig) -> None:
         raise
     table = write(folder, findings, overrides_of(hydra)["task"])
     console = Console()
-    console.print(replace(table, columns=SHOWN).to_rich(console.width))
+    console.print(to_rich(replace(table, columns=SHOWN), console.width))
     sys.stdout.write(f"Run folder: {folder.path}\n")
     if wrong := faults(findings):
         sys.stderr.writelines(f"dagrec bench: {line}.\n" for line in wrong)

@@ -18,7 +18,12 @@ CtrlC = Callable[..., Any]
 
 
 def test_an_old_folder_without_a_logger_goes_on_with_csv(dagrec: Any, tmp_path: Path) -> None:
-    assert dagrec("train", *WORDS, "trainer.epochs=2", "hydra.run.dir=run").code == 0
+    assert (
+        dagrec(
+            "train", *WORDS, "trainer.epochs=2", "keep_checkpoints=true", "hydra.run.dir=run"
+        ).code
+        == 0
+    )
     config = OmegaConf.load(tmp_path / "run/config.yaml")
     del config["logger"]
     OmegaConf.save(config, tmp_path / "run/config.yaml")

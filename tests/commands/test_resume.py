@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from dagrec_cli.reporting.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[2]
+KEEP = "keep_checkpoints=true"
 WORDS = ["trainer.epochs=5", "bootstrap=9", "model.hidden=8", "model.embedding_dim=4"]
 SAME = ("predictions.csv", "model.safetensors", "model_seed1.safetensors", "learning_curve.png")
 CASES = {
@@ -115,7 +116,7 @@ def test_a_second_ctrl_c_stops_at_once_and_the_run_still_goes_on(
 def test_a_finished_run_can_be_trained_for_longer(
     dagrec: Dagrec, tmp_path: Path, whole: Path
 ) -> None:
-    dagrec("train", *WORDS, "trainer.epochs=3", "hydra.run.dir=run")
+    dagrec("train", *WORDS, "trainer.epochs=3", KEEP, "hydra.run.dir=run")
     answer = dagrec("train", "resume=run", "trainer.epochs=5")
     assert answer.code == 0
     assert "had finished" not in answer.out
@@ -142,16 +143,55 @@ def test_a_run_whose_learning_rate_follows_its_epochs_is_not_trained_for_longer(
     assert dagrec("train", "resume=run", "trainer.epochs=5").code == 0
 
 
-def test_resuming_what_is_finished_changes_nothing(
+def test_a_finished_run_keeps_no_checkpoint_unless_asked(
     dagrec: Dagrec, tmp_path: Path, whole: Path
 ) -> None:
+    assert not (whole / "checkpoints").exists()
+    before = contents(whole)
     shutil.copytree(whole, tmp_path / "run")
-    answer = dagrec("train", "resume=run", "trainer.epochs=5", "model=gru4rec", "progress=false")
+    refused = dagrec("train", "resume=run", "trainer.epochs=6")
+    check_refused(
+        refused, "run: the run has finished and kept no checkpoint to go on from with trainer.epoch"
+    )
+    check_refused(dagrec("train", "resume=run", "bootstrap=12"), "to go on from with bootstrap=12;")
+    assert contents(tmp_path / "run") == before
+    again = shlex.split(refused.err.partition("keep them: dagrec ")[2])
+    assert again[-2:] == ["trainer.epochs=6", KEEP]
+    assert dagrec(*again, "hydra.run.dir=longer").code == 0
+    kept = [file.name for file in (tmp_path / "longer/checkpoints").iterdir()]
+    assert kept == ["seed0_epoch0000006.safetensors"]
+
+
+def test_checkpoints_of_finished_seeds_stay_until_the_last_one_has(
+    dagrec: Dagrec, tmp_path: Path, ctrl_c_in: CtrlC
+) -> None:
+    with ctrl_c_in(7):
+        dagrec("train", *WORDS, "seeds=[0,1]", "hydra.run.dir=run")
+    kept = sorted(file.name for file in (tmp_path / "run/checkpoints").iterdir())
+    assert kept == ["seed0_epoch0000005.safetensors", "seed1_epoch0000002.safetensors"]
+    assert dagrec("train", "resume=run").code == 0
+    assert not (tmp_path / "run/checkpoints").exists()
+
+
+@pytest.mark.parametrize("keep", [[], ["keep_checkpoints=true"]])
+def test_resuming_what_is_finished_changes_nothing(
+    dagrec: Dagrec, tmp_path: Path, whole: Path, keep: list[str]
+) -> None:
+    first = dagrec("train", *WORDS, *keep, "hydra.run.dir=run")
+    words = ["trainer.epochs=5", "model=gru4rec", "progress=false", "threads=1"]
+    answer = dagrec("train", "resume=run", *words)
     assert (answer.code, answer.err) == (0, "")
-    assert answer.out.endswith(
-        "\nIt had finished before: nothing was trained. trainer.epochs=MORE trains a network on.\n"
+    assert answer.out == (
+        f"{first.out}It had finished before: nothing was trained. trainer.epochs=MORE trains a "
+        "network on that was begun with keep_checkpoints=true.\n"
     )
     assert contents(tmp_path / "run") == contents(whole)
+
+
+def test_a_finished_run_whose_table_is_damaged(dagrec: Dagrec, tmp_path: Path, whole: Path) -> None:
+    shutil.copytree(whole, tmp_path / "run")
+    (tmp_path / "run/table.json").write_text('{"title": "x", "columns": [1], "rows": 3}')
+    check_refused(dagrec("train", "resume=run"), "run/table.json: missing or damaged (")
 
 
 @pytest.mark.parametrize(
@@ -315,7 +355,7 @@ def test_two_processes_on_one_run_folder(dagrec: Dagrec, run: Path) -> None:
 def test_a_new_run_in_an_old_folder_begins_anew(dagrec: Dagrec, run: Path, whole: Path) -> None:
     assert dagrec("train", *WORDS, "hydra.run.dir=run").code == 0
     assert contents(run) == contents(whole)
-    assert len(list((run / "checkpoints").iterdir())) == 1
+    assert not (run / "checkpoints").exists()
 
 
 def test_a_disk_that_fills_up_leaves_the_checkpoint_before(

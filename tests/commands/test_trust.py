@@ -38,11 +38,20 @@ def profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@pytest.fixture(scope="session")
+def kept(dagrec_in: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two epochs that can be trained for longer; for reading only."""
+    folder = tmp_path_factory.mktemp("kept")
+    words = ["trainer.epochs=2", "bootstrap=20", "keep_checkpoints=true", "hydra.run.dir=run"]
+    assert dagrec_in(folder, ["train", *words]).code == 0
+    return folder / "run"
+
+
 @pytest.fixture
-def theirs(trained: Any, tmp_path: Path) -> Path:
+def theirs(kept: Path, tmp_path: Path) -> Path:
     """A run folder of a stranger, whose overrides hold lines of their choice."""
     folder = tmp_path / "theirs"
-    shutil.copytree(trained.run, folder)
+    shutil.copytree(kept, folder)
     request = json.loads((folder / "request.json").read_text())
     request["overrides"] = [f"+note={PLANTED}"]
     (folder / "request.json").write_text(json.dumps(request))

@@ -17,6 +17,7 @@ from dagrec_cli.reporting.run_folder import RunFolder
 from dagrec_cli.reporting.runs import Run
 from dagrec_cli.reporting.sweep import outcome
 from dagrec_cli.reporting.tables import Table
+from dagrec_cli.reporting.terminal import to_rich
 
 ACTING = "a\x1b[31m\x9b2J\x07\x7f\u202eb\u2066\u2028c"
 LINKS = (
@@ -41,7 +42,7 @@ def table_of(text: str) -> Table:
 def test_nothing_in_a_table_acts() -> None:
     table = table_of(ACTING)
     screen = StringIO()
-    Console(file=screen, force_terminal=False, width=200).print(table.to_rich(200))
+    Console(file=screen, force_terminal=False, width=200).print(to_rich(table, 200))
     for shown in (table.to_markdown(), table.to_latex(), screen.getvalue()):
         assert not SPEAKS.search(shown)
         assert r"x1b" in shown

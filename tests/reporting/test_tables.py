@@ -9,6 +9,7 @@ from rich.console import Console
 
 from dagrec_cli.reporting.run_folder import RunFolder
 from dagrec_cli.reporting.tables import Table, spell
+from dagrec_cli.reporting.terminal import to_rich
 
 SUMMARY = {"mean": 0.5410, "std": None, "low": 0.4852, "high": 0.5967}
 METRICS = ["accuracy", "precision", "recall", "f1", "ndcg", "mrr", "hr@1", "hr@3", "hr@5"]
@@ -24,7 +25,7 @@ def table_of(n_rows: int) -> Table:
 
 def render(table: Table, width: int) -> str:
     console = Console(width=width, file=io.StringIO(), color_system=None)
-    console.print(table.to_rich(width))
+    console.print(to_rich(table, width))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
