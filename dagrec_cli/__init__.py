@@ -209,7 +209,6 @@ def compare(
     *,
     by: Sequence[str] | None = None,
     metric: str = "accuracy",
-    bootstrap: int = 1000,
 ) -> "DataFrame":
     """Return a row per model, with tests between those on the same test pairs.
 
@@ -221,8 +220,6 @@ def compare(
         Settings that make a row, such as ``["model", "loss"]``; None: all but the seed.
     metric
         What differences, tests and marks are about.
-    bootstrap
-        Resamples behind intervals and tests.
 
     Returns
     -------
@@ -230,19 +227,18 @@ def compare(
         ``accuracy``, ``accuracy_low``, … and what they rest on in ``attrs["notes"]``, also which
         runs are not finished and so have no row.
     """
-    from dagrec_cli.config.kinds import TwoOrMore, check
+    from dagrec_cli.config.kinds import check
     from dagrec_cli.evaluation.metrics import Metric
     from dagrec_cli.reporting.comparison import compare as tested
     from dagrec_cli.reporting.grouping import group_runs
 
     check("metric", metric, Metric)
-    check("bootstrap", bootstrap, TwoOrMore)
     given = [runs] if isinstance(runs, str | PathLike | TrainedRun) else [*runs]
     if not given:
         raise ConfigError("no runs given; name run folders, or a folder that holds some.")
     folders = [each.folder if isinstance(each, TrainedRun) else Path(each) for each in given]
     entries = group_runs(folders, by)
-    return tested(entries, title="", metric=metric, n_resamples=bootstrap).to_frame()
+    return tested(entries, title="", metric=metric).to_frame()
 
 
 @_explained()

@@ -285,7 +285,7 @@ def _run(
             raise KeyboardInterrupt(f"interrupted; go on with: {again}") from None
         raise stop.reason from None
     bounds = ceilings(dataset, work.test, getattr(parts.data, "truth", None))
-    result.finish(runs, bounds, n_resamples=config.bootstrap)
+    result.finish(runs, bounds)
     write_seeds(folder, dataset, work.test, runs, parts.trainer.monitor)
     table = result.table()
     table.save(folder)

@@ -62,9 +62,7 @@ class Sheet:
             f"{self.name}: row {' and '.join(map(repr, names))} failed: {reason}"
             for reason, names in by_reason(entries).items()
         ]
-        table = compare(
-            entries, title=self.title, metric=settings["metric"], n_resamples=settings["bootstrap"]
-        )
+        table = compare(entries, title=self.title, metric=settings["metric"])
         table.name = self.name
         judged = [
             (r, e) for r, e in zip(self.rows, entries, strict=True) if r.get("paper") and e.runs

@@ -13,7 +13,7 @@ data = dagrec.read_data("data=synthetic", "data.compositions=60")
 print(f"{data.n_compositions} compositions, {len(data.pairs.target)} pairs")
 
 # %% Two models
-WORDS = ("data.compositions=60", "bootstrap=20")
+WORDS = ("data.compositions=60",)
 network = dagrec.train(*WORDS, "trainer.epochs=2", seeds=[0, 1])
 counting = dagrec.train(*WORDS, "model=markov", folder="counts")
 print("folders:", network.folder.parts[:2], counting)
@@ -29,7 +29,7 @@ for service, probability, seen in again.recommend(context, k=2):
 print([len(each) for each in again.recommend_many([context, context[-1:]], k=3)])
 
 # %% Side by side
-table = dagrec.compare([network, "counts"], bootstrap=20)
+table = dagrec.compare([network, "counts"])
 print(table[["row", "seeds", "accuracy", "accuracy_low", "p"]].round(2))
 print(table.attrs["notes"][0].partition(";")[0])
 

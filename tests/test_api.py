@@ -14,7 +14,7 @@ from dagrec_cli import DagrecError, TrainedRun
 from dagrec_cli.config.paths import config_dir
 
 ROOT = Path(__file__).parents[1]
-SHORT = ("data.compositions=60", "bootstrap=9", "trainer.epochs=1")
+SHORT = ("data.compositions=60", "trainer.epochs=1")
 TOLD = [
     "imported: []",
     "60 compositions, 65 pairs",
@@ -135,7 +135,7 @@ def test_a_run_that_did_not_finish_is_told_beside_the_others(
     monkeypatch.chdir(tmp_path)
     good, bad = (dagrec_cli.train(*SHORT, "model=popularity", folder=name) for name in "ab")
     (bad.folder / "predictions.csv").unlink()
-    table = dagrec_cli.compare([good, bad], bootstrap=9)
+    table = dagrec_cli.compare([good, bad])
     assert table.row.iloc[0] == "popularity"
     assert [note for note in table.attrs["notes"] if note.startswith("Not finished: b")]
 

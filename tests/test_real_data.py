@@ -20,7 +20,7 @@ Row = dict[str, dict[str, float]]
 
 def row_of(folder: Path, *overrides: str) -> Row:
     """Return the model's row of ``dagrec train data=geoportal OVERRIDES``."""
-    config, request = compose_train(["data=geoportal", "bootstrap=20", *overrides])
+    config, request = compose_train(["data=geoportal", *overrides])
     row: Row = run_experiment(config, RunFolder(folder), request, Silent()).rows[0]
     return row
 

@@ -13,7 +13,7 @@ from dagrec_cli.row_jobs import RowJob, run_all, run_row
 
 CtrlC = Callable[[int], Any]
 
-WORDS = ("bootstrap=9", "trainer.epochs=4", "model.hidden=4", "model.embedding_dim=4")
+WORDS = ("trainer.epochs=4", "model.hidden=4", "model.embedding_dim=4")
 SAME = ("predictions.csv", "model.safetensors")
 
 
@@ -59,7 +59,7 @@ def test_a_row_that_was_stopped_goes_on(
 
 
 def test_a_damaged_row_is_not_done(tmp_path: Path) -> None:
-    job = RowJob.of(["bootstrap=9", "model=popularity"], tmp_path)
+    job = RowJob.of(["model=popularity"], tmp_path)
     assert (job.is_done, job.reason) == (False, "did not start")
     run_row(job, resume=True)
     assert (job.is_done, job.reason) == (True, "")
@@ -77,5 +77,4 @@ def test_rows_on_two_files_are_two_jobs_and_two_ways_of_reading_one_are_one(
     first = folder("data.path=a.jsonl")
     assert folder("data.path=b.jsonl") != first  # what is in them is not known before they are read
     assert folder("data.path=a.jsonl", "seed=1") != first
-    assert folder("data.path=a.jsonl", "bootstrap=9") != first  # its own table has other intervals
     assert folder("data.path=a.jsonl", "data.cache=false", "threads=2", "rerun=true") == first

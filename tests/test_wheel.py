@@ -61,7 +61,7 @@ def test_it_trains_with_its_own_configs(installed: Path, tmp_path: Path) -> None
     assert "Usage: dagrec COMMAND" in run(installed, tmp_path, "--help")
     where = run(installed, tmp_path, "train", "--info", "searchpath")
     assert str(installed / "dagrec_cli/configs") in where.replace("\n", "")
-    out = run(installed, tmp_path, "train", "trainer.epochs=1", "bootstrap=10")
+    out = run(installed, tmp_path, "train", "trainer.epochs=1")
     (result,) = tmp_path.glob("outputs/train/*/result.json")
     assert '"git_commit": null' in result.read_text()
     assert f"Run folder: {result.parent.relative_to(tmp_path)}\n" in out

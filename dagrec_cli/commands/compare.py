@@ -28,7 +28,6 @@ def compare_runs(config: DictConfig) -> None:
 
     from dagrec_cli.commands.output import say_report_is_drawn
     from dagrec_cli.config.checks import check_settings
-    from dagrec_cli.config.kinds import TwoOrMore
     from dagrec_cli.errors import ConfigError
     from dagrec_cli.evaluation.metrics import Metric
     from dagrec_cli.reporting.claim import TABLES, check_free
@@ -38,7 +37,7 @@ def compare_runs(config: DictConfig) -> None:
     from dagrec_cli.reporting.run_folder import RunFolder
     from dagrec_cli.reporting.terminal import to_rich
 
-    check_settings(config, runs=Names, by=Names | None, metric=Metric, bootstrap=TwoOrMore)
+    check_settings(config, runs=Names, by=Names | None, metric=Metric)
     if not config.runs:
         raise ConfigError("no runs given; write dagrec compare FOLDER [FOLDER …].")
     folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))
@@ -46,7 +45,10 @@ def compare_runs(config: DictConfig) -> None:
     by = None if config.by is None else _listed(config.by)
     folders = [Path(run).expanduser() for run in _listed(config.runs)]
     entries = group_runs(folders, by)
-    table = compare(entries, title="Comparison", metric=config.metric, n_resamples=config.bootstrap)
+    # The first row is the reference: by name, since folders are named by time and a run that is
+    # repeated would change it.
+    entries.sort(key=lambda entry: (bool(entry.reason), entry.name if entry.runs else ""))
+    table = compare(entries, title="Comparison", metric=config.metric)
     with folder.locked():
         table.save(folder)
         console = Console()

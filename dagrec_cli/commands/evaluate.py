@@ -42,13 +42,12 @@ def _run(config: DictConfig, folder: "RunFolder") -> "Table":
     from hydra.core.hydra_config import HydraConfig
 
     from dagrec_cli.config.checks import check_settings
-    from dagrec_cli.config.kinds import TwoOrMore
     from dagrec_cli.errors import ConfigError
     from dagrec_cli.reporting.evaluation_run import Side, evaluate_run
     from dagrec_cli.reporting.provenance import Request
     from dagrec_cli.reporting.saved_model import named_run, saved_choices
 
-    check_settings(config, data=Any, split=Any, run=Any, side=Side, bootstrap=TwoOrMore)
+    check_settings(config, data=Any, split=Any, run=Any, side=Side)
     run = named_run(config.run, "evaluate")
     if folder.path.samefile(run.path):
         raise ConfigError(
@@ -59,6 +58,4 @@ def _run(config: DictConfig, folder: "RunFolder") -> "Table":
     named = {group: hydra.runtime.choices[group] for group in given}
     request = Request({**saved_choices(run), **named}, overrides_of(hydra)["task"])
     with folder.locked():
-        return evaluate_run(
-            run, given, folder, request, side=config.side, n_resamples=config.bootstrap
-        )
+        return evaluate_run(run, given, folder, request, side=config.side)

@@ -45,6 +45,9 @@ LIMITS = {  # what is said in an OSError, or in whatever a library makes of it
     "can't start new thread": "too many threads run; allow more with: ulimit -u 4096",
     os.strerror(errno.EIO): "the disk or device has failed; use another one",
 }
+GONE = {
+    "bootstrap": "intervals and tests need no resamples any more; leave it out.",
+}
 ELSEWHERE = "write elsewhere with hydra.run.dir=FOLDER"
 
 
@@ -145,6 +148,8 @@ def _unknown_choice(group: str, option: str, options: list[str]) -> str:
 
 
 def _unknown_setting(key: str, command: str) -> str:
+    if key in GONE:
+        return f"there is no setting {key!r}: {GONE[key]}"
     group, _, name = key.partition(".")
     if any(re.match(rf"{re.escape(group)}=.*,", word) for word in sys.argv[1:]):
         return f"Hydra does not look for {key} in several {group}s; write ++{key}=VALUE."

@@ -26,7 +26,7 @@ def reproduce(config: DictConfig) -> None:
 
     from dagrec_cli.commands.output import say_report_is_drawn
     from dagrec_cli.config.checks import check_settings
-    from dagrec_cli.config.kinds import Count, TwoOrMore
+    from dagrec_cli.config.kinds import Count
     from dagrec_cli.evaluation.metrics import Metric
     from dagrec_cli.reporting.claim import TABLES, check_free
     from dagrec_cli.reporting.report import ReportSheet, write_report
@@ -51,7 +51,6 @@ def reproduce(config: DictConfig) -> None:
             n_jobs=Count,
             resume=bool,
             metric=Metric,
-            bootstrap=TwoOrMore,
             progress=Any,
         )
         sheets = read_tables(name, settings["table"], settings, folder.path.parent)

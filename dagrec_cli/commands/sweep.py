@@ -264,12 +264,7 @@ def _show(sitting: Sitting) -> int:
     sitting.end()
     folder, config = RunFolder(sitting.folder), sitting.config
     entries = sweep_entries(sitting.names)
-    table = sweep_table(
-        entries,
-        n_jobs=len(sitting.jobs),
-        metric=config.trainer.monitor,
-        n_resamples=config.bootstrap,
-    )
+    table = sweep_table(entries, n_jobs=len(sitting.jobs), metric=config.trainer.monitor)
     save_sweep_table(table, folder)
     console = Console()
     console.print(to_rich(table, console.width))

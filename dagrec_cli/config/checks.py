@@ -7,7 +7,7 @@ from typing import Any, Literal
 from omegaconf import DictConfig
 
 from dagrec_cli.config.build import plain
-from dagrec_cli.config.kinds import Count, Seed, TwoOrMore, check
+from dagrec_cli.config.kinds import Count, Seed, check
 from dagrec_cli.errors import ConfigError
 
 NO_SAMPLER = "sampler=none"
@@ -16,7 +16,6 @@ TRAIN: dict[str, Any] = {  # what dagrec train has beside its groups
     "seed": Any,
     "seeds": Any,
     "evaluate_on": Literal["test", "validation"],
-    "bootstrap": TwoOrMore,
     "threads": Literal["auto"] | Count,
     "progress": Any,
     "resume": Any,

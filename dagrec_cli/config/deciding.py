@@ -14,7 +14,6 @@ class Effect(Enum):
 
     NOTHING = "how a run is carried out and watched"
     PLACE = "where the data lie; data are told apart by their content, never by this"
-    INTERVALS = "how finely the intervals are drawn; tables draw their own"
     SEED = "which one of many like runs it is; a row of a table holds all of them"
     FIGURES = "the figures themselves"
 
@@ -25,7 +24,6 @@ EFFECTS = {
     **dict.fromkeys(("data.cache", "trainer.checkpoint_every"), Effect.NOTHING),
     "keep_checkpoints": Effect.NOTHING,
     **dict.fromkeys(("data.path", "data.at_hand", "data.download"), Effect.PLACE),
-    "bootstrap": Effect.INTERVALS,
     **dict.fromkeys(("seed", "seeds"), Effect.SEED),
 }
 

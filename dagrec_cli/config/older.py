@@ -10,17 +10,18 @@ from dagrec_cli.config.paths import config_dir
 
 # What a class did before it had the setting, where today's value is another.
 THEN = {"dagrec_cli.data.splits.CompositionSplit": {"join": "paths"}}
+GONE = ("bootstrap",)  # settings of older versions that nothing reads any more
 NOT_A_RUN = {"defaults", "hydra"}  # keys of configs/train.yaml that no run's config has
 
 
 def completed(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the config of a run of ``dagrec train``; what it has stays as it is.
+    """Return the config of a run of ``dagrec train``; what it has stays, but for what is gone.
 
     A missing group is the one of ``configs/train.yaml``. A group's missing setting has its value in
     the option of the same class, or in the options which that one builds upon; unless the class
     did something else before it had the setting.
     """
-    whole = dict(config)
+    whole = {key: value for key, value in config.items() if key not in GONE}
     if "model" not in whole:  # no config of dagrec train
         return whole
     train = _read("train")

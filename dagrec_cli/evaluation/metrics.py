@@ -1,9 +1,4 @@
-"""The metrics, as functions of outcomes and of a weight per pair.
-
-Every function takes ``weights``, non-negative numbers of shape ``[*batch, pairs]``, and returns one
-value per batch entry. A pair of weight 2 counts like two equal pairs and one of weight 0 like no
-pair at all, so a bootstrap resample is a row of weights. Without weights each pair counts once.
-A negative weight, a row of zeros or an empty set of pairs raises ``ValueError``.
+"""The metrics, as functions of outcomes; no pairs at all raise ``ValueError``.
 
 Ranking metrics over equal scores give the expected value when ties are put in random order: a
 model that scores all services alike is as good as chance, not perfect. With ``b`` services better
@@ -24,68 +19,73 @@ from collections.abc import Callable
 from typing import Annotated, NamedTuple, TypeAlias
 
 import numpy as np
-from jaxtyping import Float, Int, Num
+from jaxtyping import Float, Int
 
 from dagrec_cli.config.kinds import OneOf
 from dagrec_cli.evaluation.ranks import Outcomes
 
 METRICS = ("accuracy", "precision", "recall", "f1", "ndcg", "mrr", "hr@1", "hr@3", "hr@5")
+MACRO = ("precision", "recall", "f1")  # means over classes; all others are means over pairs
 Metric = Annotated[str, OneOf(METRICS)]
-BY_RANK = tuple(name for name in METRICS if name not in ("precision", "recall", "f1"))
+BY_RANK = tuple(name for name in METRICS if name not in MACRO)
 
-Weights: TypeAlias = Num[np.ndarray, "*batch pairs"] | None
-Value: TypeAlias = np.float64 | Float[np.ndarray, "*batch"]
+Gain: TypeAlias = Callable[[Float[np.ndarray, " ranks"]], Float[np.ndarray, " ranks"]]
+GAIN_OF_RANK: dict[str, Gain] = {
+    "ndcg": lambda rank: 1 / np.log2(1 + rank),
+    "mrr": lambda rank: 1 / rank,
+    "hr@1": lambda rank: (rank <= 1).astype(np.float64),
+    "hr@3": lambda rank: (rank <= 3).astype(np.float64),
+    "hr@5": lambda rank: (rank <= 5).astype(np.float64),
+}
 
 
 class MacroAverages(NamedTuple):
     """Precision, recall and F1, each the plain mean over the classes that occur."""
 
-    precision: Value
-    recall: Value
-    f1: Value
+    precision: Float[np.ndarray, "*sets"]
+    recall: Float[np.ndarray, "*sets"]
+    f1: Float[np.ndarray, "*sets"]
 
 
-def evaluate(pairs: Outcomes, weights: Num[np.ndarray, " pairs"] | None = None) -> dict[str, float]:
+def evaluate(pairs: Outcomes) -> dict[str, float]:
     """Return every metric as a plain number by its name in :data:`METRICS`.
 
     >>> evaluate(pairs)["accuracy"]
     0.5
     """
-    return {name: float(value) for name, value in evaluate_batch(pairs, weights).items()}
+    macro = macro_averages(pairs)._asdict()
+    return {n: float(macro[n] if n in MACRO else gains(pairs, n).mean()) for n in METRICS}
 
 
-def evaluate_batch(pairs: Outcomes, weights: Weights) -> dict[str, Value]:
-    """Return every metric by its name in :data:`METRICS`, one value per batch entry of weights.
+def gains(pairs: Outcomes, metric: str) -> Float[np.ndarray, " pairs"]:
+    """Return what each pair adds to a metric that is their mean.
 
-    >>> evaluate_batch(pairs, np.array([[1, 1, 1, 1], [0, 2, 2, 0]]))["hr@1"]
-    array([0.625, 0.5  ])
+    ``accuracy``: 1 if the target is predicted; ties go to the lowest class. The others average a
+    function of the rank over the tied ranks: ``ndcg`` ``1 / log2(1 + rank)``, the discounted gain
+    of the full ranking, where the target is the one relevant service (scikit-learn,
+    ``ndcg_score``); ``mrr`` ``1 / rank``; ``hr@k`` 1 if ``rank <= k``.
+
+    >>> gains(pairs, "accuracy").tolist()
+    [1.0, 0.0, 1.0, 0.0]
+    >>> gains(pairs, "ndcg").round(4).tolist()  # 1/log2(4) at rank 3; (1 + 1/log2(3)) / 2
+    [1.0, 0.5, 1.0, 0.8155]
+    >>> gains(pairs, "mrr").round(4).tolist()
+    [1.0, 0.3333, 1.0, 0.75]
+    >>> gains(pairs, "hr@1").tolist(), gains(pairs, "hr@3").tolist()
+    ([1.0, 0.0, 1.0, 0.5], [1.0, 1.0, 1.0, 1.0])
     """
-    macro = macro_averages(pairs, weights)
-    return {
-        "accuracy": accuracy(pairs, weights),
-        "precision": macro.precision,
-        "recall": macro.recall,
-        "f1": macro.f1,
-        "ndcg": ndcg(pairs, weights),
-        "mrr": mrr(pairs, weights),
-        "hr@1": hit_rate(pairs, 1, weights),
-        "hr@3": hit_rate(pairs, 3, weights),
-        "hr@5": hit_rate(pairs, 5, weights),
-    }
+    if metric == "accuracy":
+        is_right: Float[np.ndarray, " pairs"] = (pairs.predicted == pairs.target).astype(np.float64)
+        return is_right
+    first = np.where(pairs.is_ranked, pairs.better, 0)
+    last = np.where(pairs.is_ranked, first + pairs.tied + 1, 0)  # no rank: an empty sum
+    ranks = np.arange(1.0, last.max(initial=0) + 1)
+    total = np.concatenate([[0.0], np.cumsum(GAIN_OF_RANK[metric](ranks))])
+    average: Float[np.ndarray, " pairs"] = (total[last] - total[first]) / (pairs.tied + 1)
+    return average
 
 
-def accuracy(pairs: Outcomes, weights: Weights = None) -> Value:
-    """Share of pairs whose target is predicted; ties go to the lowest class.
-
-    ``mean(predicted == target)``
-
-    >>> float(accuracy(pairs))  # pairs 1 and 3 of 4
-    0.5
-    """
-    return _mean((pairs.predicted == pairs.target).astype(np.float64), weights)
-
-
-def macro_averages(pairs: Outcomes, weights: Weights = None) -> MacroAverages:
+def macro_averages(pairs: Outcomes) -> MacroAverages:
     """Precision, recall and F1, averaged over the classes in targets or predictions.
 
     With ``TP`` pairs rightly, ``P`` pairs at all predicted as a class and ``T`` pairs that have it
@@ -98,102 +98,64 @@ def macro_averages(pairs: Outcomes, weights: Weights = None) -> MacroAverages:
     >>> round(float(macro.f1), 4)  # (2/4 + 2/3 + 0) / 3
     0.3889
     """
-    weights = _checked(weights, len(pairs.target))
-    occurs = np.zeros(1 + max(pairs.target.max(), pairs.predicted.max()), bool)
-    occurs[pairs.target] = occurs[pairs.predicted] = True
-    number = occurs.cumsum() - 1  # of each class that occurs
-    target, predicted, n_classes = number[pairs.target], number[pairs.predicted], int(occurs.sum())
-    support = _class_weights(target, weights, n_classes)
-    claimed = _class_weights(predicted, weights, n_classes)
-    right = _class_weights(target, weights * (target == predicted), n_classes)
-    n_occurring = np.count_nonzero(support + claimed, axis=-1)
-    return MacroAverages(
-        precision=_ratio(right, claimed).sum(axis=-1) / n_occurring,
-        recall=_ratio(right, support).sum(axis=-1) / n_occurring,
-        f1=_ratio(2 * right, support + claimed).sum(axis=-1) / n_occurring,
-    )
+    return MacroAverages(*(ratio.mean(axis=-1) for ratio in _ratios(_Counts.of(pairs).whole)))
 
 
-def ndcg(pairs: Outcomes, weights: Weights = None) -> Value:
-    """Discounted gain of the full ranking, where the target is the one relevant service.
+def macro_without_each(
+    pairs: Outcomes, group: Int[np.ndarray, " pairs"], n_groups: int
+) -> MacroAverages:
+    """Return the macro averages without each group, over the classes of all pairs, ``[groups]``.
 
-    ``mean(1 / log2(1 + rank))``, the discount averaged over the tied ranks (scikit-learn,
-    ``ndcg_score``).
+    A class that only the left-out group has stays, with 0, so the number of classes is fixed.
 
-    >>> round(float(ndcg(pairs)), 4)  # (1 + 1/log2(4) + 1 + (1 + 1/log2(3)) / 2) / 4
-    0.8289
+    >>> without = macro_without_each(pairs, np.array([0, 1, 2, 2]), 3)
+    >>> without.recall.round(4).tolist()  # (0 + 1 + 0) / 3, (1 + 1 + 0) / 3, (1/2 + 0 + 0) / 3
+    [0.3333, 0.6667, 0.1667]
     """
-    return _mean(_tie_average(pairs, lambda rank: 1 / np.log2(1 + rank)), weights)
+    counts = _Counts.of(pairs)
+    n_classes = counts.whole.shape[1]
+    key = np.concatenate([group * n_classes + k for k in (counts.target, counts.predicted)])
+    cells, cell = np.unique(key, return_inverse=True)
+    is_right = np.concatenate([counts.target == counts.predicted, np.zeros(len(group), bool)])
+    is_target = np.arange(len(key)) < len(group)
+    of_cell = [np.bincount(cell, each, len(cells)) for each in (is_right, ~is_target, is_target)]
+    changes = []
+    before = counts.whole[:, cells % n_classes]
+    for whole, new, old in zip(
+        _ratios(counts.whole), _ratios(before - of_cell), _ratios(before), strict=True
+    ):
+        change = np.bincount(cells // n_classes, new - old, n_groups)
+        changes.append((whole.sum() + change) / n_classes)
+    return MacroAverages(*changes)
 
 
-def mrr(pairs: Outcomes, weights: Weights = None) -> Value:
-    """Mean reciprocal rank, the reciprocal averaged over the tied ranks.
+class _Counts(NamedTuple):
+    """Classes that occur, numbered from 0: of each pair, and pairs by class.
 
-    ``mean(1 / rank)``
-
-    >>> round(float(mrr(pairs)), 4)  # (1 + 1/3 + 1 + (1 + 1/2) / 2) / 4
-    0.7708
+    ``whole`` has a row each for pairs rightly predicted as a class, predicted at all, and targets.
     """
-    return _mean(_tie_average(pairs, lambda rank: 1 / rank), weights)
+
+    target: Int[np.ndarray, " pairs"]
+    predicted: Int[np.ndarray, " pairs"]
+    whole: Float[np.ndarray, "3 classes"]
+
+    @classmethod
+    def of(cls, pairs: Outcomes) -> "_Counts":
+        if not len(pairs.target):
+            raise ValueError("a metric needs one pair or more")
+        occurs = np.zeros(1 + max(pairs.target.max(), pairs.predicted.max()), bool)
+        occurs[pairs.target] = occurs[pairs.predicted] = True
+        number, n = occurs.cumsum() - 1, int(occurs.sum())
+        target, predicted = number[pairs.target], number[pairs.predicted]
+        sets = (target[target == predicted], predicted, target)
+        whole = np.stack([np.bincount(each, minlength=n) for each in sets]).astype(np.float64)
+        return cls(target, predicted, whole)
 
 
-def hit_rate(pairs: Outcomes, k: int, weights: Weights = None) -> Value:
-    """Share of pairs whose target is among the first ``k``; a tie counts by its share of ranks.
-
-    ``mean(rank <= k)``
-
-    >>> float(hit_rate(pairs, 1))  # (1 + 0 + 1 + 1/2) / 4
-    0.625
-    >>> float(hit_rate(pairs, 3))
-    1.0
-    """
-    return _mean(_tie_average(pairs, lambda rank: (rank <= k).astype(np.float64)), weights)
-
-
-def _tie_average(
-    pairs: Outcomes, gain: Callable[[Float[np.ndarray, " ranks"]], Float[np.ndarray, " ranks"]]
-) -> Float[np.ndarray, " pairs"]:
-    """Average ``gain(rank)`` over the ranks each target shares, by differences of running sums."""
-    first = np.where(pairs.is_ranked, pairs.better, 0)
-    last = np.where(pairs.is_ranked, first + pairs.tied + 1, 0)  # no rank: an empty sum
-    ranks = np.arange(1.0, last.max(initial=0) + 1)
-    total = np.concatenate([[0.0], np.cumsum(gain(ranks))])
-    average: Float[np.ndarray, " pairs"] = (total[last] - total[first]) / (pairs.tied + 1)
-    return average
-
-
-def _mean(gain: Float[np.ndarray, " pairs"], weights: Weights) -> Value:
-    weights = _checked(weights, len(gain))
-    # BLAS would wake a thread per core for this, and wait ten times as long where cores are taken.
-    total: Value = np.einsum("...p,p->...", weights, gain)
-    value: Value = total / weights.sum(axis=-1)
-    return value
-
-
-def _checked(weights: Weights, n_pairs: int) -> Float[np.ndarray, "*batch pairs"]:
-    """Return the weights as floats, ones if there are none."""
-    weights = np.ones(n_pairs) if weights is None else weights.astype(np.float64, copy=False)
-    if weights.shape[-1] != n_pairs:
-        raise ValueError(f"{weights.shape[-1]} weights for {n_pairs} pairs")
-    if weights.min(initial=0) < 0 or not weights.any(axis=-1).all():
-        raise ValueError("weights must be 0 or more, and some pair must weigh more than 0")
-    return weights
-
-
-def _class_weights(
-    ids: Int[np.ndarray, " pairs"], weights: Float[np.ndarray, "*batch pairs"], n_classes: int
-) -> Float[np.ndarray, "*batch classes"]:
-    """Add up the weights of each class."""
-    sums: Float[np.ndarray, "*batch classes"] = np.apply_along_axis(
-        lambda row: np.bincount(ids, row, n_classes), -1, weights
-    )
-    return sums
-
-
-def _ratio(
-    part: Float[np.ndarray, "*batch classes"], whole: Float[np.ndarray, "*batch classes"]
-) -> Float[np.ndarray, "*batch classes"]:
-    """Divide, with 0 where the whole is 0."""
-    ratio: Float[np.ndarray, "*batch classes"] = np.zeros_like(part)
-    np.divide(part, whole, out=ratio, where=whole > 0)
-    return ratio
+def _ratios(counts: Float[np.ndarray, "3 classes"]) -> list[Float[np.ndarray, " classes"]]:
+    """Return precision, recall and F1 of each class, 0 where the denominator is 0."""
+    right, claimed, support = counts
+    return [
+        np.divide(part, of, out=np.zeros_like(part), where=of > 0)
+        for part, of in ((right, claimed), (right, support), (2 * right, claimed + support))
+    ]

@@ -1,80 +1,99 @@
-"""Whether one row of a table beats another by more than the choice of test pairs explains."""
+"""Whether one row of a table beats another by more than groups and seeds explain."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from dagrec_cli.evaluation.bootstrap import Units, percentile_bounds, resampled_means, seed_values
-from dagrec_cli.evaluation.metrics import METRICS
+from dagrec_cli.evaluation.intervals import LEVEL
 from dagrec_cli.evaluation.ranks import Outcomes
+from dagrec_cli.evaluation.uncertainty import ROUNDING, Groups, Units, items, spread
 
-ROUNDING = 1e-12  # a smaller difference is a zero that the order of summation blurred
+LEAST_P = 1e-4  # no table's data say more than this about the far tail of a distribution
 
 
 class Difference(NamedTuple):
-    """How much larger a metric is for ``a`` than for ``b``, its interval and two-sided p-value."""
+    """How much larger a metric is for ``a`` than for ``b``, its interval and two-sided p-value.
+
+    Attributes
+    ----------
+    is_floor
+        True if ``p_value`` is the least that these groups could show: it is that or less.
+    """
 
     difference: float
     low: float
     high: float
     p_value: float
+    is_floor: bool
 
 
 def paired_difference(
     a: Sequence[Outcomes],
     b: Sequence[Outcomes],
     unit: Units = None,
+    metric: str = "accuracy",
     *,
-    n_resamples: int = 1000,
-    seed: int = 0,
-    level: float = 0.95,
-) -> dict[str, Difference]:
-    """Compare two models on the same resamples of the test data, metric by metric.
+    level: float = LEVEL,
+) -> Difference:
+    """Compare two models on the same test pairs.
 
-    With d the observed difference and d* the R resampled ones, the interval is the percentiles of
-    d*, and ``p = (1 + #{|d* - d| >= |d|}) / (1 + R)``: how often a difference as large arises when
-    resamples are centred on "no difference". (The share of d* beyond 0 would be no test: six pairs
-    of 305, all in favour of one side, would give p = .005, where an exact sign test gives .031.)
-    Where the sides differ in m units only, p is at least ``2 / 2^m``, the least that an exact test
-    which swaps the sides within units could give: resamples of a few units know too little.
+    The estimand is the difference of the two models' figures over new groups and new seeds, the
+    training set fixed. Groups are paired, seeds are not: those of two models are drawn apart, even
+    under the same number. The p-value is that of the difference over its standard error, by
+    :mod:`~dagrec_cli.evaluation.uncertainty`, where one more outcome is added that differs by 1, so
+    that models which agreed on all pairs are not taken for equal on all others.
+
+    Where the sides differ in m groups, p is at least ``2 / 2^m``, the least that an exact test
+    could give which swaps the sides within groups, and at least :data:`LEAST_P`. The interval
+    excludes 0 only if p is below ``1 - level``.
 
     Parameters
     ----------
     a, b
         Outcomes of each seed of the two models, all of the same test pairs in the same order; the
-        number of seeds may differ.
-    unit, n_resamples, seed, level
-        As in :func:`~dagrec_cli.evaluation.bootstrap.intervals`.
+        number of seeds may differ. Of a single seed the spread is unknown: then the figures are
+        about the models that were trained.
+    metric
+        What is compared.
+    unit, level
+        As in :func:`~dagrec_cli.evaluation.intervals.summarise`.
 
     Raises
     ------
     ValueError
         If a side has no outcomes, or the targets are not the same in all of them.
 
-    Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, section 16.4; Berg-
-    Kirkpatrick et al., "An Empirical Investigation of Statistical Significance in NLP", 2012, §2.
+    Source: Agresti and Min, "Simple Improved Confidence Intervals for Comparing Matched
+    Proportions", 2005 (added outcomes).
     """
-    means = resampled_means([a, b], unit, n_resamples=n_resamples, seed=seed)
-    resampled = means[0] - means[1]
-    resampled[np.abs(resampled) < ROUNDING] = 0
-    observed = seed_values(a).mean(axis=0) - seed_values(b).mean(axis=0)
-    is_as_large = np.abs(resampled - observed) >= np.abs(observed) - ROUNDING
-    p_values = (1 + np.count_nonzero(is_as_large, axis=0)) / (1 + n_resamples)
-    p_values = np.maximum(p_values, min(1, 2.0 ** (1 - _n_units_that_differ(a, b, unit))))
-    bounds = percentile_bounds(resampled, level)
-    return {
-        name: Difference(float(difference), *bounds[name], float(p_value))
-        for name, difference, p_value in zip(METRICS, observed, p_values, strict=True)
-    }
+    if not a or not b:
+        raise ValueError("a side has no outcomes")
+    groups = Groups.of([*a, *b], unit)
+    sides = [items(runs, groups, [metric])[metric] for runs in (a, b)]
+    found = spread(sides, groups, metric)
+    difference = float(sides[0].mean() - sides[1].mean())
+    if abs(difference) < ROUNDING:
+        difference = 0.0
+    if np.isinf(found.variance):
+        return Difference(difference, -1.0, 1.0, 1.0, False)
+    error = math.sqrt(found.variance + 1 / (found.effective + 2) ** 2)
+    p_value = float(found.two_sided(float(difference / error)))
+    floor = min(1.0, max(LEAST_P, 2.0 ** (1 - _n_groups_that_differ(a, b, groups))))
+    half = float(error * found.critical(level))
+    if floor > 1 - level:
+        half = max(half, abs(difference))
+    low, high = max(-1.0, difference - half), min(1.0, difference + half)
+    return Difference(difference, low, high, max(p_value, floor), bool(p_value <= floor < 1))
 
 
-def _n_units_that_differ(a: Sequence[Outcomes], b: Sequence[Outcomes], unit: Units) -> int:
+def _n_groups_that_differ(a: Sequence[Outcomes], b: Sequence[Outcomes], groups: Groups) -> int:
     sides = [
         np.mean([(run.predicted, run.better, run.tied) for run in side], axis=0) for side in (a, b)
     ]
     differ = np.flatnonzero(np.abs(sides[0] - sides[1]).max(axis=0) > ROUNDING)
-    return len(differ if unit is None else np.unique(unit[differ]))
+    return len(np.unique(groups.number[differ]))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dagrec_cli.data.held_out import HeldOut
-from dagrec_cli.evaluation.bootstrap import Units, summarise
+from dagrec_cli.evaluation.intervals import summarise
 from dagrec_cli.evaluation.metrics import METRICS
 from dagrec_cli.evaluation.ranks import Outcomes
 from dagrec_cli.evaluation.significance import Difference, holm, paired_difference
@@ -60,6 +60,11 @@ class Entry:
         return _outcomes(self.runs, self.services)
 
     @property
+    def is_testable(self) -> bool:
+        """Whether the spread over seeds is known: there are several, or all runs count."""
+        return len(self.outcomes) > 1 or all(run.counts for run in self.runs)
+
+    @property
     def test(self) -> tuple[str, str]:
         """What the outcomes are about: hashes of the data and of the test pairs."""
         return self.runs[0].test
@@ -71,27 +76,26 @@ class Entry:
         return float(np.mean(seconds)) or None
 
 
-def compare(entries: Sequence[Entry], *, title: str, metric: str, n_resamples: int) -> Table:
+def compare(entries: Sequence[Entry], *, title: str, metric: str) -> Table:
     """Return a row per entry, with tests between those about the same test pairs.
 
-    ``difference`` and ``p`` compare a row with the first one about its test pairs by paired
-    bootstrap over compositions, Holm-corrected over the rows. ``mark`` names the row with the best
-    ``metric`` and those that are not significantly worse. Where there are several sets of test
-    pairs, ``test`` names them.
+    ``difference`` and ``p`` compare a row with the first one about its test pairs, which is the
+    reference, over groups of equal compositions and over seeds, Holm-corrected over the rows.
+    ``mark`` names the row with the best ``metric`` and those that are not significantly worse. A
+    row of one seed that was trained is not tested: of other seeds nothing is known. Where there are
+    several sets of test pairs, ``test`` names them.
 
     Parameters
     ----------
     metric
         What ``difference``, ``p`` and ``mark`` are about.
-    n_resamples
-        Bootstrap resamples.
     """
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
     ceilings: dict[str, None] = {}
     for about, alike in by_test(entries):
         bounds = alike[0].runs[0].result.get("ceilings", {})
-        found = _rows(alike, metric, n_resamples)
+        found = _rows(alike, metric)
         found += [{"row": BOUNDS[name], **bound} for name, bound in bounds.items()]
         ceilings |= dict.fromkeys(bounds)
         if about:
@@ -101,12 +105,7 @@ def compare(entries: Sequence[Entry], *, title: str, metric: str, n_resamples: i
         else:
             notes += basis(alike)
         rows += found
-    if any("p" in row for row in rows):
-        notes.append(
-            f"difference and p: {heading(metric)} against the first row with the same test pairs, "
-            f'paired bootstrap, Holm-corrected. "{AS_GOOD}": not significantly worse than the best '
-            f"({SIGNIFICANT:.0%}, Holm)."
-        )
+    notes += _test_notes([alike for _, alike in by_test(entries)], metric)
     if ceilings:
         notes.append(f"Ceilings: {'; '.join(CEILINGS[name] for name in ceilings)}.")
     notes += [
@@ -140,47 +139,60 @@ def by_reason(entries: Sequence[Entry]) -> dict[str, list[str]]:
     return names
 
 
-def _rows(alike: Sequence[Entry], metric: str, n_resamples: int) -> list[dict[str, Any]]:
+def _test_notes(tables: Sequence[Sequence[Entry]], metric: str) -> list[str]:
+    """Return what the tests between rows about the same test pairs are."""
+    compared = [entry for alike in tables if len(alike) > 1 for entry in alike]
+    if not compared:
+        return []
+    notes = [
+        f"difference and p: {heading(metric)} against the reference row with the same test pairs, "
+        f"over groups and seeds, Holm-corrected; ≤: as small as so few groups allow. "
+        f'"{AS_GOOD}": not significantly worse than the best ({SIGNIFICANT:.0%}, Holm).'
+    ]
+    if untested := [entry.name for entry in compared if not entry.is_testable]:
+        notes.append(
+            "No p and no mark, since one seed says nothing of others (train several, as in "
+            f"seeds=[0,1,2]): {', '.join(dict.fromkeys(untested))}."
+        )
+    return notes
+
+
+def _rows(alike: Sequence[Entry], metric: str) -> list[dict[str, Any]]:
     """Return the rows of entries about the same test pairs."""
     services = _catalogue([run for entry in alike for run in entry.runs])
     outcomes = [_outcomes(entry.runs, services) for entry in alike]
-    unit = alike[0].runs[0].predictions.composition
+    unit = alike[0].runs[0].predictions.group
     rows: list[dict[str, Any]] = [
         {
             "row": entry.name,
             "seeds": len(seeds),
             "seconds_per_epoch": entry.seconds_per_epoch,
-            **summarise(seeds, unit, n_resamples=n_resamples),
+            **summarise(seeds, unit),
         }
         for entry, seeds in zip(alike, outcomes, strict=True)
     ]
-    if len(rows) > 1:
-        for row, found, p in _tested(0, outcomes, unit, metric, n_resamples):
-            difference = {"mean": found.difference, "low": found.low, "high": found.high}
-            rows[row] |= {"difference": difference, "p": p}
-        best = max(range(len(rows)), key=lambda row: rows[row][metric]["mean"])
-        rows[best]["mark"] = BEST
-        for row, _, p in _tested(best, outcomes, unit, metric, n_resamples):
-            if p >= SIGNIFICANT:
-                rows[row]["mark"] = AS_GOOD
+    if len(rows) == 1:
+        return rows
+
+    def tested(reference: int) -> list[tuple[dict[str, Any], Difference, float | None]]:
+        others = [k for k in range(len(rows)) if k != reference]
+        found = [paired_difference(outcomes[k], outcomes[reference], unit, metric) for k in others]
+        is_tested = [alike[k].is_testable and alike[reference].is_testable for k in others]
+        adjusted = iter(holm([f.p_value for f, t in zip(found, is_tested, strict=True) if t]))
+        p_values = [next(adjusted) if each else None for each in is_tested]
+        return list(zip([rows[k] for k in others], found, p_values, strict=True))
+
+    rows[0]["is_reference"] = True
+    for row, found, p in tested(0):
+        row["difference"] = {"mean": found.difference, "low": found.low, "high": found.high}
+        if p is not None:
+            row |= {"p": p, "p_is_floor": found.is_floor and p < 1}
+    best = max(range(len(rows)), key=lambda row: rows[row][metric]["mean"])
+    rows[best]["mark"] = BEST
+    for row, _, p in tested(best):
+        if p is not None and p >= SIGNIFICANT:
+            row["mark"] = AS_GOOD
     return rows
-
-
-def _tested(
-    reference: int,
-    outcomes: Sequence[Sequence[Outcomes]],
-    unit: Units,
-    metric: str,
-    n_resamples: int,
-) -> list[tuple[int, Difference, float]]:
-    """Return each other row, its difference from the reference, and the p-value after Holm."""
-    others = [row for row in range(len(outcomes)) if row != reference]
-    found = [
-        paired_difference(outcomes[row], outcomes[reference], unit, n_resamples=n_resamples)
-        for row in others
-    ]
-    about = [each[metric] for each in found]
-    return list(zip(others, about, holm([each.p_value for each in about]), strict=True))
 
 
 def _catalogue(runs: Sequence[Run]) -> list[str]:
@@ -206,11 +218,12 @@ def basis(entries: Sequence[Entry]) -> list[str]:
     That is n, split, seeds, leakage, groups, mask and ties; where rows differ, what most have
     comes first.
     """
-    is_spread = any(len(entry.outcomes) > 1 for entry in entries)
-    spread = "mean ± standard deviation over seeds, " if is_spread else ""
+    spread, over = "", ""
+    if any(len(entry.outcomes) > 1 for entry in entries):
+        spread, over = "mean ± standard deviation over seeds, ", " and seeds"
     return [
-        f"n = {_told(entries, _pairs)}; seeds {_told(entries, _seeds)}; {spread}[95 % bootstrap "
-        "interval over compositions].",
+        f"n = {_told(entries, _pairs)}; seeds {_told(entries, _seeds)}; {spread}[95 % interval "
+        f"over groups of equal compositions{over}].",
         f"Leakage: {_told(entries, _leakage)}.",
         *_held_out(entries),
         f"A DAG mask knows the edges {_told(entries, _mask)}.",
@@ -229,9 +242,12 @@ def _pairs(entry: Entry) -> str:
     run = entry.runs[0]
     choices, settings = run.result.get("choices", {}), run.config["split"]
     split = " ".join(f"{k}={v}" for k, v in settings.items() if k not in ("_target_", "graph"))
-    n = len(np.unique(run.predictions.composition))
+    n, groups = (
+        len(np.unique(each)) for each in (run.predictions.composition, run.predictions.group)
+    )
     return (
-        f"{run.result['data']['test']:,} {_side(entry)} pairs of {n:,} compositions, "
+        f"{run.result['data']['test']:,} {_side(entry)} pairs of {n:,} compositions in {groups:,} "
+        f"groups, "
         f"data={choices.get('data')} "
         f"split={choices.get('split')}{split and f' ({split})'}"
     )

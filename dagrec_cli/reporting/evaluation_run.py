@@ -88,7 +88,6 @@ def evaluate_run(
     request: Request,
     *,
     side: str,
-    n_resamples: int,
 ) -> Table:
     """Evaluate a run's model and fill a folder as ``dagrec train`` does.
 
@@ -100,8 +99,6 @@ def evaluate_run(
         What the user asked for; its choices name data and split.
     side
         ``test`` or ``train`` of the split, or ``all`` pairs.
-    n_resamples
-        Resamples behind each interval.
 
     Raises
     ------
@@ -125,7 +122,7 @@ def evaluate_run(
     result = EvaluationResult(run, unseen, is_own, work, request, seeds, seconds_data)
     runs = [_seed_run(*each, work) for each in zip(seeds, models, strict=True)]
     bounds = ceilings(work.dataset, work.test, getattr(source, "truth", None))
-    result.finish(runs, bounds, n_resamples=n_resamples)
+    result.finish(runs, bounds)
     trained = run.result.get("model")
     if isinstance(trained, dict):
         result.model |= {k: trained[k] for k in ("epochs", "best_epoch") if k in trained}

@@ -5,9 +5,11 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
+
 from dagrec_cli.data.invalid import plural
 from dagrec_cli.data.invalid import summarise as summarise_skipped
-from dagrec_cli.evaluation.bootstrap import Summary, summarise
+from dagrec_cli.evaluation.intervals import Summary, summarise
 from dagrec_cli.evaluation.metrics import BY_RANK, METRICS, evaluate
 from dagrec_cli.evaluation.ranks import Outcomes
 from dagrec_cli.reporting.provenance import Request, provenance
@@ -50,17 +52,14 @@ class Result:
         self.ceilings: dict[str, dict[str, Summary]] = {}
         self.model: dict[str, Any] = {}
 
-    def finish(
-        self, runs: Sequence[SeedRun], bounds: Mapping[str, Outcomes], *, n_resamples: int
-    ) -> None:
+    def finish(self, runs: Sequence[SeedRun], bounds: Mapping[str, Outcomes]) -> None:
         """Take in the finished seeds, and the best possible outcomes by name."""
-        unit = self.work.dataset.pairs.composition[self.work.test]
+        dataset = self.work.dataset
+        unit = dataset.group[dataset.pairs.composition[self.work.test]]
         outcomes = [run.evaluation.outcomes for run in runs]
-        self.metrics = summarise(outcomes, unit, n_resamples=n_resamples)
+        self.metrics = summarise(outcomes, unit)
         self.per_seed = {run.seed: evaluate(run.evaluation.outcomes) for run in runs}
-        found = {
-            name: summarise([best], unit, n_resamples=n_resamples) for name, best in bounds.items()
-        }
+        found = {name: summarise([best], unit) for name, best in bounds.items()}
         self.ceilings = {  # macro averages may be higher for predictions that are more often wrong
             name: {metric: summary[metric] for metric in BY_RANK} for name, summary in found.items()
         }
@@ -116,13 +115,18 @@ class Result:
         """Return the lines below the table."""
         work, n_pairs = self.work, len(self.work.test)
         side = "" if work.side == "all" else f"{work.side} "
-        seeds, spread = "seed", ""
+        pairs = work.dataset.pairs
+        n_groups = len(np.unique(work.dataset.group[pairs.composition[work.test]]))
+        seeds, spread, over = "seed", "", ""
         if len(self.seeds) > 1:
-            seeds, spread = "seeds", "mean ± standard deviation over them, "
+            seeds, spread, over = "seeds", "mean ± standard deviation over them, ", " and seeds"
+        elif self.model["parameters"]:
+            over = "; of other seeds it knows nothing"
         notes = [
-            f"n = {plural(n_pairs, f'{side}pair')} of {len(work.dataset.pairs.context):,}; "
+            f"n = {plural(n_pairs, f'{side}pair')} of {len(pairs.context):,}, in "
+            f"{plural(n_groups, 'group')} of equal compositions; "
             f"{seeds} {', '.join(map(str, self.seeds))}; "
-            f"{spread}[95 % bootstrap interval over compositions].",
+            f"{spread}[95 % interval over groups{over}].",
             f"Leakage: {work.leakage.pairs:.0%} of {side}pairs and {work.leakage.contexts:.0%} of "
             "their contexts also occur in training.",
             *self._split_notes(),

@@ -23,8 +23,8 @@ FORMAT = 1
 QUOTES = "'\""
 EPOCHS = "trainer.epochs"
 KEEP = "keep_checkpoints=true"
-TOLD = {Effect.FIGURES, Effect.INTERVALS}  # what result.json would say otherwise
-FREE = {Effect.NOTHING, Effect.PLACE, Effect.INTERVALS}  # the content of the data is checked
+TOLD = {Effect.FIGURES}  # what result.json would say otherwise
+FREE = {Effect.NOTHING, Effect.PLACE}  # the content of the data is checked
 
 
 class Beginning(msgspec.Struct):

@@ -156,12 +156,12 @@ def sweep_entries(jobs: Mapping[Path, str]) -> list[Entry]:
     return entries + [Entry(jobs[path], [], why) for path, why in reasons.items() if why]
 
 
-def sweep_table(entries: Sequence[Entry], *, n_jobs: int, metric: str, n_resamples: int) -> Table:
+def sweep_table(entries: Sequence[Entry], *, n_jobs: int, metric: str) -> Table:
     """Return the comparison of the finished rows, and a row for each job that did not finish."""
     broken = [entry for entry in entries if entry.reason]
     told = f"{len(broken)} not finished" if broken else "all finished"
     title = f"{plural(n_jobs, 'job')}, {told}"
-    table = compare(entries, title=title, metric=metric, n_resamples=n_resamples)
+    table = compare(entries, title=title, metric=metric)
     table.rows += [{"row": e.name, "mark": FAILED, "reason": e.reason} for e in broken]
     table.name = "sweep"
     return table

@@ -17,7 +17,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 from dagrec_cli.cli import main
 
-SHORT = ("trainer.epochs=2", "bootstrap=20")
+SHORT = ("trainer.epochs=2",)
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory, dagrec_in: DagrecIn) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     for model, split in (("popularity", "paper"), ("markov", "paper"), ("markov", "composition")):
         words = [f"model={model}", f"split={split}", f"hydra.run.dir={model}_{split}"]
-        assert dagrec_in(folder, ["train", *words, "bootstrap=20"]).code == 0
+        assert dagrec_in(folder, ["train", *words]).code == 0
     return folder
 
 
 def test_runs_of_two_splits_and_a_missing_one(runs: Path, dagrec: Dagrec, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    answer = dagrec("compare", str(runs), "empty", "bootstrap=20")
+    answer = dagrec("compare", str(runs), "empty")
     assert answer.code == 1
     assert "synthetic composition" in answer.out  # above its row
     assert "Not finished: empty: no result.json" in " ".join(answer.out.split())
@@ -99,18 +99,18 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
 def test_one_experiment_in_three_guises_is_one_row(
     dagrec: Dagrec, tmp_path: Path, json_lines: Callable[[str], str]
 ) -> None:
-    """Two paths of one content, with and without the cache, other intervals, threads, loggers."""
+    """Two paths of one content, with and without the cache, other threads, loggers."""
     base = ["train", "data=compositions", "model=markov", "split=composition"]
     for seed, words in enumerate(
         [
-            [f"data.path={json_lines('one.jsonl')}", "bootstrap=20"],
-            [f"data.path={json_lines('two.jsonl')}", "bootstrap=30", "data.cache=false"],
+            [f"data.path={json_lines('one.jsonl')}"],
+            [f"data.path={json_lines('two.jsonl')}", "data.cache=false"],
             [f"data.path={json_lines('one.jsonl')}", "threads=1", "trainer.checkpoint_every=1"],
         ]
     ):
         words = [*base, *words, f"seed={seed}", f"hydra.run.dir=r/{seed}"]
         assert dagrec(*words).code == 0
-    assert dagrec("compare", "r", "bootstrap=20").code == 0
+    assert dagrec("compare", "r").code == 0
     (row,) = rows_of(tmp_path)
     assert (row["row"], row["seeds"], "p" in row) == ("markov", 3, False)
 
@@ -123,7 +123,7 @@ def test_predictions_that_do_not_fit_are_a_failed_row(
     table = pd.read_csv(file)
     table["rank"], table["ties"] = 1, 0
     table.to_csv(file, index=False)
-    answer = dagrec("compare", "r/markov_paper", "r/popularity_paper", "bootstrap=20")
+    answer = dagrec("compare", "r/markov_paper", "r/popularity_paper")
     assert answer.code == 1
     told = (
         "r/popularity_paper: predictions.csv does not fit result.json: a target comes first alone"

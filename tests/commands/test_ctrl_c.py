@@ -14,7 +14,7 @@ from unittest.mock import patch
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SHORT = ("trainer.epochs=20", "bootstrap=50", "seeds=[0,1]")
+SHORT = ("trainer.epochs=20", "seeds=[0,1]")
 SECONDS = 10  # from Ctrl-C to the end, on a busy machine
 BEGIN = """
 import sys
@@ -104,7 +104,7 @@ def press_at(where: str) -> Any:
 def test_outside_of_training_the_first_ctrl_c_stops_at_once(
     dagrec: Dagrec, model: str, where: str
 ) -> None:
-    words = ("train", f"model={model}", "trainer.epochs=1" if model == "gru4rec" else "bootstrap=9")
+    words = ("train", f"model={model}", "trainer.epochs=1")
     with press_at(where):
         answer = dagrec(*words, "hydra.run.dir=run")
     assert answer.code == 130

@@ -66,7 +66,7 @@ def test_what_a_split_held_out_is_said_by_describe_and_below_the_table(
     words = ["data=compositions", path, "split=composition"]
     text = " ".join(dagrec("data", "describe", *words).out.split())
     assert "18.2% of the pairs (asked: 30%)" in text
-    answer = dagrec("train", *words, "model=popularity", "bootstrap=9", "progress=false")
+    answer = dagrec("train", *words, "model=popularity", "progress=false")
     assert (answer.code, answer.err) == (0, "")
     below = " ".join(answer.out.split())
     for warning in ("one group has 81.8% of the pairs", "every split.seed gives the same sides"):

@@ -68,7 +68,7 @@ def test_training_on_kept_data_gives_the_same_numbers(
     dagrec: Dagrec, shards: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache, "WORTH_KEEPING", 1)
-    words = ["train", "trainer.epochs=2", "bootstrap=20"]  # the built-in data, whose law is known
+    words = ["train", "trainer.epochs=2"]  # the built-in data, whose law is known
     assert dagrec(*words).code == 0
     monkeypatch.setattr("dagrec_cli.data.synthetic.Synthetic.read", refuse)
     answer = dagrec(*words)

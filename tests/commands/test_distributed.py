@@ -17,7 +17,7 @@ pytest.importorskip("lightning_fabric", reason="needs the extra fabric")
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-WORDS = ("trainer=distributed", "trainer.device=cpu", "trainer.batch_size=20", "bootstrap=9")
+WORDS = ("trainer=distributed", "trainer.device=cpu", "trainer.batch_size=20")
 
 Dagrec = Callable[..., Any]
 

@@ -36,7 +36,7 @@ def result_of(folder: Path) -> dict[str, Any]:
 
 
 def test_its_own_test_gives_its_own_numbers(trained: Any, dagrec: Dagrec, tmp_path: Path) -> None:
-    answer = dagrec("evaluate", f"run={trained.run}", "bootstrap=20", "hydra.run.dir=again")
+    answer = dagrec("evaluate", f"run={trained.run}", "hydra.run.dir=again")
     assert (answer.code, answer.err) == (0, "")
     again, own = result_of(tmp_path / "again"), trained.result()
     same = ("status", "metrics", "per_seed", "data", "ceilings", "model", "seeds", "choices")
@@ -50,7 +50,7 @@ def test_its_own_test_gives_its_own_numbers(trained: Any, dagrec: Dagrec, tmp_pa
 def test_another_split_says_that_training_may_have_seen_its_pairs(
     trained: Any, dagrec: Dagrec
 ) -> None:
-    answer = dagrec("evaluate", f"run={trained.run}", "split=composition", "bootstrap=20")
+    answer = dagrec("evaluate", f"run={trained.run}", "split=composition")
     text = " ".join(answer.out.split())
     assert "data=synthetic split=composition" in text
     assert "trained on data=synthetic split=paper" in text
@@ -66,11 +66,9 @@ def test_unseen_nodes_and_targets_follow_the_stated_rule(dagrec: Dagrec, tmp_pat
     """
     own = write(tmp_path, "own.jsonl", *[chain("t1", "7")] * 8, *[chain("t1", "7", "8")] * 4)
     other = write(tmp_path, "other.jsonl", chain("t9", "7", "8"), chain("t1", "5"))
-    counted = ("model=popularity", "model.ranking=counts", "model.dag_mask=false", "bootstrap=20")
+    counted = ("model=popularity", "model.ranking=counts", "model.dag_mask=false")
     run = dagrec("train", "data=compositions", own, *counted).run
-    answer = dagrec(
-        "evaluate", f"run={run}", "data=compositions", other, "side=all", "bootstrap=20"
-    )
+    answer = dagrec("evaluate", f"run={run}", "data=compositions", other, "side=all")
     assert answer.code == 0, answer.err
     (folder,) = tmp_path.glob("outputs/evaluate/*")
     found = result_of(folder)
@@ -107,13 +105,13 @@ def test_all_pairs_need_no_split(dagrec: Dagrec, trained: Any, tmp_path: Path) -
     assert dagrec("evaluate", *words).code == 2  # there is no time to split by
     answer = dagrec("evaluate", *words, "side=all")
     assert (answer.code, answer.err) == (0, "")
-    assert "n = 2 pairs of 2; seeds 0, 1" in answer.out
+    assert "n = 2 pairs of 2, in " in answer.out
 
 
 def test_what_it_leaves_reads_as_a_run(trained: Any, dagrec: Dagrec, tmp_path: Path) -> None:
-    dagrec("evaluate", f"run={trained.run}", "split=composition", "bootstrap=20")
+    dagrec("evaluate", f"run={trained.run}", "split=composition")
     entries = group_runs([tmp_path / "outputs/evaluate", trained.run], None)
-    table = compare(entries, title="both", metric="ndcg", n_resamples=20)
+    table = compare(entries, title="both", metric="ndcg")
     rows = [(row["row"].split("=")[0], row["test"]) for row in table.rows if "seeds" in row]
     assert rows == [("gru4rec run", "synthetic composition"), ("gru4rec", "synthetic paper")]
     assert entries[0].runs[0].history == {}
@@ -144,10 +142,10 @@ def test_data_outside_of_the_working_folder_must_be_named_by_the_user(
 ) -> None:
     write(tmp_path, "own.jsonl", *[chain("t1", "7", "8")] * 9)
     path = f"data.path={tmp_path / 'own.jsonl'}"
-    run = dagrec("train", "data=compositions", path, "model=popularity", "bootstrap=20").run
-    refused = dagrec("evaluate", f"run={run}", "bootstrap=20")
+    run = dagrec("train", "data=compositions", path, "model=popularity").run
+    refused = dagrec("evaluate", f"run={run}")
     assert refused.code == 2
     assert "a run folder may only name paths below the working folder" in refused.err
-    named = dagrec("evaluate", f"run={run}", "data=compositions", path, "bootstrap=20")
+    named = dagrec("evaluate", f"run={run}", "data=compositions", path)
     assert named.code == 0, named.err
     assert "Leakage" in named.out  # it is the run's own test

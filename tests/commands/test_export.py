@@ -176,7 +176,7 @@ def test_onnx_gives_the_same_scores_and_ranking(
     onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra onnx")
     run = trained.run
     if not masked:
-        words = ("trainer.epochs=2", "bootstrap=20", "model.dag_mask=false")
+        words = ("trainer.epochs=2", "model.dag_mask=false")
         run = dagrec("train", "model=gru4rec", *words).run
     answer = dagrec("export", f"run={run}", "output=out/model.onnx")
     assert (answer.code, answer.err) == (0, "")
@@ -208,7 +208,7 @@ def test_onnx_takes_no_contexts_at_all(dagrec: Dagrec, tmp_path: Path, model: st
     """In a process of its own, since onnxruntime aborts where a recurrent layer gets none."""
     pytest.importorskip("onnxscript", reason="needs the extra onnx")
     pytest.importorskip("onnxruntime", reason="needs the extra onnx")
-    run = dagrec("train", f"model={model}", "trainer.epochs=1", "bootstrap=5").run
+    run = dagrec("train", f"model={model}", "trainer.epochs=1").run
     assert dagrec("export", f"run={run}", "output=model.onnx").code == 0
     script = """
 import numpy, onnxruntime
@@ -234,7 +234,7 @@ def test_a_counting_model_has_no_network_to_export(
     dagrec: Dagrec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(util, "find_spec", lambda name: name)
-    run = dagrec("train", "model=markov", "data.compositions=50", "bootstrap=20").run
+    run = dagrec("train", "model=markov", "data.compositions=50").run
     answer = dagrec("export", f"run={run}")
     assert answer.code == 2
     assert "Markov counts and has no network to export" in answer.err

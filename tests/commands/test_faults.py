@@ -96,7 +96,7 @@ SETTINGS = {
     "seed=-1": "seed is -1; use a whole number from 0 to 4294967295.",
     "seeds=3": "seeds is 3; give a list, such as seeds=[0,1,2].",
     "seeds=[0,0]": "seeds is [0, 0]; give one or more seeds, each once.",
-    "bootstrap=0": "bootstrap is 0; use a whole number of 2 or more.",
+    "bootstrap=20": "there is no setting 'bootstrap': intervals and tests need no resamples any",
     "progress=maybe": "progress is 'maybe'; use one of auto, true, false.",
     "model._target_=os.system": "model._target_ is 'os.system'; only classes of dagrec_cli are",
     "hydra.run.dir=${nosuch}": "hydra.run.dir: Interpolation key 'nosuch' not found.",
@@ -179,7 +179,7 @@ def test_skipping_leaves_out_and_counts(dagrec: Dagrec, tmp_path: Path) -> None:
     lines = [GOOD] * 8 + [composition((1, 2), (2, 3), (3, 2)), composition((1, 9))]
     (tmp_path / "mine.jsonl").write_text("\n".join(map(json.dumps, lines)))
     words = ("data=compositions", "data.path=mine.jsonl", "data.on_invalid=skip")
-    answer = dagrec("train", *words, "trainer.epochs=1", "bootstrap=10")
+    answer = dagrec("train", *words, "trainer.epochs=1")
     assert answer.code == 0
     assert "2 compositions skipped: 1 x cycle, 1 x unknown node" in " ".join(answer.out.split())
     assert answer.result()["data"]["skipped"] == 2

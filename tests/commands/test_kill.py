@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 SAME = ("predictions.csv", "model.safetensors", "model_seed1.safetensors", "learning_curve.png")
-WORDS = ("trainer.epochs=8", "bootstrap=9", "model.hidden=8", "seeds=[0,1]", "loss=bpr")
+WORDS = ("trainer.epochs=8", "model.hidden=8", "seeds=[0,1]", "loss=bpr")
 OFTEN = ("trainer.checkpoint_every=1", "sampler.n_sample=4")
 
 Dagrec = Callable[..., Any]

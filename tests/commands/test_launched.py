@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 STILL = ("model.dropout_embed=0", "model.dropout_hidden=0")
-WORDS = ("trainer.device=cpu", "trainer.batch_size=13", "trainer.epochs=5", "bootstrap=9", *STILL)
+WORDS = ("trainer.device=cpu", "trainer.batch_size=13", "trainer.epochs=5", *STILL)
 
 Dagrec = Callable[..., Any]
 Srun = Callable[..., list[subprocess.Popen[str]]]

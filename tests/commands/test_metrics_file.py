@@ -17,7 +17,7 @@ from dagrec_cli.reporting.seed_run import MetricsFile
 from dagrec_cli.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[2]
-WORDS = ["bootstrap=9", "model.hidden=8", "model.embedding_dim=4", "hydra.run.dir=run"]
+WORDS = ["model.hidden=8", "model.embedding_dim=4", "hydra.run.dir=run"]
 ROWS = [{"epoch": n, "loss": 1 / n, "seconds": 0.5} for n in (1, 2, 3)]
 
 

@@ -24,7 +24,7 @@ def numbered(tmp_path_factory: pytest.TempPathFactory, dagrec_in: Callable[..., 
         for a, b in NEXT.items()
     ]
     (folder / "1e5").write_text("".join(f"{json.dumps(line)}\n" for line in lines * 4))
-    words = ("train", "model=markov", "data=compositions", "data.path=1e5", "bootstrap=9")
+    words = ("train", "model=markov", "data=compositions", "data.path=1e5")
     answer = dagrec_in(folder, [*words, "hydra.run.dir=2024_01"])
     assert answer.code == 0
     return folder
@@ -47,7 +47,7 @@ def test_folders_and_files_have_the_names_as_typed(
     for words in (
         ["predict", "run=2024_01", "input=1_2", "output=1_0"],
         ["predict", "run=2024_01", "composition=1e5", "output=1e0"],
-        ["evaluate", "run=2024_01", "bootstrap=9", "hydra.run.dir=2024_02"],
+        ["evaluate", "run=2024_01", "hydra.run.dir=2024_02"],
         ["train", "resume=2024_01", "data.path=1e5"],
         ["data", "describe", "data=compositions", "data.path=[1e5]"],
     ):
@@ -63,7 +63,7 @@ def test_a_sweep_over_names_that_look_like_numbers(
     monkeypatch.setattr(path, lambda folder, *words: folder.path / "report.html")
     (numbered / "2_0").write_bytes((numbered / "1e5").read_bytes())
     words = ["train", "-m", "model=popularity", "data=compositions", "data.path=1e5,2_0"]
-    answer = dagrec_in(numbered, [*words, "bootstrap=9", "hydra.sweep.dir=2024_03"])
+    answer = dagrec_in(numbered, [*words, "hydra.sweep.dir=2024_03"])
     assert (answer.code, answer.err) == (0, "")
     assert (numbered / "2024_03/1/result.json").is_file()
 
@@ -135,7 +135,7 @@ def test_a_long_word_for_predict(
 @pytest.mark.parametrize("name", ["nan", "1e5", "null"])
 def test_a_study_has_the_name_as_typed(dagrec: Dagrec, tmp_path: Path, name: str) -> None:
     pytest.importorskip("optuna", reason="hydra/sweeper=optuna needs its extra")
-    words = ("train", "-m", "experiment=search", "seeds=[0]", "trainer.epochs=1", "bootstrap=9")
+    words = ("train", "-m", "experiment=search", "seeds=[0]", "trainer.epochs=1")
     study = f"hydra.sweeper.study_name={name}"
     answer = dagrec(*words, "hydra.sweeper.n_trials=1", study)
     if name == "null":
@@ -157,7 +157,7 @@ def twins(tmp_path_factory: pytest.TempPathFactory, dagrec_in: Callable[..., Any
     """A folder with a run, ``r``, that knows table_3 and service_3; for reading only."""
     folder = tmp_path_factory.mktemp("twins")
     (folder / "data.jsonl").write_text(f"{chain('3', '3', '5')}\n{chain('service_9', '5')}\n" * 9)
-    words = ("train", "model=markov", "data=compositions", "data.path=data.jsonl", "bootstrap=9")
+    words = ("train", "model=markov", "data=compositions", "data.path=data.jsonl")
     assert dagrec_in(folder, [*words, "hydra.run.dir=r"]).code == 0
     (folder / "short.jsonl").write_text('["table_3", "3"]\n')
     (folder / "full.jsonl").write_text('["table_3", "service_3"]\n')
@@ -194,6 +194,6 @@ def test_evaluate_tells_an_unknown_service_from_a_table(
     twins: Path, dagrec_in: Callable[..., Any]
 ) -> None:
     words = ["evaluate", "run=r", "data=compositions", "data.path=unknown.json", "side=all"]
-    answer = dagrec_in(twins, [*words, "bootstrap=9", "hydra.run.dir=e"])
+    answer = dagrec_in(twins, [*words, "hydra.run.dir=e"])
     assert (answer.code, answer.err) == (0, "")
     assert "service_9" in (twins / "e/predictions.csv").read_text()

@@ -8,7 +8,7 @@ import pytest
 
 Dagrec = Callable[..., Any]
 
-EXPERIMENT = "# @package _global_\nbootstrap: 9\n"
+EXPERIMENT = "# @package _global_\nthreads: 1\n"
 TABLE = "rows:\n  - name: a\n    overrides: [model=popularity]\n"
 
 

@@ -13,7 +13,7 @@ import pytest
 
 Dagrec = Callable[..., Any]
 
-SHORT = ("model=popularity", "bootstrap=9")
+SHORT = ("model=popularity")
 TRAIN = ("train", *SHORT)
 SWEEP = ("train", "-m", "seed=0,1", *SHORT)
 ROW = {"title": "one", "seeds": [0], "rows": [{"name": "p", "overrides": [*SHORT]}]}
@@ -94,18 +94,18 @@ def test_a_sweep_follows_no_link_to_a_job(dagrec: Dagrec, tmp_path: Path, job: s
 def test_a_command_keeps_to_its_own_folders(dagrec: Dagrec, trained: Any, tmp_path: Path) -> None:
     """A result of another command is not replaced, nor the run that is asked about."""
     shutil.copytree(trained.run, tmp_path / "r")
-    evaluate = ("evaluate", "run=r", "bootstrap=9")
+    evaluate = ("evaluate", "run=r")
     assert dagrec(*evaluate, "hydra.run.dir=e").code == 0
-    assert dagrec("compare", "r", "bootstrap=9", "hydra.run.dir=c").code == 0
+    assert dagrec("compare", "r", "hydra.run.dir=c").code == 0
     assert dagrec(*SWEEP, "hydra.sweep.dir=s").code == 0
     before = content(tmp_path)
     for words, told in {
         (*evaluate, "hydra.run.dir=r"): "that of a training",
-        ("evaluate", "run=e", "bootstrap=9", "hydra.run.dir=e"): "the run itself",
+        ("evaluate", "run=e", "hydra.run.dir=e"): "the run itself",
         (*TRAIN, "hydra.run.dir=e"): "that of an evaluation",
         (*TRAIN, "hydra.run.dir=s"): "that of a sweep",
         (*TRAIN, "hydra.run.dir=c"): "that of tables",
-        ("compare", "r", "bootstrap=9", "hydra.run.dir=r"): "that of a training",
+        ("compare", "r", "hydra.run.dir=r"): "that of a training",
         (*SWEEP, "hydra.sweep.dir=r"): "that of a training",
     }.items():
         answer = dagrec(*words)
@@ -121,8 +121,8 @@ def test_a_folder_of_its_own_is_filled_again(dagrec: Dagrec, trained: Any, tmp_p
     (tmp_path / "hidden/.dagrec-0123456789abcdef.tmp").touch()  # of a process that was killed
     for words in (
         (*TRAIN, "hydra.run.dir=hidden"),
-        ("evaluate", f"run={trained.run}", "bootstrap=9", "hydra.run.dir=e"),
-        ("compare", str(trained.run), "bootstrap=9", "hydra.run.dir=c"),
+        ("evaluate", f"run={trained.run}", "hydra.run.dir=e"),
+        ("compare", str(trained.run), "hydra.run.dir=c"),
         (*SWEEP, "hydra.sweep.dir=s"),
         ("data", "export", "output=x", "format=gru4rec"),
         ("data", "export", "output=x", "format=recbole"),

@@ -109,7 +109,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, dagrec_in: Callable[..., 
         compositions.append(json.dumps({"nodes": nodes, "links": links}))
     (folder / "own.jsonl").write_text("\n".join(compositions))
     words = ["train", "data=compositions", "data.path=own.jsonl", "split=composition"]
-    words += ["trainer.epochs=3", "bootstrap=20"]
+    words += ["trainer.epochs=3"]
 
     def trained(mask: bool) -> Path:
         where = f"hydra.run.dir=outputs/train/{mask}"

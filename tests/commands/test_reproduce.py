@@ -31,7 +31,7 @@ def _no_report(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 
 
 def write_table(folder: Path, rows: list[dict[str, Any]], **more: Any) -> None:
-    content = {"title": "Mine", "base": ["bootstrap=9", "trainer.epochs=2"], "seeds": [0, 1]}
+    content = {"title": "Mine", "base": ["trainer.epochs=2"], "seeds": [0, 1]}
     (folder / "own/table").mkdir(parents=True, exist_ok=True)
     (folder / "own/table/mine.yaml").write_text(yaml.dump({**content, "rows": rows, **more}))
 
@@ -42,9 +42,7 @@ def tabled(dagrec: Dagrec, tmp_path: Path) -> Tabled:
 
     def answer(rows: list[dict[str, Any]], *words: str, **more: Any) -> Any:
         write_table(tmp_path, rows, **more)
-        return dagrec(
-            "reproduce", "-cd", "own", "table=mine", "bootstrap=20", "progress=false", *words
-        )
+        return dagrec("reproduce", "-cd", "own", "table=mine", "progress=false", *words)
 
     return answer
 
@@ -279,7 +277,7 @@ def test_a_row_in_use_elsewhere(tabled: Tabled, tmp_path: Path) -> None:
 def started(tmp_path: Path) -> Callable[[], subprocess.Popen[str]]:
     """A function that starts the command on two long rows and waits until both train."""
     longs = [row(str(n), "model=gru4rec", "trainer.epochs=100000", f"seed={n}") for n in (4, 5, 6)]
-    write_table(tmp_path, longs, base=["bootstrap=9", "trainer.checkpoint_every=5", *TINY])
+    write_table(tmp_path, longs, base=["trainer.checkpoint_every=5", *TINY])
 
     def start() -> subprocess.Popen[str]:
         words = ("reproduce", "-cd", "own", "table=mine", "n_jobs=2", "seeds=null")

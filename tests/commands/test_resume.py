@@ -20,7 +20,7 @@ from dagrec_cli.reporting.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[2]
 KEEP = "keep_checkpoints=true"
-WORDS = ["trainer.epochs=5", "bootstrap=9", "model.hidden=8", "model.embedding_dim=4"]
+WORDS = ["trainer.epochs=5", "model.hidden=8", "model.embedding_dim=4"]
 SAME = ("predictions.csv", "model.safetensors", "model_seed1.safetensors", "learning_curve.png")
 CASES = {
     "two seeds, stopped in the first": (["seeds=[0,1]", "loss=bpr", "sampler.n_sample=4"], 2),
@@ -153,7 +153,6 @@ def test_a_finished_run_keeps_no_checkpoint_unless_asked(
     check_refused(
         refused, "run: the run has finished and kept no checkpoint to go on from with trainer.epoch"
     )
-    check_refused(dagrec("train", "resume=run", "bootstrap=12"), "to go on from with bootstrap=12;")
     assert contents(tmp_path / "run") == before
     again = shlex.split(refused.err.partition("keep them: dagrec ")[2])
     assert again[-2:] == ["trainer.epochs=6", KEEP]
@@ -220,7 +219,7 @@ def test_what_would_change_the_run_is_refused(
 @pytest.mark.parametrize(
     ("words", "part"),
     [
-        (["threads=2", "bootstrap=30"], "bootstrap: 30\n"),
+        (["threads=2"], "threads: 2\n"),
         (["trainer.checkpoint_every=2", "data.cache=false"], "cache: false\n"),
     ],
 )

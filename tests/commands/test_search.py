@@ -18,7 +18,7 @@ from dagrec_cli.reporting.grouping import group_runs
 optuna = pytest.importorskip("optuna", reason="needs the extra 'search'")
 
 STUDY = "outputs/search/gru4rec_ce_synthetic"
-OPTUNA = ("-m", "hydra/sweeper=optuna", "trainer.validation_share=0.3", "bootstrap=9")
+OPTUNA = ("-m", "hydra/sweeper=optuna", "trainer.validation_share=0.3")
 SMALL = (
     *OPTUNA,
     "data.compositions=60",
@@ -225,7 +225,7 @@ def test_a_study_is_about_one_content_of_its_data(dagrec: Dagrec, tmp_path: Path
 
 def test_compare_keeps_validation_and_test_apart(searched: Any) -> None:
     entries = group_runs([searched.folder / STUDY], ["model"])
-    table = compare(entries, title="", metric="ndcg", n_resamples=9)
+    table = compare(entries, title="", metric="ndcg")
     rows = [row for row in table.rows if not row["row"].startswith("ceiling: ")]
     assert len({row["test"] for row in rows}) == len(rows) == 2
     assert sum("validation pairs" in note for note in table.notes) == 1

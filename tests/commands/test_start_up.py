@@ -48,7 +48,7 @@ def imported(python: Python, words: tuple[str, ...]) -> set[str]:
 
 
 def test_training_imports_only_what_it_uses(python: Python) -> None:
-    found = imported(python, (*TRAINING, "trainer.epochs=1", "bootstrap=2"))
+    found = imported(python, (*TRAINING, "trainer.epochs=1"))
     assert found & NEEDLESS == set()
     assert {"torch", "matplotlib"} <= found
 

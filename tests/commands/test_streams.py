@@ -14,7 +14,7 @@ import pytest
 from dagrec_cli.cli import COMMANDS
 
 ROOT = Path(__file__).parents[2]
-SHORT = ("trainer.epochs=2", "bootstrap=5", "model=popularity")
+SHORT = ("trainer.epochs=2", "model=popularity")
 
 Answer = Any
 Shell = Callable[..., subprocess.CompletedProcess[str]]
@@ -53,8 +53,8 @@ def verbs(run: Path) -> dict[str, str]:
         "train": f"train {' '.join(SHORT)}",
         "train -m": f"train -m {' '.join(SHORT)} seed=0,1",
         "predict": f"predict {model} 'context=[table_1]'",
-        "evaluate": f"evaluate {model} bootstrap=5",
-        "compare": f"compare {run} bootstrap=5",
+        "evaluate": f"evaluate {model}",
+        "compare": f"compare {run}",
     }
 
 
@@ -102,7 +102,7 @@ def test_no_verb_stumbles_over_its_streams(shell: Shell, trained: Answer, verb: 
 
 
 def test_a_full_standard_error_stops_nothing(shell: Shell) -> None:
-    done = shell("train trainer.epochs=1 bootstrap=5 progress=true", "2>/dev/full")
+    done = shell("train trainer.epochs=1 progress=true", "2>/dev/full")
     assert done.returncode == 0
     assert "Run folder: " in done.stdout
 
@@ -124,7 +124,7 @@ def test_no_file_is_taken_for_a_closed_stream(shell: Shell, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("n_files", [6, 7, 8])
 def test_too_few_files_may_be_open(shell: Shell, tmp_path: Path, n_files: int) -> None:
-    words = "train trainer.epochs=1 bootstrap=5 hydra.run.dir=run"
+    words = "train trainer.epochs=1 hydra.run.dir=run"
     done = shell(words, before=f"ulimit -n {n_files};")
     check_line(done, "too many files are open; allow more with: ulimit -n")
     assert not list(tmp_path.rglob("*.tmp"))

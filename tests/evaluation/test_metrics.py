@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, ndcg_score, precision_recall_fscore_support
 
 from dagrec_cli.evaluation import metrics
-from dagrec_cli.evaluation.metrics import BY_RANK, METRICS, evaluate, evaluate_batch
+from dagrec_cli.evaluation.metrics import BY_RANK, METRICS, evaluate, gains, macro_without_each
 from dagrec_cli.evaluation.ranks import UNRANKED, Outcomes, outcomes
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -54,7 +54,7 @@ def test_equals_scikit_learn(seed):
 def test_ndcg_equals_scikit_learn_on_a_large_catalogue():
     rng = np.random.default_rng(0)
     scores, target = rng.normal(size=(8, 10_000)).round(3), rng.integers(10_000, size=8)
-    found = metrics.ndcg(outcomes(scores, np.arange(8), target))
+    found = gains(outcomes(scores, np.arange(8), target), "ndcg").mean()
     expected = ndcg_score(np.eye(10_000)[target], scores)
     assert found == pytest.approx(expected, rel=0, abs=1e-12)
 
@@ -108,31 +108,21 @@ def test_targets_on_top_give_one_everywhere():
 
 @settings(deadline=None)
 @given(SEEDS)
-def test_weights_count_pairs(seed):
-    pairs = random_outcomes(seed)
-    weights = np.random.default_rng(seed).integers(0, 3, size=len(pairs.target))
-    weights[0] += 1
-    repeated = evaluate(take(pairs, np.repeat(np.arange(len(weights)), weights)))
-    assert evaluate(pairs, weights) == pytest.approx(repeated, rel=0, abs=1e-12)
-
-
-@settings(deadline=None)
-@given(SEEDS)
-def test_a_batch_of_weights_equals_its_rows(seed):
-    pairs = random_outcomes(seed)
-    weights = np.random.default_rng(seed).random((3, len(pairs.target)))
-    batch = evaluate_batch(pairs, weights)
-    assert tuple(batch) == METRICS
-    for row, values in enumerate(zip(*batch.values(), strict=True)):
-        alone = evaluate(pairs, weights[row])
-        assert list(values) == pytest.approx(list(alone.values()), rel=0, abs=1e-12)
-
-
-@pytest.mark.parametrize("weights", [[0, 0, 0], [1, -1, 1], [[1, 1, 1], [0, 0, 0]], [1, 1], [1]])
-def test_senseless_weights_are_refused(weights):
-    pairs = outcomes(np.eye(3), np.arange(3), np.arange(3))
-    with pytest.raises(ValueError, match="weigh"):
-        evaluate_batch(pairs, np.array(weights))
+def test_macro_averages_without_a_group_keep_its_classes(seed):
+    pairs, rng = random_outcomes(seed), np.random.default_rng(seed)
+    group = rng.integers(4, size=len(pairs.target))
+    found = macro_without_each(pairs, group, 4)
+    labels = np.unique([*pairs.target, *pairs.predicted])
+    for k in range(4):
+        rest = take(pairs, group != k)
+        expected = (
+            precision_recall_fscore_support(
+                rest.target, rest.predicted, labels=labels, average="macro", zero_division=0
+            )[:3]
+            if len(rest.target)
+            else (0, 0, 0)
+        )
+        assert [average[k] for average in found] == pytest.approx(expected, rel=0, abs=1e-12)
 
 
 def test_no_pairs_are_refused():
@@ -150,4 +140,4 @@ def test_examples_in_docstrings():
         runner.run(example, clear_globs=False)
     assert runner.summarize(verbose=False).failed == 0
     documented = {example.name.rsplit(".", 1)[-1] for example in examples if example.examples}
-    assert documented >= {"accuracy", "macro_averages", "ndcg", "mrr", "hit_rate"}
+    assert documented >= {"evaluate", "gains", "macro_averages", "macro_without_each"}

@@ -21,14 +21,14 @@ VALUES = (
     *("x" * 300, "[" * 200 + "]" * 200, "a\nb", "choice(1,2)", "range(1,3)", "glob(*)", "int(3)"),
 )
 QUICK = {
-    "train": ["trainer.epochs=1", "bootstrap=2", "progress=false", "model=popularity"],
+    "train": ["trainer.epochs=1", "progress=false", "model=popularity"],
     "data describe": [],
     "data validate": ["data.path=nowhere.json"],
     "evaluate": ["run=nowhere"],
     "predict": ["run=nowhere", "context=[table_1]"],
     "compare": ["runs=[nowhere]"],
 }
-LONG = ("compositions", "epochs", "bootstrap", "n_resamples", "dir")  # they may mean real work
+LONG = ("compositions", "epochs", "dir")  # they may mean real work
 
 WRONG = {  # all of them ended in a traceback once
     "data validate data.path=[nan]": "nan: no such file; give an existing one",
@@ -97,7 +97,7 @@ def test_five_hundred_command_lines(fuzz: Any, tmp_path: Path) -> None:
 def test_five_hundred_questions(fuzz: Any, tmp_path: Path) -> None:
     """Damaged files of contexts and compositions for ``dagrec predict``."""
     with chdir(tmp_path):
-        short = ["trainer.epochs=1", "bootstrap=2", "model.hidden=8", "hydra.run.dir=run"]
+        short = ["trainer.epochs=1", "model.hidden=8", "hydra.run.dir=run"]
         assert fuzz.run_main("train", *short)[0] == 0
         sound = {
             "composition=mine.json": fuzz.SYNTHETIC["one.json"].encode(),

@@ -1,5 +1,8 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from dagrec_cli.reporting.comparison import AS_GOOD, BEST, Entry, basis, compare
 from dagrec_cli.reporting.result import TIE_RULE
@@ -12,20 +15,52 @@ NO_LEAKAGE = {"leakage": {"pairs": 0, "contexts": 0}}
 
 
 def table_of(entries: list[Entry]) -> Table:
-    return compare(entries, title="", metric="accuracy", n_resamples=50)
+    return compare(entries, title="", metric="accuracy")
 
 
 def test_differences_are_from_the_first_row_and_marks_about_the_best(
     run_of: RunOf, tmp_path: Path
 ) -> None:
-    right = run_of(tmp_path / "right")  # 2 of 3
-    wrong = run_of(tmp_path / "wrong", predicted="service_3")  # 1 of 3
+    right = run_of(tmp_path / "right", is_trained=False)  # 2 of 3
+    wrong = run_of(tmp_path / "wrong", predicted="service_3", seeds=(0, 1))  # 1 of 3
     first, second = table_of([Entry("wrong", [wrong]), Entry("right", [right])]).rows
     assert first["accuracy"]["mean"] == 1 / 3
     assert "difference" not in first
+    assert first["is_reference"]
+    assert "is_reference" not in second
     assert second["difference"]["mean"] == 1 / 3
     assert second["p"] > 0.05  # of three pairs
     assert [first["mark"], second["mark"]] == [AS_GOOD, BEST]
+
+
+def test_one_seed_of_a_trained_model_is_not_tested(run_of: RunOf, tmp_path: Path) -> None:
+    one = run_of(tmp_path / "one")
+    counted = run_of(tmp_path / "counted", predicted="service_3", is_trained=False)
+    three = run_of(tmp_path / "three", predicted="service_3", seeds=(0, 1, 2))
+    named = [Entry(run.path.name, [run]) for run in (counted, one, three)]
+    table = table_of(named)
+    assert [row.get("mark") for row in table.rows] == [None, BEST, None]  # the best is one seed
+    assert ["p" in row for row in table.rows] == [False, False, True]
+    assert "difference" in table.rows[1]  # of the model that was trained
+    (note,) = (note for note in table.notes if note.startswith("No p"))
+    assert note.endswith("seeds=[0,1,2]): one.")
+    without = table_of([named[0], named[2]])
+    assert [row["mark"] for row in without.rows] == [BEST, AS_GOOD]
+    assert not any(note.startswith("No p") for note in without.notes)
+
+
+def test_equal_compositions_are_one_group(run_of: RunOf, tmp_path: Path) -> None:
+    """Pairs of two compositions that are equal: one group, which tells nothing."""
+    a = run_of(tmp_path / "a", is_trained=False)
+    b = run_of(tmp_path / "b", is_trained=False, predicted="service_3")
+    entries = [Entry("a", [a]), Entry("b", [b])]
+    assert table_of(entries).rows[0]["accuracy"]["low"] > 0
+    for run in (a, b):
+        one = replace(run.predictions, group=np.full(3, 3))
+        run.__dict__["predictions"] = one
+    first, second = table_of(entries).rows
+    assert (first["accuracy"]["low"], first["accuracy"]["high"]) == (0, 1)
+    assert second["p"] == 1
 
 
 def test_classes_are_compared_by_name(run_of: RunOf, tmp_path: Path) -> None:
@@ -34,7 +69,7 @@ def test_classes_are_compared_by_name(run_of: RunOf, tmp_path: Path) -> None:
     there = run_of(tmp_path / "there", services=["a_service", *reversed(services)])
     assert here.test == there.test
     _, second = table_of([Entry("here", [here]), Entry("there", [there])]).rows
-    assert second["difference"] == {"mean": 0, "low": 0, "high": 0}
+    assert second["difference"]["mean"] == 0
     pooled = Entry("both", [here, there])
     assert pooled.services == sorted(["a_service", *services])
     first = [pooled.services[seed.predicted[0]] for seed in pooled.outcomes]
@@ -42,10 +77,10 @@ def test_classes_are_compared_by_name(run_of: RunOf, tmp_path: Path) -> None:
 
 
 def test_every_set_of_test_pairs_has_its_own_tests_and_notes(run_of: RunOf, tmp_path: Path) -> None:
-    a = run_of(tmp_path / "a")
-    b = run_of(tmp_path / "b", predicted="service_3")
-    x = run_of(tmp_path / "x", data=OTHER | NO_LEAKAGE)
-    y = run_of(tmp_path / "y", data=OTHER | NO_LEAKAGE, predicted="service_3")
+    a = run_of(tmp_path / "a", is_trained=False)
+    b = run_of(tmp_path / "b", predicted="service_3", is_trained=False)
+    x = run_of(tmp_path / "x", data=OTHER | NO_LEAKAGE, seeds=(0, 1))
+    y = run_of(tmp_path / "y", data=OTHER | NO_LEAKAGE, seeds=(0, 1), predicted="service_3")
     entries = [
         Entry(run.path.name, [run], about=f"set {run.path.name < 'x'}") for run in (a, b, x, y)
     ]
@@ -70,7 +105,7 @@ def test_a_single_row_is_not_tested(run_of: RunOf, tmp_path: Path) -> None:
     assert [row["row"] for row in table.rows] == ["a"]
     assert not {"mark", "p", "test"} & set(table.rows[0])
     assert table.notes[-1] == "Not finished: b: no disk"
-    assert not any("bootstrap, Holm" in note for note in table.notes)
+    assert not any("Holm" in note for note in table.notes)
 
 
 def test_notes_say_where_rows_differ(run_of: RunOf, tmp_path: Path) -> None:
@@ -82,9 +117,9 @@ def test_notes_say_where_rows_differ(run_of: RunOf, tmp_path: Path) -> None:
     entries = [Entry("a", [a]), Entry("b", [b]), Entry("c", [c]), Entry("s", [saved])]
     n, leakage, mask, ties = basis(entries)
     assert n == (
-        "n = 3 test pairs of 2 compositions, data=hand split=paper (test_share=0.3 seed=42); "
-        "seeds 0; c: 0, 1; "
-        "mean ± standard deviation over seeds, [95 % bootstrap interval over compositions]."
+        "n = 3 test pairs of 2 compositions in 2 groups, data=hand split=paper (test_share=0.3 "
+        "seed=42); seeds 0; c: 0, 1; mean ± standard deviation over seeds, [95 % interval over "
+        "groups of equal compositions and seeds]."
     )
     assert leakage == (
         "Leakage: 50% of test pairs and 100% of their contexts also occur in training; "

@@ -92,7 +92,7 @@ def test_of_overlapping_runs_each_seed_counts_once(run_of: RunOf, tmp_path: Path
         run_of(tmp_path / name, seeds=seeds, started=f"2026-01-{day}", predicted=right)
     entries = group_runs([tmp_path], None)
     assert seeds_of(entries) == [("b", [2]), ("c", [3, 4]), ("d", [0, 1])]
-    (row,) = compare(entries, title="", metric="accuracy", n_resamples=9).rows
+    (row,) = compare(entries, title="", metric="accuracy").rows
     assert row["seeds"] == 5
     each = [2 / 3, 1 / 3, 1 / 3, 2 / 3, 2 / 3]
     assert row["accuracy"]["mean"] == pytest.approx(sum(each) / 5)
@@ -114,7 +114,7 @@ def test_the_history_of_a_run_has_the_seeds_that_count(run_of: RunOf, tmp_path: 
         "data: {at_hand: elsewhere}",
         "trainer: {checkpoint_every: 1}",
         "threads: 2",
-        "bootstrap: 20",
+        "bootstrap: 20",  # of an older version
         "logger: {_target_: some.Logger, store: x}",
     ],
 )
@@ -325,6 +325,6 @@ def test_a_table_needs_no_file_of_its_runs_any_more(run_of: RunOf, tmp_path: Pat
         run_of(tmp_path / "runs" / name, choices={"model": name})
     entries = group_runs([tmp_path / "runs"], None)
     shutil.rmtree(tmp_path / "runs")
-    table = compare(entries, title="", metric="accuracy", n_resamples=9)
+    table = compare(entries, title="", metric="accuracy")
     report = write_report(RunFolder(tmp_path / "out"), "dagrec", [ReportSheet([table], entries)])
     assert "some.Split" in report.read_text()

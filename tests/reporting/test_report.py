@@ -60,7 +60,7 @@ def folder(run_of: RunOf, tmp_path_factory: pytest.TempPathFactory) -> Path:
         Entry("popularity", [run_of(path / "runs" / "counting", is_trained=False)]),
         Entry("broken", [], "the <b>disk</b> is full"),
     ]
-    table = compare(entries, title="Rows & more", metric="accuracy", n_resamples=20)
+    table = compare(entries, title="Rows & more", metric="accuracy")
     published = [{"row": "popularity", "metric": "F1", "paper": 0.25}]
     paper = Table("Paper", ["row", "metric", "paper"], published)
     write_report(RunFolder(path), f"Report {EVIL}", [ReportSheet([table, paper], entries)])
@@ -166,9 +166,7 @@ def test_an_old_row_of_two_tables_is_drawn_once_and_without_its_graph(
     run = run_of(tmp_path / "old", is_trained=False)
     (run.path / "graph.json").unlink()
     entries = [Entry("a", [run])]
-    tables = [
-        compare(entries, title=title, metric="accuracy", n_resamples=20) for title in ("one", "two")
-    ]
+    tables = [compare(entries, title=title, metric="accuracy") for title in ("one", "two")]
     for table in tables:
         table.name = table.title
     sheets = [ReportSheet([table], entries) for table in tables]
@@ -182,7 +180,7 @@ def test_an_old_row_of_two_tables_is_drawn_once_and_without_its_graph(
 
 def test_rows_that_all_failed_make_a_page(tmp_path: Path) -> None:
     entries = [Entry("broken", [], "no data")]
-    table = compare(entries, title="", metric="accuracy", n_resamples=20)
+    table = compare(entries, title="", metric="accuracy")
     page = Page(write_report(RunFolder(tmp_path), "", [ReportSheet([table], entries)]).read_text())
     assert "no data" in page.text
     assert "figure" not in page.tags

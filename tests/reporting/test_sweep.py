@@ -75,7 +75,7 @@ def test_jobs_without_a_result_are_rows_with_a_reason(tmp_path: Path) -> None:
         write_result(tmp_path / "0", status="failed", error="=1+1"): "job 0 seed=0",
         tmp_path / "1": "job 1 seed=1",
     }
-    table = sweep_table(sweep_entries(jobs), n_jobs=2, metric="ndcg", n_resamples=9)
+    table = sweep_table(sweep_entries(jobs), n_jobs=2, metric="ndcg")
     assert table.title == "2 jobs, 2 not finished"
     assert table.notes == [
         "Not finished: job 0 seed=0: =1+1",

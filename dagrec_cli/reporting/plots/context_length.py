@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 
-from dagrec_cli.evaluation.metrics import accuracy
+from dagrec_cli.evaluation.metrics import gains
 from dagrec_cli.evaluation.ranks import Outcomes
 from dagrec_cli.reporting.plots.cells import draw_cells
 from dagrec_cli.reporting.plots.style import canvas, shown, style
@@ -31,15 +31,11 @@ def by_length(
     length = np.minimum(length, LONGEST)
     return {
         int(k): ByLength(
-            float(np.mean([accuracy(_where(each, length == k)) for each in outcomes])),
+            float(np.mean([gains(each, "accuracy")[length == k] for each in outcomes])),
             int(np.count_nonzero(length == k)),
         )
         for k in np.unique(length)
     }
-
-
-def _where(outcomes: Outcomes, mask: Bool[np.ndarray, " pairs"]) -> Outcomes:
-    return Outcomes(*(column[mask] for column in outcomes))
 
 
 @style()

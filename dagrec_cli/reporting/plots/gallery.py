@@ -40,9 +40,7 @@ def table_pictures(
         name, where = (f"{table.name}_{number}", f", {about}") if about else (table.name, "")
         for metric in SHOWN_METRICS:
             told = {row: n for (row, column), n in published.items() if column == heading(metric)}
-            caption = (
-                f"Lines: 95 % bootstrap interval over compositions.{PUBLISHED if told else ''}"
-            )
+            caption = f"Lines: 95 % interval over groups and seeds.{PUBLISHED if told else ''}"
             figure = metric_bars(rows, metric, told)
             yield Picture(f"{name}_{metric}", f"{heading(metric)}{where}", caption, figure)
         yield from _speed(f"{name}_speed", where, rows)
