@@ -15,7 +15,7 @@ from dagrec_cli.reporting.plots.gallery import graph_picture, row_pictures, tabl
 from dagrec_cli.reporting.plots.picture import Picture
 from dagrec_cli.reporting.run_folder import RunFolder
 from dagrec_cli.reporting.runs import Run
-from dagrec_cli.reporting.tables import Table, Value, heading, interval, short
+from dagrec_cli.reporting.tables import Table, Value, displayed, heading, interval, short
 
 REPORT = "report.html"
 PICTURES = "pictures"
@@ -105,6 +105,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "short": short,
+        "displayed": displayed,
         "interval": interval,
         "heading": heading,
         "order": _order,

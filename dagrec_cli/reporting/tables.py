@@ -32,6 +32,7 @@ HEADINGS = {
     "hr@5": "HR@5",
     "seconds_per_epoch": "s/epoch",
 }
+FLAGS = ("is_reference", "p_is_floor")  # of a row; for people they are words in its cells
 LATEX_COLUMNS = 9  # what a page holds
 SPARE = (
     "hr@1",
@@ -110,7 +111,10 @@ class Table:
         )
 
     def to_csv(self) -> str:
-        """Return plain numbers; a summary becomes ``x``, ``x_std``, ``x_low``, ``x_high``."""
+        """Return plain numbers; a summary becomes ``x``, ``x_std``, ``x_low``, ``x_high``.
+
+        Whether a row is the reference, or its p the floor, stands in columns at the end.
+        """
         wide = self._wide
         return csv_text(wide, [[_part(row, name) for name in wide] for row in self.rows])
 
@@ -130,7 +134,7 @@ class Table:
             wide.append(column)
             if any(isinstance(row.get(column), Mapping) for row in self.rows):
                 wide += [f"{column}_{part}" for part in ("std", "low", "high")]
-        return wide
+        return wide + [flag for flag in FLAGS if any(flag in row for row in self.rows)]
 
     def to_markdown(self) -> str:
         """Return a Markdown table with the title above and the notes below."""
@@ -140,7 +144,7 @@ class Table:
             "|" + "|".join("---:" if c in self.numeric else "---" for c in self.columns) + "|",
         ]
         for row in self.rows:
-            cells = [_markdown(spell(row.get(c))) for c in self.columns]
+            cells = [_markdown(spell(displayed(row, c))) for c in self.columns]
             lines.append("| " + " | ".join(cells) + " |")
         return "\n".join([*lines, "", *(f"{_markdown(note)}  " for note in self.notes), ""])
 
@@ -154,7 +158,7 @@ class Table:
         columns = [c for c in self.columns if c not in spare]
         lines = [*_latex_row([heading(c) for c in columns]), r"\midrule"]
         for row in self.rows:
-            values = [row.get(c) for c in columns]
+            values = [displayed(row, c) for c in columns]
             lines += _latex_row([short(v) for v in values], [interval(v) for v in values])
         return "\n".join(
             [
@@ -184,6 +188,14 @@ class Table:
             for column in self.columns
             if all(not isinstance(row.get(column), str) for row in self.rows)
         }
+
+
+def displayed(row: Mapping[str, Any], column: str) -> Value:
+    """Return a cell as people read it: the reference has no difference, a floor of p is ``≤``."""
+    value: Value = row.get(column)
+    if column == "difference" and row.get("is_reference"):
+        return "reference"
+    return f"≤ {short(value)}" if row.get(f"{column}_is_floor") else value
 
 
 def spell(value: Value) -> str:

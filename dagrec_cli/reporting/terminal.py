@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dagrec_cli.errors import visible
-from dagrec_cli.reporting.tables import SPARE, Table, heading, short, spell
+from dagrec_cli.reporting.tables import SPARE, Table, displayed, heading, short, spell
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -45,9 +45,9 @@ def _turned(table: Table, columns: Sequence[str]) -> "RichTable":
     turned = _empty(table.title)
     turned.add_column(_text(heading(named)))
     for row in table.rows:
-        turned.add_column(_text(spell(row.get(named))), justify="right")
+        turned.add_column(_text(spell(displayed(row, named))), justify="right")
     for column in rest:
-        cells = [heading(column), *(spell(row.get(column)) for row in table.rows)]
+        cells = [heading(column), *(spell(displayed(row, column)) for row in table.rows)]
         turned.add_row(*map(_text, cells))
     return turned
 
@@ -66,7 +66,7 @@ def _upright(table: Table, columns: Sequence[str]) -> "RichTable":
             section = row.get(SECTION)
             upright.add_section()
             upright.add_row(_text(str(section), style="bold"))
-        upright.add_row(*(_text(short(row.get(column))) for column in columns))
+        upright.add_row(*(_text(short(displayed(row, column))) for column in columns))
     return upright
 
 
@@ -95,7 +95,7 @@ def _fitting(table: Table, columns: Sequence[str], width: int) -> list[str]:
 
 def _width(table: Table, column: str) -> int:
     """Return the least width of a column; names go on in the next line, between words."""
-    cells = [heading(column), *(short(row.get(column)) for row in table.rows)]
+    cells = [heading(column), *(short(displayed(row, column)) for row in table.rows)]
     longest = max(map(len, cells))
     if column in table.numeric:
         return longest

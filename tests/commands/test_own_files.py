@@ -13,7 +13,7 @@ import pytest
 
 Dagrec = Callable[..., Any]
 
-SHORT = ("model=popularity")
+SHORT = "model=popularity"
 TRAIN = ("train", *SHORT)
 SWEEP = ("train", "-m", "seed=0,1", *SHORT)
 ROW = {"title": "one", "seeds": [0], "rows": [{"name": "p", "overrides": [*SHORT]}]}

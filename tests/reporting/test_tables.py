@@ -63,6 +63,40 @@ def test_csv_of_a_row_without_a_value() -> None:
     assert table.to_csv().splitlines()[1] == "a,,,,"
 
 
+TESTED: list[dict[str, Any]] = [
+    {"row": "a", "is_reference": True},
+    {"row": "b", "difference": {"mean": 0.1, "low": 0, "high": 0.2}, "p": 0.0005},
+    {"row": "c", "difference": {"mean": 0.2, "low": 0.1, "high": 0.3}, "p": 0.0005},
+]
+TESTED[1]["p_is_floor"], TESTED[2]["p_is_floor"] = False, True
+
+
+def test_the_reference_is_marked_and_a_floor_of_p_is_no_equality() -> None:
+    table = Table("", ["row", "difference", "p"], TESTED)
+    lines = table.to_markdown().splitlines()
+    assert lines[3:7] == [
+        "|---|---:|---:|",
+        "| a | reference | – |",
+        "| b | .1000 [.000, .200] | .0005 |",
+        "| c | .2000 [.100, .300] | ≤ .0005 |",
+    ]
+    assert r"$\leq$ .0005" in table.to_latex()
+    for rows in (TESTED, TESTED[1:], [TESTED[0], TESTED[2]]):
+        text = render(Table("", ["row", "difference", "p"], rows), 80)
+        assert ("reference" in text) == (rows[0]["row"] == "a")
+        assert text.count("≤ .0005") == 1
+    assert list(csv.DictReader(io.StringIO(table.to_csv())))[2] == {
+        "row": "c",
+        "difference": "0.2",
+        "difference_std": "",
+        "difference_low": "0.1",
+        "difference_high": "0.3",
+        "p": "0.0005",
+        "is_reference": "",
+        "p_is_floor": "True",
+    }
+
+
 def test_markdown() -> None:
     rows: list[dict[str, Any]] = [{"model": "a|<b>", "ndcg": SUMMARY}, {"model": "c\nd"}]
     assert Table("Title", ["model", "ndcg"], rows, ["A note."]).to_markdown() == (
