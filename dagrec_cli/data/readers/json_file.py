@@ -30,10 +30,9 @@ from dagrec_cli.data.composition import (
 from dagrec_cli.data.download import locate
 from dagrec_cli.data.files import file_errors, find_files, opened, sha256_of, sha256_of_all
 from dagrec_cli.data.readers.base import Reader
+from dagrec_cli.data.readers.json_array import ALLOWED, LONGEST
 from dagrec_cli.data.readers.json_keys import repeated_key
 from dagrec_cli.data.readers.json_records import (
-    ALLOWED,
-    LONGEST,
     EmptyFileError,
     records,
 )
@@ -101,8 +100,7 @@ class JsonFile(Reader):
     def read(self) -> Iterator[Composition | Invalid]:
         """Yield every composition in order, or what is wrong with it.
 
-        JSON Lines are read line by line; of an array, the text is held but one composition is
-        decoded at a time.
+        One composition is read and decoded at a time, of JSON Lines and of an array.
 
         Raises
         ------
@@ -144,9 +142,7 @@ class JsonFile(Reader):
         with file_errors(shards[0].path):
             return sha256_of(shards[0].path)
 
-    def _composition(
-        self, text: bytes | msgspec.Raw, place: str, suffix: str
-    ) -> Composition | Invalid:
+    def _composition(self, text: bytes, place: str, suffix: str) -> Composition | Invalid:
         try:
             unpacked = str(text, "utf-8")  # msgspec does not look into fields that it ignores
             if len(unpacked) > LONGEST:

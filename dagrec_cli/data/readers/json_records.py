@@ -3,7 +3,6 @@
 A file that holds a single composition may have it over several lines.
 """
 
-import re
 from collections.abc import Iterator
 from functools import partial
 from io import BufferedReader
@@ -12,10 +11,10 @@ from pathlib import Path
 
 import msgspec
 
+from dagrec_cli.data.readers.json_array import ALLOWED, LONGEST, JsonArray
 from dagrec_cli.errors import DataError
 
-ALLOWED = "a JSON array of compositions, or one composition per line, in UTF-8, gzipped or not"
-LONGEST = 2**24  # bytes of one composition, which then takes less than 1 GiB of memory
+BEGINNING = 2**16  # bytes that tell an array from JSON Lines
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -23,12 +22,10 @@ class EmptyFileError(DataError):
     """A file that holds nothing at all, which is no mistake among others."""
 
 
-_AT_BYTE = re.compile(r" \(byte (\d+)\)")
 _ANY = msgspec.json.Decoder(msgspec.Raw)
-_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def records(file: BufferedReader, path: Path) -> Iterator[tuple[bytes | msgspec.Raw, int | None]]:
+def records(file: BufferedReader, path: Path) -> Iterator[tuple[bytes, int | None]]:
     """Yield the JSON of each composition, and its line (from 1) in JSON Lines.
 
     Parameters
@@ -45,16 +42,18 @@ def records(file: BufferedReader, path: Path) -> Iterator[tuple[bytes | msgspec.
     DataError
         If it is neither an array nor JSON Lines.
     """
-    lines = iter(partial(file.readline, LONGEST + 1), b"")
     number, first = 0, b""
     while not first.strip():
-        number += 1
-        if not (line := next(lines, b"")):
+        number += number == 0 or first.endswith(b"\n")
+        if not (line := file.readline(BEGINNING)):
             raise EmptyFileError(f"{path}: the file is empty; it must hold {ALLOWED}.")
         first = line.removeprefix(BYTE_ORDER_MARK)
     if first.lstrip().startswith(b"["):
-        yield from ((raw, None) for raw in _array(first + file.read(), path, number))
+        yield from ((element, None) for element in JsonArray(first, file, path, number))
     elif first.lstrip().startswith(b"{"):
+        if not first.endswith(b"\n"):
+            first += file.readline(LONGEST + 1 - len(first))
+        lines = iter(partial(file.readline, LONGEST + 1), b"")
         yield from _objects(first, lines, path, number)
     else:
         raise DataError(f"{path}: {_beginning(first)} in line {number}; give {ALLOWED}.")
@@ -89,30 +88,6 @@ def _is_cut_off(line: bytes) -> bool:
     except (msgspec.DecodeError, RecursionError) as error:
         return "truncated" in str(error)
     return False
-
-
-def _array(text: bytes, path: Path, number: int) -> list[msgspec.Raw]:
-    """Return the undecoded elements of an array, or say where its JSON breaks.
-
-    Parameters
-    ----------
-    number
-        Line of the file in which the text begins.
-    """
-    try:
-        return _ARRAY.decode(text)
-    except RecursionError as error:
-        raise DataError(f"{path}: the JSON is nested too deeply; give {ALLOWED}.") from error
-    except msgspec.DecodeError as error:
-        found = _AT_BYTE.search(str(error))
-        byte = int(found[1]) if found else len(text)
-        line_start = text.rfind(b"\n", 0, byte) + 1
-        line = text.count(b"\n", 0, byte) + number
-        column = len(text[line_start:byte].decode("utf-8", "replace")) + 1
-        raise DataError(
-            f"{path}: {_AT_BYTE.sub('', str(error))} at line {line}, column {column}; mend it "
-            "there, or fetch the file anew if it was cut off."
-        ) from error
 
 
 def _beginning(line: bytes) -> str:
