@@ -166,7 +166,7 @@ def train(
     """
     from dagrec_cli.commands.search import check_no_search
     from dagrec_cli.config.composed import composed
-    from dagrec_cli.experiment import run_experiment
+    from dagrec_cli.experiment.fit import run_experiment
     from dagrec_cli.reporting.run_folder import RunFolder
     from dagrec_cli.reporting.run_log import LOGGER
     from dagrec_cli.row_jobs import parted

@@ -200,7 +200,7 @@ def _be_started(job: RowJob, resume: bool) -> None:
 
 def run_row(job: RowJob, *, resume: bool) -> None:
     """Run one job in this process; torch gets one thread, since rows run side by side."""
-    from dagrec_cli.experiment import STOPPING, run_experiment
+    from dagrec_cli.experiment.fit import STOPPING, run_experiment
     from dagrec_cli.training.progress import Silent
 
     class Row(Silent):

@@ -124,7 +124,7 @@ def _show(table: "Table", path: Path) -> None:
 
 
 def _run(config: DictConfig, path: Path, request: "Request", *, resume: bool = False) -> "Table":
-    from dagrec_cli.experiment import run_experiment
+    from dagrec_cli.experiment.fit import run_experiment
     from dagrec_cli.reporting.run_folder import RESULT, RunFolder
     from dagrec_cli.training.progress import progress
 

@@ -18,7 +18,18 @@ TARGET_PREFIX = "dagrec_cli."
 
 
 def build(node: DictConfig, group: str, *facts: object) -> Any:
-    """Return the object of a config node.
+    """Return the object of a config node, see :func:`factory`.
+
+    Parameters
+    ----------
+    facts
+        Positional arguments that only the running program knows (sizes, the service graph).
+    """
+    return factory(node, group)(*facts)
+
+
+def factory(node: DictConfig, group: str) -> Callable[..., Any]:
+    """Return a function of facts that builds the object of a config node, whose settings are right.
 
     Parameters
     ----------
@@ -26,8 +37,6 @@ def build(node: DictConfig, group: str, *facts: object) -> Any:
         A mapping with ``_target_`` and exactly the keyword-only parameters of that class.
     group
         Name of the group, for messages: ``model``, ``loss``, …
-    facts
-        Positional arguments that only the running program knows (sizes, the service graph).
 
     Raises
     ------
@@ -56,10 +65,8 @@ def build(node: DictConfig, group: str, *facts: object) -> Any:
 
     from hydra.utils import instantiate
 
-    factory: Callable[..., Any] = instantiate(
-        node, _partial_=True, _recursive_=False, _convert_="all"
-    )
-    return factory(*facts)
+    made: Callable[..., Any] = instantiate(node, _partial_=True, _recursive_=False, _convert_="all")
+    return made
 
 
 def parameters_of(cls: type) -> dict[str, Any]:

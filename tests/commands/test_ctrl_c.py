@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -84,22 +85,35 @@ def test_ctrl_c_at_ninety_moments_of_a_whole_training(tmp_path: Path) -> None:
     assert n_stopped > times / 2  # or nothing was tried
 
 
-def press_at(where: str) -> Any:
-    """Return a patch that presses Ctrl-C when a function of ``dagrec_cli.experiment`` is called."""
-    import dagrec_cli.experiment as module
+MOMENTS = (
+    *("fit.prepared", "parts.seed_everything", "fit.evaluate_model"),
+    *("fit.ceilings", "fit.write_seeds"),
+)
 
-    plain = getattr(module, where)
+
+def press_at(where: str) -> Any:
+    """Return a patch that presses Ctrl-C when a function of ``experiment/`` is called."""
+    file, _, name = where.partition(".")
+    module = import_module(f"dagrec_cli.experiment.{file}")
+    plain = getattr(module, name)
 
     def pressed(*arguments: Any, **named: Any) -> Any:
         os.kill(os.getpid(), signal.SIGINT)
         return plain(*arguments, **named)
 
-    return patch.object(module, where, pressed)
+    return patch.object(module, name, pressed)
 
 
 @pytest.mark.parametrize("model", ["gru4rec", "popularity"])
 @pytest.mark.parametrize(
-    "where", ["prepared", "seed_everything", "evaluate_model", "ceilings", "write_predictions"]
+    "where",
+    [
+        "fit.prepared",
+        "parts.seed_everything",
+        "fit.evaluate_model",
+        "fit.ceilings",
+        "fit.write_seeds",
+    ],
 )
 def test_outside_of_training_the_first_ctrl_c_stops_at_once(
     dagrec: Dagrec, model: str, where: str
@@ -120,6 +134,6 @@ def test_a_ctrl_c_that_a_library_turns_into_its_own_error_is_still_one(dagrec: D
         except KeyboardInterrupt as stop:
             raise ImportError("numpy.core.multiarray failed to import") from stop
 
-    with patch("dagrec_cli.experiment.prepared", imports):
+    with patch("dagrec_cli.experiment.fit.prepared", imports):
         answer = dagrec("train", "model=popularity")
     assert (answer.code, answer.err) == (130, "dagrec train: interrupted.\n")

@@ -144,6 +144,26 @@ def test_a_wrong_path(dagrec: Dagrec, path: str, parts: list[str]) -> None:
     check_one_line(dagrec("train", "data=compositions", f"data.path={path}"), *parts)
 
 
+def test_a_wrong_setting_of_the_model_stops_before_the_data_are_read(dagrec: Dagrec) -> None:
+    answer = dagrec("train", "data=compositions", "data.path=nowhere.json", "model.hidden=0")
+    check_one_line(answer, "model.hidden is 0; use a whole number of 1 or more.")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["model.tie_weights=true", "model.hidden=9"], "model.embedding_dim is 64 and model.hid"),
+        (["model=deep_dag", "model.heads=7"], "use a multiple of model.heads."),
+        (["model.embedding_dim=1000000000000000"], "not enough memory for these sizes"),
+    ],
+)
+def test_what_a_model_finds_wrong_leaves_nothing(
+    dagrec: Dagrec, tmp_path: Path, words: list[str], message: str
+) -> None:
+    check_one_line(dagrec("train", *words), message)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_missing_file_with_a_near_name(dagrec: Dagrec, tmp_path: Path) -> None:
     (tmp_path / "mine.jsonl").touch()
     answer = dagrec("train", "data=compositions", "data.path=mine.json")

@@ -20,6 +20,7 @@ from dagrec_cli.data.dataset import Dataset, prepare
 from dagrec_cli.evaluation.metrics import METRICS
 from dagrec_cli.losses.ce import CrossEntropy
 from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.models.gru4rec import GRU4Rec
 from dagrec_cli.training.work import Work
 
 SHORT = ("trainer.epochs=2",)
@@ -45,6 +46,12 @@ def work(config: Callable[[str, str], DictConfig]) -> Work:
     """The synthetic data on the paper's split, as ``dagrec train`` has it."""
     data: Dataset = prepare(build(config("data", "synthetic"), "data"))
     return Work.of(data, build(config("split", "paper"), "split"), 0.0)
+
+
+def test_no_model_is_built_to_be_thrown_away(dagrec: Dagrec) -> None:
+    with patch.object(GRU4Rec, "__init__", autospec=True, side_effect=GRU4Rec.__init__) as built:
+        assert dagrec("train", *SHORT, "seeds=[0,1]").code == 0
+    assert built.call_count == 2
 
 
 def test_the_folder_holds_every_promised_file(trained: Any) -> None:

@@ -11,7 +11,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from dagrec_cli.errors import ConfigError, DagrecError, RunError
-from dagrec_cli.experiment import run_experiment
+from dagrec_cli.experiment.fit import run_experiment
 from dagrec_cli.reporting.comparison import compare
 from dagrec_cli.reporting.grouping import group_runs
 from dagrec_cli.reporting.report import ReportSheet, write_report

@@ -4,35 +4,24 @@
 """
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import cast
 
 import numpy as np
 from omegaconf import DictConfig
 from torch import Generator
 
-from dagrec_cli.config.build import build
-from dagrec_cli.config.checks import (
-    check_loss_and_sampler,
-    check_sampler_and_mask,
-    check_side,
-    check_train,
-)
-from dagrec_cli.config.kinds import check
-from dagrec_cli.config.seeds import seed_everything
-from dagrec_cli.data.cache import CachedSource, prepared
-from dagrec_cli.data.splits import Split
+from dagrec_cli.data.cache import prepared
 from dagrec_cli.errors import TrainingError
 from dagrec_cli.evaluation.ceiling import ceilings
 from dagrec_cli.evaluation.evaluator import evaluate_model
-from dagrec_cli.evaluation.metrics import Metric, evaluate
-from dagrec_cli.losses.base import Loss
+from dagrec_cli.evaluation.metrics import evaluate
+from dagrec_cli.experiment.parts import Parts, Start
 from dagrec_cli.models.base import CountingModel, Model, TorchModel
 from dagrec_cli.models.contexts import Contexts
 from dagrec_cli.reporting.checkpoints import Checkpoints, forget
 from dagrec_cli.reporting.claim import TRAINING, check_free
-from dagrec_cli.reporting.loggers.base import RunLogger
 from dagrec_cli.reporting.loggers.guarded import Guarded
 from dagrec_cli.reporting.provenance import Request
 from dagrec_cli.reporting.result import Result
@@ -48,55 +37,14 @@ from dagrec_cli.reporting.seed_run import (
     write_weights,
 )
 from dagrec_cli.reporting.tables import Table
-from dagrec_cli.samplers.base import Sampler
 from dagrec_cli.training.batch import TrainingPairs, encode_once
 from dagrec_cli.training.history import History
 from dagrec_cli.training.interrupt import braking, heard
 from dagrec_cli.training.progress import Progress
 from dagrec_cli.training.threads import set_threads
-from dagrec_cli.training.trainer import Trainer
 from dagrec_cli.training.work import Work
 
 STOPPING = "Stopping after this epoch; Ctrl-C again stops at once."
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What the config groups describe, built before any work so that mistakes stop at once."""
-
-    data: CachedSource
-    split: Split
-    loss: Loss
-    sampler: Sampler
-    trainer: Trainer
-    logger: RunLogger
-    seeds: list[int]
-
-    @classmethod
-    def of(cls, config: DictConfig, choices: Mapping[str, str]) -> "Parts":
-        """Build every group but the model, which needs the data first.
-
-        Raises
-        ------
-        ConfigError
-            If a setting is out of range or two groups do not go together.
-        """
-        seeds = check_train(config, choices)
-        groups = ("data", "split", "loss", "sampler", "trainer", "logger")
-        parts = cls(**{group: build(config[group], group) for group in groups}, seeds=seeds)
-        check("trainer.monitor", parts.trainer.monitor, Metric)
-        check_side(config.evaluate_on, parts.trainer.validation_share)
-        check_loss_and_sampler(
-            choices["loss"],
-            needs_negatives=parts.loss.needs_negatives,
-            n_sample=parts.sampler.n_sample,
-        )
-        check_sampler_and_mask(
-            choices["sampler"],
-            needs_mask=parts.sampler.needs_mask,
-            has_mask=config.model.get("dag_mask"),
-        )
-        return parts
 
 
 @dataclass(frozen=True)
@@ -109,9 +57,7 @@ class Sitting:
     metrics: MetricsFile
 
 
-def run_seed(
-    config: DictConfig, parts: Parts, work: Work, seed: int, history: History, sitting: Sitting
-) -> SeedRun:
+def run_seed(parts: Parts, work: Work, begun: Start, history: History, sitting: Sitting) -> SeedRun:
     """Train one seed, from its newest checkpoint on if the folder has one, and evaluate it.
 
     Raises
@@ -119,8 +65,7 @@ def run_seed(
     StoppedError
         If training failed or was interrupted; holds the model with its last good weights.
     """
-    generator = seed_everything(seed)
-    model: Model = build(config.model, "model", work.facts)
+    seed, generator, model = begun
     start = time.perf_counter()
     try:
         if isinstance(model, TorchModel):
@@ -257,8 +202,9 @@ def _run(
     work = Work.of(dataset, parts.split, parts.trainer.validation_share)
     if config.get("evaluate_on") == "validation":
         work = work.on_validation()
-    build(config.model, "model", work.facts)  # a wrong setting stops here, with nothing written
     seconds_data = time.perf_counter() - start
+    starts = parts.starts(work.facts)
+    first = next(starts)  # what does not fit the data stops here, with nothing written
     histories = {seed: History() for seed in parts.seeds}
     result = Result(work, request, parts.seeds, seconds_data)
     if resume:
@@ -273,7 +219,10 @@ def _run(
     logger.begin(parts.logger, folder, config, request)
     try:
         sitting = Sitting(folder, progress, logger, metrics)
-        runs = [run_seed(config, parts, work, s, histories[s], sitting) for s in parts.seeds]
+        runs = [
+            run_seed(parts, work, begun, histories[begun.seed], sitting)
+            for begun in chain([first], starts)
+        ]
     except StoppedError as stop:
         metrics.add(stop.seed, histories[stop.seed].rows)
         write_learning_curve(folder, histories, parts.trainer.monitor)

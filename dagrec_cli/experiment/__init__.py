@@ -1,0 +1,1 @@
+"""One experiment: what its config describes, and the run from data to folder."""

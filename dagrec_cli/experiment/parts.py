@@ -1,0 +1,84 @@
+"""What the config of an experiment describes, checked and built before any work.
+
+A model waits for the data; its settings are checked with the others'.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from omegaconf import DictConfig
+from torch import Generator
+
+from dagrec_cli.config.build import build, factory
+from dagrec_cli.config.checks import (
+    check_loss_and_sampler,
+    check_sampler_and_mask,
+    check_side,
+    check_train,
+)
+from dagrec_cli.config.kinds import check
+from dagrec_cli.config.seeds import seed_everything
+from dagrec_cli.data.cache import CachedSource
+from dagrec_cli.data.splits import Split
+from dagrec_cli.evaluation.metrics import Metric
+from dagrec_cli.losses.base import Loss
+from dagrec_cli.models.base import Facts, Model
+from dagrec_cli.reporting.loggers.base import RunLogger
+from dagrec_cli.samplers.base import Sampler
+from dagrec_cli.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the config groups describe, built before any work so that mistakes stop at once."""
+
+    data: CachedSource
+    split: Split
+    model: Callable[[Facts], Model]  # which needs the data first
+    loss: Loss
+    sampler: Sampler
+    trainer: Trainer
+    logger: RunLogger
+    seeds: list[int]
+
+    @classmethod
+    def of(cls, config: DictConfig, choices: Mapping[str, str]) -> "Parts":
+        """Build every group; of the model, what builds it.
+
+        Raises
+        ------
+        ConfigError
+            If a setting is out of range or two groups do not go together.
+        """
+        seeds = check_train(config, choices)
+        groups = ("data", "split", "loss", "sampler", "trainer", "logger")
+        built = {group: build(config[group], group) for group in groups}
+        parts = cls(**built, model=factory(config.model, "model"), seeds=seeds)
+        check("trainer.monitor", parts.trainer.monitor, Metric)
+        check_side(config.evaluate_on, parts.trainer.validation_share)
+        check_loss_and_sampler(
+            choices["loss"],
+            needs_negatives=parts.loss.needs_negatives,
+            n_sample=parts.sampler.n_sample,
+        )
+        check_sampler_and_mask(
+            choices["sampler"],
+            needs_mask=parts.sampler.needs_mask,
+            has_mask=config.model.get("dag_mask"),
+        )
+        return parts
+
+    def starts(self, facts: Facts) -> Iterator["Start"]:
+        """Yield each seed's untrained model when it is asked for; its random numbers go on."""
+        for seed in self.seeds:
+            generator = seed_everything(seed)
+            yield Start(seed, generator, self.model(facts))
+
+
+class Start(NamedTuple):
+    """Where a seed's training starts."""
+
+    seed: int
+    generator: Generator
+    model: Model
