@@ -52,7 +52,7 @@ PUBLISHED = {
 def test_the_published_model_gives_the_published_numbers_for_any_seed(
     geoportal: Dataset, tmp_path: Path, training: list[str]
 ) -> None:
-    row = row_of(tmp_path, "model=gru4rec_paper", *training)
+    row = row_of(tmp_path, "experiment=gru4rec_paper", *training)
     for name, value in PUBLISHED.items():
         assert row[name]["mean"] == pytest.approx(value, abs=1e-3), name
         assert (row[name]["std"] or 0) == pytest.approx(0, abs=1e-3), name

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from dagrec_cli.commands.failures import explain
 from dagrec_cli.commands.hydra_main import overrides_of, run_with_hydra
 from dagrec_cli.commands.sweep import run_sweep
+from dagrec_cli.config.paths import config_dir
 
 if TYPE_CHECKING:
     from dagrec_cli.reporting.provenance import Request
@@ -83,6 +84,7 @@ def train(config: DictConfig) -> float | None:
     check_no_search(hydra.sweeper, request.overrides, RunFolder(path))
     table = _run(config, path, request)
     _show(table, path)
+    sys.stdout.write(_hint(hydra.runtime.choices, request.overrides))
     return _objective(config, table.rows[0])
 
 
@@ -121,6 +123,14 @@ def _show(table: "Table", path: Path) -> None:
     console = Console()
     console.print(to_rich(table, console.width))
     sys.stdout.write(f"Run folder: {_short(path)}\n")
+
+
+def _hint(choices: Mapping[str, str | None], words: Sequence[str]) -> str:
+    """Return a line for a published model whose trainer nobody has chosen."""
+    model = choices["model"]
+    is_published = (config_dir() / "experiment" / f"{model}.yaml").is_file()
+    is_chosen = choices["experiment"] or any(word.startswith("trainer=") for word in words)
+    return f"The paper's trainer: experiment={model}\n" if is_published and not is_chosen else ""
 
 
 def _run(config: DictConfig, path: Path, request: "Request", *, resume: bool = False) -> "Table":

@@ -211,13 +211,32 @@ def test_a_loss_brings_its_sampler_unless_one_is_named(
     assert config.sampler.get("n_sample") == n_sample
 
 
-def test_the_published_model_brings_its_training(dagrec: Dagrec) -> None:
-    config = OmegaConf.create(dagrec("train", "--cfg", "job", "model=gru4rec_paper").out)
+def test_the_published_experiment_brings_its_training(dagrec: Dagrec) -> None:
+    config = OmegaConf.create(dagrec("train", "--cfg", "job", "experiment=gru4rec_paper").out)
     assert (config.trainer.epochs, config.trainer.distinct_contexts) == (150, False)
     config = OmegaConf.create(
-        dagrec("train", "--cfg", "job", "model=gru4rec_paper", "trainer.epochs=3").out
+        dagrec("train", "--cfg", "job", "experiment=gru4rec_paper", "trainer.epochs=3").out
     )
     assert config.trainer.epochs == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "is_told"),
+    [
+        (["model=gru4rec_paper"], True),
+        (["model=gru4rec_paper", "trainer=full_batch"], False),
+        (["experiment=gru4rec_paper"], False),
+        (["model=gru4rec"], False),
+    ],
+)
+def test_a_published_model_tells_how_the_paper_trained_it(
+    dagrec: Dagrec, words: list[str], is_told: bool
+) -> None:
+    answer = dagrec("train", *words, "trainer.epochs=1")
+    assert (answer.code, answer.err) == (0, "")
+    hint = "The paper's trainer: experiment=gru4rec_paper\n"
+    assert answer.out.endswith(hint) == is_told
+    assert answer.out.count("The paper's trainer") == is_told
 
 
 @pytest.mark.parametrize("is_masked", [True, False])

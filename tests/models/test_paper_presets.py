@@ -34,12 +34,19 @@ def composed(*overrides: str) -> DictConfig:
 
 @pytest.mark.parametrize("name", LEARNING_RATES)
 def test_a_preset_brings_its_training(name: str) -> None:
-    found = composed(f"model={name}")
+    found = composed(f"experiment={name}")
     assert found.trainer.learning_rate == LEARNING_RATES[name]
     assert (found.trainer.epochs, found.trainer.distinct_contexts) == (150, False)
     assert (found.model.node_features, found.model.dag_mask) == ("type", False)
     assert found.model.dropout_hidden == 0.4
-    assert composed(f"model={name}", "trainer=full_batch").trainer.epochs != 150
+    assert composed(f"experiment={name}", "trainer=full_batch").trainer.epochs != 150
+
+
+@pytest.mark.parametrize("name", ["gru4rec_paper", *LEARNING_RATES])
+def test_a_published_model_chooses_no_trainer(name: str) -> None:
+    alone = composed(f"model={name}")
+    assert alone.trainer == composed().trainer
+    assert alone.model == composed(f"experiment={name}").model
 
 
 @pytest.mark.real
@@ -50,7 +57,7 @@ def test_a_preset_gives_one_of_the_reference_s_outcomes(
     geoportal: Dataset,
     facts_of: FactsOf,
 ) -> None:
-    settings = composed(f"model={name}")
+    settings = composed(f"experiment={name}")
     train, test = PaperSplit(test_share=0.3, graph="all", seed=42).split(geoportal)
     generator = seed_everything(0)
     model = build(settings.model, "model", facts_of(geoportal))
