@@ -119,7 +119,7 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from dagrec_cli.reporting.loggers.mlflow import _connect
 
     store = tmp_path_factory.mktemp("store") / "mlflow.db"
-    _connect(store).search_experiments()
+    _connect(f"sqlite:///{store}").search_experiments()
     return store
 
 

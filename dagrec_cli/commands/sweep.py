@@ -256,6 +256,8 @@ def _show(sitting: Sitting) -> int:
     from rich.console import Console
 
     from dagrec_cli.commands.output import say_report_is_drawn
+    from dagrec_cli.config.build import build
+    from dagrec_cli.reporting.loggers.guarded import Guarded
     from dagrec_cli.reporting.report import ReportSheet, write_report
     from dagrec_cli.reporting.run_folder import RunFolder
     from dagrec_cli.reporting.sweep import save_sweep_table, sweep_entries, sweep_table
@@ -271,6 +273,9 @@ def _show(sitting: Sitting) -> int:
     say_report_is_drawn()
     report = write_report(folder, "dagrec train -m", [ReportSheet([table], entries)])
     sys.stdout.write(f"Sweep folder: {_short(folder.path)}\nReport: {_short(report)}\n")
+    if any(not entry.reason for entry in entries):  # else its logger may be what is missing
+        logger = build(config.logger, "logger")
+        Guarded(lambda line: sys.stderr.write(f"{line}\n")).end_sweep(logger, folder)
     return sum(bool(entry.reason) for entry in entries)
 
 

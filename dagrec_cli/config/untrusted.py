@@ -31,7 +31,8 @@ HOMES = {
 MOST_BYTES = 2**18  # of a config; ours have some thousand, a list of files has more
 MOST_DEPTH = 20
 MOST_OF_A_NUMBER = 10**7  # compositions, epochs, pairs of a batch
-PATHS = ("path", "store")  # settings that name files
+PATHS = ("path",)  # settings that name files
+SQLITE = "sqlite:///"
 SHOWN = 60  # characters of a refused text that a message repeats
 
 
@@ -199,7 +200,10 @@ def leads_out(key: str, text: str) -> bool:
     is_absolute = PurePosixPath(text).is_absolute() or bool(PureWindowsPath(text).anchor)
     if is_absolute or text.startswith("~") or ".." in re.split(r"[/\\]", text) or "\0" in text:
         return True
-    if key.rpartition(".")[2].partition("[")[0] not in PATHS:
+    name = key.rpartition(".")[2].partition("[")[0]
+    if name == "uri":  # a server, or a file
+        return not text.startswith(SQLITE) or leads_out("path", text.removeprefix(SQLITE))
+    if name not in PATHS:
         return False
     here = Path.cwd().resolve()
     return not all(path.resolve().is_relative_to(here) for path in _reached(text))

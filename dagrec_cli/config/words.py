@@ -17,7 +17,7 @@ from dagrec_cli.config.paths import config_dir
 TEXTS = {  # settings that are names or paths, or lists of them
     *("bench", "by", "composition", "context", "input", "output", "resume", "run", "runs"),
     *("data.at_hand", "data.path", "data.download.file", "data.download.url"),
-    *("data.download.sha256", "logger.experiment", "logger.store"),
+    *("data.download.sha256", "logger.experiment", "logger.uri"),
     *("hydra.job.name", "hydra.run.dir", "hydra.searchpath", "hydra.sweep.dir"),
     *("hydra.sweep.subdir", "hydra.sweeper.folder", "hydra.sweeper.storage"),
     *("hydra.sweeper.study_name", "hydra.launcher.submitit_folder"),

@@ -88,6 +88,8 @@ def test_the_jobs_of_a_sweep_have_one_parent(
     family = parent.info.run_id
     assert told == {"0": ("FINISHED", family), "1": ("FAILED", family)}
     assert parent.info.status == "FAILED"
+    names = {file.path for file in store().list_artifacts(parent.info.run_id)}
+    assert names >= {"sweep.csv", "sweep.md", "report.html"}
     assert runs["1"].data.tags["error"].startswith("epoch 2: the loss is")
     told_sweep = json.loads((tmp_path / "sweep/0/result.json").read_text())["sweep"]
     assert Path(told_sweep).name == "sweep"
@@ -121,13 +123,13 @@ def test_a_store_elsewhere_is_named_again(
 ) -> None:
     (tmp_path / "elsewhere").mkdir()
     shutil.copy(empty_store, tmp_path / "elsewhere/runs.db")
-    words = ["logger=mlflow", f"logger.store={tmp_path}/elsewhere/runs.db"]
+    words = ["logger=mlflow", f"logger.uri=sqlite:///{tmp_path}/elsewhere/runs.db"]
     with ctrl_c_in(1):
         answer = dagrec("train", *WORDS, *words, "hydra.run.dir=run")
     assert answer.err.endswith(f"dagrec train resume=run {' '.join(words)}\n")
     refused = dagrec("train", "resume=run")
     assert (refused.code, refused.err.count("\n")) == (2, 1)
-    assert "add logger.store=" in refused.err
+    assert "add logger.uri=sqlite:///" in refused.err
     assert dagrec("train", "resume=run", *words).code == 0
     assert not (tmp_path / "outputs").exists()
 

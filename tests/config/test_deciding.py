@@ -12,7 +12,7 @@ from dagrec_cli.config.paths import config_dir
     [
         ("threads", Effect.NOTHING),
         ("logger", Effect.NOTHING),
-        ("logger.store", Effect.NOTHING),  # inside a group that is listed
+        ("logger.uri", Effect.NOTHING),  # inside a group that is listed
         ("data.cache", Effect.NOTHING),
         ("data.path", Effect.PLACE),
         ("data.download.url", Effect.PLACE),

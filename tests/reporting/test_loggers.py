@@ -140,6 +140,9 @@ class Broken:
     def end(self, result: Any) -> None:
         self.told.append(result)
 
+    def end_sweep(self, folder: RunFolder) -> None:
+        raise ConnectionError("no answer")
+
 
 def test_a_broken_logger_is_told_nothing_more(tmp_path: Path) -> None:
     said: list[str] = []
@@ -153,6 +156,12 @@ def test_a_broken_logger_is_told_nothing_more(tmp_path: Path) -> None:
     assert said == [
         "Broken stopped (OperationalError: database is locked); the run goes on without it."
     ]
+
+
+def test_a_sweep_ends_whatever_its_logger_does(tmp_path: Path) -> None:
+    said: list[str] = []
+    Guarded(said.append).end_sweep(Broken(), RunFolder(tmp_path))
+    assert said == ["Broken stopped (ConnectionError: no answer); the run goes on without it."]
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,11 @@
 """What an MLflow store holds after each thing that a run can do."""
 
 import shutil
+import socket
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from dagrec_cli.config.build import build
 from dagrec_cli.reporting.loggers import mlflow as mlflow_logger
+from dagrec_cli.reporting.loggers.guarded import Guarded
 from dagrec_cli.reporting.provenance import Request
 from dagrec_cli.reporting.run_folder import RunFolder
 
@@ -36,7 +40,7 @@ def begin(config: Callable[..., DictConfig], store: Path, tmp_path: Path) -> Beg
     """A function of a run folder's name and of a sweep: a logger that has begun."""
 
     def begin(name: str = "run", sweep: Path | None = None) -> Any:
-        logger = build(config("logger", "mlflow", store=str(store)), "logger")
+        logger = build(config("logger", "mlflow", uri=f"sqlite:///{store}"), "logger")
         request = Request({"model": "gru4rec"}, ["a=1"], str(sweep) if sweep else None)
         logger.begin(RunFolder(tmp_path / name), SETTINGS, request)
         return logger
@@ -45,13 +49,13 @@ def begin(config: Callable[..., DictConfig], store: Path, tmp_path: Path) -> Beg
 
 
 def runs_of(store: Path) -> dict[str, Any]:
-    client = mlflow_logger._connect(store)
+    client = mlflow_logger._connect(f"sqlite:///{store}")
     experiment = client.get_experiment_by_name("dagrec").experiment_id
     return {run.info.run_name: run for run in client.search_runs([experiment])}
 
 
 def steps_of(store: Path, run: Any, name: str) -> list[int]:
-    history = mlflow_logger._connect(store).get_metric_history(run.info.run_id, name)
+    history = mlflow_logger._connect(f"sqlite:///{store}").get_metric_history(run.info.run_id, name)
     return [metric.step for metric in history]
 
 
@@ -107,7 +111,7 @@ def test_a_run_that_the_store_does_not_have_is_made_anew(
 ) -> None:
     begin().end(FINISHED)
     named = (tmp_path / "run/mlflow_run.txt").read_text().strip()
-    mlflow_logger._connect(store).delete_run(named)
+    mlflow_logger._connect(f"sqlite:///{store}").delete_run(named)
     begin().end(FINISHED)
     (run,) = runs_of(store).values()
     assert run.info.run_id == (tmp_path / "run/mlflow_run.txt").read_text().strip() != named
@@ -140,3 +144,62 @@ def test_jobs_that_begin_at_once_have_one_parent(begin: Begin, store: Path, tmp_
     parent = runs.pop("sweep").info.run_id
     assert len(runs) == 4
     assert {run.data.tags["mlflow.parentRunId"] for run in runs.values()} == {parent}
+
+
+def silent_server() -> socket.socket:
+    """A server on loopback that takes every connection and never says a word."""
+    server = socket.create_server(("127.0.0.1", 0))
+    server.listen(9)
+    return server
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_server_that_does_not_answer_costs_seconds(
+    config: Callable[..., DictConfig],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    is_there: bool,
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    for name in mlflow_logger.SETTINGS.keys() - {"MLFLOW_HTTP_REQUEST_TIMEOUT"}:
+        monkeypatch.delenv(name, raising=False)
+    said: list[str] = []
+    with closing(silent_server()) as server, Guarded(said.append) as guarded:
+        uri = f"http://127.0.0.1:{server.getsockname()[1]}"
+        if not is_there:
+            server.close()
+        logger = build(config("logger", "mlflow", uri=uri), "logger")
+        start = time.monotonic()
+        guarded.begin(logger, RunFolder(tmp_path / "run"), SETTINGS, Request({}, []))
+        guarded.epochs(0, ROWS)
+        guarded.end(FINISHED)
+    assert time.monotonic() - start < 15
+    (line,) = said
+    assert line.startswith("MlflowLogger stopped (MlflowException: API request to")
+    assert [file.name for file in tmp_path.iterdir()] == ["run"]
+
+
+def test_ctrl_c_while_it_connects_is_not_told_of(
+    config: Callable[..., DictConfig], store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def press(uri: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(mlflow_logger, "_connect", press)
+    said: list[str] = []
+    logger = build(config("logger", "mlflow", uri=f"sqlite:///{store}"), "logger")
+    with pytest.raises(KeyboardInterrupt), Guarded(said.append) as guarded:
+        guarded.begin(logger, RunFolder(tmp_path / "run"), SETTINGS, Request({}, []))
+    assert said == []
+
+
+def test_the_parent_of_a_sweep_has_its_table(begin: Begin, store: Path, tmp_path: Path) -> None:
+    job = begin("sweep/0", tmp_path / "sweep")
+    job.end(FINISHED)
+    for name in ("sweep.csv", "report.html", ".lock"):
+        (tmp_path / "sweep" / name).write_text("x")
+    job.end_sweep(RunFolder(tmp_path / "sweep"))
+    parent = runs_of(store)["sweep"].info.run_id
+    files = mlflow_logger._connect(f"sqlite:///{store}").list_artifacts(parent)
+    assert {file.path for file in files} == {"sweep.csv", "report.html", "mlflow_run.txt"}
+    assert (tmp_path / "mlflow_artifacts").is_dir()

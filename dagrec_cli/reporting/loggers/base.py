@@ -28,6 +28,9 @@ class RunLogger(Protocol):
     def end(self, result: Mapping[str, Any]) -> None:
         """Take in ``result.json``; of a run that stopped early it has ``status`` and ``error``."""
 
+    def end_sweep(self, folder: RunFolder) -> None:
+        """Take in the table and the report of a sweep, whose jobs have ended."""
+
 
 def check_installed(logger: str, *packages: str) -> None:
     """Raise ConfigError, naming the extra, if a logger's package is absent."""

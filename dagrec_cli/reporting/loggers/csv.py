@@ -21,3 +21,6 @@ class CsvLogger:
 
     def end(self, result: Mapping[str, Any]) -> None:
         """Do nothing: whatever happened, the folder has it."""
+
+    def end_sweep(self, folder: RunFolder) -> None:
+        """Do nothing."""

@@ -43,6 +43,11 @@ class Guarded:
         self._logger = logger
         self._tell(lambda logger: logger.begin(folder, config, request))
 
+    def end_sweep(self, logger: RunLogger, folder: RunFolder) -> None:
+        """See :meth:`RunLogger.end_sweep`."""
+        self._logger = logger
+        self._tell(lambda logger: logger.end_sweep(folder))
+
     def epochs(self, seed: int, rows: Rows) -> None:
         """See :meth:`RunLogger.epochs`."""
         self._tell(lambda logger: logger.epochs(seed, rows))

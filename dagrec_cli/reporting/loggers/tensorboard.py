@@ -64,6 +64,9 @@ class TensorBoardLogger:
         for writer in (self._whole, *(writer for writer, _ in self._seeds.values())):
             writer.close()
 
+    def end_sweep(self, folder: RunFolder) -> None:
+        """Do nothing: TensorBoard draws the jobs' curves over each other."""
+
     def _writer(self, run: str = "", **options: Any) -> Any:
         from torch.utils.tensorboard import SummaryWriter
 
