@@ -13,6 +13,7 @@ code 2 at the command line is a :class:`DagrecError` here; a loss that is no num
 ``TrainingError``.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -142,7 +143,10 @@ class TrainedRun:
 
 @_explained()
 def train(
-    *words: str, seeds: Sequence[int] | None = None, folder: Folder | None = None
+    *words: str,
+    seeds: Sequence[int] | None = None,
+    folder: Folder | None = None,
+    config_dir: Folder | None = None,
 ) -> TrainedRun:
     """Train a model and evaluate it, as ``dagrec train WORDS`` does.
 
@@ -154,6 +158,8 @@ def train(
         Several seeds, as ``seeds=[0,1]``.
     folder
         The run folder; None for a new one in ``outputs/train``.
+    config_dir
+        A folder of your own configs and code, as ``-cd FOLDER``.
 
     Raises
     ------
@@ -173,7 +179,8 @@ def train(
     from dagrec_cli.training.progress import Silent
 
     asked = [*words] if seeds is None else [*words, f"seeds={list(seeds)}".replace(" ", "")]
-    whole = composed("train", asked)
+    own = [] if config_dir is None else [os.path.abspath(config_dir)]
+    whole = composed("train", asked, own)
     config, request = parted(whole, asked)
     if config.resume is not None:
         raise ConfigError("resume=RUN is for the command line: dagrec train resume=RUN.")

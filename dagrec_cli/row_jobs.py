@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from dagrec_cli.config.build import plain
 from dagrec_cli.config.composed import composed
+from dagrec_cli.config.own import code_sha256
 from dagrec_cli.config.processes import SPAWN, end_with_parent
 from dagrec_cli.data.plain_files import check_own_folder
 from dagrec_cli.errors import DagrecError, InUseError
@@ -60,8 +61,9 @@ class RowJob:
         HydraException
             If an override does not fit the config of ``dagrec train``.
         """
-        config, _ = compose_train(overrides, own_configs)
-        folder = below / config_hash(plain(config), with_place=True)[:16]
+        config, request = compose_train(overrides, own_configs)
+        name = config_hash(plain(config), with_place=True, code=request.code_sha256)
+        folder = below / name[:16]
         return cls(tuple(overrides), folder, tuple(own_configs))
 
     @property
@@ -97,7 +99,7 @@ def parted(config: DictConfig, overrides: Sequence[str]) -> tuple[DictConfig, Re
     chosen = OmegaConf.to_container(config.hydra.runtime.choices)
     choices = {str(k): str(v) for k, v in chosen.items() if is_part(str(k))}  # type: ignore[union-attr]
     config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    return config, Request(choices, list(overrides))
+    return config, Request(choices, list(overrides), code_sha256=code_sha256(plain(config)))
 
 
 def run_all(

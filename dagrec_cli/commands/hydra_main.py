@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from dagrec_cli.commands.failures import nearest_setting
-from dagrec_cli.config.own import check_own
+from dagrec_cli.config.own import check_own, use_code
 from dagrec_cli.config.paths import config_dir
 from dagrec_cli.config.words import as_typed
 from dagrec_cli.errors import ConfigError
@@ -43,14 +43,17 @@ def run_with_hydra(config_name: str, task: Callable[[DictConfig], object]) -> No
     command = config_name.replace("_", " ")
     sys.argv[1:] = map(as_typed, sys.argv[1:])
     flags = _check_flags(command)
+    own = [*filter(None, [flags.config_dir])]
     _check_lengths(command)
-    check_own([*filter(None, [flags.config_dir]), *_search_path()])
+    check_own([*own, *_search_path()])
+    use_code(own)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting
     failures: list[Exception] = []
 
     @wraps(task)
     def guarded(config: DictConfig) -> object:
         try:
+            use_code(own_folders(HydraConfig.get()))  # a launcher's process has not done so
             return task(config)
         except Exception as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
@@ -90,6 +93,11 @@ def overrides_of(hydra: "DictConfig | HydraConf") -> dict[str, list[str]]:
     given = OmegaConf.to_container(hydra.overrides)
     assert isinstance(given, dict)
     return {str(kind): [str(word) for word in words] for kind, words in given.items()}
+
+
+def own_folders(hydra: "DictConfig | HydraConf") -> list[str]:
+    """Return the folders of a task that ``-cd`` named."""
+    return [each.path for each in hydra.runtime.config_sources if each.provider == "command-line"]
 
 
 def _help(main: Callable[[], object], config_name: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from dagrec_cli.commands.hydra_main import run_with_hydra
+from dagrec_cli.commands.hydra_main import own_folders, run_with_hydra
 
 if TYPE_CHECKING:
     from dagrec_cli.reproduction import Sheet
@@ -38,11 +38,9 @@ def reproduce(config: DictConfig) -> None:
     folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))
     check_free(folder.path, TABLES)
     name = HydraConfig.get().runtime.choices["table"]
-    sources = HydraConfig.get().runtime.config_sources
-    own_configs = [each.path for each in sources if each.provider == "command-line"]
     try:
         settings: Any = OmegaConf.to_container(config, resolve=True)
-        settings["own_configs"] = own_configs
+        settings["own_configs"] = own_folders(HydraConfig.get())
         check_settings(
             config,
             table=Any,

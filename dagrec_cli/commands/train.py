@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from dagrec_cli.commands.failures import explain
 from dagrec_cli.commands.hydra_main import overrides_of, run_with_hydra
 from dagrec_cli.commands.sweep import run_sweep
+from dagrec_cli.config.own import code_sha256, split_flag, use_code
 from dagrec_cli.config.paths import config_dir
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ FINISHED = (
 
 def main() -> None:
     """Run; beside others that a launcher started, only as the first of them."""
+    use_code(split_flag(sys.argv[1:])[0])
     if not any(re.match(r"trainer=.*\bdistributed\b", word) for word in sys.argv[1:]):
         _main()
         return
@@ -70,6 +72,7 @@ def train(config: DictConfig) -> float | None:
     from hydra.types import RunMode
 
     from dagrec_cli.commands.search import check_no_search
+    from dagrec_cli.config.build import plain
     from dagrec_cli.reporting.provenance import Request, is_part
     from dagrec_cli.reporting.run_folder import RunFolder
 
@@ -78,7 +81,7 @@ def train(config: DictConfig) -> float | None:
     choices = {k: v for k, v in hydra.runtime.choices.items() if is_part(k)}
     is_job = hydra.mode == RunMode.MULTIRUN
     sweep = hydra.sweep.dir if is_job else None
-    request = Request(choices, overrides_of(hydra)["task"], sweep)
+    request = Request(choices, overrides_of(hydra)["task"], sweep, code_sha256(plain(config)))
     if is_job:
         return _job(config, path, request, f"job {hydra.job.num} {hydra.job.override_dirname}")
     check_no_search(hydra.sweeper, request.overrides, RunFolder(path))
@@ -96,6 +99,7 @@ def _resume(place: str, words: list[str]) -> None:
     from dagrec_cli.reporting.sweep import finished_run
     from dagrec_cli.reporting.tables import Table
 
+    _, words = split_flag(words)
     if flags := [word for word in words if word.startswith("-") or "=" not in word]:
         raise ConfigError(f"resume=FOLDER takes settings only; leave {flags[0]} out.")
     path = Path(place).expanduser()

@@ -1,7 +1,8 @@
 """Turn a config node with a ``_target_`` into the object it describes.
 
-Only classes of this package are built, and a node's keys are checked against the constructor
-first: a wrong setting is the user's error, a TypeError inside a constructor stays ours.
+A class is this package's, or one that the user's own configs name; what a run folder may name,
+``config/untrusted.py`` says. A node's keys are checked against the constructor first: a wrong
+setting is the user's error, a TypeError inside a constructor stays ours.
 """
 
 import inspect
@@ -12,12 +13,11 @@ from typing import Any, get_type_hints
 from omegaconf import DictConfig, OmegaConf
 
 from dagrec_cli.config.kinds import check
+from dagrec_cli.config.own import check_code
 from dagrec_cli.errors import ConfigError
 
-TARGET_PREFIX = "dagrec_cli."
 
-
-def build(node: DictConfig, group: str, *facts: object) -> Any:
+def build(node: DictConfig, group: str, *facts: object, kind: type = object) -> Any:
     """Return the object of a config node, see :func:`factory`.
 
     Parameters
@@ -25,10 +25,13 @@ def build(node: DictConfig, group: str, *facts: object) -> Any:
     facts
         Positional arguments that only the running program knows (sizes, the service graph).
     """
-    return factory(node, group)(*facts)
+    built = factory(node, group, kind)(*facts)
+    if not isinstance(built, kind):  # where the kind is a protocol
+        raise _other(node, group, kind)
+    return built
 
 
-def factory(node: DictConfig, group: str) -> Callable[..., Any]:
+def factory(node: DictConfig, group: str, kind: type = object) -> Callable[..., Any]:
     """Return a function of facts that builds the object of a config node, whose settings are right.
 
     Parameters
@@ -37,18 +40,21 @@ def factory(node: DictConfig, group: str) -> Callable[..., Any]:
         A mapping with ``_target_`` and exactly the keyword-only parameters of that class.
     group
         Name of the group, for messages: ``model``, ``loss``, …
+    kind
+        What the object must be.
 
     Raises
     ------
     ConfigError
-        If ``_target_`` is no class of this package, a key is unknown or missing, or a value is of
+        If ``_target_`` is no class that can be built, a key is unknown or missing, or a value is of
         another kind than the constructor takes, or out of its range.
     """
     target = str(node.get("_target_", ""))
-    if not target.startswith(TARGET_PREFIX):
-        raise ConfigError(f"{group}._target_ is {target!r}; only classes of dagrec_cli are built.")
     keys = [str(key) for key in node if key != "_target_"]
-    allowed = parameters_of(_import(target, group))
+    cls = _import(target, group)
+    if not getattr(kind, "_is_protocol", False) and not issubclass(cls, kind):
+        raise _other(node, group, kind)
+    allowed = parameters_of(cls)
     for key in keys:
         if key not in allowed:
             near = get_close_matches(key, allowed, n=1)
@@ -67,6 +73,10 @@ def factory(node: DictConfig, group: str) -> Callable[..., Any]:
 
     made: Callable[..., Any] = instantiate(node, _partial_=True, _recursive_=False, _convert_="all")
     return made
+
+
+def _other(node: DictConfig, group: str, kind: type) -> ConfigError:
+    return ConfigError(f"{group}._target_ is {node._target_!r}, which is no {kind.__name__}.")
 
 
 def parameters_of(cls: type) -> dict[str, Any]:
@@ -96,10 +106,19 @@ def _import(target: str, group: str) -> type:
     from importlib import import_module
 
     module, _, name = target.rpartition(".")
+    package = module.partition(".")[0]
+    told = f"{group}._target_ {target!r}"
+    check_code(package)
     try:
         found = getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"{group}._target_ {target!r} does not exist ({error}).") from error
-    if not inspect.isclass(found) or not found.__module__.startswith(TARGET_PREFIX):
-        raise ConfigError(f"{group}._target_ {target!r} is no class of dagrec_cli.")
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"{told} does not exist ({error}).") from error
+    except Exception as error:  # of the user's own code
+        raise ConfigError(
+            f"{told} cannot be imported ({type(error).__name__}: {error})."
+        ) from error
+    if not inspect.isclass(found) or found.__module__.partition(".")[0] != package:
+        raise ConfigError(f"{told} is no class of {package}.")
+    if missing := getattr(found, "__abstractmethods__", None):
+        raise ConfigError(f"{told} lacks {', '.join(sorted(missing))}.")
     return found

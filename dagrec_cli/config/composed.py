@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from omegaconf import DictConfig
 
+from dagrec_cli.config.own import check_own, use_code
 from dagrec_cli.config.paths import config_dir
 from dagrec_cli.config.words import as_typed, quoted
 
@@ -20,10 +21,14 @@ def composed(command: str, words: Sequence[str], own_configs: Sequence[str] = ()
     ------
     HydraException
         If a word does not fit the config.
+    ConfigError
+        If a built-in config would hide one of the user's.
     """
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
+    check_own(own_configs)
+    use_code(own_configs)
     places = ",".join(quoted(f"file://{each}") for each in own_configs)
     search_path = [f"hydra.searchpath=[{places}]"] if own_configs else []
     around = GlobalHydra.instance().hydra  # of a program that uses Hydra itself

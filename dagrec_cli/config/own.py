@@ -1,13 +1,23 @@
-"""Configs of the user: none may have the name of a built-in one, which Hydra takes instead."""
+"""What the user adds: configs and code in a folder (``-cd mine``), configs of installed packages.
 
+Built-in configs and installed code come first, so a file that one of them would hide is refused.
+"""
+
+import hashlib
 import os
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-from dagrec_cli.config.paths import config_dir
+from dagrec_cli.config.paths import PACKAGE, config_dir
 from dagrec_cli.errors import ConfigError
 
 SCHEME = "file://"  # which a search path may have
+FLAGS = ("-cd", "--config-dir")
+
+_FOLDERS: list[Path] = []  # whose code is the user's, on this command line
 
 
 def check_own(folders: Iterable[str]) -> None:
@@ -23,7 +33,87 @@ def check_own(folders: Iterable[str]) -> None:
             for file in sorted(built_in.rglob("*.yaml")):  # the user's folder may be any
                 own = place / file.relative_to(built_in)
                 if os.path.exists(own) and not os.path.samefile(own, file):
-                    raise ConfigError(
-                        f"{own} would be hidden by the built-in {file}; rename it, such as "
-                        f"my_{own.name}."
-                    )
+                    raise _hidden(own, file)
+
+
+def split_flag(words: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return the folders that ``-cd FOLDER`` names among the words of a command, and the rest."""
+    folders, rest = [], []
+    left = iter(words)
+    for word in left:
+        flag, equals, value = word.partition("=")
+        if flag in FLAGS:
+            folders.append(value if equals else next(left, ""))
+        else:
+            rest.append(word)
+    return folders, rest
+
+
+def use_code(folders: Iterable[str]) -> None:
+    """Let the code in the user's folders be imported, and no other folder's count as his."""
+    _FOLDERS[:] = [Path(folder.removeprefix(SCHEME)).absolute() for folder in folders]
+    sys.path += [str(folder) for folder in _FOLDERS if str(folder) not in sys.path]
+
+
+def flag() -> list[str]:
+    """Return the words of a command line that name the user's folder, if there is one."""
+    here = Path.cwd()
+    near = [each.relative_to(here) if here in each.parents else each for each in _FOLDERS[:1]]
+    return [word for folder in near for word in (FLAGS[0], str(folder))]
+
+
+def packages_of(config: Mapping[str, Any]) -> list[str]:
+    """Return the packages, other than this one, whose classes a config names."""
+    nodes = [node for node in config.values() if isinstance(node, Mapping)]
+    found = {str(node["_target_"]).partition(".")[0] for node in nodes if "_target_" in node}
+    return sorted(found - {PACKAGE.name})
+
+
+def is_own(package: str) -> bool:
+    """Return whether the code of a package lies in the user's folder."""
+    return package.isidentifier() and any(
+        (folder / f"{package}.py").is_file() or (folder / package).is_dir() for folder in _FOLDERS
+    )
+
+
+def check_code(package: str) -> None:
+    """Raise ConfigError if the code of a package in the user's folder would not be what is run."""
+    found = _places(package) if is_own(package) else []
+    for place in found[:1]:
+        if not any(each.is_relative_to(folder) for each in found for folder in _FOLDERS):
+            raise _hidden(_FOLDERS[0] / f"{package}.py", place)
+
+
+def code_sha256(config: Mapping[str, Any]) -> str:
+    """Return a hash of the code that a config runs besides this package; empty if it runs none.
+
+    All of the user's folder counts, since one file of it may use another.
+    """
+    packages = packages_of(config)
+    places = {
+        place
+        for package in packages
+        for place in (_FOLDERS if is_own(package) else _places(package))
+    }
+    total = hashlib.sha256()
+    for place in sorted(places):
+        for file in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+            total.update(file.read_bytes())
+    return total.hexdigest() if packages else ""
+
+
+def _places(package: str) -> list[Path]:
+    """Return the folders of a package, or the file of a module; nothing if it is not there."""
+    try:
+        spec = find_spec(package)
+    except (ImportError, ValueError):
+        return []
+    if spec is None:
+        return []
+    return [Path(place) for place in spec.submodule_search_locations or [spec.origin or ""]]
+
+
+def _hidden(own: Path, by: Path) -> ConfigError:
+    return ConfigError(
+        f"{own} would be hidden by the built-in {by}; rename it, such as my_{own.name}."
+    )

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from dagrec_cli.config.own import is_own
 from dagrec_cli.config.paths import config_dir
 from dagrec_cli.errors import RunError, visible
 
@@ -82,7 +83,8 @@ def checked_node(
     node = config.get(group)
     if not isinstance(node, Mapping):
         raise RunError(f"{file}: no {group} in it; it is no config of dagrec train.")
-    if (target := str(node.get("_target_"))) not in _targets(group):
+    target = str(node.get("_target_"))
+    if target not in _targets(group) and not is_own(target.partition(".")[0]):
         raise RunError(
             f"{file}: {group}._target_ is {target[:SHOWN]!r}; only classes of "
             f"{HOMES[group].rstrip('.')} are built from a run folder, those of configs/{group}."

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from dagrec_cli.config.build import parameters_of
 from dagrec_cli.config.deciding import Effect, effect
+from dagrec_cli.config.own import code_sha256
 from dagrec_cli.data.cache_folder import share, writing
 from dagrec_cli.data.collection import Watch, collect
 from dagrec_cli.data.composition import Fault, Invalid, Source
@@ -98,7 +99,8 @@ def entry_of(source: Source, sha256: str) -> Path:
     kind = type(source)
     names = [k for k in parameters_of(kind) if effect(f"data.{k}") is Effect.FIGURES]
     settings = {k: getattr(source, k) for k in names}
-    key = json.dumps([_code(), kind.__name__, settings, sha256], sort_keys=True)
+    own = code_sha256({"data": {"_target_": kind.__module__}})
+    key = json.dumps([_code() + own, kind.__name__, settings, sha256], sort_keys=True)
     return cache_dir() / "prepared" / hashlib.sha256(key.encode()).hexdigest()[:32]
 
 

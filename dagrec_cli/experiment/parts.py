@@ -28,6 +28,15 @@ from dagrec_cli.reporting.loggers.base import RunLogger
 from dagrec_cli.samplers.base import Sampler
 from dagrec_cli.training.trainer import Trainer
 
+KINDS: dict[str, type] = {
+    "data": CachedSource,
+    "split": Split,
+    "loss": Loss,
+    "sampler": Sampler,
+    "trainer": Trainer,
+    "logger": RunLogger,
+}
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -52,9 +61,8 @@ class Parts:
             If a setting is out of range or two groups do not go together.
         """
         seeds = check_train(config, choices)
-        groups = ("data", "split", "loss", "sampler", "trainer", "logger")
-        built = {group: build(config[group], group) for group in groups}
-        parts = cls(**built, model=factory(config.model, "model"), seeds=seeds)
+        built = {group: build(config[group], group, kind=kind) for group, kind in KINDS.items()}
+        parts = cls(**built, model=factory(config.model, "model", Model), seeds=seeds)
         check("trainer.monitor", parts.trainer.monitor, Metric)
         check_side(config.evaluate_on, parts.trainer.validation_share)
         check_loss_and_sampler(

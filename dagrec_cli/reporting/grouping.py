@@ -21,6 +21,7 @@ from dagrec_cli.reporting.runs import Run
 SIDE = "evaluate_on"  # test and validation are never one row
 SOURCE = "run"  # of a saved model that was evaluated; never one row with a model of its own
 VERSION = "dagrec"  # figures of two versions are never one row
+CODE = "code"  # neither are figures of two states of the user's own code
 TESTED = ("data", "split", SIDE)
 LEARNT = ("loss", "sampler", "trainer")  # mean nothing to a model that counts, except this:
 HELD_OUT = "trainer.validation_share"  # which leaves it fewer pairs to count
@@ -137,7 +138,8 @@ def _is_idle(key: str, run: Run) -> bool:
 def _origin(run: Run) -> dict[str, Any]:
     """Return what decides a run's figures besides its config and data."""
     side = run.result.get("evaluated_on", "test")
-    return {SIDE: side, SOURCE: run.source, VERSION: run.version or None}
+    code = str(run.result.get("code_sha256") or "")[:8] or None
+    return {SIDE: side, SOURCE: run.source, VERSION: run.version or None, CODE: code}
 
 
 def _rows(about: str, runs: Sequence[Run], by: Sequence[str] | None) -> list[Entry]:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from dagrec_cli import __version__
 from dagrec_cli.config.deciding import Effect, settings
+from dagrec_cli.config.own import flag
 
 PACKAGES = ("torch", "numpy", "hydra-core", "omegaconf", "msgspec", "safetensors")
 
@@ -27,11 +28,14 @@ class Request(NamedTuple):
         The overrides of the command line (in a multirun: of this job), as they were written.
     sweep
         Folder of the multirun that this is a job of, if it is one.
+    code_sha256
+        Hash of the code of others that runs; empty if none does.
     """
 
     choices: dict[str, str]
     overrides: list[str]
     sweep: str | None = None
+    code_sha256: str = ""
 
 
 def is_part(group: str) -> bool:
@@ -39,8 +43,8 @@ def is_part(group: str) -> bool:
     return "/" not in group and group != "experiment"
 
 
-def config_hash(config: Mapping[str, Any], *, with_place: bool = False) -> str:
-    """Return a hash of what decides a run's files besides its data: config and version.
+def config_hash(config: Mapping[str, Any], *, with_place: bool = False, code: str = "") -> str:
+    """Return a hash of what decides a run's files besides its data: config, code.
 
     Parameters
     ----------
@@ -48,17 +52,19 @@ def config_hash(config: Mapping[str, Any], *, with_place: bool = False) -> str:
         The composed config of ``dagrec train`` as plain containers.
     with_place
         True to count where the data lie, too: for whoever cannot look at their content.
+    code
+        Hash of the code of others that runs.
     """
     places = set() if with_place else {Effect.PLACE}
     content = settings(config, set(Effect) - {Effect.NOTHING} - places)
-    text = json.dumps([__version__, content], sort_keys=True)
+    text = json.dumps([__version__, content, *filter(None, [code])], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def provenance(command: str, overrides: Sequence[str]) -> dict[str, object]:
     """Return what it takes to make a result again."""
     return {
-        "command_line": shlex.join(["dagrec", *command.split(), *overrides]),
+        "command_line": shlex.join(["dagrec", *command.split(), *flag(), *overrides]),
         "versions": {"python": platform.python_version(), **_versions()},
         "git_commit": git_commit(),
         "machine": f"{platform.system()} {platform.machine()}",

@@ -79,6 +79,7 @@ class Result(Struct):
     command_line: str = ""
     git_commit: str | None = None
     run: str | None = None
+    code_sha256: str = ""
 
 
 class Names(Struct):

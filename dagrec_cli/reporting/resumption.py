@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from dagrec_cli.config.build import plain
 from dagrec_cli.config.deciding import Effect, effect, settings
 from dagrec_cli.config.kinds import Count, check
+from dagrec_cli.config.own import code_sha256, flag
 from dagrec_cli.config.untrusted import checked_config, leads_out
 from dagrec_cli.config.words import as_typed
 from dagrec_cli.errors import RunError
@@ -35,11 +36,13 @@ class Beginning(msgspec.Struct):
     overrides: list[str]
     data_sha256: str
     sweep: str | None = None
+    code_sha256: str = ""
 
 
 def write_beginning(folder: RunFolder, request: Request, data_sha256: str) -> None:
     """Write ``request.json``."""
-    content = Beginning(FORMAT, request.choices, request.overrides, data_sha256, request.sweep)
+    asked = request._asdict()
+    content = Beginning(format=FORMAT, data_sha256=data_sha256, **asked)
     folder.write_json(REQUEST, msgspec.to_builtins(content))
 
 
@@ -77,6 +80,15 @@ def check_same_data(path: Path, data_sha256: str) -> None:
         raise RunError(
             f"{path}: the data has changed since the run began (sha256 {data_sha256[:12]}…, was "
             f"{begun.data_sha256[:12]}…); bring the old data back, or start a new run."
+        )
+
+
+def check_same_code(path: Path, now: str) -> None:
+    """Raise RunError if the user's own code is not what the run in a folder began with."""
+    if read_beginning(path).code_sha256 != now:
+        raise RunError(
+            f"{path}: the code of its own that it runs has changed since it began; bring the old "
+            "code back, or start a new run."
         )
 
 
@@ -120,7 +132,9 @@ def resumption(path: Path, words: Sequence[str]) -> Resumption:
         else:
             _refuse_change(config, begun.choices, key, text.strip(QUOTES), given)
     is_below = begun.sweep and Path(begun.sweep).absolute() in path.absolute().parents
-    request = Request(begun.choices, overrides, begun.sweep if is_below else None)
+    code = code_sha256(plain(config))
+    check_same_code(path, code)
+    request = Request(begun.choices, overrides, begun.sweep if is_below else None, code)
     return Resumption(config, request)
 
 
@@ -136,7 +150,7 @@ def resume_command(path: Path, request: Request) -> str:
     words = [word for group, word in pairs if group in outside]
     here = Path.cwd()
     near = path.relative_to(here) if path.is_relative_to(here) else path
-    return shlex.join(["dagrec", "train", f"resume={near}", *words])
+    return shlex.join(["dagrec", "train", *flag(), f"resume={near}", *words])
 
 
 def check_nothing_new(run: Run, config: DictConfig, request: Request) -> None:

@@ -155,13 +155,11 @@ def saved_facts(run: Run) -> Facts:
 
 def _build(node: DictConfig, facts: Facts, file: Path) -> Model:
     try:
-        model = build(node, "model", facts)
+        model: Model = build(node, "model", facts, kind=Model)
     except ConfigError as error:
         raise RunError(f"{file}: {error}") from error
     except (TypeError, RuntimeError, MemoryError, OverflowError) as error:
         raise RunError(f"{file}: its model cannot be built ({_one_line(error)}).") from error
-    if not isinstance(model, Model):
-        raise RunError(f"{file}: model._target_ is {node['_target_']!r}, which is no model.")
     return model
 
 

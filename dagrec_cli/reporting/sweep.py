@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from dagrec_cli import __version__
 from dagrec_cli.config.build import build, plain
+from dagrec_cli.config.own import code_sha256
 from dagrec_cli.data.cache import CachedSource
 from dagrec_cli.data.invalid import plural
 from dagrec_cli.data.plain_files import read_plain
@@ -93,6 +94,8 @@ def is_begun(config: DictConfig, path: Path) -> bool:
     except RunError:
         return False
     if config_hash(before) != config_hash(plain(config)):
+        return False
+    if begun.code_sha256 != code_sha256(plain(config)):
         return False
     source: CachedSource = build(config.data, "data")
     return source.sha256() == begun.data_sha256

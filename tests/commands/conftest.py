@@ -16,6 +16,7 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 
 from dagrec_cli.cli import main
+from dagrec_cli.config.own import use_code
 
 SHORT = ("trainer.epochs=2",)
 
@@ -66,6 +67,7 @@ def run_dagrec(folder: Path, words: Sequence[str]) -> Answer:
             code = stop.code
         finally:
             logging.getLogger().setLevel(logging.WARNING)  # hydra.verbose lowers it
+            use_code([])  # the next command is another process's
     return Answer(code or 0, out.getvalue(), err.getvalue(), folder)
 
 

@@ -30,15 +30,15 @@ def test_the_object_has_the_settings_of_its_node() -> None:
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ("os.getcwd", "only classes of dagrec_cli are built"),
-        ("dagrec_cli_other.models.Model", "only classes of dagrec_cli are built"),
-        ("", "only classes of dagrec_cli are built"),
+        ("os.getcwd", "is no class of os"),
+        ("dagrec_cli_other.models.Model", "does not exist"),
+        ("", "does not exist"),
         ("dagrec_cli.models.nothing.Model", "does not exist"),
         ("dagrec_cli.models.gru4rec.GRU5Rec", "does not exist"),
         ("dagrec_cli.data.dataset.prepare", "is no class"),
     ],
 )
-def test_only_classes_of_this_package_are_built(target: str, message: str) -> None:
+def test_what_is_no_class_is_not_built(target: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         build(node_of(_target_=target), "model")
 

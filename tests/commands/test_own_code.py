@@ -1,0 +1,203 @@
+"""``-cd mine``: classes of one's own, without a fork."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import dagrec_cli
+
+Dagrec = Callable[..., Any]
+ROOT = Path(__file__).parents[2]
+
+MODEL = """
+from pathlib import Path
+
+import torch
+
+from dagrec_cli.models.base import CountingModel
+
+
+class Mean(CountingModel):
+    def __init__(self, facts, *, boost: float, dag_mask: bool):
+        super().__init__(facts, dag_mask=dag_mask)
+        self.boost = boost
+        self.register_buffer("share", torch.zeros(facts.n_services))
+
+    def count(self, pairs, contexts):
+        target = torch.from_numpy(pairs.target).long()
+        self.share.index_add_(0, target, torch.from_numpy(pairs.weight))
+
+    def forward(self, contexts):
+        return (self.share * self.boost).expand(len(contexts.length), -1)
+
+
+class Half(CountingModel):
+    def count(self, pairs, contexts):
+        pass
+
+
+class Stone:
+    def __init__(self, facts):
+        pass
+"""
+YAML = "_target_: mymodel.Mean\nboost: 1.0\ndag_mask: false\n"
+TABLE = "rows: [{name: mine, overrides: [model=mean]}]\n"
+SHORT = ("-cd", "mine", "model=mean")
+
+
+@pytest.fixture(autouse=True)
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with a model and its config; what is imported from it is forgotten afterwards."""
+    folder = tmp_path / "mine"
+    for name, text in (("mymodel.py", MODEL), ("model/mean.yaml", YAML), ("table/t.yaml", TABLE)):
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield folder
+    sys.modules.pop("mymodel", None)
+
+
+def change(mine: Path) -> None:
+    file = mine / "mymodel.py"
+    file.write_text(file.read_text().replace("self.share * self", "-self.share * self"))
+    sys.modules.pop("mymodel", None)
+
+
+def test_a_model_of_one_s_own_trains_and_recommends(dagrec: Dagrec) -> None:
+    answer = dagrec("train", *SHORT)
+    assert (answer.code, answer.err) == (0, "")
+    result = answer.result()
+    assert result["command_line"] == "dagrec train -cd mine model=mean"
+    plain = dagrec("train", "model=popularity", "model.ranking=counts", "hydra.run.dir=plain")
+    same = json.loads((plain.folder / "plain/result.json").read_text())
+    assert result["metrics"]["ndcg"]["mean"] == same["metrics"]["ndcg"]["mean"]
+    assert same["code_sha256"] == ""
+    run = f"run={answer.run}"
+    said = dagrec("predict", "--config-dir=mine", run, "context=[service_1]")
+    assert said.code == 0
+    assert '"seen"' in said.out
+    assert dagrec("evaluate", "-cd", "mine", run).code == 0
+    assert dagrec("train", "-cd", "mine", f"resume={answer.run}").code == 0
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate", "export", "resume"])
+def test_without_the_folder_its_code_does_not_run(dagrec: Dagrec, command: str) -> None:
+    run = dagrec("train", *SHORT).run
+    words = {
+        "resume": ("train", f"resume={run}"),
+        "predict": ("predict", f"run={run}", "context=[service_1]"),
+        "evaluate": ("evaluate", f"run={run}"),
+        "export": ("export", f"run={run}", "output=m.onnx"),
+    }[command]
+    sys.modules.pop("mymodel")
+    answer = dagrec(*words)
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert "model._target_ is 'mymodel.Mean'" in answer.err
+    assert "mymodel" not in sys.modules
+
+
+def test_changed_code_is_another_experiment(dagrec: Dagrec, mine: Path) -> None:
+    sweep = ("train", "-m", *SHORT, "seed=0,1")
+    assert dagrec(*sweep).code == 0
+    assert dagrec(*sweep).out.count("finished before") == 2
+    dagrec("train", *SHORT, "hydra.run.dir=first")
+    change(mine)
+    assert "finished before" not in dagrec(*sweep).out
+    answer = dagrec("train", "-cd", "mine", "resume=first")
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert "the code of its own that it runs has changed since it began" in answer.err
+    dagrec("train", *SHORT, "hydra.run.dir=second")
+    out = dagrec("compare", "first", "second").out
+    assert out.count("code=") == 2
+
+
+def test_sweeps_tables_and_other_processes_find_it(dagrec: Dagrec, mine: Path) -> None:
+    words = ("reproduce", "-cd", "mine", "table=t", "seeds=[0]")
+    answer = dagrec(*words)
+    assert answer.code == 0
+    assert "t: mine: accuracy .3377" in answer.err
+    dagrec(*words)
+    assert len(list(answer.folder.glob("outputs/reproduce/rows/*"))) == 1
+    change(mine)
+    dagrec(*words)
+    assert len(list(answer.folder.glob("outputs/reproduce/rows/*"))) == 2
+
+
+@pytest.mark.slow
+def test_launched_jobs_find_it(tmp_path: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs the extra joblib")
+    words = ["train", "-m", *SHORT, "seed=0,1", "hydra/launcher=joblib"]
+    done = subprocess.run(
+        [sys.executable, "-m", "dagrec_cli", *words],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len([*tmp_path.glob("outputs/train/*/[01]/model.safetensors")]) == 2
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("mymodel.None", "does not exist (module 'mymodel' has no attribute 'None')"),
+        ("nowhere.Mean", "does not exist (No module named 'nowhere')"),
+        ("mymodel", "does not exist"),
+        ("mymodel.Path", "is no class of mymodel"),
+        ("mymodel.torch", "is no class of mymodel"),
+        ("mymodel.Half", "lacks forward"),
+        ("mymodel.Stone", "is 'mymodel.Stone', which is no Model"),
+        ("broken.Mean", "cannot be imported (SyntaxError: "),
+        ("json.Mean", "mine/json.py would be hidden by the built-in "),
+        ("dagrec_cli.losses.ce.CrossEntropy", "which is no Model"),
+    ],
+)
+def test_a_mistake_is_one_line(dagrec: Dagrec, mine: Path, target: str, said: str) -> None:
+    (mine / "broken.py").write_text("class Mean(:\n")
+    (mine / "json.py").write_text(MODEL)
+    settings = "" if target.endswith("Stone") else YAML.partition("\n")[2]
+    settings = "dag_mask: false\n" if target.endswith("Half") else settings
+    (mine / "model/mean.yaml").write_text(f"_target_: {target}\n{settings}")
+    answer = dagrec("train", *SHORT)
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert said in answer.err
+    assert not answer.runs
+
+
+def test_a_wrong_setting_of_it_is_one_line(dagrec: Dagrec) -> None:
+    for word, said in (("model.boost=x", "model.boost is 'x'"), ("+model.bost=1", "no setting of")):
+        answer = dagrec("train", *SHORT, word)
+        assert (answer.code, answer.err.count("\n")) == (2, 1)
+        assert said in answer.err
+
+
+def test_it_trains_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = dagrec_cli.train("model=mean", config_dir="mine")
+    assert run.metrics.loc["accuracy", "mean"] > 0.3
+    assert len(run.recommend(["service_1"], k=3)) == 3
+
+
+def test_the_readme_s_model_works(dagrec: Dagrec, tmp_path: Path, mine: Path) -> None:
+    section = (ROOT / "README.md").read_text().partition("## Add a model in two steps")[2]
+    blocks = re.findall(r"^```\w*\n(.*?)^```", section.partition("\n## ")[0], re.M | re.S)
+    commands = [line for block in blocks for line in block.splitlines() if line[:7] == "dagrec "]
+    for block in blocks:
+        if file := re.match(r"# (mine/\S+)", block):
+            (tmp_path / file[1]).write_text(block)
+    run = ""
+    for line in commands:
+        answer = dagrec(*shlex.split(line.replace("outputs/train/RUN", run))[1:])
+        assert (answer.code, answer.err) == (0, ""), line
+        run = str(answer.run)
+    assert [line.split()[1] for line in commands] == ["train", "predict"]
