@@ -21,11 +21,11 @@ PLAIN = ["007", "0x10", "2024-01-01", "a b", "service_3", "C:\\dir\\1", "v1.0", 
 REFUSED = ["~/x", "~", "#x", "服务", "a(1).csv", "it's", "a=b", "x;y", "~/${now:%Y}/1"]
 
 # Settings that take texts of which none is a name or path.
-CHOICES = {"trainer.device"}
+CHOICES = {"trainer.device", "trainer.monitor"}
 # The same of settings at the top, those that take null or no text among them.
 OTHERS = {
     *("engine", "evaluate_on", "format", "mask", "metric", "progress", "side", "threads"),
-    *("limit", "part", "repeats", "seed", "seeds", "sizes", "overrides"),
+    *("limit", "part", "repeats", "seed", "seeds", "sizes", "overrides", "resume"),
 }
 
 
@@ -60,6 +60,10 @@ def test_a_choice_is_what_was_typed(text: str) -> None:
     if " " not in text:
         assert swept(f"data.path=choice({text},b)") == [text, "b"]
         assert swept(f"data.path=shuffle(choice('{text}',b))")[0] in (text, "b")
+
+
+def test_a_flag_of_one_command_is_no_name_of_another() -> None:
+    assert read("resume=false") is False  # dagrec train takes its resume=FOLDER before Hydra reads
 
 
 def test_null_alone_is_null_and_in_a_list_a_name() -> None:
