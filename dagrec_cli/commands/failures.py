@@ -9,9 +9,19 @@ import os
 import re
 import sys
 from difflib import get_close_matches
-from traceback import walk_tb
 from typing import Any
 
+from dagrec_cli.commands.hydra_texts import (
+    NoName,
+    NoOption,
+    NoSetting,
+    Other,
+    Said,
+    SeveralValues,
+    Stumble,
+    TooDeep,
+    read,
+)
 from dagrec_cli.errors import DagrecError, TrainingError
 
 DISK = {
@@ -26,9 +36,6 @@ DISK = {
     errno.ENAMETOOLONG: "the name is too long",
     errno.EFBIG: "the file is larger than the system allows",
 }
-A_GROUP = "a group takes the name of one of its options, as in model=gru4rec."
-SETTINGS = ("hydra", "omegaconf", "antlr4", "yaml")  # packages that read them
-HYDRA_CALLERS = ("dagrec_cli.commands.hydra_main", "dagrec_cli.config.composed")
 LAUNCHERS = {  # which extra brings them
     "joblib": "joblib",
     "submitit_local": "submitit",
@@ -74,9 +81,8 @@ def _explain(error: Exception, command: str) -> str | None:
         return f"cannot read {override!r}; write setting=value, and a list as seeds=[0,1]."
     if isinstance(error, MemoryError) or TOO_LARGE.search(str(error)):
         return "there is not enough memory for these sizes; use smaller ones."
-    if type(error).__module__.split(".")[0] in SETTINGS:
-        return _explain_hydra(str(error), command)
-    return _explain_crash(error)
+    said = read(error)
+    return None if said is None else _explain_hydra(said, command)
 
 
 def _explain_system(error: Exception) -> str | None:
@@ -102,40 +108,29 @@ def _chain(error: BaseException) -> list[BaseException]:
     return chain
 
 
-def _explain_crash(error: Exception) -> str | None:
-    """Return the line for a setting on which Hydra stumbled before it called our code."""
-    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
-    modules = [str(frame.f_globals.get("__name__")) for frame in frames]
-    if modules[-1].endswith(".defaults_list"):
-        return A_GROUP
-    last = max((k for k, name in enumerate(modules) if name.startswith("dagrec_cli.")), default=-1)
-    after = [name.split(".")[0] for name in modules[last + 1 :]]
-    is_hydra = modules[last] in HYDRA_CALLERS and after[:1] == ["hydra"]
-    if isinstance(error, RecursionError) and (is_hydra or modules[-1].startswith(SETTINGS)):
-        return "a setting is nested too deeply; write it with fewer brackets."
-    if is_hydra:
-        told = " ".join(str(error).split()) or type(error).__name__
-        return f"Hydra cannot take one of the settings ({frames[-1].f_code.co_name}: {told})."
-    return None
+def _explain_hydra(said: Said, command: str) -> str:
+    match said:
+        case NoOption(group, option, options):
+            return _unknown_choice(group, option, options)
+        case NoSetting(key):
+            return _unknown_setting(key, command)
+        case SeveralValues(key, values):
+            return _several(key, values)
+        case NoName():
+            return "a group takes the name of one of its options, as in model=gru4rec."
+        case TooDeep():
+            return "a setting is nested too deeply; write it with fewer brackets."
+        case Stumble(function, told):
+            return f"Hydra cannot take one of the settings ({function}: {told})."
+        case Other(text):
+            return text
 
 
-def _explain_hydra(message: str, command: str) -> str:
-    if found := re.search(r"Could not find '([\w/]+)/([^']*)'", message):
-        group, option = found.groups()
-        return _unknown_choice(group, option, re.findall(r"^\t(\S+)$", message, re.M))
-    if found := re.search(r"Could not override '([^']+)'", message):
-        return _unknown_setting(found[1], command)
-    if found := re.search(r"Ambiguous value for argument '([^=]+)=([^']+)'", message):
-        key, values = found.groups()
-        if _options(key):
-            return f"{key} has several options; add -m to run each."
-        a_list = f"seeds=[{values}]" if key == "seed" else f"write a list: {key}=[{values}]"
-        return f"{key} has several values; add -m to run each, or {a_list}."
-    if message.startswith("Config group override"):
-        return A_GROUP
-    text, _, rest = message.partition("\n    full_key: ")
-    key = f"{rest.split()[0]}: " if rest else ""
-    return f"{key}{' '.join(text.split()).rstrip('.')}."
+def _several(key: str, values: str) -> str:
+    if _options(key):
+        return f"{key} has several options; add -m to run each."
+    a_list = f"seeds=[{values}]" if key == "seed" else f"write a list: {key}=[{values}]"
+    return f"{key} has several values; add -m to run each, or {a_list}."
 
 
 def _unknown_choice(group: str, option: str, options: list[str]) -> str:

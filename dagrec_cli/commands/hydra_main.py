@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from dagrec_cli.commands.failures import nearest_setting
+from dagrec_cli.commands.hydra_texts import help_with
 from dagrec_cli.config.own import check_own, use_code
 from dagrec_cli.config.paths import config_dir
 from dagrec_cli.config.words import as_typed
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 LONGEST, SHOWN = 200, 60  # letters of a setting; those that a message repeats
 SHELLS = ("install=", "uninstall=", "query=")
-GROUPS, SETTINGS = "Groups and their options\n", "Settings and their defaults\n"  # of the help
 
 
 def run_with_hydra(config_name: str, task: Callable[[DictConfig], object]) -> None:
@@ -111,11 +111,7 @@ def _help(main: Callable[[], object], config_name: str) -> None:
         with redirect_stdout(said):
             main()
     finally:
-        before, title, rest = said.getvalue().partition(GROUPS)
-        listed, after_title, after = rest.partition(SETTINGS)
-        own = [line for line in listed.splitlines() if line.partition(":")[0] in groups]
-        block = [title, *(f"{line}\n" for line in own), "\n"] if own else []
-        sys.stdout.write("".join([before, *block, after_title, after]))
+        sys.stdout.write(help_with(said.getvalue(), groups))
 
 
 def _leave_nothing(path: Path) -> None:

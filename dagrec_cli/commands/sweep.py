@@ -19,8 +19,8 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
 
-from dagrec_cli.commands.failures import SETTINGS
 from dagrec_cli.commands.hydra_main import overrides_of
+from dagrec_cli.commands.hydra_texts import is_about_settings
 from dagrec_cli.config.words import quoted
 from dagrec_cli.errors import DagrecError, RunError
 from dagrec_cli.training.interrupt import heard
@@ -237,7 +237,7 @@ def _launch(run: Callable[[], None]) -> None:
 
 def _is_mistake(error: Exception) -> bool:
     """Return whether a setting is wrong, so that no launch could go better."""
-    return isinstance(error, DagrecError) or type(error).__module__.split(".")[0] in SETTINGS
+    return isinstance(error, DagrecError) or is_about_settings(error)
 
 
 def _after_death(sitting: Sitting, left: Sequence[Path], error: Exception) -> None:

@@ -10,6 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from dagrec_cli.commands.hydra_texts import first_line
 from dagrec_cli.errors import ConfigError
 
 REMEDY = "use ${hydra.job.num} in hydra.sweep.subdir"
@@ -58,9 +59,8 @@ def _subdir(composed: DictConfig) -> str:
         with _as_hydra_config(composed):
             return str(composed.hydra.sweep.subdir)
     except OmegaConfBaseException as error:
-        told = " ".join(str(error).partition("\n")[0].split()).rstrip(".")
         raise ConfigError(
-            f"hydra.sweep.subdir is not known before its job runs ({told}); {REMEDY}."
+            f"hydra.sweep.subdir is not known before its job runs ({first_line(error)}); {REMEDY}."
         ) from error
 
 
