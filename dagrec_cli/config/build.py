@@ -89,12 +89,20 @@ def parameters_of(cls: type) -> dict[str, Any]:
         if "__init__" not in vars(ancestor):
             continue
         parameters = inspect.signature(ancestor.__init__).parameters.values()  # type: ignore[misc]
-        kinds = get_type_hints(ancestor.__init__, include_extras=True)  # type: ignore[misc]
+        kinds = _annotations(ancestor.__init__)  # type: ignore[misc]
         own = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in found]
         found |= {name: kinds.get(name, Any) for name in own}
         if all(p.kind is not p.VAR_KEYWORD for p in parameters):
             break
     return found
+
+
+def _annotations(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return a function's annotations; none where one is imported for type checkers alone."""
+    try:
+        return get_type_hints(function, include_extras=True)
+    except NameError:
+        return {}
 
 
 def plain(node: DictConfig) -> dict[str, Any]:

@@ -6,7 +6,7 @@ not checked.
 """
 
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from sys import float_info
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -31,13 +31,18 @@ WORDS: dict[Any, str] = {
     str: "text",
     NoneType: "null",
 }
+CONTAINERS = (list, Sequence, dict, Mapping)
 HOLDS = {"ge": operator.ge, "gt": operator.gt, "lt": operator.lt, "le": operator.le}
 RANGES = {
-    ("ge",): "of {ge} or more",
-    ("gt",): "above {gt}",
-    ("ge", "lt"): "from {ge} up to, not including, {lt}",
-    ("ge", "le"): "from {ge} to {le}",
-    ("gt", "lt"): "above {gt} and below {lt}",
+    (): "",
+    ("ge",): " of {ge} or more",
+    ("gt",): " above {gt}",
+    ("lt",): " below {lt}",
+    ("le",): " of {le} or less",
+    ("ge", "lt"): " from {ge} up to, not including, {lt}",
+    ("ge", "le"): " from {ge} to {le}",
+    ("gt", "lt"): " above {gt} and below {lt}",
+    ("gt", "le"): " above {gt} and up to {le}",
 }
 
 
@@ -57,8 +62,8 @@ def check(name: str, value: object, kind: Any) -> None:
         Dotted, for the message: ``model.hidden``.
     kind
         An annotation: a class of :data:`WORDS`, ``Literal``, a list or mapping, ``|`` of some, with
-        a range (``Annotated[int, Meta(ge=1)]``) or :class:`OneOf`; ``Any`` allows everything. No
-        number may be infinite or not a number.
+        a range (``Annotated[int, Meta(ge=1)]``) or :class:`OneOf`. No number may be infinite or not
+        a number. Any other annotation, such as ``Any``, allows everything.
     """
     if not _allows(kind, value):
         raise ConfigError(f"{name} is {value!r}; use {_words(kind)}.")
@@ -74,8 +79,10 @@ def _allows(kind: Any, value: Any) -> bool:
             return _allows(inside[0], value) and _is_within(value, inside[1])
         case origin if origin is Literal:
             return any(value == each and type(value) is type(each) for each in inside)
-        case origin:
-            return kind is Any or (_is_a(value, origin or kind) and _holds(inside, value))
+        case origin if kind in WORDS or origin in CONTAINERS:
+            return _is_a(value, origin or kind) and _holds(inside, value)
+        case _:
+            return True
 
 
 def _is_a(value: Any, cls: type) -> bool:
@@ -92,14 +99,16 @@ def _holds(inside: tuple[Any, ...], value: Any) -> bool:
     return not inside or all(_allows(inside[0], each) for each in value)
 
 
-def _is_within(value: Any, limit: Meta | OneOf) -> bool:
+def _is_within(value: Any, limit: object) -> bool:
     if isinstance(limit, OneOf):
         return value in limit.names
     return all(HOLDS[name](value, bound) for name, bound in _bounds(limit).items())
 
 
-def _bounds(limit: Meta) -> dict[str, Any]:
-    return {name: getattr(limit, name) for name in HOLDS if getattr(limit, name) is not None}
+def _bounds(limit: object) -> dict[str, Any]:
+    """Return the bounds of a ``Meta``; none of what else an annotation may have."""
+    found = {name: getattr(limit, name, None) for name in HOLDS}
+    return {name: bound for name, bound in found.items() if bound is not None}
 
 
 def _words(kind: Any) -> str:
@@ -115,7 +124,7 @@ def _words(kind: Any) -> str:
             if isinstance(inside[1], OneOf):
                 return _names(inside[1].names)
             bounds = _bounds(inside[1])
-            return f"{_words(inside[0])} {RANGES[tuple(bounds)].format(**bounds)}"
+            return f"{_words(inside[0])}{RANGES[tuple(bounds)].format(**bounds)}"
         case _ if len(inside) > 1:
             return f"a mapping from {' to '.join(map(_words, inside))}"
         case _:

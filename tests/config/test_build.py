@@ -1,9 +1,13 @@
 from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from dagrec_cli.config.build import build, parameters_of, plain
+from dagrec_cli.config.kinds import Count
 from dagrec_cli.data.readers.json_file import JsonFile
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.models.gru4rec import GRU4Rec
@@ -95,3 +99,26 @@ def test_a_flag_takes_true_or_false_only(value: object) -> None:
     )
     with pytest.raises(ConfigError, match=r"sampler\.exclude_target is .*; use true or false"):
         build(node, "sampler")
+
+
+OWN = """
+from __future__ import annotations
+from typing import TYPE_CHECKING
+from dagrec_cli.config.kinds import Count
+if TYPE_CHECKING:
+    from nowhere import Shape
+class Known:
+    def __init__(self, *, size: Count, rest=None) -> None: ...
+class Hidden:
+    def __init__(self, *, size: Count, shape: Shape) -> None: ...
+"""
+
+
+def test_annotations_that_are_texts_are_looked_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_annotations.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    own = import_module("own_annotations")
+    assert parameters_of(own.Known) == {"size": Count, "rest": Any}
+    assert parameters_of(own.Hidden) == {"size": Any, "shape": Any}  # so nothing is checked

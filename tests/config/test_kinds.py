@@ -1,5 +1,6 @@
 from collections.abc import Mapping, Sequence
 from math import inf, nan
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -43,6 +44,10 @@ TABLE: list[tuple[Any, list[object], list[object], str]] = [  # kind, allowed, r
     (FROM_0_TO_1, [0.5], [0, 1, 0.0, nan], "a number above 0 and below 1"),
     (Positive, [1e-9, 1, 1e9], [0, 0.0, -1, nan, inf, "1", None, True], "a number above 0"),
     (NotNegative, [0, 0.0, 3], [-1e-9, nan, inf, "1", False], "a number of 0 or more"),
+    (Annotated[int, Meta(le=3)], [-9, 3], [4], "a whole number of 3 or less"),
+    (Annotated[float, Meta(gt=0, le=1)], [1, 0.5], [0, 1.1], "a number above 0 and up to 1"),
+    (Annotated[float, Meta(lt=1)], [-9], [1], "a number below 1"),
+    (Annotated[int, "a width"], [1], ["1"], "a whole number"),
     (A_OR_B, ["a", "b"], ["c", "", None, 1, ["a"]], "one of a, b"),
     (Literal["a"], ["a"], ["b"], "a"),
     (Literal[32, "32"], [32, "32"], [32.0, "16"], "32"),
@@ -54,6 +59,8 @@ TABLE: list[tuple[Any, list[object], list[object], str]] = [  # kind, allowed, r
     (str | Sequence[str] | None, ["a", ["a"], None], [1, [1]], "text, or a list of text, or null"),
     (Mapping[int, float], [{2: 0.5}], [{"2": 1}, {2: nan}, [2], None], "a mapping from a whole nu"),
     (Any, [nan, None, "a"], [], ""),
+    (Path, ["a", 1], [], ""),  # of a class that is not ours: YAML has no such values
+    (tuple[int, ...], [[1]], [], ""),
 ]
 
 
