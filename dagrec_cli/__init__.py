@@ -65,12 +65,16 @@ class TrainedRun:
     ----------
     seed
         Whose model recommends; None for the run's first seed.
+    trust
+        Packages of others whose model it may be: their code runs.
     """
 
-    def __init__(self, folder: Folder, *, seed: int | None = None) -> None:
+    def __init__(
+        self, folder: Folder, *, seed: int | None = None, trust: str | Sequence[str] | None = None
+    ) -> None:
         from dagrec_cli.reporting.saved_model import named_run
 
-        self._run = named_run(fspath(folder), "predict")
+        self._run = named_run(fspath(folder), "predict", trust)
         self._seed = seed
         self.folder = self._run.path
 
@@ -171,7 +175,9 @@ def train(
         If it is interrupted; says which command goes on.
     """
     from dagrec_cli.commands.search import check_no_search
+    from dagrec_cli.config.build import plain
     from dagrec_cli.config.composed import composed
+    from dagrec_cli.config.own import packages_of
     from dagrec_cli.experiment.fit import run_experiment
     from dagrec_cli.reporting.run_folder import RunFolder
     from dagrec_cli.reporting.run_log import LOGGER
@@ -190,24 +196,28 @@ def train(
         run_experiment(config, place, request, Silent(LOGGER.warning))
     finally:
         place.remove_if_empty()
-    return TrainedRun(place.path)
+    return TrainedRun(place.path, trust=packages_of(plain(config)))
 
 
 @_explained()
-def load(folder: Folder, *, seed: int | None = None) -> TrainedRun:
+def load(
+    folder: Folder, *, seed: int | None = None, trust: str | Sequence[str] | None = None
+) -> TrainedRun:
     """Return the run in a folder.
 
     Parameters
     ----------
     seed
         Whose model recommends; None for the run's first seed.
+    trust
+        Packages of others whose model it may be, such as ``"mymodel"``: their code runs.
 
     Raises
     ------
     DagrecError
         If the folder holds no run. What is damaged in it is said when it is used.
     """
-    return TrainedRun(folder, seed=seed)
+    return TrainedRun(folder, seed=seed, trust=trust)
 
 
 @_explained()

@@ -47,8 +47,8 @@ def _run(config: DictConfig, folder: "RunFolder") -> "Table":
     from dagrec_cli.reporting.provenance import Request
     from dagrec_cli.reporting.saved_model import named_run, saved_choices
 
-    check_settings(config, data=Any, split=Any, run=Any, side=Side)
-    run = named_run(config.run, "evaluate")
+    check_settings(config, data=Any, split=Any, run=Any, trust=Any, side=Side)
+    run = named_run(config.run, "evaluate", config.trust)
     if folder.path.samefile(run.path):
         raise ConfigError(
             f"hydra.run.dir is the run itself, {run.path}; write elsewhere: hydra.run.dir=FOLDER."

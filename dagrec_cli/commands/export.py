@@ -20,9 +20,10 @@ def export(config: DictConfig) -> None:
     from dagrec_cli.reporting.onnx_model import onnx_bytes
     from dagrec_cli.reporting.saved_model import load_model, named_run
 
-    check_settings(config, run=Any, format=Literal["onnx"], output=Any, seed=Any)
+    check_settings(config, run=Any, trust=Any, format=Literal["onnx"], output=Any, seed=Any)
     path = output_file(config.output)
-    content, difference = onnx_bytes(load_model(named_run(config.run, "export"), config.seed))
+    run = named_run(config.run, "export", config.trust)
+    content, difference = onnx_bytes(load_model(run, config.seed))
     write_output(path, lambda file: file.write(content))
     sys.stdout.write(
         f"{path}: {len(content):,} bytes; onnxruntime's scores differ by {difference:.1e} at most\n"

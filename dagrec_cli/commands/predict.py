@@ -37,6 +37,7 @@ def predict(config: DictConfig) -> None:
     check_settings(
         config,
         run=Any,
+        trust=Any,
         **dict.fromkeys(ASKED, Any),
         top_k=Count,
         mask=bool | None,
@@ -50,7 +51,7 @@ def predict(config: DictConfig) -> None:
             "composition=FILE."
         )
     path = None if config.output is None else output_file(config.output, STANDARD)
-    model = load_model(named_run(config.run, "predict"), config.seed)
+    model = load_model(named_run(config.run, "predict", config.trust), config.seed)
     if config.mask is not None:
         model.dag_mask = config.mask
     answers = recommend(model, _queries(config, model.facts.vocabulary), config.top_k)

@@ -17,8 +17,8 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from dagrec_cli.config.own import is_own
-from dagrec_cli.config.paths import config_dir
-from dagrec_cli.errors import RunError, visible
+from dagrec_cli.config.paths import PACKAGE, config_dir
+from dagrec_cli.errors import ConfigError, RunError, visible
 
 HOMES = {
     "data": "dagrec_cli.data.",
@@ -37,13 +37,17 @@ SQLITE = "sqlite:///"
 SHOWN = 60  # characters of a refused text that a message repeats
 
 
-def checked_config(config: Mapping[str, Any], file: Path, trusted: Collection[str]) -> DictConfig:
+def checked_config(
+    config: Mapping[str, Any], file: Path, trusted: Collection[str], packages: Collection[str] = ()
+) -> DictConfig:
     """Return a run's whole config, safe to run again.
 
     Parameters
     ----------
     trusted
         Groups that the user names himself, whose paths may lead anywhere.
+    packages
+        See :func:`checked_node`.
 
     Raises
     ------
@@ -54,12 +58,17 @@ def checked_config(config: Mapping[str, Any], file: Path, trusted: Collection[st
         if key not in HOMES:
             for place, text in _texts(value, key):
                 _refuse_lookup(place, text, file)
-    nodes = {g: checked_node(config, g, file, is_trusted=g in trusted) for g in HOMES}
+    nodes = {g: checked_node(config, g, file, packages, is_trusted=g in trusted) for g in HOMES}
     return OmegaConf.create({**config, **nodes})
 
 
 def checked_node(
-    config: Mapping[str, Any], group: str, file: Path, *, is_trusted: bool = False
+    config: Mapping[str, Any],
+    group: str,
+    file: Path,
+    packages: Collection[str] = (),
+    *,
+    is_trusted: bool = False,
 ) -> DictConfig:
     """Return a group of a run's config as a node that is safe to build.
 
@@ -71,24 +80,21 @@ def checked_node(
         ``model``, ``data``, ``split``, …
     file
         Where the config was read, for messages.
+    packages
+        Those of others whose classes may be built, besides what lies in the user's own folder.
     is_trusted
         True to let paths lead out of the working folder.
 
     Raises
     ------
     RunError
-        If the group is missing, its ``_target_`` is no class of the group's package, a text holds
+        If the group is missing, its ``_target_`` is no class of the group's options, a text holds
         an interpolation or leads out of the working folder, or an unknown file would be fetched.
     """
     node = config.get(group)
     if not isinstance(node, Mapping):
         raise RunError(f"{file}: no {group} in it; it is no config of dagrec train.")
-    target = str(node.get("_target_"))
-    if target not in _targets(group) and not is_own(target.partition(".")[0]):
-        raise RunError(
-            f"{file}: {group}._target_ is {target[:SHOWN]!r}; only classes of "
-            f"{HOMES[group].rstrip('.')} are built from a run folder, those of configs/{group}."
-        )
+    _check_target(str(node.get("_target_")), group, file, packages)
     if not is_trusted:
         check_whole_numbers(node, group, file, MOST_OF_A_NUMBER)
     for key, text in _texts(node, group):
@@ -102,6 +108,41 @@ def checked_node(
     if node.get("download") and node["download"] not in _public_files():
         raise RunError(f"{file}: {group}.download is no public file of configs/data; not fetched.")
     return OmegaConf.create({str(key): value for key, value in node.items()})
+
+
+def trusted_packages(trust: object) -> tuple[str, ...]:
+    """Return the packages that the setting ``trust`` names: one, or a list of some.
+
+    Raises
+    ------
+    ConfigError
+        If it is something else.
+    """
+    given = [] if trust is None else [trust] if isinstance(trust, str) else trust
+    names: list[Any] = list(given) if isinstance(given, Sequence) else [given]
+    for name in names:
+        if not isinstance(name, str) or not name.isidentifier() or name == PACKAGE.name:
+            raise ConfigError(
+                f"trust is {name!r}; name a package whose code may run, such as trust=mymodel."
+            )
+    return tuple(names)
+
+
+def _check_target(target: str, group: str, file: Path, packages: Collection[str]) -> None:
+    package = target.partition(".")[0]
+    if target in _targets(group) or package in packages or is_own(package):
+        return
+    told = f"{file}: {group}._target_ is {target[:SHOWN]!r}"
+    if "." in target and package.isidentifier() and package != PACKAGE.name:
+        package = package[:SHOWN]
+        raise RunError(
+            f"{told}: code of {package} would run; if you trust it, add trust={package}, or -cd "
+            "FOLDER with the folder that it lies in."
+        )
+    raise RunError(
+        f"{told}; only classes of {HOMES[group].rstrip('.')} are built from a run folder, those of "
+        f"configs/{group}."
+    )
 
 
 def check_whole_numbers(node: Any, place: str, file: Path, most: int) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from dagrec_cli.config.paths import config_dir
 
 TEXTS = {  # settings that are names or paths, or lists of them
-    *("bench", "by", "composition", "context", "input", "output", "run", "runs"),
+    *("bench", "by", "composition", "context", "input", "output", "run", "runs", "trust"),
     *("data.at_hand", "data.path", "data.download.file", "data.download.url"),
     *("data.download.sha256", "logger.experiment", "logger.uri"),
     *("hydra.job.name", "hydra.run.dir", "hydra.searchpath", "hydra.sweep.dir"),

@@ -110,12 +110,13 @@ def evaluate_run(
         raise RunError(f"{run.path}: the run is not finished ({run.reason}); evaluate one that is.")
     file, facts, seeds = run.path / CONFIG, saved_facts(run), saved_seeds(run)
     models = [load_model(run, seed) for seed in seeds]
-    nodes = {
-        group: given[group] if group in given else checked_node(run.config, group, file)
-        for group in ("data", "split")
+    own = {
+        group: checked_node(run.config, group, file, run.packages)
+        for group in {"data", "split"} - given.keys()
     }
-    source: CachedSource = build(nodes["data"], "data")
-    work = _work(source, build(nodes["split"], "split"), facts, side)
+    nodes = {**own, **given}
+    source: CachedSource = build(nodes["data"], "data", kind=CachedSource)
+    work = _work(source, build(nodes["split"], "split", kind=Split), facts, side)
     unseen = count_unseen(facts, work.dataset, work.test)
     seconds_data = time.perf_counter() - start
     is_own = side == "test" and _is_same(run, work, nodes["split"])

@@ -12,7 +12,7 @@ from dagrec_cli.config.build import plain
 from dagrec_cli.config.deciding import Effect, effect, settings
 from dagrec_cli.config.kinds import Count, check
 from dagrec_cli.config.own import code_sha256, flag
-from dagrec_cli.config.untrusted import checked_config, leads_out
+from dagrec_cli.config.untrusted import checked_config, leads_out, trusted_packages
 from dagrec_cli.config.words import as_typed
 from dagrec_cli.errors import RunError
 from dagrec_cli.reporting.provenance import Request
@@ -23,6 +23,7 @@ from dagrec_cli.reporting.runs import Run
 FORMAT = 1
 QUOTES = "'\""
 EPOCHS = "trainer.epochs"
+TRUST = "trust="
 KEEP = "keep_checkpoints=true"
 TOLD = {Effect.FIGURES}  # what result.json would say otherwise
 FREE = {Effect.NOTHING, Effect.PLACE}  # the content of the data is checked
@@ -108,7 +109,8 @@ def resumption(path: Path, words: Sequence[str]) -> Resumption:
         Its folder.
     words
         Further overrides. They may raise ``trainer.epochs`` and change what decides no figure, such
-        as ``threads`` or where the data lie; any other must say what the run has already.
+        as ``threads`` or where the data lie; any other must say what the run has already. ``trust``
+        names packages of others whose classes it may name.
 
     Raises
     ------
@@ -116,9 +118,11 @@ def resumption(path: Path, words: Sequence[str]) -> Resumption:
         If the folder holds no run that can be resumed, or an override would change it.
     """
     begun = read_beginning(path)
+    trust = [word.removeprefix(TRUST) for word in words if word.startswith(TRUST)]
+    words = [word for word in words if not word.startswith(TRUST)]
     named = {word.partition("=")[0].partition(".")[0] for word in words}
     begun.choices.setdefault("logger", "csv")  # written before there was a choice
-    config = checked_config(Run(path, {}).config, path / CONFIG, trusted=named)
+    config = checked_config(Run(path, {}).config, path / CONFIG, named, trusted_packages(trust))
     overrides = list(begun.overrides)
     for word in map(as_typed, words):
         key, _, text = word.partition("=")

@@ -46,10 +46,17 @@ class Edge(NamedTuple):
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder that holds a ``result.json``, whatever its status."""
+    """A run folder that holds a ``result.json``, whatever its status.
+
+    Attributes
+    ----------
+    packages
+        Those whose classes its config may name, besides this one.
+    """
 
     path: Path
     result: Mapping[str, Any]
+    packages: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, path: Path) -> "Run":

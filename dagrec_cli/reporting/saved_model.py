@@ -7,6 +7,7 @@ that ``config.yaml``, ``vocabulary.json`` and ``graph.json`` ask for.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import chain
 from math import prod
 from pathlib import Path
@@ -19,7 +20,7 @@ from torch import nn
 
 from dagrec_cli.config.build import build
 from dagrec_cli.config.checks import seeds_of
-from dagrec_cli.config.untrusted import check_whole_numbers, checked_node
+from dagrec_cli.config.untrusted import check_whole_numbers, checked_node, trusted_packages
 from dagrec_cli.data.plain_files import read_plain
 from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.errors import ConfigError, RunError
@@ -33,8 +34,13 @@ SLACK = 3
 APART = f"{CONFIG}, {VOCABULARY}, {GRAPH} and {MODEL} are not of one run"
 
 
-def named_run(path: object, command: str) -> Run:
+def named_run(path: object, command: str, trust: object = None) -> Run:
     """Return the run that a command is given.
+
+    Parameters
+    ----------
+    trust
+        The packages whose classes it may name, besides this one.
 
     Raises
     ------
@@ -49,7 +55,7 @@ def named_run(path: object, command: str) -> Run:
     inside = sorted(file.parent for file in folder.glob(f"*/{RESULT}"))
     if inside and not (folder / RESULT).exists():
         raise RunError(f"{folder}: it holds runs and is none; name one, such as run={inside[-1]}")
-    return Run.load(folder)
+    return replace(Run.load(folder), packages=trusted_packages(trust))
 
 
 def load_model(run: Run, seed: int | None = None) -> Model:
@@ -74,7 +80,7 @@ def load_model(run: Run, seed: int | None = None) -> Model:
     except OSError as error:
         raise RunError(f"{weights}: {error.strerror or error}; make it readable.") from error
     sizes = _sizes(content, weights)
-    node = checked_node(run.config, "model", file)
+    node = checked_node(run.config, "model", file, run.packages)
     check_whole_numbers(node, "model", file, max(MOST_OF_A_SETTING, *chain([0], *sizes)))
     with _no_larger_than(sizes, file):
         model = _build(node, facts, file)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import dagrec_cli
+from dagrec_cli import DagrecError
 
 Dagrec = Callable[..., Any]
 ROOT = Path(__file__).parents[2]
@@ -99,10 +100,51 @@ def test_without_the_folder_its_code_does_not_run(dagrec: Dagrec, command: str) 
         "export": ("export", f"run={run}", "output=m.onnx"),
     }[command]
     sys.modules.pop("mymodel")
-    answer = dagrec(*words)
+    for more in ((), ("trust=json",)):
+        answer = dagrec(*words, *more)
+        assert (answer.code, answer.err.count("\n")) == (2, 1)
+        told = "model._target_ is 'mymodel.Mean': code of mymodel would run; if you trust it, add "
+        assert f"{told}trust=mymodel, or -cd FOLDER" in answer.err
+        assert "mymodel" not in sys.modules
+    if command in ("predict", "evaluate"):
+        assert dagrec(*words, "trust=mymodel").code == 0
+
+
+@pytest.mark.parametrize("trust", ["a.b", "1", "[x,y/z]", "dagrec_cli", "''"])
+def test_trust_is_in_packages(dagrec: Dagrec, trust: str) -> None:
+    dagrec("train", *SHORT, "hydra.run.dir=r")
+    answer = dagrec("predict", "run=r", "context=[service_1]", f"trust={trust}")
     assert (answer.code, answer.err.count("\n")) == (2, 1)
-    assert "model._target_ is 'mymodel.Mean'" in answer.err
-    assert "mymodel" not in sys.modules
+    assert "name a package whose code may run, such as trust=mymodel" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("mymodel.Stone", "which is no Model"),
+        ("mymodel.Path", "is no class of mymodel"),
+        ("subprocess.Popen", "code of subprocess would run"),
+        ("dagrec_cli.reporting.run_folder.RunFolder", "only classes of dagrec_cli.models are"),
+    ],
+)
+def test_trust_is_no_more_than_it_says(
+    dagrec: Dagrec, tmp_path: Path, target: str, said: str
+) -> None:
+    dagrec("train", *SHORT, "hydra.run.dir=r")
+    file = tmp_path / "r/config.yaml"
+    file.write_text(file.read_text().replace("mymodel.Mean", target))
+    answer = dagrec("predict", "run=r", "context=[service_1]", "trust=mymodel")
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert said in answer.err
+
+
+def test_a_run_without_its_code_says_so(dagrec: Dagrec, tmp_path: Path) -> None:
+    dagrec("train", *SHORT, "hydra.run.dir=r")
+    sys.path.remove(str(tmp_path / "mine"))
+    sys.modules.pop("mymodel")
+    answer = dagrec("predict", "run=r", "context=[service_1]", "trust=mymodel")
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert "r/config.yaml: model._target_ 'mymodel.Mean' does not exist" in answer.err
 
 
 def test_changed_code_is_another_experiment(dagrec: Dagrec, mine: Path) -> None:
@@ -185,7 +227,12 @@ def test_it_trains_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.chdir(tmp_path)
     run = dagrec_cli.train("model=mean", config_dir="mine")
     assert run.metrics.loc["accuracy", "mean"] > 0.3
+    dagrec_cli.read_data()  # another command line
     assert len(run.recommend(["service_1"], k=3)) == 3
+    with pytest.raises(DagrecError, match="add trust=mymodel"):
+        dagrec_cli.load(run.folder).recommend(["service_1"])
+    for trust in ("mymodel", ["mymodel"]):
+        assert dagrec_cli.load(run.folder, trust=trust).recommend(["service_1"])
 
 
 def test_the_readme_s_model_works(dagrec: Dagrec, tmp_path: Path, mine: Path) -> None:

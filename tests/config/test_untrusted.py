@@ -36,7 +36,7 @@ def test_our_own_data_are_read_again(name: str) -> None:
         ({"path": ["fine.json", r"..\secret.json"]}, "below the working folder"),
         ({"path": "${oc.env:HOME}"}, "must not look anything up"),
         ({"${oc.env:HOME}": 1}, "must not look anything up"),
-        ({"_target_": "subprocess.Popen"}, "only classes of dagrec_cli.data are built"),
+        ({"_target_": "subprocess.Popen"}, "code of subprocess would run; if you trust it, add"),
         ({"_target_": "dagrec_cli.models.markov.Markov"}, "only classes of dagrec_cli.data"),
         ({"_target_": None}, "only classes of dagrec_cli.data"),
     ],

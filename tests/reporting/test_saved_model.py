@@ -131,7 +131,7 @@ HOME = "${oc.env:HOME}"
 TAMPERED: dict[str, tuple[Tamper, str]] = {
     "code of others": (
         edit_model(model={"_target_": "os.system"}),
-        "model._target_ is 'os.system'; only classes of dagrec_cli.models",
+        "model._target_ is 'os.system': code of os would run; if you trust it, add trust=os",
     ),
     "code of ours that is no model": (
         edit_model(model={"_target_": "dagrec_cli.reporting.run_folder.RunFolder"}),
