@@ -110,7 +110,8 @@ def _places(package: str) -> list[Path]:
         return []
     if spec is None:
         return []
-    return [Path(place) for place in spec.submodule_search_locations or [spec.origin or ""]]
+    named = spec.submodule_search_locations or filter(None, [spec.origin])
+    return [place for place in map(Path, named) if place.exists()]  # some are inside Python itself
 
 
 def _hidden(own: Path, by: Path) -> ConfigError:

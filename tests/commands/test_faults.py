@@ -98,7 +98,8 @@ SETTINGS = {
     "seeds=[0,0]": "seeds is [0, 0]; give one or more seeds, each once.",
     "bootstrap=20": "there is no setting 'bootstrap': intervals and tests need no resamples any",
     "progress=maybe": "progress is 'maybe'; use one of auto, true, false.",
-    "model._target_=os.system": "model._target_ is 'os.system'; only classes of dagrec_cli are",
+    "model._target_=os.system": "model._target_ 'os.system' is no class of os.",
+    "model._target_=sys.exit": "model._target_ 'sys.exit' is no class of sys.",
     "hydra.run.dir=${nosuch}": "hydra.run.dir: Interpolation key 'nosuch' not found.",
 }
 
