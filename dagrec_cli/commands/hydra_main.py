@@ -40,11 +40,14 @@ def run_with_hydra(config_name: str, task: Callable[[DictConfig], object]) -> No
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
+    from dagrec_cli.config.installed import register
+
     command = config_name.replace("_", " ")
     sys.argv[1:] = map(as_typed, sys.argv[1:])
     flags = _check_flags(command)
     own = [*filter(None, [flags.config_dir])]
     _check_lengths(command)
+    register()
     check_own([*own, *_search_path()])
     use_code(own)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting

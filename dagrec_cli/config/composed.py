@@ -27,6 +27,9 @@ def composed(command: str, words: Sequence[str], own_configs: Sequence[str] = ()
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
+    from dagrec_cli.config.installed import register
+
+    register()
     check_own(own_configs)
     use_code(own_configs)
     places = ",".join(quoted(f"file://{each}") for each in own_configs)

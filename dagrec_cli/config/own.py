@@ -15,6 +15,7 @@ from dagrec_cli.config.paths import PACKAGE, config_dir
 from dagrec_cli.errors import ConfigError
 
 SCHEME = "file://"  # which a search path may have
+ENTRY_POINTS = "dagrec.configs"  # group of those that bring configs
 FLAGS = ("-cd", "--config-dir")
 
 _FOLDERS: list[Path] = []  # whose code is the user's, on this command line
@@ -23,17 +24,48 @@ _FOLDERS: list[Path] = []  # whose code is the user's, on this command line
 def check_own(folders: Iterable[str]) -> None:
     """Raise ConfigError if a file in one of the folders has the place and name of a built-in one.
 
-    Hydra looks into the built-in folders first, and does not say that there was another file.
+    Hydra looks into the built-in folders first, then into those of installed packages, and does not
+    say that there was another file.
     """
     import hydra.conf
 
+    above = [config_dir(), Path(hydra.conf.__path__[0])]
+    for package in installed():
+        _check_seen(package, above)
+        above.append(package)
     for folder in folders:
-        place = Path(folder.removeprefix(SCHEME))
-        for built_in in (config_dir(), Path(hydra.conf.__path__[0])):
-            for file in sorted(built_in.rglob("*.yaml")):  # the user's folder may be any
-                own = place / file.relative_to(built_in)
-                if os.path.exists(own) and not os.path.samefile(own, file):
-                    raise _hidden(own, file)
+        _check_seen(Path(folder.removeprefix(SCHEME)), above)
+
+
+def _check_seen(place: Path, above: Iterable[Path]) -> None:
+    for built_in in above:
+        for file in sorted(built_in.rglob("*.yaml")):  # the user's folder may be any
+            own = place / file.relative_to(built_in)
+            if os.path.exists(own) and not os.path.samefile(own, file):
+                raise _hidden(own, file)
+
+
+def installed() -> list[Path]:
+    """Return the config folders of installed packages.
+
+    Raises
+    ------
+    ConfigError
+        If a package says that it has one, and has none.
+    """
+    from importlib.metadata import entry_points
+
+    found = []
+    for entry in sorted(entry_points(group=ENTRY_POINTS)):
+        package, *inside = entry.value.split(".")
+        places = [place.joinpath(*inside) for place in _places(package)]  # nothing is imported
+        if not (there := [place for place in places if place.is_dir()]):
+            raise ConfigError(
+                f"the entry point {entry.name} of {ENTRY_POINTS} names {entry.value!r}, but there "
+                "is no such folder; install its package again, or uninstall it."
+            )
+        found += [place for place in there if place not in found]
+    return found
 
 
 def split_flag(words: Iterable[str]) -> tuple[list[str], list[str]]:
