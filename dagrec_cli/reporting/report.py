@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +11,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from dagrec_cli.errors import visible
-from dagrec_cli.reporting.comparison import Entry
+from dagrec_cli.evaluation.metrics import METRICS
+from dagrec_cli.reporting.comparison import Entry, by_test
 from dagrec_cli.reporting.plots.gallery import graph_picture, row_pictures, table_pictures
 from dagrec_cli.reporting.plots.picture import Picture
 from dagrec_cli.reporting.run_folder import RunFolder
@@ -19,7 +21,11 @@ from dagrec_cli.reporting.tables import Table, Value, displayed, heading, interv
 
 REPORT = "report.html"
 PICTURES = "pictures"
+MOST_ROWS = 10  # rows of a table with pictures of their own
 TEMPLATE = "report.html.jinja"
+LEFT_OUT = (
+    "The {} rows with the highest accuracy have pictures; a comparison of fewer runs draws others."
+)
 
 
 @dataclass(frozen=True)
@@ -46,9 +52,11 @@ class ReportSheet:
 
 
 class Shown(NamedTuple):
-    """A saved picture in the page."""
+    """A saved picture in the page, without its figure, which takes megabytes."""
 
-    picture: Picture
+    title: str
+    caption: str
+    width: int
     svg: Markup
 
 
@@ -81,11 +89,15 @@ def write_report(folder: RunFolder, title: str, sheets: Sequence[ReportSheet]) -
     for sheet in sheets:
         main = sheet.tables[0]
         pictures = _save(table_pictures(main, sheet.published, sheet.entries), beside)
+        drawn = _best(sheet)
         for number, entry in enumerate(sheet.entries, start=1):
             if _key(entry) not in rows:  # rows of several tables are drawn once
-                rows[_key(entry)] = _row(f"{main.name}_{number}_{_slug(entry.name)}", entry, beside)
+                name = f"{main.name}_{number}_{_slug(entry.name)}"
+                rows[_key(entry)] = _row(name, entry, beside, is_drawn=_key(entry) in drawn)
         parts = [rows[_key(entry)]._replace(entry=entry) for entry in sheet.entries]
-        shown.append({"tables": sheet.tables, "pictures": pictures, "rows": parts})
+        n_finished = sum(bool(entry.runs) for entry in sheet.entries)
+        note = LEFT_OUT.format(MOST_ROWS) if n_finished > MOST_ROWS else ""
+        shown.append({"tables": sheet.tables, "pictures": pictures, "rows": parts, "note": note})
     text = (
         _environment()
         .get_template(TEMPLATE)
@@ -125,17 +137,33 @@ def _order(value: Value) -> str | int | float:
 
 
 def _save(pictures: Iterable[Picture], beside: RunFolder) -> list[Shown]:
-    return [Shown(picture, Markup(picture.save(beside))) for picture in pictures]
+    return [Shown(p.title, p.caption, p.width, Markup(p.save(beside))) for p in pictures]
 
 
 def _key(entry: Entry) -> tuple[Path, ...]:
     return tuple(run.path for run in entry.runs) or (Path(entry.name),)
 
 
-def _row(name: str, entry: Entry, beside: RunFolder) -> Row:
+def _best(sheet: ReportSheet) -> set[tuple[Path, ...]]:
+    """Return the keys of the rows that are drawn: those with the highest accuracy."""
+    means = {
+        (row.get("test", ""), row["row"]): row[METRICS[0]]["mean"]
+        for row in sheet.tables[0].rows
+        if METRICS[0] in row
+    }
+    found = [
+        (means.get((about, entry.name), 0.0), _key(entry))
+        for about, alike in by_test(sheet.entries)
+        for entry in alike
+    ]
+    found.sort(key=itemgetter(0), reverse=True)
+    return {key for _, key in found[:MOST_ROWS]}
+
+
+def _row(name: str, entry: Entry, beside: RunFolder, *, is_drawn: bool) -> Row:
     if not entry.runs:
         return Row(entry, [], [])
-    pictures = _save(row_pictures(name, entry), beside)
+    pictures = _save(row_pictures(name, entry), beside) if is_drawn else []
     return Row(entry, pictures, [_origin(run) for run in entry.runs])
 
 

@@ -1,11 +1,16 @@
+import gc
 import re
+import weakref
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
+from dagrec_cli.reporting import report
 from dagrec_cli.reporting.comparison import Entry, compare
+from dagrec_cli.reporting.plots.picture import Picture
 from dagrec_cli.reporting.plots.style import VARIABLES
 from dagrec_cli.reporting.report import ReportSheet, write_report
 from dagrec_cli.reporting.run_folder import RunFolder
@@ -14,6 +19,7 @@ from dagrec_cli.reporting.tables import Table
 
 VOID = {"meta", "link", "br", "path", "use", "image", "rect"}
 EVIL = "<script>alert('&\"$x$')</script>"
+FIRST = "service_<script>alert('&\"$x$')</script>"  # the first target of a run built by hand
 RunOf = Callable[..., Run]
 
 
@@ -184,3 +190,42 @@ def test_rows_that_all_failed_make_a_page(tmp_path: Path) -> None:
     page = Page(write_report(RunFolder(tmp_path), "", [ReportSheet([table], entries)]).read_text())
     assert "no data" in page.text
     assert "figure" not in page.tags
+
+
+def test_of_many_rows_the_best_have_pictures(
+    run_of: RunOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "MOST_ROWS", 2)
+    predicted = ["service_2", FIRST, "service_3", FIRST]  # the first target is EVIL
+    runs = [run_of(tmp_path / "runs" / str(k), predicted=name) for k, name in enumerate(predicted)]
+    entries = [Entry(f"row {k}", [run]) for k, run in enumerate(runs)] + [Entry("x", [], "why")]
+    table = compare(entries, title="Rows", metric="accuracy")
+    html = write_report(RunFolder(tmp_path), "Report", [ReportSheet([table], entries)]).read_text()
+    drawn = sorted(file.name for file in (tmp_path / "pictures").glob("*_confusion.svg"))
+    assert drawn == ["table_2_row_1_confusion.svg", "table_4_row_3_confusion.svg"]
+    assert html.count("The 2 rows with the highest accuracy have pictures") == 1
+    assert all(f"<summary>row {k}</summary>" in html for k in range(4))
+    monkeypatch.setattr(report, "MOST_ROWS", 4)
+    html = write_report(RunFolder(tmp_path), "Report", [ReportSheet([table], entries)]).read_text()
+    assert len(list((tmp_path / "pictures").glob("*_confusion.svg"))) == 4
+    assert "highest accuracy have" not in html
+
+
+def test_no_figure_outlives_its_files(
+    run_of: RunOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sixty rows' figures took more than a gigabyte."""
+    alive: weakref.WeakSet[Figure] = weakref.WeakSet()
+    most, plain = [0], Picture.save
+
+    def save(picture: Picture, folder: RunFolder) -> str:
+        gc.collect()
+        alive.add(picture.figure)
+        most[0] = max(most[0], len(alive))
+        return plain(picture, folder)
+
+    monkeypatch.setattr(Picture, "save", save)
+    entries = [Entry(f"row {k}", [run_of(tmp_path / "runs" / str(k))]) for k in range(3)]
+    table = compare(entries, title="Rows", metric="accuracy")
+    write_report(RunFolder(tmp_path), "Report", [ReportSheet([table], entries)])
+    assert most[0] <= 2

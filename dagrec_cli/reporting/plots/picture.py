@@ -53,7 +53,8 @@ class Picture:
         svg = io.StringIO()
         with style(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Glyph .* missing from font")  # names from data
-            self.figure.draw_without_rendering()
+            if layout := self.figure.get_layout_engine():
+                layout.execute(self.figure)
             self.figure.set_layout_engine("none")  # laid out once, written twice
             folder.write(f"{self.name}.png", lambda file: save_png(self.figure, file))
             self.figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})

@@ -53,10 +53,16 @@ def style() -> Iterator[None]:
 
 
 def canvas(width: float, height: float) -> "Figure":
-    """Return an empty figure of that many inches."""
+    """Return an empty figure of that many inches.
+
+    Its canvas keeps what measures text; without one, matplotlib makes a picture for each text.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
 
 
 def shown(name: str) -> str:
