@@ -52,7 +52,7 @@ def as_typed(word: str) -> str:
     begin = len(key) + 1
     for start, stop, text in reversed(list(_misread(tree.value(), key))):
         value = f"{value[: start - begin]}{text}{value[stop - begin :]}"
-    return f"{plus}{key}={value}"
+    return f"{plus}{key}={value.strip()}"  # Hydra takes no space after a quote
 
 
 def is_path(word: str) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.utils import get_class
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
@@ -100,6 +100,7 @@ def test_quotes_give_any_text_back(text: str) -> None:
     assert OverridesParser.create().parse_override(f"run={quoted(text)}").value() == text
 
 
+@example("0 ")
 @given(st.text("0159_.e-+~#'\"[]{}(),:=\\ an$", max_size=12))
 def test_twice_is_once_and_nothing_breaks(value: str) -> None:
     word = as_typed(f"data.path={value}")
