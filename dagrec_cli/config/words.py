@@ -29,13 +29,14 @@ _WORD = re.compile(r"(\+{0,2})([\w.$/-]+)=(.*)", re.S)
 _LITERAL = re.compile(  # no name or path without one of them needs a closer look
     r"(?i)\d|nan|inf|true|false|null|[^\w\s/.,:$%*@?|{}\[\]()+-]|[^\x00-\x7f]|[(){}]"
 )
+_PLAIN = re.compile(r"(?!(?i:nan|inf|true|false|null)$)[A-Za-z_/][\w/.-]*")  # Hydra keeps it
 _ITEM = re.compile(r"""\s*('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^,]*?)\s*(,|$)""", re.S)
 
 
 def as_typed(word: str) -> str:
     """Return an override that Hydra reads as it is typed; any other word is returned as it is."""
     key, _, text = word.partition("=")
-    if key in READ and os.path.exists(os.path.expanduser(text)):
+    if key in READ and not _PLAIN.fullmatch(text) and os.path.exists(os.path.expanduser(text)):
         return f"{key}={quoted(text)}"
     parts = _WORD.fullmatch(word)
     if not parts or not _is_text(parts[2]) or not _LITERAL.search(parts[3]):

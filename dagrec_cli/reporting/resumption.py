@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 from omegaconf import DictConfig, OmegaConf
 
-from dagrec_cli.config.build import plain
+from dagrec_cli.config.build import build, plain
 from dagrec_cli.config.deciding import Effect, effect, settings
 from dagrec_cli.config.kinds import Count, check
 from dagrec_cli.config.own import code_sha256, flag
@@ -163,8 +163,9 @@ def check_nothing_new(run: Run, config: DictConfig, request: Request) -> None:
     Parameters
     ----------
     config, request
-        What it would be resumed with.
+        What it would be resumed with; its data are read again, to be the same.
     """
+    check_same_data(run.path, build(config.data, "data").sha256())
     before, after = (settings(each, TOLD) for each in (run.config, plain(config)))
     if new := [f"{key}={value}" for key, value in after.items() if before.get(key) != value]:
         words = shlex.join(["dagrec", "train", *request.overrides, KEEP])

@@ -14,9 +14,9 @@ import pytest
 Dagrec = Callable[..., Any]
 
 SHORT = "model=popularity"
-TRAIN = ("train", *SHORT)
-SWEEP = ("train", "-m", "seed=0,1", *SHORT)
-ROW = {"title": "one", "seeds": [0], "rows": [{"name": "p", "overrides": [*SHORT]}]}
+TRAIN = ("train", SHORT)
+SWEEP = ("train", "-m", "seed=0,1", SHORT)
+ROW = {"title": "one", "seeds": [0], "rows": [{"name": "p", "overrides": [SHORT]}]}
 
 
 def content(folder: Path) -> dict[str, bytes | None]:
@@ -72,7 +72,7 @@ def test_a_search_follows_no_link(dagrec: Dagrec, tmp_path: Path, place: str) ->
     words = ["hydra/sweeper=optuna", "trainer.validation_share=0.3", "hydra.sweep.dir=s"]
     (search / "sweep_request.json").write_text('{"overrides": []}')
     choice = "model.ranking=choice(one_hot,counts)"
-    answer = dagrec("train", "-m", *words, *SHORT, choice, "hydra.sweeper.n_trials=1")
+    answer = dagrec("train", "-m", *words, SHORT, choice, "hydra.sweeper.n_trials=1")
     assert answer.code == 2
     assert f"s/{place}: a symlink, where a run folder has" in answer.err
     assert content(mine) == {}
