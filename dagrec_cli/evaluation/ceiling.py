@@ -54,10 +54,22 @@ def best_function(
     known
         What the function may look at: pairs with equal numbers look alike.
     """
-    values, row = np.unique(known, return_inverse=True)
-    counts = np.zeros((len(values), n_services), np.float32)
-    np.add.at(counts, (row, target), 1)
-    return outcomes(counts, row, target)
+    key = known.astype(np.int64) * n_services + target
+    distinct, row, count = np.unique(key, return_inverse=True, return_counts=True)
+    look, service = np.divmod(distinct, n_services)
+    # Only what occurs is counted: a target always does, so all that never do rank below it.
+    order = np.lexsort((service, -count, look))  # alike together, frequent ones first
+    look, service, count = look[order], service[order], count[order]
+    is_first = np.diff(look, prepend=-1) != 0
+    begins = is_first | (np.diff(count, prepend=0) != 0)  # a block of equal counts
+    here = np.arange(len(order))
+    first, start = (np.maximum.accumulate(np.where(at, here, 0)) for at in (is_first, begins))
+    block = np.cumsum(begins) - 1
+    place = np.empty_like(here)
+    place[order] = here
+    at = place[row]  # of each pair
+    tied = np.bincount(block)[block] - 1
+    return Outcomes(target, service[first][at], (start - first)[at], tied[at])
 
 
 def true_outcomes(truth: Truth, dataset: Dataset, rows: Rows) -> Outcomes:
