@@ -46,6 +46,7 @@ def test_it_holds_the_package_and_every_config_and_nothing_else(installed: Path)
     assert {path.name for path in installed.iterdir() if path.suffix != ".dist-info"} == {
         "dagrec_cli"
     }
+    assert (installed / "dagrec_cli/py.typed").is_file()
     shipped = installed / "dagrec_cli/configs"
     names = {path.relative_to(shipped) for path in shipped.rglob("*.yaml")}
     assert names == {path.relative_to(ROOT / "configs") for path in ROOT.glob("configs/**/*.yaml")}
