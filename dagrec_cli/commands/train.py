@@ -95,7 +95,7 @@ def _resume(place: str, words: list[str]) -> None:
     from dagrec_cli.errors import ConfigError, RunError
     from dagrec_cli.reporting.checkpoints import has_checkpoints
     from dagrec_cli.reporting.resumption import check_nothing_new, resumption
-    from dagrec_cli.reporting.run_folder import CONFIG
+    from dagrec_cli.reporting.run_folder import CHECKPOINTS, CONFIG, RunFolder
     from dagrec_cli.reporting.sweep import finished_run
     from dagrec_cli.reporting.tables import Table
 
@@ -109,6 +109,7 @@ def _resume(place: str, words: list[str]) -> None:
     if finished and not finished.counts and not has_checkpoints(path, finished.result["seeds"]):
         check_nothing_new(finished, config, request)
         table = Table.load(path)
+        RunFolder(path).remove(CHECKPOINTS)  # those of some seeds: a kill while they were removed
     else:
         try:
             table = _run(config, path, request, resume=True)

@@ -187,6 +187,18 @@ def test_resuming_what_is_finished_changes_nothing(
     assert contents(tmp_path / "run") == contents(whole)
 
 
+def test_checkpoints_that_a_kill_left_of_a_finished_run_go(dagrec: Dagrec, tmp_path: Path) -> None:
+    words = [*WORDS, KEEP, "seeds=[0,1]", "hydra.run.dir=run"]
+    assert dagrec("train", *words).code == 0
+    before = contents(tmp_path / "run")
+    (tmp_path / "run/checkpoints/seed0_epoch0000005.safetensors").unlink()
+    check_refused(dagrec("train", "resume=run", "trainer.epochs=6"), "kept no checkpoint")
+    answer = dagrec("train", "resume=run")
+    assert (answer.code, answer.err) == (0, "")
+    assert contents(tmp_path / "run") == before
+    assert not (tmp_path / "run/checkpoints").exists()
+
+
 def test_a_finished_run_whose_table_is_damaged(dagrec: Dagrec, tmp_path: Path, whole: Path) -> None:
     shutil.copytree(whole, tmp_path / "run")
     (tmp_path / "run/table.json").write_text('{"title": "x", "columns": [1], "rows": 3}')
