@@ -1,6 +1,12 @@
-"""SIGKILL at random moments: the run is absent, or it is readable and goes on to the same bytes."""
+"""SIGKILL at random moments of every long command: what it left is whole, and the rest follows.
 
+The same command (``resume=`` for a training) goes on to the bytes of one that nobody killed, and
+leaves no file that the other does not leave.
+"""
+
+import json
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -9,65 +15,162 @@ from random import Random
 from typing import Any
 
 import pytest
-
-SAME = ("predictions.csv", "model.safetensors", "model_seed1.safetensors", "learning_curve.png")
-WORDS = ("trainer.epochs=8", "model.hidden=8", "seeds=[0,1]", "loss=bpr")
-OFTEN = ("trainer.checkpoint_every=1", "sampler.n_sample=4")
+import yaml
 
 Dagrec = Callable[..., Any]
 
+SMALL = ("model.hidden=8", "model.embedding_dim=8", "progress=false")
+NETWORK = ("trainer.epochs=8", "trainer.checkpoint_every=1", "loss=bpr", "sampler.n_sample=4")
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "train": ("train", *SMALL, *NETWORK, "seeds=[0,1]", "hydra.run.dir=run"),
+    "sweep": ("train", "-m", *SMALL, *NETWORK, "seed=0,1", "hydra.sweep.dir=sweep"),
+    "reproduce": ("reproduce", "-cd", "own", "table=mine", "progress=false"),
+    "search": (
+        *("train", "-m", "hydra/sweeper=optuna", "trainer.validation_share=0.3"),
+        *("model=popularity", "hydra.sweeper.study_name=mine", "hydra.sweeper.n_trials=3"),
+        *("model.ranking=choice(one_hot,counts)", "progress=false"),
+    ),
+    "prepare": ("data", "prepare", "data=compositions", "data.path=shards/*.jsonl", "n_jobs=2"),
+    "predict": ("predict", "input=contexts.jsonl", "output=next.jsonl"),
+}
+SAME = re.compile(r"predictions\.csv|model.*\.safetensors|next\.jsonl|learning_curve\.png|.*\.npy")
+STAMP = re.compile(r"\d{4}-\d\d-\d\d_[\d-]+|[0-9a-f]{8,}")  # names that differ from run to run
 
-def killed_after(seconds: float, dagrec: Dagrec, *words: str) -> bool:
-    """Run in a child process, kill it, and return whether that was before its end."""
+
+def lay_out(folder: Path) -> None:
+    """Write the files that the commands read."""
+    network = ["model=gru4rec", "model.hidden=8", "trainer.epochs=8", "trainer.checkpoint_every=1"]
+    rows = [
+        {"name": "counts", "overrides": ["model=popularity"]},
+        {"name": "network", "overrides": network},
+    ]
+    table = {"title": "Mine", "base": [], "seeds": [0, 1], "rows": rows}
+    (folder / "own/table").mkdir(parents=True)
+    (folder / "own/table/mine.yaml").write_text(yaml.dump(table))
+    (folder / "shards").mkdir()
+    for shard in range(4):
+        lines = []
+        for k in range(2_000):
+            nodes = [{"id": 1}, {"id": 2, "mid": k % 7}, {"id": 3, "mid": (k + shard) % 5}]
+            links = [{"source": 1, "target": 2}, {"source": 2, "target": 3}]
+            lines.append(json.dumps({"nodes": nodes, "links": links}))
+        (folder / f"shards/{shard}.jsonl").write_text("\n".join(lines))
+
+
+def write_contexts(folder: Path, run: Path) -> None:
+    lines = (run / "predictions.csv").read_text().splitlines()[1:]
+    names = json.loads((run / "vocabulary.json").read_text())["nodes"]
+    asked = [[names[k % len(names)]] for k in range(len(lines) * 5)]
+    (folder / "contexts.jsonl").write_text("\n".join(map(json.dumps, asked)))
+
+
+def killed_after(seconds: float, act: Callable[[], Any]) -> bool:
+    """Act in a child process, kill it, and return whether that was before its end.
+
+    No process that it started may be left ten seconds later.
+    """
     child = os.fork()
     if child == 0:
-        dagrec(*words)
+        os.setpgid(0, 0)
+        act()
         os._exit(0)
     time.sleep(seconds)
     os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
+    until = time.monotonic() + 10
+    while is_alive(child):
+        assert time.monotonic() < until, "a process is left"
+        time.sleep(0.05)
     return os.WIFSIGNALED(status)
 
 
-def seconds_of_a_child(dagrec: Dagrec, *words: str) -> float:
-    """Run to the end in a child process, with everything imported, and return how long it took."""
-    start = time.perf_counter()
+def is_alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def names_in(folder: Path) -> set[str]:
+    """Return all paths below a folder, with stamps and hashes blotted out."""
+    found = {STAMP.sub("*", str(path.relative_to(folder))) for path in folder.rglob("*")}
+    return {name for name in found if not name.startswith("cache/matplotlib")}
+
+
+def results_in(folder: Path) -> dict[str, bytes]:
+    """Return the bytes of the files that must not depend on a kill."""
+    return {
+        STAMP.sub("*", str(path.relative_to(folder))): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if SAME.fullmatch(path.name)
+    }
+
+
+@pytest.fixture
+def killed(
+    tmp_path: Path, dagrec_in: Dagrec, trained: Any, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str, int], int]:
+    """A function of a command and a number of kills: how many of them came before the end."""
+    report = "dagrec_cli.reporting.report.write_report"  # its pictures take seconds
+    monkeypatch.setattr(report, lambda folder, *words: folder.path / "report.html")
+
+    def in_folder(name: str) -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        lay_out(folder)
+        write_contexts(folder, trained.run)
+        monkeypatch.setenv("DAGREC_CACHE_DIR", str(folder / "cache"))
+        return folder
+
+    def check(command: str, times: int) -> int:
+        words = COMMANDS[command]
+        if command == "predict":
+            words = (*words, f"run={trained.run}")
+        whole = in_folder("whole")
+        answer = dagrec_in(whole, words)
+        assert (answer.code, answer.err) == (0, "")
+        timed = in_folder("timed")
+        start = time.perf_counter()
+        assert not killed_after_end(lambda: dagrec_in(timed, words))
+        seconds = time.perf_counter() - start
+        random, n_killed = Random(times), 0
+        for k in range(times):
+            folder = in_folder(f"killed{k}")
+            moment = seconds * (k + random.random()) / times
+            n_killed += killed_after(moment, lambda: dagrec_in(folder, words))  # noqa: B023
+            for name, content in results_in(folder).items():
+                assert content == results_in(whole)[name], (command, moment, name)
+            again = words
+            if command == "train" and (folder / "run/config.yaml").exists():
+                again = ("train", "resume=run")
+            answer = dagrec_in(folder, again)
+            assert (answer.code, answer.err) == (0, ""), (command, moment)
+            assert results_in(folder) == results_in(whole), (command, moment)
+            assert names_in(folder) - names_in(whole) == set(), (command, moment)
+        return n_killed
+
+    return check
+
+
+def killed_after_end(act: Callable[[], Any]) -> bool:
+    """Act in a child process to the end, with everything imported."""
     child = os.fork()
     if child == 0:
-        dagrec(*words)
+        act()
         os._exit(0)
-    os.waitpid(child, 0)
-    return time.perf_counter() - start
+    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
 
-def check_kills(dagrec: Dagrec, folder: Path, times: int) -> None:
-    """Kill at moments spread over a whole run, from before its first file to after its last."""
-    assert dagrec("train", *WORDS, *OFTEN, "hydra.run.dir=whole").code == 0
-    whole = seconds_of_a_child(dagrec, "train", *WORDS, *OFTEN, "hydra.run.dir=timed")
-    random, n_resumed = Random(times), 0
-    for k in range(times):
-        name = f"run{k}"
-        moment = whole * (k + random.random()) / times
-        killed_after(moment, dagrec, "train", *WORDS, *OFTEN, f"hydra.run.dir={name}")
-        run = folder / name
-        if (run / "config.yaml").exists():
-            n_resumed += 1
-            again = dagrec("train", f"resume={name}")
-            assert (again.code, again.err) == (0, ""), moment
-            for file in SAME:
-                assert (run / file).read_bytes() == (folder / "whole" / file).read_bytes(), moment
-            left = {path.name for path in run.rglob("*")}
-            assert left == {path.name for path in (folder / "whole").rglob("*")}, moment
-        else:
-            assert not (run / "result.json").exists()
-            assert not (run / "checkpoints").exists()
-    assert n_resumed > times / 3  # or nothing was tried
-
-
-def test_killed_at_a_few_moments(dagrec: Dagrec, tmp_path: Path) -> None:
-    check_kills(dagrec, tmp_path, times=5)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_killed_once(killed: Callable[[str, int], int], command: str) -> None:
+    killed(command, 1)
 
 
 @pytest.mark.slow
-def test_killed_at_fifty_moments(dagrec: Dagrec, tmp_path: Path) -> None:
-    check_kills(dagrec, tmp_path, times=50)
+@pytest.mark.parametrize(
+    ("command", "times"),
+    [("train", 15), ("sweep", 7), ("reproduce", 7), ("search", 7), ("prepare", 7), ("predict", 7)],
+)
+def test_killed_fifty_times(killed: Callable[[str, int], int], command: str, times: int) -> None:
+    assert killed(command, times) > times / 2  # or hardly anything was tried

@@ -162,13 +162,16 @@ def _watched(words: list[str]) -> Iterator[None]:
     def late(*_: object) -> None:
         raise TooSlowError(words)
 
-    before = signal.signal(signal.SIGPROF, late)
+    before = signal.signal(signal.SIGPROF, late), signal.signal(signal.SIGALRM, late)
     signal.setitimer(signal.ITIMER_PROF, SECONDS)  # of its own, whatever else the machine does
+    signal.setitimer(signal.ITIMER_REAL, 20 * SECONDS)  # waits for what never comes: a pipe, say
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGPROF, before[0])
+        signal.signal(signal.SIGALRM, before[1])
 
 
 def told(words: list[str], act: Callable[[], None]) -> Told:

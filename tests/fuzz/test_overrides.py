@@ -73,24 +73,34 @@ def keys_of(command: str) -> list[str]:
     return keys
 
 
-@pytest.mark.slow
-def test_five_hundred_command_lines(fuzz: Any, tmp_path: Path) -> None:
-    random = Random(0)
+def check_command_lines(fuzz: Any, folder: Path, seed: int, times: int) -> list[int]:
+    """Run command lines with one wrong or odd setting each, and return their exit codes."""
+    random = Random(seed)
     keys = {command: keys_of(command) for command in QUICK}
     codes = []
-    for number in range(500):
+    for number in range(times):
         command = random.choice(list(QUICK))
         sign = random.choice(("", "", "", "+", "++", "~"))
         key = random.choice([*keys[command], "nosuch", "a.b", "model", "data", "hydra/help"])
         word = f"{sign}{key}={random.choice(VALUES)}"
-        before = sorted(tmp_path.iterdir())
-        with chdir(tmp_path):
+        before = sorted(folder.iterdir())
+        with chdir(folder):
             answer = fuzz.run_main(*command.split(), *QUICK[command], word)
         fuzz.check_told(answer, number, command, word)
         codes.append(answer[0])
         if answer[0] == 2:
-            assert sorted(tmp_path.iterdir()) == before, (number, command, word)
-    assert 0 < codes.count(0) < 250
+            assert sorted(folder.iterdir()) == before, (number, command, word)
+    return codes
+
+
+def test_forty_command_lines(fuzz: Any, tmp_path: Path) -> None:
+    assert 2 in check_command_lines(fuzz, tmp_path, seed=1, times=40)
+
+
+@pytest.mark.slow
+def test_four_hundred_command_lines(fuzz: Any, tmp_path: Path) -> None:
+    codes = check_command_lines(fuzz, tmp_path, seed=2, times=400)
+    assert 0 < codes.count(0) < 200
 
 
 @pytest.mark.slow
