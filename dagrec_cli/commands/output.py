@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from dagrec_cli.data.plain_files import kind_of
+from dagrec_cli.data.plain_files import kind_of, remove_leftovers
 from dagrec_cli.errors import ConfigError, RunError
 from dagrec_cli.reporting.run_folder import RunFolder
 
@@ -54,6 +54,7 @@ def write_output(path: Path, fill: Callable[[IO[bytes]], Any]) -> None:
     """
     _check_file(path)
     with output_errors(path):
+        remove_leftovers(path.parent)
         RunFolder(path.parent).write(path.name, fill)
 
 

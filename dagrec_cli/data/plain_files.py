@@ -9,6 +9,8 @@ import os
 import secrets
 import stat
 from collections.abc import Callable
+from contextlib import suppress
+from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import IO, Any
 
@@ -113,22 +115,36 @@ def write_whole(path: Path, fill: Callable[[IO[bytes]], Any]) -> None:
     It is written under a name of its own, flushed, and renamed; so of two that are written at once
     under one name the last one stays, whole.
     """
-    aside = path.with_name(ASIDE.format(secrets.token_hex(8)))
+    aside, file = _aside(path)
     try:
-        with aside.open("xb") as file:
+        with file:
             fill(file)
             file.flush()
             os.fsync(file.fileno())
-        aside.replace(path)
+            aside.replace(path)
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
 
 
+def _aside(path: Path) -> tuple[Path, IO[bytes]]:
+    """Return a new file beside a path; as long as it is open, nobody takes it for a leftover."""
+    while True:
+        aside = path.with_name(ASIDE.format(secrets.token_hex(8)))
+        file = aside.open("xb")
+        with suppress(OSError):  # a file system without locks
+            flock(file, LOCK_EX)
+        if os.fstat(file.fileno()).st_nlink:  # else it was taken for one before it was held
+            return aside, file
+        file.close()
+
+
 def remove_leftovers(folder: Path) -> None:
-    """Remove what a killed process was writing in a folder that this process holds."""
-    for file in folder.glob(ASIDE.format("*")):
-        file.unlink(missing_ok=True)
+    """Remove what killed processes were writing in a folder; what is being written is held."""
+    for path in folder.glob(ASIDE.format("*")):
+        with suppress(OSError), path.open("rb") as file:
+            flock(file, LOCK_EX | LOCK_NB)
+            path.unlink()
 
 
 def _refusal(path: Path, kind: str, wanted: str = "a plain file") -> str:
