@@ -7,6 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from dagrec_cli.commands.hydra_main import run_with_hydra
+from dagrec_cli.config.paths import user_path
 from dagrec_cli.config.words import is_path, quoted
 
 Names = str | list[str]
@@ -43,7 +44,7 @@ def compare_runs(config: DictConfig) -> None:
     folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))
     check_free(folder.path, TABLES)
     by = None if config.by is None else _listed(config.by)
-    folders = [Path(run).expanduser() for run in _listed(config.runs)]
+    folders = [user_path(run) for run in _listed(config.runs)]
     entries = group_runs(folders, by)
     # The first row is the reference: by name, since folders are named by time and a run that is
     # repeated would change it.

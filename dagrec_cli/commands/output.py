@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from dagrec_cli.config.paths import user_path
 from dagrec_cli.data.plain_files import kind_of, remove_leftovers
 from dagrec_cli.errors import ConfigError, RunError
 from dagrec_cli.reporting.run_folder import RunFolder
@@ -21,7 +22,7 @@ def output_path(output: object) -> Path:
     """
     if output is None:
         raise ConfigError("output is null; say where to write with output=PATH.")
-    return Path(str(output)).expanduser()
+    return user_path(output)
 
 
 def output_file(output: object, otherwise: str = "") -> Path:

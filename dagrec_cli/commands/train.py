@@ -13,7 +13,7 @@ from dagrec_cli.commands.failures import explain
 from dagrec_cli.commands.hydra_main import overrides_of, run_with_hydra
 from dagrec_cli.commands.sweep import run_sweep
 from dagrec_cli.config.own import code_sha256, split_flag, use_code
-from dagrec_cli.config.paths import config_dir
+from dagrec_cli.config.paths import config_dir, user_path
 
 if TYPE_CHECKING:
     from dagrec_cli.reporting.provenance import Request
@@ -102,7 +102,7 @@ def _resume(place: str, words: list[str]) -> None:
     _, words = split_flag(words)
     if flags := [word for word in words if word.startswith("-") or "=" not in word]:
         raise ConfigError(f"resume=FOLDER takes settings only; leave {flags[0]} out.")
-    path = Path(place).expanduser()
+    path = user_path(place)
     config, request = resumption(path, [w for w in words if not w.startswith("hydra.verbose=")])
     finished = finished_run(path)
     n_before = finished and finished.config["trainer"]["epochs"]  # read before it is written again

@@ -13,6 +13,7 @@ from io import BufferedReader, RawIOBase
 from pathlib import Path
 from typing import Any
 
+from dagrec_cli.config.paths import user_path
 from dagrec_cli.data.composition import Shard
 from dagrec_cli.data.plain_files import kind_of_mode
 from dagrec_cli.errors import DataError
@@ -161,7 +162,7 @@ def _instead(path: Path) -> str:
 def cache_dir() -> Path:
     """Return ``$DAGREC_CACHE_DIR``, or the folder that pooch uses, without importing it."""
     if folder := os.environ.get("DAGREC_CACHE_DIR"):
-        return Path(os.path.expanduser(folder))
+        return user_path(folder)
     if sys.platform == "win32":
         return Path(os.environ["LOCALAPPDATA"], "dagrec", "dagrec", "Cache")
     if sys.platform == "darwin":

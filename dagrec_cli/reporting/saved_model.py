@@ -20,6 +20,7 @@ from torch import nn
 
 from dagrec_cli.config.build import build
 from dagrec_cli.config.checks import seeds_of
+from dagrec_cli.config.paths import user_path
 from dagrec_cli.config.untrusted import check_whole_numbers, checked_node, trusted_packages
 from dagrec_cli.data.plain_files import read_plain
 from dagrec_cli.data.service_graph import ServiceGraph
@@ -51,7 +52,7 @@ def named_run(path: object, command: str, trust: object = None) -> Run:
     """
     if path is None:
         raise ConfigError(f"run is null; name a run folder: dagrec {command} run=outputs/train/RUN")
-    folder = Path(str(path)).expanduser()
+    folder = user_path(path)
     inside = sorted(file.parent for file in folder.glob(f"*/{RESULT}"))
     if inside and not (folder / RESULT).exists():
         raise RunError(f"{folder}: it holds runs and is none; name one, such as run={inside[-1]}")

@@ -130,3 +130,17 @@ def test_predictions_that_do_not_fit_are_a_failed_row(
     )
     assert told in " ".join(answer.out.split())
     assert [row["row"] for row in rows_of(tmp_path)] == ["markov"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("compare", "~nobody-here/runs"),
+        ("predict", "run=~nobody-here/run", "context=[table_1]"),
+        ("train", "resume=~nobody-here/run"),
+    ],
+)
+def test_the_home_of_nobody_is_one_line(dagrec: Dagrec, words: tuple[str, ...]) -> None:
+    answer = dagrec(*words)
+    assert (answer.code, answer.out, answer.err.count("\n")) == (2, "", 1)
+    assert "~nobody-here" in answer.err

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from dagrec_cli.config.paths import user_path
 from dagrec_cli.errors import DataError
 
 _TOOL = 2  # place of the tool after ".../repos/": owner, repository, tool, version
@@ -27,7 +28,7 @@ def given_or_at_hand(path: str | None, at_hand: str, what: str) -> Path:
         If neither is there; the message names ``what`` to give.
     """
     if path is not None:
-        return Path(os.path.expanduser(path))  # leaves ~nobody as it is
+        return user_path(path)
     if folder := os.environ.get("DAGREC_DATA_DIR"):
         found = Path(folder) / at_hand
         if found.exists():

@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from dagrec_cli.config.paths import user_path
 from dagrec_cli.data.plain_files import kind_of, open_plain
 from dagrec_cli.errors import ConfigError
 
@@ -33,7 +34,7 @@ def tracking_store(uri: str) -> tuple[str, Path | None]:
     name = uri.removeprefix(FILE)
     if not name or "?" in name:
         raise ConfigError(f"logger.uri is {uri!r}; name a file after {FILE}, without '?'.")
-    file = Path(name).expanduser().absolute()
+    file = user_path(name).absolute()
     if file.exists() or file.is_symlink():
         _check_own(file)
     return f"{FILE}{file}", file
