@@ -38,6 +38,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     sys.modules.pop("plug_code", None)
 
 
+@pytest.mark.slow
 def test_its_models_and_tables_have_names(
     dagrec: Dagrec, install: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

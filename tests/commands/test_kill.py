@@ -162,7 +162,13 @@ def killed_after_end(act: Callable[[], Any]) -> bool:
     return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name in ("reproduce", "search")))
+        for name in COMMANDS
+    ],
+)
 def test_killed_once(killed: Callable[[str, int], int], command: str) -> None:
     killed(command, 1)
 

@@ -147,6 +147,7 @@ def test_a_run_without_its_code_says_so(dagrec: Dagrec, tmp_path: Path) -> None:
     assert "r/config.yaml: model._target_ 'mymodel.Mean' does not exist" in answer.err
 
 
+@pytest.mark.slow
 def test_changed_code_is_another_experiment(dagrec: Dagrec, mine: Path) -> None:
     sweep = ("train", "-m", *SHORT, "seed=0,1")
     assert dagrec(*sweep).code == 0
@@ -162,6 +163,7 @@ def test_changed_code_is_another_experiment(dagrec: Dagrec, mine: Path) -> None:
     assert out.count("code=") == 2
 
 
+@pytest.mark.slow
 def test_sweeps_tables_and_other_processes_find_it(dagrec: Dagrec, mine: Path) -> None:
     words = ("reproduce", "-cd", "mine", "table=t", "seeds=[0]")
     answer = dagrec(*words)

@@ -91,6 +91,7 @@ def test_a_sweep_follows_no_link_to_a_job(dagrec: Dagrec, tmp_path: Path, job: s
     assert content(tmp_path / "mine") == before
 
 
+@pytest.mark.slow
 def test_a_command_keeps_to_its_own_folders(dagrec: Dagrec, trained: Any, tmp_path: Path) -> None:
     """A result of another command is not replaced, nor the run that is asked about."""
     shutil.copytree(trained.run, tmp_path / "r")

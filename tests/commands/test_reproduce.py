@@ -165,6 +165,7 @@ def test_rows_and_tables_of_one_s_own(tabled: Tabled, tmp_path: Path) -> None:
     assert "table nowhere does not exist" in answer.err
 
 
+@pytest.mark.slow
 def test_rows_with_other_test_pairs_are_told_apart_in_the_report(
     tabled: Tabled, tmp_path: Path
 ) -> None:
@@ -228,6 +229,7 @@ def test_a_table_that_is_part_of_itself(dagrec: Dagrec, tmp_path: Path) -> None:
     assert answer.err == "dagrec reproduce: table a is part of itself (a > b > a).\n"
 
 
+@pytest.mark.slow
 def test_other_data_under_the_same_name_is_trained_again(tabled: Tabled, tmp_path: Path) -> None:
     file = tmp_path / "mine.jsonl"
     nodes = '[{"id": "t"}, {"id": 1, "mid": "NAME"}]'
@@ -256,6 +258,7 @@ def test_no_row_finishes_and_the_report_says_so(tabled: Tabled, tmp_path: Path) 
     assert answer.err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_row_in_use_elsewhere(tabled: Tabled, tmp_path: Path) -> None:
     rows = [row("counts", "model=popularity"), row("pairs", "model=markov")]
     assert tabled(rows).code == 0

@@ -28,9 +28,9 @@ def written(folder: Path) -> list[str]:
     ("subdir", "folders"),
     [
         ("${hydra.job.num}", ["0", "1"]),  # Hydra's own default, said aloud
-        ("job_${hydra:job.num}", ["job_0", "job_1"]),
         ("${model.ranking}/seed_${seed}", ["one_hot/seed_0", "counts/seed_0"]),
-        ("x/../${hydra.job.num}", ["0", "1"]),
+        pytest.param("job_${hydra:job.num}", ["job_0", "job_1"], marks=pytest.mark.slow),
+        pytest.param("x/../${hydra.job.num}", ["0", "1"], marks=pytest.mark.slow),
     ],
 )
 def test_a_named_subdir_is_as_by_default(dagrec: Dagrec, subdir: str, folders: list[str]) -> None:

@@ -211,6 +211,7 @@ def test_of_many_rows_the_best_have_pictures(
     assert "highest accuracy have" not in html
 
 
+@pytest.mark.slow
 def test_no_figure_outlives_its_files(
     run_of: RunOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
