@@ -108,7 +108,7 @@ def results_in(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def killed(
+def check_kills(
     tmp_path: Path, dagrec_in: Dagrec, trained: Any, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[str, int], int]:
     """A function of a command and a number of kills: how many of them came before the end."""
@@ -169,8 +169,8 @@ def killed_after_end(act: Callable[[], Any]) -> bool:
         for name in COMMANDS
     ],
 )
-def test_killed_once(killed: Callable[[str, int], int], command: str) -> None:
-    killed(command, 1)
+def test_killed_once(check_kills: Callable[[str, int], int], command: str) -> None:
+    check_kills(command, 1)
 
 
 @pytest.mark.slow
@@ -178,5 +178,7 @@ def test_killed_once(killed: Callable[[str, int], int], command: str) -> None:
     ("command", "times"),
     [("train", 15), ("sweep", 7), ("reproduce", 7), ("search", 7), ("prepare", 7), ("predict", 7)],
 )
-def test_killed_fifty_times(killed: Callable[[str, int], int], command: str, times: int) -> None:
-    assert killed(command, times) > times / 2  # or hardly anything was tried
+def test_killed_fifty_times(
+    check_kills: Callable[[str, int], int], command: str, times: int
+) -> None:
+    assert check_kills(command, times) > times / 2  # or hardly anything was tried

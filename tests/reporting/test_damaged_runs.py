@@ -295,6 +295,8 @@ def test_the_folder_without_damage_is_read(sound: Path, tmp_path: Path) -> None:
         folder = tmp_path / reader / "run"
         shutil.copytree(sound, folder)
         read(folder)
+        for name in ("predictions.csv", "model.safetensors"):  # going on with it ends in the same
+            assert (folder / name).read_bytes() == (sound / name).read_bytes(), reader
 
 
 def test_weights_of_a_crafted_size_build_no_model(sound: Path, tmp_path: Path) -> None:
