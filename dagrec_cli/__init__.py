@@ -40,7 +40,7 @@ Folder = str | PathLike[str]
 @contextmanager
 def _explained() -> Iterator[None]:
     """Raise a DagrecError with the line that the command line would say, if it would."""
-    from dagrec_cli.commands.failures import explain
+    from dagrec_cli.app.failures import explain
 
     try:
         yield
@@ -72,7 +72,7 @@ class TrainedRun:
     def __init__(
         self, folder: Folder, *, seed: int | None = None, trust: str | Sequence[str] | None = None
     ) -> None:
-        from dagrec_cli.reporting.saved_model import named_run
+        from dagrec_cli.runs.model import named_run
 
         self._run = named_run(fspath(folder), "predict", trust)
         self._seed = seed
@@ -103,7 +103,7 @@ class TrainedRun:
     @_explained()
     def model(self) -> "Model":
         """The model, ready to score; set its ``dag_mask`` to rank with or without a mask."""
-        from dagrec_cli.reporting.saved_model import load_model
+        from dagrec_cli.runs.model import load_model
 
         return load_model(self._run, self._seed)
 
@@ -174,14 +174,14 @@ def train(
     KeyboardInterrupt
         If it is interrupted; says which command goes on.
     """
-    from dagrec_cli.commands.search import check_no_search
     from dagrec_cli.config.build import plain
     from dagrec_cli.config.composed import composed
     from dagrec_cli.config.own import packages_of
     from dagrec_cli.experiment.fit import run_experiment
-    from dagrec_cli.reporting.run_folder import RunFolder
-    from dagrec_cli.reporting.run_log import LOGGER
-    from dagrec_cli.row_jobs import parted
+    from dagrec_cli.jobs.row_jobs import parted
+    from dagrec_cli.jobs.search import check_no_search
+    from dagrec_cli.runs.folder import RunFolder
+    from dagrec_cli.runs.log import LOGGER
     from dagrec_cli.training.progress import Silent
 
     asked = [*words] if seeds is None else [*words, f"seeds={list(seeds)}".replace(" ", "")]

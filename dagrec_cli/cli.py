@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def _main(arguments: list[str]) -> None:
-    from dagrec_cli.commands.guard import explained
+    from dagrec_cli.app.guard import explained
 
     if arguments[:1] == ["help"]:
         arguments = [*arguments[1:], "--help"]

@@ -116,7 +116,7 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow store without runs, to be copied: making one takes seconds."""
     for package in ("mlflow", "sqlalchemy"):
         pytest.importorskip(package, reason="logger=mlflow needs its extra")
-    from dagrec_cli.reporting.loggers.mlflow import _connect
+    from dagrec_cli.loggers.mlflow import _connect
 
     store = tmp_path_factory.mktemp("store") / "mlflow.db"
     _connect(f"sqlite:///{store}").search_experiments()

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from dagrec_cli import row_jobs
-from dagrec_cli.row_jobs import RowJob, run_all, run_row
+from dagrec_cli.jobs import row_jobs
+from dagrec_cli.jobs.row_jobs import RowJob, run_all, run_row
 
 CtrlC = Callable[[int], Any]
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from dagrec_cli.commands.hydra_main import run_with_hydra
+from dagrec_cli.app.hydra_main import run_with_hydra
 from dagrec_cli.config.paths import config_dir
 from dagrec_cli.errors import ConfigError
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from dagrec_cli.commands.hydra_main import run_with_hydra
+from dagrec_cli.app.hydra_main import run_with_hydra
 from dagrec_cli.config.paths import user_path
 from dagrec_cli.config.words import is_path, quoted
 
@@ -27,16 +27,16 @@ def compare_runs(config: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
     from rich.console import Console
 
-    from dagrec_cli.commands.output import say_report_is_drawn
+    from dagrec_cli.app.output import say_report_is_drawn
     from dagrec_cli.config.checks import check_settings
     from dagrec_cli.errors import ConfigError
     from dagrec_cli.evaluation.metrics import Metric
-    from dagrec_cli.reporting.claim import TABLES, check_free
     from dagrec_cli.reporting.comparison import compare
     from dagrec_cli.reporting.grouping import group_runs
     from dagrec_cli.reporting.report import ReportSheet, write_report
-    from dagrec_cli.reporting.run_folder import RunFolder
     from dagrec_cli.reporting.terminal import to_rich
+    from dagrec_cli.runs.claim import TABLES, check_free
+    from dagrec_cli.runs.folder import RunFolder
 
     check_settings(config, runs=Names, by=Names | None, metric=Metric)
     if not config.runs:

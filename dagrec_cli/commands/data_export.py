@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from omegaconf import DictConfig
 
-from dagrec_cli.commands.hydra_main import run_with_hydra
+from dagrec_cli.app.hydra_main import run_with_hydra
 
 
 def main() -> None:
@@ -15,13 +15,13 @@ def main() -> None:
 
 def export(config: DictConfig) -> None:
     """Write the files and say how many pairs they hold."""
-    from dagrec_cli.commands.output import output_errors, output_path
+    from dagrec_cli.app.output import output_errors, output_path
     from dagrec_cli.config.build import build
     from dagrec_cli.config.checks import check_settings
     from dagrec_cli.config.kinds import OneOf
     from dagrec_cli.data.dataset import prepare
-    from dagrec_cli.reporting.exchange import FORMATS, check_folder
-    from dagrec_cli.reporting.run_folder import RunFolder
+    from dagrec_cli.export.exchange import FORMATS, check_folder
+    from dagrec_cli.runs.folder import RunFolder
     from dagrec_cli.training.work import Work
 
     form = Annotated[str, OneOf(FORMATS)]

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from omegaconf import DictConfig
 
-from dagrec_cli.commands.hydra_main import run_with_hydra
+from dagrec_cli.app.hydra_main import run_with_hydra
 
 
 def main() -> None:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from dagrec_cli.commands.hydra_main import overrides_of, run_with_hydra
+from dagrec_cli.app.hydra_main import overrides_of, run_with_hydra
 
 if TYPE_CHECKING:
-    from dagrec_cli.reporting.run_folder import RunFolder
     from dagrec_cli.reporting.tables import Table
+    from dagrec_cli.runs.folder import RunFolder
 
 
 def main() -> None:
@@ -23,9 +23,9 @@ def evaluate(config: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
     from rich.console import Console
 
-    from dagrec_cli.reporting.claim import EVALUATION, check_free
-    from dagrec_cli.reporting.run_folder import RunFolder
     from dagrec_cli.reporting.terminal import to_rich
+    from dagrec_cli.runs.claim import EVALUATION, check_free
+    from dagrec_cli.runs.folder import RunFolder
 
     folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))
     check_free(folder.path, EVALUATION)
@@ -43,9 +43,9 @@ def _run(config: DictConfig, folder: "RunFolder") -> "Table":
 
     from dagrec_cli.config.checks import check_settings
     from dagrec_cli.errors import ConfigError
-    from dagrec_cli.reporting.evaluation_run import Side, evaluate_run
-    from dagrec_cli.reporting.provenance import Request
-    from dagrec_cli.reporting.saved_model import named_run, saved_choices
+    from dagrec_cli.experiment.evaluate import Side, evaluate_run
+    from dagrec_cli.runs.model import named_run, saved_choices
+    from dagrec_cli.runs.provenance import Request
 
     check_settings(config, data=Any, split=Any, run=Any, trust=Any, side=Side)
     run = named_run(config.run, "evaluate", config.trust)

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from omegaconf import DictConfig
 
-from dagrec_cli.commands.hydra_main import run_with_hydra
+from dagrec_cli.app.hydra_main import run_with_hydra
 
 
 def main() -> None:
@@ -15,10 +15,10 @@ def main() -> None:
 
 def export(config: DictConfig) -> None:
     """Write the file and say how close its scores are."""
-    from dagrec_cli.commands.output import output_file, write_output
+    from dagrec_cli.app.output import output_file, write_output
     from dagrec_cli.config.checks import check_settings
-    from dagrec_cli.reporting.onnx_model import onnx_bytes
-    from dagrec_cli.reporting.saved_model import load_model, named_run
+    from dagrec_cli.export.onnx_model import onnx_bytes
+    from dagrec_cli.runs.model import load_model, named_run
 
     check_settings(config, run=Any, trust=Any, format=Literal["onnx"], output=Any, seed=Any)
     path = output_file(config.output)

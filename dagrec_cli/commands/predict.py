@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from omegaconf import DictConfig
 
-from dagrec_cli.commands.hydra_main import run_with_hydra
+from dagrec_cli.app.hydra_main import run_with_hydra
 
 if TYPE_CHECKING:
     from dagrec_cli.data.queries import Query
@@ -26,13 +26,13 @@ def main() -> None:
 
 def predict(config: DictConfig) -> None:
     """Write an answer for each context that is asked for."""
-    from dagrec_cli.commands.output import output_file, write_output
+    from dagrec_cli.app.output import output_file, write_output
     from dagrec_cli.config.checks import check_settings
     from dagrec_cli.config.kinds import Count
     from dagrec_cli.errors import ConfigError
     from dagrec_cli.evaluation.recommender import recommend
-    from dagrec_cli.reporting.recommendations import Form, lines_of
-    from dagrec_cli.reporting.saved_model import load_model, named_run
+    from dagrec_cli.export.recommendations import Form, lines_of
+    from dagrec_cli.runs.model import load_model, named_run
 
     check_settings(
         config,

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from dagrec_cli.commands.hydra_main import own_folders, run_with_hydra
+from dagrec_cli.app.hydra_main import own_folders, run_with_hydra
 
 if TYPE_CHECKING:
-    from dagrec_cli.reproduction import Sheet
+    from dagrec_cli.jobs.tables import Sheet
 
 
 def main() -> None:
@@ -24,15 +24,15 @@ def reproduce(config: DictConfig) -> None:
     from omegaconf import OmegaConf
     from rich.console import Console
 
-    from dagrec_cli.commands.output import say_report_is_drawn
+    from dagrec_cli.app.output import say_report_is_drawn
     from dagrec_cli.config.checks import check_settings
     from dagrec_cli.config.kinds import Count
     from dagrec_cli.evaluation.metrics import Metric
-    from dagrec_cli.reporting.claim import TABLES, check_free
+    from dagrec_cli.jobs.tables import read_tables, run_sheets
     from dagrec_cli.reporting.report import ReportSheet, write_report
-    from dagrec_cli.reporting.run_folder import RunFolder
     from dagrec_cli.reporting.terminal import to_rich
-    from dagrec_cli.reproduction import read_tables, run_sheets
+    from dagrec_cli.runs.claim import TABLES, check_free
+    from dagrec_cli.runs.folder import RunFolder
     from dagrec_cli.training.progress import progress
 
     folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))

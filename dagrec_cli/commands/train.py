@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from dagrec_cli.commands.failures import explain
-from dagrec_cli.commands.hydra_main import overrides_of, run_with_hydra
-from dagrec_cli.commands.sweep import run_sweep
+from dagrec_cli.app.failures import explain
+from dagrec_cli.app.hydra_main import overrides_of, run_with_hydra
 from dagrec_cli.config.own import code_sha256, split_flag, use_code
 from dagrec_cli.config.paths import config_dir, user_path
+from dagrec_cli.jobs.sweep import run_sweep
 
 if TYPE_CHECKING:
-    from dagrec_cli.reporting.provenance import Request
     from dagrec_cli.reporting.tables import Table
+    from dagrec_cli.runs.provenance import Request
 
 RESUME = "resume="
 FINISHED = (
@@ -53,7 +53,7 @@ def _main() -> None:
     if places := [word.removeprefix(RESUME) for word in words if word.startswith(RESUME)]:
         _resume(places[-1], [word for word in words if not word.startswith(RESUME)])
     else:
-        from dagrec_cli.commands.search import register
+        from dagrec_cli.jobs.search import register
 
         register()
         run_sweep(lambda: run_with_hydra("train", train))
@@ -71,10 +71,10 @@ def train(config: DictConfig) -> float | None:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from dagrec_cli.commands.search import check_no_search
     from dagrec_cli.config.build import plain
-    from dagrec_cli.reporting.provenance import Request, is_part
-    from dagrec_cli.reporting.run_folder import RunFolder
+    from dagrec_cli.jobs.search import check_no_search
+    from dagrec_cli.runs.folder import RunFolder
+    from dagrec_cli.runs.provenance import Request, is_part
 
     hydra = HydraConfig.get()
     path = Path(hydra.runtime.output_dir)
@@ -93,11 +93,11 @@ def train(config: DictConfig) -> float | None:
 
 def _resume(place: str, words: list[str]) -> None:
     from dagrec_cli.errors import ConfigError, RunError
-    from dagrec_cli.reporting.checkpoints import has_checkpoints
-    from dagrec_cli.reporting.resumption import check_nothing_new, resumption
-    from dagrec_cli.reporting.run_folder import CHECKPOINTS, CONFIG, RunFolder
-    from dagrec_cli.reporting.sweep import finished_run
+    from dagrec_cli.jobs.sweep_folder import finished_run
     from dagrec_cli.reporting.tables import Table
+    from dagrec_cli.runs.checkpoints import has_checkpoints
+    from dagrec_cli.runs.folder import CHECKPOINTS, CONFIG, RunFolder
+    from dagrec_cli.runs.resume import check_nothing_new, resumption
 
     _, words = split_flag(words)
     if flags := [word for word in words if word.startswith("-") or "=" not in word]:
@@ -140,7 +140,7 @@ def _hint(choices: Mapping[str, str | None], words: Sequence[str]) -> str:
 
 def _run(config: DictConfig, path: Path, request: "Request", *, resume: bool = False) -> "Table":
     from dagrec_cli.experiment.fit import run_experiment
-    from dagrec_cli.reporting.run_folder import RESULT, RunFolder
+    from dagrec_cli.runs.folder import RESULT, RunFolder
     from dagrec_cli.training.progress import progress
 
     folder = RunFolder(path)
@@ -161,8 +161,8 @@ def _job(config: DictConfig, path: Path, request: "Request", name: str) -> float
     In a sweep whoever began it says so, for every launcher.
     """
     from dagrec_cli.errors import InUseError
-    from dagrec_cli.reporting.run_folder import RESULT, RunFolder
-    from dagrec_cli.reporting.sweep import has_ended, is_sweep, outcome
+    from dagrec_cli.jobs.sweep_folder import has_ended, is_sweep, outcome
+    from dagrec_cli.runs.folder import RESULT, RunFolder
 
     value, sweep = None, Path(str(request.sweep))
     try:
@@ -181,8 +181,8 @@ def _job(config: DictConfig, path: Path, request: "Request", name: str) -> float
 
 def _metrics(config: DictConfig, path: Path, request: "Request") -> Mapping[str, Any]:
     """Return the metrics of a job; one that was stopped goes on from its checkpoints."""
-    from dagrec_cli.reporting.run_folder import RESULT
-    from dagrec_cli.reporting.sweep import finished_run, has_ended, is_begun
+    from dagrec_cli.jobs.sweep_folder import finished_run, has_ended, is_begun
+    from dagrec_cli.runs.folder import RESULT
 
     has_run = has_ended(path, Path(str(request.sweep)))  # launched twice: a process had died
     is_begun_before = has_run or (not config.rerun and is_begun(config, path))

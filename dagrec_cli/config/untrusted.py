@@ -27,7 +27,7 @@ HOMES = {
     "loss": "dagrec_cli.losses.",
     "sampler": "dagrec_cli.samplers.",
     "trainer": "dagrec_cli.training.",
-    "logger": "dagrec_cli.reporting.loggers.",
+    "logger": "dagrec_cli.loggers.",
 }
 MOST_BYTES = 2**18  # of a config; ours have some thousand, a list of files has more
 MOST_DEPTH = 20

@@ -18,17 +18,8 @@ from dagrec_cli.evaluation.ceiling import ceilings
 from dagrec_cli.evaluation.evaluator import evaluate_model
 from dagrec_cli.evaluation.metrics import evaluate
 from dagrec_cli.experiment.parts import Parts, Start
-from dagrec_cli.models.base import CountingModel, Model, TorchModel
-from dagrec_cli.models.contexts import Contexts
-from dagrec_cli.reporting.checkpoints import Checkpoints, forget
-from dagrec_cli.reporting.claim import TRAINING, check_free
-from dagrec_cli.reporting.loggers.guarded import Guarded
-from dagrec_cli.reporting.provenance import Request
-from dagrec_cli.reporting.result import Result
-from dagrec_cli.reporting.resumption import check_same_data, resume_command, write_beginning
-from dagrec_cli.reporting.run_folder import CHECKPOINTS, RESULT, RunFolder
-from dagrec_cli.reporting.run_log import LOGGER, logged
-from dagrec_cli.reporting.seed_run import (
+from dagrec_cli.experiment.result import Result
+from dagrec_cli.experiment.seed_run import (
     MetricsFile,
     SeedRun,
     write_learning_curve,
@@ -36,7 +27,16 @@ from dagrec_cli.reporting.seed_run import (
     write_setup,
     write_weights,
 )
+from dagrec_cli.loggers.guarded import Guarded
+from dagrec_cli.models.base import CountingModel, Model, TorchModel
+from dagrec_cli.models.contexts import Contexts
 from dagrec_cli.reporting.tables import Table
+from dagrec_cli.runs.checkpoints import Checkpoints, forget
+from dagrec_cli.runs.claim import TRAINING, check_free
+from dagrec_cli.runs.folder import CHECKPOINTS, RESULT, RunFolder
+from dagrec_cli.runs.log import LOGGER, logged
+from dagrec_cli.runs.provenance import Request
+from dagrec_cli.runs.resume import check_same_data, resume_command, write_beginning
 from dagrec_cli.training.batch import TrainingPairs, encode_once
 from dagrec_cli.training.history import History
 from dagrec_cli.training.interrupt import braking, heard

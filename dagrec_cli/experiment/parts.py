@@ -22,9 +22,9 @@ from dagrec_cli.config.seeds import seed_everything
 from dagrec_cli.data.cache import CachedSource
 from dagrec_cli.data.splits import Split
 from dagrec_cli.evaluation.metrics import Metric
+from dagrec_cli.loggers.base import RunLogger
 from dagrec_cli.losses.base import Loss
 from dagrec_cli.models.base import Facts, Model
-from dagrec_cli.reporting.loggers.base import RunLogger
 from dagrec_cli.samplers.base import Sampler
 from dagrec_cli.training.trainer import Trainer
 

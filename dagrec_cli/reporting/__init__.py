@@ -1,1 +1,1 @@
-"""The run folder, tables and plots."""
+"""Tables, verdicts, reports and pictures of finished runs; it draws and does nothing else."""

@@ -11,8 +11,8 @@ from dagrec_cli.evaluation.intervals import summarise
 from dagrec_cli.evaluation.metrics import METRICS
 from dagrec_cli.evaluation.ranks import Outcomes
 from dagrec_cli.evaluation.significance import Difference, holm, paired_difference
-from dagrec_cli.reporting.runs import Run
 from dagrec_cli.reporting.tables import Table, heading
+from dagrec_cli.runs.run import Run
 
 SIGNIFICANT = 0.05
 BEST, AS_GOOD = "best", "≈ best"

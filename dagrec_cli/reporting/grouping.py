@@ -14,9 +14,9 @@ from typing import Any
 from dagrec_cli.config.deciding import Effect, effect, settings
 from dagrec_cli.errors import ConfigError, DagrecError, RunError
 from dagrec_cli.reporting.comparison import Entry
-from dagrec_cli.reporting.provenance import is_part
-from dagrec_cli.reporting.run_folder import REQUEST, RESULT
-from dagrec_cli.reporting.runs import Run
+from dagrec_cli.runs.folder import REQUEST, RESULT
+from dagrec_cli.runs.provenance import is_part
+from dagrec_cli.runs.run import Run
 
 SIDE = "evaluate_on"  # test and validation are never one row
 SOURCE = "run"  # of a saved model that was evaluated; never one row with a model of its own

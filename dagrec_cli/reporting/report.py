@@ -15,9 +15,9 @@ from dagrec_cli.evaluation.metrics import METRICS
 from dagrec_cli.reporting.comparison import Entry, by_test
 from dagrec_cli.reporting.plots.gallery import graph_picture, row_pictures, table_pictures
 from dagrec_cli.reporting.plots.picture import Picture
-from dagrec_cli.reporting.run_folder import RunFolder
-from dagrec_cli.reporting.runs import Run
 from dagrec_cli.reporting.tables import Table, Value, displayed, heading, interval, short
+from dagrec_cli.runs.folder import RunFolder
+from dagrec_cli.runs.run import Run
 
 REPORT = "report.html"
 PICTURES = "pictures"

@@ -10,9 +10,9 @@ import msgspec
 
 from dagrec_cli.data.plain_files import read_plain
 from dagrec_cli.errors import RunError, visible
-from dagrec_cli.reporting.csv_text import csv_text
 from dagrec_cli.reporting.latex_text import latex_text
-from dagrec_cli.reporting.run_folder import RunFolder
+from dagrec_cli.runs.csv_text import csv_text
+from dagrec_cli.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -22,12 +22,12 @@ from benchmarks.preparation import Preparation
 from benchmarks.report import Finding, faults, write
 from benchmarks.runner import LEAST_ROUNDS, measure
 from benchmarks.steps import BprStep, CeStep
-from dagrec_cli.commands.hydra_main import overrides_of
+from dagrec_cli.app.hydra_main import overrides_of
 from dagrec_cli.config.checks import check_settings
 from dagrec_cli.config.kinds import Count, Positive
 from dagrec_cli.errors import ConfigError, DagrecError
-from dagrec_cli.reporting.run_folder import RunFolder
 from dagrec_cli.reporting.terminal import to_rich
+from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.training.progress import progress
 
 BENCHMARKS: dict[str, type[Benchmark]] = {

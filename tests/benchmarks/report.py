@@ -8,9 +8,9 @@ import numpy as np
 
 from benchmarks.runner import Measurement, Runs, growth, spread
 from dagrec_cli.reporting.plots import save_png
-from dagrec_cli.reporting.provenance import provenance
-from dagrec_cli.reporting.run_folder import RunFolder
 from dagrec_cli.reporting.tables import Table
+from dagrec_cli.runs.folder import RunFolder
+from dagrec_cli.runs.provenance import provenance
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.report import Finding, draw, faults, write
 from benchmarks.runner import Measurement, Runs
-from dagrec_cli.reporting.run_folder import RunFolder
+from dagrec_cli.runs.folder import RunFolder
 
 
 def finding() -> Finding:

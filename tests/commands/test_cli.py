@@ -13,8 +13,8 @@ from unittest.mock import patch
 import pytest
 
 from dagrec_cli import __version__
+from dagrec_cli.app import hydra_main
 from dagrec_cli.cli import COMMANDS
-from dagrec_cli.commands import hydra_main
 from dagrec_cli.config.paths import config_dir
 
 ROOT = Path(__file__).parents[2]

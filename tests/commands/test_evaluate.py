@@ -12,7 +12,7 @@ import pytest
 from dagrec_cli.evaluation.metrics import evaluate
 from dagrec_cli.reporting.comparison import compare
 from dagrec_cli.reporting.grouping import group_runs
-from dagrec_cli.reporting.runs import Run
+from dagrec_cli.runs.run import Run
 
 Dagrec = Callable[..., Any]
 

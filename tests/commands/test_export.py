@@ -21,8 +21,8 @@ from omegaconf import OmegaConf
 from dagrec_cli.data.queries import Query
 from dagrec_cli.evaluation.recommender import recommend
 from dagrec_cli.models.contexts import Contexts
-from dagrec_cli.reporting.runs import Run
-from dagrec_cli.reporting.saved_model import load_model
+from dagrec_cli.runs.model import load_model
+from dagrec_cli.runs.run import Run
 
 Dagrec = Callable[..., Any]
 Pair = tuple[tuple[str, ...], str]

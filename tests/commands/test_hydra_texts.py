@@ -1,4 +1,4 @@
-"""Hydra says each text that ``commands/hydra_texts.py`` reads; a newer wording fails here."""
+"""Hydra says each text that ``app/hydra_texts.py`` reads; a newer wording fails here."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,8 +7,8 @@ import pytest
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from dagrec_cli.commands import hydra_texts
-from dagrec_cli.commands.hydra_texts import (
+from dagrec_cli.app import hydra_texts
+from dagrec_cli.app.hydra_texts import (
     NoName,
     NoOption,
     NoSetting,

@@ -98,7 +98,7 @@ def test_the_jobs_of_a_sweep_have_one_parent(
 def test_a_store_that_locks_does_not_stop_the_training(
     dagrec: Dagrec, store: Callable[[], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dagrec_cli.reporting.loggers.mlflow import MlflowLogger
+    from dagrec_cli.loggers.mlflow import MlflowLogger
 
     plain = MlflowLogger.epochs
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from dagrec_cli.errors import RunError
-from dagrec_cli.reporting.run_folder import RunFolder
-from dagrec_cli.reporting.seed_run import MetricsFile
+from dagrec_cli.experiment.seed_run import MetricsFile
+from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[2]

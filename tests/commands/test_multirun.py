@@ -13,7 +13,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 
 from dagrec_cli.models.popularity import Popularity
-from dagrec_cli.reporting.run_folder import RunFolder
+from dagrec_cli.runs.folder import RunFolder
 
 Dagrec = Callable[..., Any]
 
@@ -268,7 +268,7 @@ def test_a_launcher_that_cannot_start_is_one_line(
 def test_a_missing_launcher_names_its_extra(
     dagrec: Dagrec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dagrec_cli.commands import failures
+    from dagrec_cli.app import failures
 
     monkeypatch.setattr(failures, "LAUNCHERS", {"batch": "cloud"})
     answer = dagrec("train", "-m", "hydra/launcher=batch")

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from dagrec_cli.config.paths import config_dir
-from dagrec_cli.reporting.run_folder import RunFolder, is_in_use
+from dagrec_cli.runs.folder import RunFolder, is_in_use
 
 Dagrec = Callable[..., Any]
 Tabled = Callable[..., Any]

@@ -16,7 +16,7 @@ from unittest.mock import patch
 import pytest
 from safetensors.torch import load_file, save_file
 
-from dagrec_cli.reporting.run_folder import RunFolder
+from dagrec_cli.runs.folder import RunFolder
 
 ROOT = Path(__file__).parents[2]
 KEEP = "keep_checkpoints=true"

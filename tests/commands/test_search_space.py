@@ -4,8 +4,8 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from dagrec_cli.commands.search_space import SearchSpace
 from dagrec_cli.errors import ConfigError
+from dagrec_cli.jobs.search_space import SearchSpace
 
 distributions = pytest.importorskip("optuna", reason="needs the extra 'search'").distributions
 Float, Int = distributions.FloatDistribution, distributions.IntDistribution

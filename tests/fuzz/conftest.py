@@ -18,9 +18,9 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
+from dagrec_cli.app.guard import explained
 from dagrec_cli.cli import main
 from dagrec_cli.commands.data_validate import validate
-from dagrec_cli.commands.guard import explained
 
 SECONDS = 5
 VALUES = (

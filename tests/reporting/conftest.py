@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from dagrec_cli.evaluation.intervals import summarise
 from dagrec_cli.evaluation.metrics import evaluate
 from dagrec_cli.evaluation.ranks import Outcomes
-from dagrec_cli.reporting.runs import Run
+from dagrec_cli.runs.run import Run
 
 RunOf = Callable[..., Run]
 

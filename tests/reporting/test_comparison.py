@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
+from dagrec_cli.experiment.result import TIE_RULE
 from dagrec_cli.reporting.comparison import AS_GOOD, BEST, Entry, basis, compare
-from dagrec_cli.reporting.result import TIE_RULE
-from dagrec_cli.reporting.runs import Run
 from dagrec_cli.reporting.tables import Table
+from dagrec_cli.runs.run import Run
 
 RunOf = Callable[..., Run]
 OTHER = {"sha256": "x", "test": 3, "forbidden_test_targets": 2}

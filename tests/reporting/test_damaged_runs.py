@@ -12,15 +12,15 @@ from safetensors.torch import load_file, save_file
 
 from dagrec_cli.errors import ConfigError, DagrecError, RunError
 from dagrec_cli.experiment.fit import run_experiment
+from dagrec_cli.jobs.row_jobs import compose_train
+from dagrec_cli.jobs.sweep_folder import finished_run, outcome, reason
 from dagrec_cli.reporting.comparison import compare
 from dagrec_cli.reporting.grouping import group_runs
 from dagrec_cli.reporting.report import ReportSheet, write_report
-from dagrec_cli.reporting.resumption import resumption
-from dagrec_cli.reporting.run_folder import RunFolder
-from dagrec_cli.reporting.runs import Run
-from dagrec_cli.reporting.saved_model import load_model, named_run, saved_choices, saved_seeds
-from dagrec_cli.reporting.sweep import finished_run, outcome, reason
-from dagrec_cli.row_jobs import compose_train
+from dagrec_cli.runs.folder import RunFolder
+from dagrec_cli.runs.model import load_model, named_run, saved_choices, saved_seeds
+from dagrec_cli.runs.resume import resumption
+from dagrec_cli.runs.run import Run
 from dagrec_cli.training.progress import Silent
 
 DEEP = "[" * 100_000

@@ -11,10 +11,10 @@ import pytest
 
 from dagrec_cli.evaluation.ranks import UNRANKED, Outcomes
 from dagrec_cli.reporting.comparison import Entry
-from dagrec_cli.reporting.fit import MisfitError, check_fit
 from dagrec_cli.reporting.grouping import group_runs
-from dagrec_cli.reporting.predictions import Predictions, check_ranks
-from dagrec_cli.reporting.runs import Run
+from dagrec_cli.runs.fit import MisfitError, check_fit
+from dagrec_cli.runs.predictions import Predictions, check_ranks
+from dagrec_cli.runs.run import Run
 
 RunOf = Callable[..., Run]
 PREFIX = "predictions.csv does not fit result.json: "

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from dagrec_cli.errors import ConfigError, DataError, RunError
+from dagrec_cli.jobs.sweep_folder import finished_run, reason
 from dagrec_cli.reporting.comparison import Entry, compare
 from dagrec_cli.reporting.grouping import group_runs
 from dagrec_cli.reporting.report import ReportSheet, write_report
-from dagrec_cli.reporting.run_folder import RunFolder
-from dagrec_cli.reporting.runs import Run
-from dagrec_cli.reporting.sweep import finished_run, reason
+from dagrec_cli.runs.folder import RunFolder
+from dagrec_cli.runs.run import Run
 
 RunOf = Callable[..., Run]
 SERVICES = ["service_<script>alert('&\"$x$')</script>", "service_2", "service_3"]

@@ -12,11 +12,11 @@ from omegaconf import DictConfig, OmegaConf
 from dagrec_cli.config.build import build
 from dagrec_cli.config.paths import config_dir
 from dagrec_cli.errors import ConfigError
-from dagrec_cli.reporting.loggers.base import RunLogger, params_of, scores_of
-from dagrec_cli.reporting.loggers.guarded import Guarded
-from dagrec_cli.reporting.provenance import Request
-from dagrec_cli.reporting.run_folder import RunFolder
-from dagrec_cli.row_jobs import RowJob
+from dagrec_cli.jobs.row_jobs import RowJob
+from dagrec_cli.loggers.base import RunLogger, params_of, scores_of
+from dagrec_cli.loggers.guarded import Guarded
+from dagrec_cli.runs.folder import RunFolder
+from dagrec_cli.runs.provenance import Request
 
 OPTIONS = sorted(file.stem for file in (config_dir() / "logger").glob("*.yaml"))
 PACKAGES = {"csv": [], "tensorboard": ["tensorboard"], "mlflow": ["mlflow", "sqlalchemy"]}
@@ -107,7 +107,7 @@ def test_a_counting_model_has_no_epochs(
 def test_a_missing_package_is_one_line(
     config: Config, monkeypatch: pytest.MonkeyPatch, option: str
 ) -> None:
-    name = "dagrec_cli.reporting.loggers.base.find_spec"
+    name = "dagrec_cli.loggers.base.find_spec"
     monkeypatch.setattr(name, lambda package: None)
     with pytest.raises(ConfigError, match=rf"needs \w+; .*pip install .* '\.\[{option}\]'\.$"):
         build(config("logger", option), "logger")

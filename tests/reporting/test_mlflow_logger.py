@@ -13,10 +13,10 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from dagrec_cli.config.build import build
-from dagrec_cli.reporting.loggers import mlflow as mlflow_logger
-from dagrec_cli.reporting.loggers.guarded import Guarded
-from dagrec_cli.reporting.provenance import Request
-from dagrec_cli.reporting.run_folder import RunFolder
+from dagrec_cli.loggers import mlflow as mlflow_logger
+from dagrec_cli.loggers.guarded import Guarded
+from dagrec_cli.runs.folder import RunFolder
+from dagrec_cli.runs.provenance import Request
 
 pytest.importorskip("mlflow", reason="logger=mlflow needs its extra")
 pytest.importorskip("sqlalchemy", reason="logger=mlflow needs its extra")

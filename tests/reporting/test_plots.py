@@ -10,8 +10,8 @@ from dagrec_cli.reporting.plots.learning_curve import learning_curve
 from dagrec_cli.reporting.plots.picture import SVG, XLINK, Picture, inline
 from dagrec_cli.reporting.plots.service_graph import layers
 from dagrec_cli.reporting.plots.style import BLUE, LONGEST_NAME, shown
-from dagrec_cli.reporting.run_folder import RunFolder
-from dagrec_cli.reporting.runs import Edge
+from dagrec_cli.runs.folder import RunFolder
+from dagrec_cli.runs.run import Edge
 
 
 def outcomes(target: list[int], predicted: list[int]) -> Outcomes:

@@ -5,8 +5,8 @@ from unittest.mock import patch
 
 import pytest
 
-from dagrec_cli.reporting import provenance as module
-from dagrec_cli.reporting.provenance import git_commit, provenance
+from dagrec_cli.runs import provenance as module
+from dagrec_cli.runs.provenance import git_commit, provenance
 
 
 def test_the_command_line_can_be_pasted_into_a_shell() -> None:
@@ -23,7 +23,7 @@ def test_versions_are_those_installed() -> None:
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with one commit, in which the module seems to lie."""
-    file = tmp_path / "dagrec_cli/reporting/provenance.py"
+    file = tmp_path / "dagrec_cli/runs/provenance.py"
     file.parent.mkdir(parents=True)
     file.touch()
     monkeypatch.setattr(module, "__file__", str(file))
@@ -44,7 +44,7 @@ def test_the_commit_and_whether_it_was_changed(checkout: Path) -> None:
     assert git_commit() == commit
     (checkout / "notes.txt").touch()  # nothing that was committed
     assert git_commit() == commit
-    (checkout / "dagrec_cli/reporting/provenance.py").write_text("changed")
+    (checkout / "dagrec_cli/runs/provenance.py").write_text("changed")
     assert git_commit() == f"{commit}+"
 
 

@@ -13,9 +13,9 @@ from dagrec_cli.reporting.comparison import Entry, compare
 from dagrec_cli.reporting.plots.picture import Picture
 from dagrec_cli.reporting.plots.style import VARIABLES
 from dagrec_cli.reporting.report import ReportSheet, write_report
-from dagrec_cli.reporting.run_folder import RunFolder
-from dagrec_cli.reporting.runs import Run
 from dagrec_cli.reporting.tables import Table
+from dagrec_cli.runs.folder import RunFolder
+from dagrec_cli.runs.run import Run
 
 VOID = {"meta", "link", "br", "path", "use", "image", "rect"}
 EVIL = "<script>alert('&\"$x$')</script>"

@@ -6,7 +6,7 @@ from unittest.mock import patch
 
 import pytest
 
-from dagrec_cli.reporting.run_folder import RunFolder
+from dagrec_cli.runs.folder import RunFolder
 
 
 def names(folder: Path) -> list[str]:

@@ -17,12 +17,12 @@ from dagrec_cli.config.paths import config_dir
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.errors import RunError
 from dagrec_cli.evaluation.evaluator import score_contexts
+from dagrec_cli.experiment.seed_run import write_setup, write_weights
 from dagrec_cli.models.base import CountingModel, Facts, Model
 from dagrec_cli.models.contexts import Contexts
-from dagrec_cli.reporting.run_folder import RunFolder
-from dagrec_cli.reporting.runs import Run
-from dagrec_cli.reporting.saved_model import load_model, named_run
-from dagrec_cli.reporting.seed_run import write_setup, write_weights
+from dagrec_cli.runs.folder import RunFolder
+from dagrec_cli.runs.model import load_model, named_run
+from dagrec_cli.runs.run import Run
 
 MODELS = sorted(path.stem for path in (config_dir() / "model").glob("*.yaml"))
 TRAIN_ROWS = np.arange(12)  # of the tiny data's pairs, so the model's graph is not the whole one
@@ -134,7 +134,7 @@ TAMPERED: dict[str, tuple[Tamper, str]] = {
         "model._target_ is 'os.system': code of os would run; if you trust it, add trust=os",
     ),
     "code of ours that is no model": (
-        edit_model(model={"_target_": "dagrec_cli.reporting.run_folder.RunFolder"}),
+        edit_model(model={"_target_": "dagrec_cli.runs.folder.RunFolder"}),
         "only classes of dagrec_cli.models",
     ),
     "a class that is no model": (

@@ -10,14 +10,14 @@ import pytest
 from rich.console import Console
 
 from dagrec_cli.errors import visible
+from dagrec_cli.export.recommendations import _json
+from dagrec_cli.jobs.sweep_folder import outcome
 from dagrec_cli.reporting.comparison import Entry, compare
-from dagrec_cli.reporting.recommendations import _json
 from dagrec_cli.reporting.report import ReportSheet, write_report
-from dagrec_cli.reporting.run_folder import RunFolder
-from dagrec_cli.reporting.runs import Run
-from dagrec_cli.reporting.sweep import outcome
 from dagrec_cli.reporting.tables import Table
 from dagrec_cli.reporting.terminal import to_rich
+from dagrec_cli.runs.folder import RunFolder
+from dagrec_cli.runs.run import Run
 
 ACTING = "a\x1b[31m\x9b2J\x07\x7f\u202eb\u2066\u2028c"
 LINKS = (

@@ -5,9 +5,7 @@ from typing import Any
 
 import pytest
 
-from dagrec_cli.reporting.run_folder import RunFolder
-from dagrec_cli.reporting.runs import Run
-from dagrec_cli.reporting.sweep import (
+from dagrec_cli.jobs.sweep_folder import (
     finished_run,
     has_ended,
     newest_sweep,
@@ -19,6 +17,8 @@ from dagrec_cli.reporting.sweep import (
     write_death,
     write_sweep_request,
 )
+from dagrec_cli.runs.folder import RunFolder
+from dagrec_cli.runs.run import Run
 
 
 def write_result(path: Path, **content: Any) -> Path:

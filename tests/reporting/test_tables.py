@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from dagrec_cli.reporting.run_folder import RunFolder
 from dagrec_cli.reporting.tables import Table, spell
 from dagrec_cli.reporting.terminal import to_rich
+from dagrec_cli.runs.folder import RunFolder
 
 SUMMARY = {"mean": 0.5410, "std": None, "low": 0.4852, "high": 0.5967}
 METRICS = ["accuracy", "precision", "recall", "f1", "ndcg", "mrr", "hr@1", "hr@3", "hr@5"]

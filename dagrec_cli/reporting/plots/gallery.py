@@ -12,8 +12,8 @@ from dagrec_cli.reporting.plots.metric_bars import metric_bars
 from dagrec_cli.reporting.plots.picture import Picture
 from dagrec_cli.reporting.plots.service_graph import MOST_EDGES, service_graph
 from dagrec_cli.reporting.plots.speed import speed
-from dagrec_cli.reporting.runs import Run
 from dagrec_cli.reporting.tables import Table, heading
+from dagrec_cli.runs.run import Run
 
 SHOWN_METRICS = ("accuracy", "ndcg", "f1")
 PUBLISHED = " Diamonds: as published."

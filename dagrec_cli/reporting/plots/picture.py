@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 from dagrec_cli.reporting.plots import save_png
 from dagrec_cli.reporting.plots.style import VARIABLES, style
-from dagrec_cli.reporting.run_folder import RunFolder
+from dagrec_cli.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from dagrec_cli.reporting.plots.labels import BACKGROUND, Labels, Spot
 from dagrec_cli.reporting.plots.style import BLUE, MUTED, ORANGE, canvas, room, shown, style
-from dagrec_cli.reporting.runs import Edge
+from dagrec_cli.runs.run import Edge
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

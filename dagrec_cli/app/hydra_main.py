@@ -1,0 +1,166 @@
+"""Hands a command's task to Hydra with that command's own config."""
+
+import os
+import sys
+from argparse import ArgumentError, Namespace
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from functools import wraps
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from dagrec_cli.app.failures import nearest_setting
+from dagrec_cli.app.hydra_texts import help_with
+from dagrec_cli.config.own import check_own, use_code
+from dagrec_cli.config.paths import config_dir
+from dagrec_cli.config.words import as_typed
+from dagrec_cli.errors import ConfigError
+
+if TYPE_CHECKING:
+    from hydra.conf import HydraConf
+
+LONGEST, SHOWN = 200, 60  # letters of a setting; those that a message repeats
+SHELLS = ("install=", "uninstall=", "query=")
+
+
+def run_with_hydra(config_name: str, task: Callable[[DictConfig], object]) -> None:
+    """Compose ``configs/<config_name>.yaml`` with the overrides in ``sys.argv`` and run the task.
+
+    An error of a single run is carried past Hydra, which would print a line of its own for it.
+
+    Raises
+    ------
+    ConfigError
+        If a flag is not Hydra's, or is used wrongly.
+    """
+    import hydra
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    from dagrec_cli.config.installed import register
+
+    command = config_name.replace("_", " ")
+    sys.argv[1:] = map(as_typed, sys.argv[1:])
+    flags = _check_flags(command)
+    own = [*filter(None, [flags.config_dir])]
+    _check_lengths(command)
+    register()
+    check_own([*own, *_search_path()])
+    use_code(own)
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting
+    failures: list[Exception] = []
+
+    @wraps(task)
+    def guarded(config: DictConfig) -> object:
+        try:
+            use_code(own_folders(HydraConfig.get()))  # a launcher's process has not done so
+            return task(config)
+        except Exception as error:
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise
+            failures.append(error)
+            _leave_nothing(Path(HydraConfig.get().runtime.output_dir))
+            return None
+
+    main = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=config_name)
+    if {"-h", "--help"} & set(sys.argv):
+        _help(main(guarded), config_name)
+    else:
+        main(guarded)()
+    if failures:
+        raise failures[0]
+
+
+def _check_lengths(command: str) -> None:
+    """Raise ConfigError for a setting that is too long for Hydra to look for it in its files."""
+    for word in sys.argv[1:]:
+        key, is_setting, _ = word.partition("=")
+        if is_setting and len(key) > LONGEST:
+            raise ConfigError(
+                f"unknown setting '{key[:SHOWN]}…' of {len(key):,} letters; dagrec {command} "
+                "--help lists all of them."
+            )
+
+
+def overrides_of(hydra: "DictConfig | HydraConf") -> dict[str, list[str]]:
+    """Return the words given for a task (``task``) and for Hydra (``hydra``), as they were written.
+
+    Reading them from the node would resolve what they look up, such as ``${hydra.job.num}``, which
+    only a job has.
+    """
+    from omegaconf import OmegaConf
+
+    given = OmegaConf.to_container(hydra.overrides)
+    assert isinstance(given, dict)
+    return {str(kind): [str(word) for word in words] for kind, words in given.items()}
+
+
+def own_folders(hydra: "DictConfig | HydraConf") -> list[str]:
+    """Return the folders of a task that ``-cd`` named."""
+    return [each.path for each in hydra.runtime.config_sources if each.provider == "command-line"]
+
+
+def _help(main: Callable[[], object], config_name: str) -> None:
+    """Print Hydra's help with the groups of this command alone."""
+    from omegaconf import OmegaConf
+
+    defaults = OmegaConf.load(config_dir() / f"{config_name}.yaml").defaults
+    groups = {key for each in defaults if not isinstance(each, str) for key in each}
+    said = StringIO()
+    try:
+        with redirect_stdout(said):
+            main()
+    finally:
+        sys.stdout.write(help_with(said.getvalue(), groups))
+
+
+def _leave_nothing(path: Path) -> None:
+    """Remove the folder that Hydra made for a task, unless the task wrote something."""
+    from dagrec_cli.runs.folder import RunFolder
+
+    RunFolder(path).remove_if_empty()
+
+
+def _search_path() -> list[str]:
+    """Return the folders that the user adds with ``hydra.searchpath``."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    words = [word for word in sys.argv[1:] if word.startswith("hydra.searchpath=")]
+    given = [each.value() for each in OverridesParser.create().parse_overrides(words)]
+    return [str(place) for places in given if isinstance(places, list) for place in places]
+
+
+def _check_flags(command: str) -> Namespace:
+    """Read the command line as Hydra will, to say in one line what it would answer with a page."""
+    from difflib import get_close_matches
+
+    from hydra._internal.utils import get_args_parser
+
+    parser = get_args_parser()
+    parser.exit_on_error = False
+    try:
+        found, unknown = parser.parse_known_args()
+    except ArgumentError as error:
+        raise ConfigError(f"{error}; --help lists the flags.") from error
+    for word in unknown:
+        if not word.startswith("-"):
+            raise ConfigError(
+                f"a flag stands between settings, before {word!r}; write flags before all settings "
+                "or after them."
+            )
+        flag = word.partition("=")[0]
+        near = get_close_matches(flag, parser._option_string_actions, n=1)
+        setting = nearest_setting(flag.strip("-").replace("-", "_"), command)
+        hint = near[0] if near else f"{setting}=VALUE, without dashes" if setting else ""
+        raise ConfigError(
+            f"unknown flag {flag!r}; "
+            + (f"did you mean {hint}?" if hint else "--help lists flags and settings.")
+        )
+    if found.experimental_rerun:
+        raise ConfigError("--experimental-rerun reads a pickle and is not supported.")
+    if found.shell_completion and not any(word.startswith(SHELLS) for word in found.overrides):
+        raise ConfigError("-sc needs to know what to do, such as dagrec -sc install=bash.")
+    return found

@@ -1,0 +1,84 @@
+"""A file or folder that the user names with ``output=``: what can go wrong with it, in one line."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from dagrec_cli.config.paths import user_path
+from dagrec_cli.data.plain_files import kind_of, remove_leftovers
+from dagrec_cli.errors import ConfigError, RunError
+from dagrec_cli.runs.folder import RunFolder
+
+
+def output_path(output: object) -> Path:
+    """Return the path that the user gives.
+
+    Raises
+    ------
+    ConfigError
+        If none is given.
+    """
+    if output is None:
+        raise ConfigError("output is null; say where to write with output=PATH.")
+    return user_path(output)
+
+
+def output_file(output: object, otherwise: str = "") -> Path:
+    """Return the path of a file that the user gives.
+
+    Parameters
+    ----------
+    otherwise
+        What else may be given, for the message.
+
+    Raises
+    ------
+    ConfigError
+        If none is given, or something else than a plain file lies there.
+    """
+    path = output_path(output)
+    _check_file(path, otherwise)
+    return path
+
+
+def write_output(path: Path, fill: Callable[[IO[bytes]], Any]) -> None:
+    """Write a file as a whole or not at all: ``fill`` gets it open, in binary mode.
+
+    Raises
+    ------
+    ConfigError
+        If there is anything else than a plain file: a folder, or what a file must not replace.
+    RunError
+        If nothing can be written there.
+    """
+    _check_file(path)
+    with output_errors(path):
+        remove_leftovers(path.parent)
+        RunFolder(path.parent).write(path.name, fill)
+
+
+def say_report_is_drawn() -> None:
+    """Tell whoever watches why the command takes some more seconds."""
+    if sys.stderr.isatty():
+        sys.stderr.write("Drawing the report …\n")
+
+
+@contextmanager
+def output_errors(path: Path) -> Iterator[None]:
+    """Turn what goes wrong with writing inside the ``with`` block into a line for the user."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        reason = error.strerror or error
+        raise RunError(f"cannot write {path}: {reason}; write elsewhere: output=PATH.") from error
+
+
+def _check_file(path: Path, otherwise: str = "") -> None:
+    kind = "a folder" if path.is_dir() else kind_of(path) or ("no file" if path.name == "-" else "")
+    if kind:
+        hint = "name a file in it" if kind == "a folder" else "name a file, which is made anew"
+        raise ConfigError(f"output is {str(path)!r}, {kind}; {hint}{otherwise}.")

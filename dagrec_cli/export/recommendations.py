@@ -1,0 +1,77 @@
+"""Recommendations as text: a table to read, JSON Lines or CSV for programs."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal
+
+from dagrec_cli.data.invalid import plural
+from dagrec_cli.errors import visible
+from dagrec_cli.evaluation.recommender import Answer
+from dagrec_cli.runs.csv_text import csv_text
+from dagrec_cli.runs.predictions import STEP
+
+Form = Literal["auto", "table", "json", "csv"]
+COLUMNS = ("query", "about", "known_to_follow", "rank", "service", "probability", "seen")
+
+
+def lines_of(answers: Iterable[Answer], form: str) -> Iterator[str]:
+    """Yield the text of each answer.
+
+    Parameters
+    ----------
+    form
+        ``table``: a heading and a line per service; ``json``: an object per answer; ``csv``: a
+        header, then a row per service. ``known_to_follow`` is the number of services that are
+        known to follow the last node, ``seen`` how often one was seen there.
+    """
+    for number, answer in enumerate(answers):
+        if form == "csv":
+            text = csv_text(COLUMNS, _rows(number, answer))
+            yield text if number == 0 else text.partition("\n")[2]
+        elif form == "json":
+            services = [
+                {**each._asdict(), "probability": _round(each.probability)}
+                for each in answer.services
+            ]
+            whole = {**answer.about, "known_to_follow": answer.n_known, "services": services}
+            yield _json(whole) + "\n"
+        else:
+            yield "".join(f"{visible(line)}\n" for line in _table(answer))
+
+
+def heading(about: Mapping[str, Any]) -> str:
+    """Return what an answer is about in one line."""
+    if "context" in about:
+        return STEP.join(about["context"])
+    paths = "1 path" if about["paths"] == 1 else f"mean of {about['paths']:,} paths"
+    return f"composition {about['composition']}, sink {about['sink']} ({paths})"
+
+
+def _json(whole: Mapping[str, Any]) -> str:
+    """Return JSON that reads back the same, and in which no character acts on a terminal."""
+    text = json.dumps(whole, ensure_ascii=False)
+    return text if visible(text) == text else json.dumps(whole)
+
+
+def _table(answer: Answer) -> Iterator[str]:
+    yield heading(answer.about)
+    if answer.n_known == 0:
+        yield f"  No service is known to follow {answer.last}: this ranks all of them."
+    width = max(len(each.service) for each in answer.services)
+    for each in answer.services:
+        times = plural(each.seen, "time")
+        seen = (
+            f"seen {times} after {answer.last}" if each.seen else f"never seen after {answer.last}"
+        )
+        yield f"  {each.service:<{width}}  {each.probability:.4f}  {seen}"
+
+
+def _rows(number: int, answer: Answer) -> Iterator[tuple[object, ...]]:
+    about = heading(answer.about)
+    for rank, (name, probability, seen) in enumerate(answer.services, start=1):
+        yield number, about, answer.n_known, rank, name, _round(probability), seen
+
+
+def _round(probability: float) -> float:
+    """Return six digits: those that do not depend on what is scored together."""
+    return float(f"{probability:.6g}")

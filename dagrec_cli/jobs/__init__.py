@@ -1,0 +1,1 @@
+"""Many experiments: sweeps, tables, searches."""

@@ -1,0 +1,207 @@
+"""MLflow: one run per experiment, the jobs of a sweep below one parent run."""
+
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig
+
+from dagrec_cli.data.plain_files import open_plain, read_plain
+from dagrec_cli.loggers.base import (
+    Rows,
+    check_installed,
+    name_of,
+    params_of,
+    scores_of,
+)
+from dagrec_cli.loggers.mlflow_uri import tracking_store
+from dagrec_cli.runs.folder import MLFLOW_RUN, RunFolder
+from dagrec_cli.runs.provenance import Request, provenance
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+ARTEFACTS = "mlflow_artifacts"
+LOCK = ".mlflow.lock"
+SETTINGS = {  # of MLflow, which reads them from the environment, unless the user has set them
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",  # seconds; its own 120, seven times, would be silence
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+}
+PARENT = "mlflow.parentRunId"
+STATUS = {"interrupted": "KILLED", "failed": "FAILED", "finished": "FINISHED"}
+SECONDS = 1.0  # between two writings; one takes longer than an epoch on small data
+BATCH = 1000  # metrics that MLflow takes at once
+PARAMS = 100  # params that it takes at once
+
+
+class MlflowLogger:
+    """Logs settings, a metric ``seed_0/loss`` (…) per epoch, final metrics and the folder's files.
+
+    The run's id is kept in the run folder, so that ``resume`` goes on in the same MLflow run, and
+    that of a sweep's parent in the sweep's folder.
+
+    Parameters
+    ----------
+    uri
+        MLflow's tracking URI: ``http://HOST:PORT`` of a server, ``sqlite:///FILE``, another
+        database's. An SQLite file is made if need be, with a folder for artefacts beside it.
+    experiment
+        Name of the MLflow experiment.
+
+    Raises
+    ------
+    ConfigError
+        If MLflow, or what it needs for databases, is not installed, or the URI is none of those.
+    """
+
+    def __init__(self, *, uri: str, experiment: str) -> None:
+        check_installed("mlflow", "mlflow", "sqlalchemy", "alembic")
+        self.uri, self.file = tracking_store(uri)
+        self.experiment = experiment
+        self._run: str | None = None
+
+    def begin(self, folder: RunFolder, config: DictConfig, request: Request) -> None:
+        """Find or create the run, and log its settings."""
+        from mlflow.entities import Param
+
+        self._folder = folder
+        self._parent: str | None = None
+        self._last: dict[int, int] = {}
+        self._waiting: list[Any] = []
+        self._written = time.monotonic()
+        with self._alone(request):
+            self._client = client = _connect(self.uri)
+            self._experiment = self._experiment_of(client)
+            parent = self._run_of(RunFolder(Path(request.sweep)), {}) if request.sweep else None
+            self._run = run = self._run_of(folder, {PARENT: parent} if parent else {})
+        found = client.get_run(run).data
+        self._parent = found.tags.get(PARENT)
+        for each in filter(None, (self._parent, run)):
+            client.update_run(each, "RUNNING")
+        came_from = provenance("train", request.overrides)
+        client.set_tag(run, "mlflow.source.name", came_from["command_line"])
+        client.set_tag(run, "mlflow.source.git.commit", came_from["git_commit"])
+        if "error" in found.tags:
+            client.delete_tag(run, "error")
+        settings = params_of(config, request).items()
+        params = [Param(key, str(value)) for key, value in settings if key not in found.params]
+        for start in range(0, len(params), PARAMS):
+            client.log_batch(run, params=params[start : start + PARAMS])
+
+    def epochs(self, seed: int, rows: Rows) -> None:
+        """Log the epochs that the store has not, at most once a second."""
+        if seed not in self._last:
+            known = self._client.get_metric_history(str(self._run), f"seed_{seed}/loss")
+            self._last[seed] = max((metric.step for metric in known), default=0)
+        for row in rows:
+            if (epoch := int(row["epoch"])) > self._last[seed]:
+                numbers = {name: value for name, value in row.items() if name != "epoch"}
+                self._wait(numbers, f"seed_{seed}/", epoch)
+                self._last[seed] = epoch
+        if time.monotonic() - self._written >= SECONDS:
+            self._write()
+
+    def end(self, result: Mapping[str, Any]) -> None:
+        """Log the final metrics and the folder's files, and close the run with its status."""
+        if self._run is None:  # stopped while it connected
+            return
+        client, run = self._client, self._run
+        self._wait(scores_of(result))
+        for seed, scores in result.get("per_seed", {}).items():
+            self._wait(scores, f"seed_{seed}/")
+        self._write()
+        _log_files(client, run, self._folder)
+        if "error" in result:
+            client.set_tag(run, "error", result["error"])
+        client.set_terminated(run, STATUS[result["status"]])
+        if self._parent:
+            jobs = client.search_runs([self._experiment], f"tags.`{PARENT}` = '{self._parent}'")
+            seen = {job.info.status for job in jobs}
+            if "RUNNING" not in seen:
+                client.set_terminated(self._parent, next(s for s in STATUS.values() if s in seen))
+
+    def end_sweep(self, folder: RunFolder) -> None:
+        """Give the parent run the table and the report."""
+        if (folder.path / MLFLOW_RUN).exists():
+            run = read_plain(folder.path / MLFLOW_RUN).decode().strip()
+            _log_files(_connect(self.uri), run, folder)
+
+    def _alone(self, request: Request) -> AbstractContextManager[None]:
+        """Return what lets one job after another find or make what they share."""
+        if self.file:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            return _held(self.file.with_name(f".{self.file.name}.lock"))
+        return _held(Path(request.sweep, LOCK)) if request.sweep else nullcontext()
+
+    def _wait(self, numbers: Mapping[str, float], prefix: str = "", step: int = 0) -> None:
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        self._waiting += [
+            Metric(f"{prefix}{name_of(name)}", value, now, step) for name, value in numbers.items()
+        ]
+
+    def _write(self) -> None:
+        for start in range(0, len(self._waiting), BATCH):
+            self._client.log_batch(str(self._run), self._waiting[start : start + BATCH])
+        self._waiting = []
+        self._written = time.monotonic()
+
+    def _experiment_of(self, client: "MlflowClient") -> str:
+        artefacts = (self.file.parent / ARTEFACTS).as_uri() if self.file else None
+        found = client.get_experiment_by_name(self.experiment)
+        if found:
+            return str(found.experiment_id)
+        return str(client.create_experiment(self.experiment, artefacts))
+
+    def _run_of(self, folder: RunFolder, tags: Mapping[str, str]) -> str:
+        """Return the run that a run folder or a sweep's folder names, made first if need be."""
+        path = folder.path
+        if (path / MLFLOW_RUN).exists():
+            named = read_plain(path / MLFLOW_RUN).decode().strip()
+            if _exists(self._client, named):
+                return named
+        tags = {"folder": str(path), **tags}
+        created = self._client.create_run(self._experiment, tags=tags, run_name=path.name)
+        folder.write_text(MLFLOW_RUN, f"{created.info.run_id}\n")
+        return str(created.info.run_id)
+
+
+@contextmanager
+def _held(file: Path) -> Iterator[None]:
+    """Wait until no other process holds a file, and hold it."""
+    with open_plain(file, "r+b") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _connect(uri: str) -> "MlflowClient":
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what goes wrong is raised too
+    return MlflowClient(uri)
+
+
+def _log_files(client: "MlflowClient", run: str, folder: RunFolder) -> None:
+    for file in sorted(folder.path.iterdir()):
+        if file.is_file() and not (file.is_symlink() or file.name.startswith(".")):
+            client.log_artifact(run, str(file))
+
+
+def _exists(client: "MlflowClient", run: str) -> bool:
+    from mlflow import MlflowException
+
+    try:
+        return bool(client.get_run(run).info.lifecycle_stage == "active")
+    except MlflowException:
+        return False

@@ -1,0 +1,209 @@
+"""A trained model, read back from its run folder alone.
+
+The folder may come from a stranger: no pickle is read, no code in it is run (see
+:mod:`~dagrec_cli.config.untrusted`), and weights are used only if names, types and shapes are those
+that ``config.yaml``, ``vocabulary.json`` and ``graph.json`` ask for.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import chain
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from omegaconf import DictConfig
+from torch import nn
+
+from dagrec_cli.config.build import build
+from dagrec_cli.config.checks import seeds_of
+from dagrec_cli.config.paths import user_path
+from dagrec_cli.config.untrusted import check_whole_numbers, checked_node, trusted_packages
+from dagrec_cli.data.plain_files import read_plain
+from dagrec_cli.data.service_graph import ServiceGraph
+from dagrec_cli.errors import ConfigError, RunError
+from dagrec_cli.models.base import Facts, Model
+from dagrec_cli.runs.folder import CONFIG, GRAPH, MODEL, RESULT, VOCABULARY
+from dagrec_cli.runs.record import read_edges, read_vocabulary
+from dagrec_cli.runs.run import Run
+
+MOST_OF_A_SETTING = 1000  # a whole number among a model's settings, or the largest width saved
+SLACK = 3
+APART = f"{CONFIG}, {VOCABULARY}, {GRAPH} and {MODEL} are not of one run"
+
+
+def named_run(path: object, command: str, trust: object = None) -> Run:
+    """Return the run that a command is given.
+
+    Parameters
+    ----------
+    trust
+        The packages whose classes it may name, besides this one.
+
+    Raises
+    ------
+    ConfigError
+        If none is.
+    RunError
+        If the folder holds no run.
+    """
+    if path is None:
+        raise ConfigError(f"run is null; name a run folder: dagrec {command} run=outputs/train/RUN")
+    folder = user_path(path)
+    inside = sorted(file.parent for file in folder.glob(f"*/{RESULT}"))
+    if inside and not (folder / RESULT).exists():
+        raise RunError(f"{folder}: it holds runs and is none; name one, such as run={inside[-1]}")
+    return replace(Run.load(folder), packages=trusted_packages(trust))
+
+
+def load_model(run: Run, seed: int | None = None) -> Model:
+    """Return a run's model, ready to score.
+
+    Parameters
+    ----------
+    seed
+        Which of the run's seeds; None for the first.
+
+    Raises
+    ------
+    RunError
+        If a file is missing, damaged, or does not fit the others, or the config is not safe.
+    """
+    file, weights = run.path / CONFIG, run.path / _weights_name(run, seed)
+    facts = saved_facts(run)
+    try:
+        content = read_plain(weights)
+    except FileNotFoundError as error:
+        raise RunError(f"{weights}: no such file; the run saved no model.") from error
+    except OSError as error:
+        raise RunError(f"{weights}: {error.strerror or error}; make it readable.") from error
+    sizes = _sizes(content, weights)
+    node = checked_node(run.config, "model", file, run.packages)
+    check_whole_numbers(node, "model", file, max(MOST_OF_A_SETTING, *chain([0], *sizes)))
+    with _no_larger_than(sizes, file):
+        model = _build(node, facts, file)
+    _load_weights(model, content, weights)
+    return model.eval()
+
+
+def _sizes(content: bytes, file: Path) -> list[list[int]]:
+    """Return the shape of every weight, from the head of their file."""
+    size = int.from_bytes(content[:8], "little")
+    try:
+        head = msgspec.json.decode(content[8 : 8 + size], type=dict[str, Any])
+        head.pop("__metadata__", None)
+        return [msgspec.convert(each["shape"], type=list[int]) for each in head.values()]
+    except (msgspec.MsgspecError, LookupError, TypeError, ValueError, RecursionError) as error:
+        raise RunError(f"{file}: damaged ({_one_line(error)}); run it again.") from error
+
+
+@contextmanager
+def _no_larger_than(sizes: Sequence[Sequence[int]], file: Path) -> Iterator[None]:
+    """Stop a model from being built as soon as it has many more weights than were saved.
+
+    Where it is a few, which one is said afterwards.
+    """
+    from torch.nn.modules.module import register_module_parameter_registration_hook as watch
+
+    left = [SLACK * len(sizes), SLACK * sum(map(prod, sizes))]
+
+    def count(module: nn.Module, name: str, weight: nn.Parameter | None) -> None:
+        if weight is not None:
+            left[0] -= 1
+            left[1] -= weight.numel()
+        if min(left) < 0:
+            raise RunError(f"{file}: its model has more weights than {MODEL} holds; {APART}.")
+
+    hook = watch(count)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def saved_seeds(run: Run) -> list[int]:
+    """Return the seeds of a run, the one of ``model.safetensors`` first.
+
+    Raises
+    ------
+    RunError
+        If ``result.json`` does not hold them.
+    """
+    try:
+        return seeds_of(None, run.result.get("seeds", "missing"))
+    except ConfigError as error:
+        raise RunError(f"{run.path}: {error}") from error
+
+
+def saved_choices(run: Run) -> dict[str, str]:
+    """Return which option each config group of a run was given."""
+    choices = run.result.get("choices")
+    return {str(k): str(v) for k, v in choices.items()} if isinstance(choices, dict) else {}
+
+
+def saved_facts(run: Run) -> Facts:
+    """Return the vocabulary and the service graph that a run's model was made for.
+
+    Raises
+    ------
+    RunError
+        If their files are missing, damaged, or do not fit each other.
+    """
+    vocabulary = read_vocabulary(run.path)
+    known = read_edges(run.path, len(vocabulary.nodes), "known")
+    edges = np.array(known, np.int64).reshape(-1, 3)
+    ends = edges[:, :2].astype(np.int32).T
+    graph = ServiceGraph(ends[0], ends[1], edges[:, 2], vocabulary.service_class)
+    return Facts(vocabulary, graph, longest_context=1)  # contexts are yet to come
+
+
+def _build(node: DictConfig, facts: Facts, file: Path) -> Model:
+    try:
+        model: Model = build(node, "model", facts, kind=Model)
+    except ConfigError as error:
+        raise RunError(f"{file}: {error}") from error
+    except (TypeError, RuntimeError, MemoryError, OverflowError) as error:
+        raise RunError(f"{file}: its model cannot be built ({_one_line(error)}).") from error
+    return model
+
+
+def _weights_name(run: Run, seed: int | None) -> str:
+    seeds = saved_seeds(run)
+    if seed is None or seed == seeds[0]:
+        return MODEL
+    if seed not in seeds:
+        raise RunError(f"{run.path}: no seed {seed}; it has {', '.join(map(str, seeds))}.")
+    return MODEL.replace(".", f"_seed{seed}.", 1)
+
+
+def _load_weights(model: Model, content: bytes, file: Path) -> None:
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        state = load(content)
+    except (SafetensorError, ValueError, OverflowError) as error:
+        raise RunError(f"{file}: damaged ({_one_line(error)}); run it again.") from error
+    wanted = model.state_dict()
+    for name in sorted(wanted.keys() ^ state.keys()):
+        what = "missing" if name in wanted else "not one of this model"
+        raise RunError(f"{file}: weight {name!r} is {what}; {APART}.")
+    for name, weight in state.items():
+        if weight.dtype != wanted[name].dtype:
+            wrong = f"of type {weight.dtype}, not {wanted[name].dtype}"
+        elif not np.isfinite(weight.numpy()).all():
+            wrong = "not finite"
+        else:
+            continue
+        raise RunError(f"{file}: weight {name!r} is {wrong}; {APART}.")
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:  # a shape; torch says which and what it should be
+        raise RunError(f"{file}: {_one_line(error).rstrip('.')}; {APART}.") from error
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
