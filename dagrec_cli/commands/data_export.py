@@ -22,16 +22,16 @@ def export(config: DictConfig) -> None:
     from dagrec_cli.data.dataset import prepare
     from dagrec_cli.export.exchange import FORMATS, check_folder
     from dagrec_cli.runs.folder import RunFolder
-    from dagrec_cli.training.work import Work
+    from dagrec_cli.training.split_data import SplitData
 
     form = Annotated[str, OneOf(FORMATS)]
     check_settings(config, data=Any, split=Any, format=form, output=Any)
     path = output_path(config.output)
     check_folder(path)
     split = build(config.split, "split")
-    work = Work.of(prepare(build(config.data, "data")), split, validation_share=0.0)
+    data = SplitData.of(prepare(build(config.data, "data")), split, validation_share=0.0)
     with output_errors(path):
         folder = RunFolder(path)
         with folder.locked("output"):
-            FORMATS[config.format](folder, work)
-    sys.stdout.write(f"{path}: {len(work.train):,} training pairs, {len(work.test):,} test pairs\n")
+            FORMATS[config.format](folder, data)
+    sys.stdout.write(f"{path}: {len(data.train):,} training pairs, {len(data.test):,} test pairs\n")

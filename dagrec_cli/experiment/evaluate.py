@@ -13,11 +13,11 @@ from dagrec_cli.data.cache import CachedSource, prepared
 from dagrec_cli.data.splits import Split, leakage
 from dagrec_cli.errors import RunError
 from dagrec_cli.evaluation.ceiling import ceilings
-from dagrec_cli.evaluation.transfer import (
+from dagrec_cli.evaluation.other_data import (
     Unseen,
     count_forbidden,
     count_unseen,
-    evaluate_transfer,
+    evaluate_other_data,
     renumber,
 )
 from dagrec_cli.experiment.result import Result
@@ -29,7 +29,7 @@ from dagrec_cli.runs.model import load_model, saved_choices, saved_facts, saved_
 from dagrec_cli.runs.provenance import Request, provenance
 from dagrec_cli.runs.run import Run
 from dagrec_cli.training.history import History
-from dagrec_cli.training.work import Work
+from dagrec_cli.training.split_data import SplitData
 
 Side = Literal["test", "train", "all"]
 UNSEEN_RULE = (
@@ -116,53 +116,53 @@ def evaluate_run(
     }
     nodes = {**own, **given}
     source: CachedSource = build(nodes["data"], "data", kind=CachedSource)
-    work = _work(source, build(nodes["split"], "split", kind=Split), facts, side)
-    unseen = count_unseen(facts, work.dataset, work.test)
+    data = _split_data(source, build(nodes["split"], "split", kind=Split), facts, side)
+    unseen = count_unseen(facts, data.dataset, data.test)
     seconds_data = time.perf_counter() - start
-    is_own = side == "test" and _is_same(run, work, nodes["split"])
-    result = EvaluationResult(run, unseen, is_own, work, request, seeds, seconds_data)
-    runs = [_seed_run(*each, work) for each in zip(seeds, models, strict=True)]
-    bounds = ceilings(work.dataset, work.test, getattr(source, "truth", None))
+    is_own = side == "test" and _is_same(run, data, nodes["split"])
+    result = EvaluationResult(run, unseen, is_own, data, request, seeds, seconds_data)
+    runs = [_seed_run(*each, data) for each in zip(seeds, models, strict=True)]
+    bounds = ceilings(data.dataset, data.test, getattr(source, "truth", None))
     result.finish(runs, bounds)
     trained = run.result.get("model")
     if isinstance(trained, dict):
         result.model |= {k: trained[k] for k in ("epochs", "best_epoch") if k in trained}
     config = OmegaConf.create({**run.config, **nodes})
-    write_setup(folder, config, work.dataset, facts.graph)
+    write_setup(folder, config, data.dataset, facts.graph)
     MetricsFile(folder)  # nothing was trained
-    write_predictions(folder, work.dataset, work.test, runs)
+    write_predictions(folder, data.dataset, data.test, runs)
     table = result.table()
     table.save(folder)
     folder.write_json(RESULT, result.to_json(time.perf_counter() - start))
     return table
 
 
-def _is_same(run: Run, work: Work, split: DictConfig) -> bool:
+def _is_same(run: Run, data: SplitData, split: DictConfig) -> bool:
     """Return whether data and split are those that a run was made with."""
-    data = run.result.get("data")
-    is_same_data = isinstance(data, dict) and data.get("sha256") == work.dataset.sha256
+    saved = run.result.get("data")
+    is_same_data = isinstance(saved, dict) and saved.get("sha256") == data.dataset.sha256
     return is_same_data and plain(split) == run.config.get("split")
 
 
-def _work(source: CachedSource, split: Split, facts: Facts, side: str) -> Work:
+def _split_data(source: CachedSource, split: Split, facts: Facts, side: str) -> SplitData:
     """Return the data in the model's numbers, with the pairs to evaluate as its test."""
     dataset = renumber(prepared(source), facts.vocabulary)
     dataset.contexts.check_depth()
     if side == "all":  # needs no split, which few pairs may not allow
         test = np.arange(len(dataset.pairs.context))
         none, shown = test[:0], leakage(dataset, test[:0], test)
-        work = Work(dataset, none, none, test, facts, shown, n_forbidden=0)
+        data = SplitData(dataset, none, none, test, facts, shown, n_forbidden=0)
     else:
-        work = Work.of(dataset, split, validation_share=0.0)
-        test = work.train if side == "train" else work.test
+        data = SplitData.of(dataset, split, validation_share=0.0)
+        test = data.train if side == "train" else data.test
     n_forbidden = count_forbidden(facts, dataset, test)
-    held_out = work.held_out if side == "test" else {}
+    held_out = data.held_out if side == "test" else {}
     return replace(
-        work, test=test, facts=facts, n_forbidden=n_forbidden, side=side, held_out=held_out
+        data, test=test, facts=facts, n_forbidden=n_forbidden, side=side, held_out=held_out
     )
 
 
-def _seed_run(seed: int, model: Model, work: Work) -> SeedRun:
+def _seed_run(seed: int, model: Model, data: SplitData) -> SeedRun:
     start = time.perf_counter()
-    evaluation = evaluate_transfer(model, work.dataset, work.test)
+    evaluation = evaluate_other_data(model, data.dataset, data.test)
     return SeedRun(seed, model, History(), evaluation, 0.0, time.perf_counter() - start)

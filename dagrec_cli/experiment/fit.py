@@ -17,7 +17,7 @@ from dagrec_cli.errors import TrainingError
 from dagrec_cli.evaluation.ceiling import ceilings
 from dagrec_cli.evaluation.evaluator import evaluate_model
 from dagrec_cli.evaluation.metrics import evaluate
-from dagrec_cli.experiment.parts import Parts, Start
+from dagrec_cli.experiment.components import Components, Start
 from dagrec_cli.experiment.result import Result
 from dagrec_cli.experiment.seed_run import (
     MetricsFile,
@@ -41,14 +41,14 @@ from dagrec_cli.training.batch import TrainingPairs, encode_once
 from dagrec_cli.training.history import History
 from dagrec_cli.training.interrupt import braking, heard
 from dagrec_cli.training.progress import Progress
+from dagrec_cli.training.split_data import SplitData
 from dagrec_cli.training.threads import set_threads
-from dagrec_cli.training.work import Work
 
 STOPPING = "Stopping after this epoch; Ctrl-C again stops at once."
 
 
 @dataclass(frozen=True)
-class Sitting:
+class RunContext:
     """What surrounds a training while it runs."""
 
     folder: RunFolder
@@ -57,7 +57,9 @@ class Sitting:
     metrics: MetricsFile
 
 
-def run_seed(parts: Parts, work: Work, begun: Start, history: History, sitting: Sitting) -> SeedRun:
+def run_seed(
+    components: Components, data: SplitData, begun: Start, history: History, around: RunContext
+) -> SeedRun:
     """Train one seed, from its newest checkpoint on if the folder has one, and evaluate it.
 
     Raises
@@ -69,13 +71,13 @@ def run_seed(parts: Parts, work: Work, begun: Start, history: History, sitting: 
     start = time.perf_counter()
     try:
         if isinstance(model, TorchModel):
-            keeper = Checkpoints(sitting.folder, seed, sitting.progress.say)
-            _train(model, parts, work, history, generator, sitting, keeper)
+            keeper = Checkpoints(around.folder, seed, around.progress.say)
+            _train(model, components, data, history, generator, around, keeper)
         else:
-            _count(cast(CountingModel, model), work)
+            _count(cast(CountingModel, model), data)
         trained = time.perf_counter()
-        test = work.dataset.pairs.take(work.test)
-        evaluation = evaluate_model(model, work.dataset.contexts, test)
+        test = data.dataset.pairs.take(data.test)
+        evaluation = evaluate_model(model, data.dataset.contexts, test)
     except (TrainingError, KeyboardInterrupt) as reason:
         heard()  # the run is put in order first
         raise StoppedError(model, seed, reason) from reason
@@ -98,48 +100,48 @@ class StoppedError(Exception):
 
 def _train(
     model: TorchModel,
-    parts: Parts,
-    work: Work,
+    components: Components,
+    data: SplitData,
     history: History,
     generator: Generator,
-    sitting: Sitting,
+    around: RunContext,
     keeper: Checkpoints,
 ) -> None:
-    dataset, trainer = work.dataset, parts.trainer
-    pairs = TrainingPairs.of(dataset, work.train, model.mask, distinct=trainer.distinct_contexts)
-    held_out = dataset.pairs.take(work.validation)
+    dataset, trainer = data.dataset, components.trainer
+    pairs = TrainingPairs.of(dataset, data.train, model.mask, distinct=trainer.distinct_contexts)
+    held_out = dataset.pairs.take(data.validation)
 
     def validate() -> dict[str, float]:
         return evaluate(evaluate_model(model, dataset.contexts, held_out).outcomes)
 
     def watch(row: dict[str, float]) -> None:
-        sitting.progress.step(int(row["epoch"]), f"loss {row['loss']:.4f}")
-        sitting.metrics.add(keeper.seed, history.rows)
-        sitting.logger.epochs(keeper.seed, history.rows)
+        around.progress.step(int(row["epoch"]), f"loss {row['loss']:.4f}")
+        around.metrics.add(keeper.seed, history.rows)
+        around.logger.epochs(keeper.seed, history.rows)
 
-    sitting.progress.start("training", trainer.epochs)
-    with braking(lambda: sitting.progress.say(STOPPING)) as brake:
+    around.progress.start("training", trainer.epochs)
+    with braking(lambda: around.progress.say(STOPPING)) as brake:
         trainer.fit(
             model,
-            parts.loss,
-            parts.sampler,
+            components.loss,
+            components.sampler,
             pairs,
             history,
             generator=generator,
-            validate=validate if len(work.validation) else None,
+            validate=validate if len(data.validation) else None,
             watch=watch,
             keeper=keeper,
             brake=brake,
         )
-    sitting.metrics.add(keeper.seed, history.rows)  # where all of them came from a checkpoint
-    sitting.logger.epochs(keeper.seed, history.rows)
+    around.metrics.add(keeper.seed, history.rows)  # where all of them came from a checkpoint
+    around.logger.epochs(keeper.seed, history.rows)
 
 
-def _count(model: CountingModel, work: Work) -> None:
-    pairs = work.dataset.pairs.take(work.train).distinct()
+def _count(model: CountingModel, data: SplitData) -> None:
+    pairs = data.dataset.pairs.take(data.train).distinct()
     entries, row = encode_once(pairs)
     model.count(
-        pairs._replace(context=row.astype(np.int32)), Contexts.of(work.dataset.contexts, entries)
+        pairs._replace(context=row.astype(np.int32)), Contexts.of(data.dataset.contexts, entries)
     )
 
 
@@ -195,37 +197,37 @@ def _run(
     resume: bool,
 ) -> Table:
     start = time.perf_counter()
-    parts = Parts.of(config, request.choices)
+    components = Components.of(config, request.choices)
     progress.start("reading", None)
-    dataset = prepared(parts.data, progress.step)
+    dataset = prepared(components.data, progress.step)
     set_threads(config.threads, dataset)
-    work = Work.of(dataset, parts.split, parts.trainer.validation_share)
+    data = SplitData.of(dataset, components.split, components.trainer.validation_share)
     if config.get("evaluate_on") == "validation":
-        work = work.on_validation()
+        data = data.on_validation()
     seconds_data = time.perf_counter() - start
-    starts = parts.starts(work.facts)
+    starts = components.starts(data.facts)
     first = next(starts)  # what does not fit the data stops here, with nothing written
-    histories = {seed: History() for seed in parts.seeds}
-    result = Result(work, request, parts.seeds, seconds_data)
+    histories = {seed: History() for seed in components.seeds}
+    result = Result(data, request, components.seeds, seconds_data)
     if resume:
         check_same_data(folder.path, dataset.sha256)
     else:
         forget(folder)
     write_beginning(folder, request, dataset.sha256)
-    write_setup(folder, config, dataset, work.facts.graph)
+    write_setup(folder, config, dataset, data.facts.graph)
     LOGGER.info("dagrec train %s", " ".join(request.overrides))
-    LOGGER.info("%d train, %d %s pairs, read in %.1f s", *work.sizes, work.side, seconds_data)
-    metrics = MetricsFile(folder, is_validated=len(work.validation) > 0)
-    logger.begin(parts.logger, folder, config, request)
+    LOGGER.info("%d train, %d %s pairs, read in %.1f s", *data.sizes, data.side, seconds_data)
+    metrics = MetricsFile(folder, is_validated=len(data.validation) > 0)
+    logger.begin(components.logger, folder, config, request)
     try:
-        sitting = Sitting(folder, progress, logger, metrics)
+        around = RunContext(folder, progress, logger, metrics)
         runs = [
-            run_seed(parts, work, begun, histories[begun.seed], sitting)
+            run_seed(components, data, begun, histories[begun.seed], around)
             for begun in chain([first], starts)
         ]
     except StoppedError as stop:
         metrics.add(stop.seed, histories[stop.seed].rows)
-        write_learning_curve(folder, histories, parts.trainer.monitor)
+        write_learning_curve(folder, histories, components.trainer.monitor)
         write_weights(folder, stop.model)
         folder.write_json(RESULT, result.stopped(stop.seed, stop.reason))
         LOGGER.error("seed %d stopped: %s", stop.seed, stop.reason or "interrupted")
@@ -233,9 +235,9 @@ def _run(
             again = resume_command(folder.path, request)
             raise KeyboardInterrupt(f"interrupted; go on with: {again}") from None
         raise stop.reason from None
-    bounds = ceilings(dataset, work.test, getattr(parts.data, "truth", None))
+    bounds = ceilings(dataset, data.test, getattr(components.data, "truth", None))
     result.finish(runs, bounds)
-    write_seeds(folder, dataset, work.test, runs, parts.trainer.monitor)
+    write_seeds(folder, dataset, data.test, runs, components.trainer.monitor)
     table = result.table()
     table.save(folder)
     content = result.to_json(time.perf_counter() - start)

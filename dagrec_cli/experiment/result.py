@@ -15,7 +15,7 @@ from dagrec_cli.evaluation.ranks import Outcomes
 from dagrec_cli.experiment.seed_run import SeedRun
 from dagrec_cli.reporting.tables import Table
 from dagrec_cli.runs.provenance import Request, provenance
-from dagrec_cli.training.work import Work
+from dagrec_cli.training.split_data import SplitData
 
 FORMAT = 1
 TIE_RULE = (
@@ -29,7 +29,7 @@ class Result:
 
     Parameters
     ----------
-    work
+    data
         The data and its sides.
     request
         What the user asked for.
@@ -40,9 +40,9 @@ class Result:
     """
 
     def __init__(
-        self, work: Work, request: Request, seeds: Sequence[int], seconds_data: float
+        self, data: SplitData, request: Request, seeds: Sequence[int], seconds_data: float
     ) -> None:
-        self.work = work
+        self.data = data
         self.request = request
         self.seeds = list(seeds)
         self.seconds = {"data": seconds_data}
@@ -54,8 +54,8 @@ class Result:
 
     def finish(self, runs: Sequence[SeedRun], bounds: Mapping[str, Outcomes]) -> None:
         """Take in the finished seeds, and the best possible outcomes by name."""
-        dataset = self.work.dataset
-        unit = dataset.group[dataset.pairs.composition[self.work.test]]
+        dataset = self.data.dataset
+        unit = dataset.group[dataset.pairs.composition[self.data.test]]
         outcomes = [run.evaluation.outcomes for run in runs]
         self.metrics = summarise(outcomes, unit)
         self.per_seed = {run.seed: evaluate(run.evaluation.outcomes) for run in runs}
@@ -84,7 +84,7 @@ class Result:
             "metrics": self.metrics,
             "per_seed": self.per_seed,
             "ceilings": self.ceilings,
-            "evaluated_on": self.work.side,
+            "evaluated_on": self.data.side,
             "tie_rule": TIE_RULE,
             "model": self.model,
             "seconds": {**self.seconds, "total": seconds_total},
@@ -106,17 +106,17 @@ class Result:
         name = "law" if "law" in self.ceilings else "context"
         rows: list[dict[str, Any]] = [row, {"model": "ceiling", "loss": "–", **self.ceilings[name]}]
         title = f"data={self.request.choices.get('data')} split={self.request.choices.get('split')}"
-        if self.work.side != "test":
-            title += f", {self.work.side} pairs"
+        if self.data.side != "test":
+            title += f", {self.data.side} pairs"
         columns = ["model", "loss", *METRICS, "seconds_per_epoch"]
         return Table(title, columns, rows, self.notes())
 
     def notes(self) -> list[str]:
         """Return the lines below the table."""
-        work, n_pairs = self.work, len(self.work.test)
-        side = "" if work.side == "all" else f"{work.side} "
-        pairs = work.dataset.pairs
-        n_groups = len(np.unique(work.dataset.group[pairs.composition[work.test]]))
+        data, n_pairs = self.data, len(self.data.test)
+        side = "" if data.side == "all" else f"{data.side} "
+        pairs = data.dataset.pairs
+        n_groups = len(np.unique(data.dataset.group[pairs.composition[data.test]]))
         seeds, spread, over = "seed", "", ""
         if len(self.seeds) > 1:
             seeds, spread, over = "seeds", "mean ± standard deviation over them, ", " and seeds"
@@ -127,13 +127,13 @@ class Result:
             f"{plural(n_groups, 'group')} of equal compositions; "
             f"{seeds} {', '.join(map(str, self.seeds))}; "
             f"{spread}[95 % interval over groups{over}].",
-            f"Leakage: {work.leakage.pairs:.0%} of {side}pairs and {work.leakage.contexts:.0%} of "
+            f"Leakage: {data.leakage.pairs:.0%} of {side}pairs and {data.leakage.contexts:.0%} of "
             "their contexts also occur in training.",
             *self._split_notes(),
             f"Ties: {TIE_RULE}; accuracy takes the first of equal services.",
         ]
         if self.model["dag_mask"]:
-            notes.append(f"DAG mask: {work.n_forbidden:,} {side}targets are ruled out by it.")
+            notes.append(f"DAG mask: {data.n_forbidden:,} {side}targets are ruled out by it.")
         if "law" in self.ceilings:
             notes.append(
                 "Ceiling: the best predictor in expectation, which knows the data's law; on these "
@@ -141,22 +141,22 @@ class Result:
             )
         else:
             notes.append(f"Ceiling: the best function of the whole context, chosen on {side}pairs.")
-        if work.dataset.skipped:
-            notes.append(f"Left out: {summarise_skipped(work.dataset.skipped)}.")
+        if data.dataset.skipped:
+            notes.append(f"Left out: {summarise_skipped(data.dataset.skipped)}.")
         return notes
 
     def _split_notes(self) -> list[str]:
         """Return how what is evaluated was held out, and what is to be said of validation."""
         notes = []
-        for side, found in self.work.held_out.items():
-            if side == self.work.side:
+        for side, found in self.data.held_out.items():
+            if side == self.data.side:
                 notes += found.told()
             elif side == "validation":
                 notes += [f"Warning: validation: {warning}." for warning in found.warnings]
         return notes
 
     def _head(self, status: str) -> dict[str, Any]:
-        work, dataset = self.work, self.work.dataset
+        data, dataset = self.data, self.data.dataset
         return {
             "format": FORMAT,
             "status": status,
@@ -171,12 +171,12 @@ class Result:
                 "pairs": len(dataset.pairs.context),
                 "nodes": len(dataset.vocabulary.nodes),
                 "services": len(dataset.vocabulary.services),
-                "train": len(work.train),
-                "validation": len(work.validation),
-                "test": len(work.test),
-                "held_out": {side: asdict(found) for side, found in work.held_out.items()},
-                "leakage": work.leakage._asdict(),
-                "forbidden_test_targets": work.n_forbidden,
+                "train": len(data.train),
+                "validation": len(data.validation),
+                "test": len(data.test),
+                "held_out": {side: asdict(found) for side, found in data.held_out.items()},
+                "leakage": data.leakage._asdict(),
+                "forbidden_test_targets": data.n_forbidden,
             },
             **provenance("train", self.request.overrides),
         }

@@ -17,7 +17,7 @@ from dagrec_cli.errors import ForeignError
 from dagrec_cli.runs.csv_text import csv_text
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.predictions import STEP
-from dagrec_cli.training.work import Work
+from dagrec_cli.training.split_data import SplitData
 
 SESSION_COLUMNS = ("SessionId", "ItemId", "Time")
 INTER_COLUMNS = ("session_id:token", "item_id_list:token_seq", "item_id:token")
@@ -44,7 +44,7 @@ MOST_HEAD = 200  # bytes of a first line that are compared
 _SPECIAL = re.compile(r'[\s"%]')
 
 
-def write_gru4rec(folder: RunFolder, work: Work) -> None:
+def write_gru4rec(folder: RunFolder, data: SplitData) -> None:
     """Write ``train.tsv`` and ``test.tsv``, tab-separated: SessionId, ItemId, Time.
 
     The pairs of one side that follow each other on a path are one session, so GRU4Rec, which learns
@@ -53,36 +53,36 @@ def write_gru4rec(folder: RunFolder, work: Work) -> None:
     where that is unknown, plus the step within the session.
     """
     number = 0
-    for side, rows in _sides(work):
+    for side, rows in _sides(data):
         lines = ["\t".join(SESSION_COLUMNS)]
-        for session, start in _sessions(work.dataset, np.sort(rows)):
+        for session, start in _sessions(data.dataset, np.sort(rows)):
             items = enumerate(map(escape, session))
             lines += [f"{number}\t{item}\t{start + step}" for step, item in items]
             number += 1
         folder.write_text(f"{side}.tsv", "\n".join([*lines, ""]))
 
 
-def write_recbole(folder: RunFolder, work: Work) -> None:
+def write_recbole(folder: RunFolder, data: SplitData) -> None:
     """Write RecBole's atomic files: ``<folder>.train.inter`` and ``<folder>.test.inter``.
 
     A line is a pair: the context as a sequence of items, the target as the item. ``<folder>.yaml``
     holds the settings that read them.
     """
     name = folder.path.resolve().name
-    for side, rows in _sides(work):
+    for side, rows in _sides(data):
         lines = ["\t".join(INTER_COLUMNS)]
-        for row, (context, target) in zip(rows, _named(work.dataset, rows), strict=True):
+        for row, (context, target) in zip(rows, _named(data.dataset, rows), strict=True):
             lines.append(f"{row}\t{' '.join(map(escape, context))}\t{escape(target)}")
         folder.write_text(f"{name}.{side}.inter", "\n".join([*lines, ""]))
     folder.write_text(f"{name}.yaml", RECBOLE_CONFIG)
 
 
-def write_csv(folder: RunFolder, work: Work) -> None:
+def write_csv(folder: RunFolder, data: SplitData) -> None:
     """Write ``pairs.csv``: context, target, composition and side of each pair, in file order."""
-    side = np.full(len(work.dataset.pairs.context), "train", object)
-    side[work.test] = "test"
-    composition = work.dataset.pairs.composition.tolist()
-    named = _named(work.dataset, np.arange(len(side)))
+    side = np.full(len(data.dataset.pairs.context), "train", object)
+    side[data.test] = "test"
+    composition = data.dataset.pairs.composition.tolist()
+    named = _named(data.dataset, np.arange(len(side)))
     rows = (
         (STEP.join(context), target, composition[row], side[row])
         for row, (context, target) in enumerate(named)
@@ -121,8 +121,8 @@ def escape(name: str) -> str:
     return _SPECIAL.sub(lambda found: "".join(f"%{b:02X}" for b in found[0].encode()), name)
 
 
-def _sides(work: Work) -> tuple[tuple[str, Rows], tuple[str, Rows]]:
-    return ("train", work.train), ("test", work.test)
+def _sides(data: SplitData) -> tuple[tuple[str, Rows], tuple[str, Rows]]:
+    return ("train", data.train), ("test", data.test)
 
 
 def _named(dataset: Dataset, rows: Rows) -> Iterator[tuple[list[str], str]]:

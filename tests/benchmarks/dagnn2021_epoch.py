@@ -33,7 +33,7 @@ class Dagnn2021Epoch(EpochBenchmark):
 
         def training(model: DAGNN2021) -> Training:
             rows = self.rows(size)
-            pairs = TrainingPairs.of(self.work.dataset, rows, model.mask, distinct=True)
+            pairs = TrainingPairs.of(self.data.dataset, rows, model.mask, distinct=True)
             return Training(self.config, model, pairs)
 
         def check() -> None:
@@ -48,7 +48,7 @@ class Dagnn2021Epoch(EpochBenchmark):
         """Return both models, with the same weights."""
         settings: Any = {**OmegaConf.load(config_dir() / "model" / "dagnn2021.yaml"), **changes}
         del settings["_target_"]
-        facts = self.work.facts
+        facts = self.data.facts
         torch.manual_seed(self.config.seed)
         plain, fast = NodeByNode(facts, **settings), DAGNN2021(facts, **settings)
         plain.load_state_dict(_as_in_torch(fast.state_dict()))

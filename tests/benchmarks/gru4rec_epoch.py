@@ -23,7 +23,7 @@ from dagrec_cli.errors import ConfigError
 from dagrec_cli.models.gru4rec import GRU4Rec
 from dagrec_cli.models.layers.scoring_head import ScoringHead
 from dagrec_cli.training.batch import TrainingPairs
-from dagrec_cli.training.work import Work
+from dagrec_cli.training.split_data import SplitData
 
 MAX_LEN = 10
 FORBIDDEN = -1e9
@@ -40,10 +40,10 @@ class Gru4RecEpoch(EpochBenchmark):
         """Train on; the check starts anew, without dropout."""
 
         def ways(config: DictConfig) -> tuple["PlainTraining", Training]:
-            plain = PlainTraining(config, self.model(config), self.work, self.rows(size))
+            plain = PlainTraining(config, self.model(config), self.data, self.rows(size))
             model, distinct = self.model(config), config.trainer.distinct_contexts
             rows = self.rows(size)
-            pairs = TrainingPairs.of(self.work.dataset, rows, model.mask, distinct=distinct)
+            pairs = TrainingPairs.of(self.data.dataset, rows, model.mask, distinct=distinct)
             return plain, Training(config, model, pairs)
 
         def check() -> None:
@@ -59,7 +59,7 @@ class Gru4RecEpoch(EpochBenchmark):
     def model(self, config: DictConfig) -> GRU4Rec:
         """Make the model; the weights are the same each time."""
         torch.manual_seed(config.seed)
-        model = build(config.model, "model", self.work.facts)
+        model = build(config.model, "model", self.data.facts)
         if type(model) is GRU4Rec and type(model.head) is ScoringHead and model.dag_mask:
             return model
         raise ConfigError(
@@ -71,16 +71,16 @@ class Gru4RecEpoch(EpochBenchmark):
 class PlainTraining:
     """The paper's training, with nothing of the project but its weights and its numbering."""
 
-    def __init__(self, config: DictConfig, like: GRU4Rec, work: Work, rows: Rows) -> None:
+    def __init__(self, config: DictConfig, like: GRU4Rec, data: SplitData, rows: Rows) -> None:
         self.settings = config.trainer
         self.model = PlainGRU4Rec(like)
-        pairs = work.dataset.pairs.take(rows)
-        contexts = [work.dataset.contexts.spell(entry) for entry in pairs.context]
-        width = max(MAX_LEN, work.facts.longest_context)
+        pairs = data.dataset.pairs.take(rows)
+        contexts = [data.dataset.contexts.spell(entry) for entry in pairs.context]
+        width = max(MAX_LEN, data.facts.longest_context)
         self.nodes = torch.tensor([nodes + [0] * (width - len(nodes)) for nodes in contexts])
         self.length = torch.tensor([len(nodes) for nodes in contexts])
         self.target = torch.tensor(pairs.target.tolist())
-        indptr, classes = work.facts.graph.successors
+        indptr, classes = data.facts.graph.successors
         self.successors = {
             node: classes[indptr[node] : indptr[node + 1]].tolist()
             for node in {nodes[-1] for nodes in contexts}

@@ -14,7 +14,7 @@ from dagrec_cli.data.pairs import Rows
 from dagrec_cli.models.base import TorchModel
 from dagrec_cli.training.batch import TrainingPairs
 from dagrec_cli.training.history import History
-from dagrec_cli.training.work import Work
+from dagrec_cli.training.split_data import SplitData
 
 NO_DROPOUT = {"dropout_embed": 0.0, "dropout_hidden": 0.0}  # so that both compute the same
 
@@ -53,11 +53,11 @@ class EpochBenchmark(Benchmark):
         timed = {"epochs": self.epochs, "validation_share": 0.0, "patience": 0}
         super().__init__(changed(config, {"trainer": timed}))
         data, split = build(config.data, "data"), build(config.split, "split")
-        self.work = Work.of(prepare(data), split, validation_share=0.0)
+        self.data = SplitData.of(prepare(data), split, validation_share=0.0)
 
     def rows(self, size: int) -> Rows:
         """Return rows of the training pairs."""
-        return np.resize(self.work.train, size)
+        return np.resize(self.data.train, size)
 
 
 def gradients(model: nn.Module) -> dict[str, Tensor]:

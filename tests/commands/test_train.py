@@ -21,7 +21,7 @@ from dagrec_cli.evaluation.metrics import METRICS
 from dagrec_cli.losses.ce import CrossEntropy
 from dagrec_cli.models.contexts import Contexts
 from dagrec_cli.models.gru4rec import GRU4Rec
-from dagrec_cli.training.work import Work
+from dagrec_cli.training.split_data import SplitData
 
 SHORT = ("trainer.epochs=2",)
 
@@ -42,10 +42,10 @@ def are_equal(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> boo
 
 
 @pytest.fixture(scope="session")
-def work(config: Callable[[str, str], DictConfig]) -> Work:
+def data(config: Callable[[str, str], DictConfig]) -> SplitData:
     """The synthetic data on the paper's split, as ``dagrec train`` has it."""
-    data: Dataset = prepare(build(config("data", "synthetic"), "data"))
-    return Work.of(data, build(config("split", "paper"), "split"), 0.0)
+    dataset: Dataset = prepare(build(config("data", "synthetic"), "data"))
+    return SplitData.of(dataset, build(config("split", "paper"), "split"), 0.0)
 
 
 def test_no_model_is_built_to_be_thrown_away(dagrec: Dagrec) -> None:
@@ -124,9 +124,9 @@ def test_accuracy_and_ranks_can_be_counted_from_predictions(trained: Any) -> Non
     assert all(0 < float(row["probability"]) <= 1 for row in rows)
 
 
-def test_equal_compositions_are_one_group_in_predictions(trained: Any, work: Work) -> None:
+def test_equal_compositions_are_one_group_in_predictions(trained: Any, data: SplitData) -> None:
     rows = rows_of(trained.run / "predictions.csv")
-    dataset = work.dataset
+    dataset = data.dataset
     paths: dict[int, list[int]] = {}
     for path, composition in zip(dataset.path, dataset.path_composition, strict=True):
         paths.setdefault(int(composition), []).append(int(path))
@@ -140,16 +140,16 @@ def test_equal_compositions_are_one_group_in_predictions(trained: Any, work: Wor
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_the_folder_is_enough_to_score_again(trained: Any, work: Work, seed: int) -> None:
+def test_the_folder_is_enough_to_score_again(trained: Any, data: SplitData, seed: int) -> None:
     """Built by hand from config and weights, the model gives the written predictions."""
     name = "model.safetensors" if seed == 0 else "model_seed1.safetensors"
     vocabulary = json.loads((trained.run / "vocabulary.json").read_text())
     node = OmegaConf.load(trained.run / "config.yaml").model
-    model = build(node, "model", work.facts)
+    model = build(node, "model", data.facts)
     model.load_state_dict(load_file(trained.run / name))
     rows = [r for r in rows_of(trained.run / "predictions.csv") if r["seed"] == str(seed)]
-    pairs = work.dataset.pairs.take(np.array([int(row["pair"]) for row in rows]))
-    contexts = Contexts.of(work.dataset.contexts, pairs.context)
+    pairs = data.dataset.pairs.take(np.array([int(row["pair"]) for row in rows]))
+    contexts = Contexts.of(data.dataset.contexts, pairs.context)
     with torch.no_grad():
         chance = model.mask(model.eval()(contexts), contexts.last).softmax(1)
     services = vocabulary["services"]
@@ -241,12 +241,12 @@ def test_a_published_model_tells_how_the_paper_trained_it(
 
 @pytest.mark.parametrize("is_masked", [True, False])
 def test_bpr_trains_unmasked_and_is_masked_at_evaluation(
-    dagrec: Dagrec, work: Work, is_masked: bool
+    dagrec: Dagrec, data: SplitData, is_masked: bool
 ) -> None:
     words = ["trainer.epochs=1", f"model.dag_mask={str(is_masked).lower()}"]
     answer = dagrec("train", "loss=bpr", *words)
-    vocabulary = work.dataset.vocabulary
-    graph = work.facts.graph
+    vocabulary = data.dataset.vocabulary
+    graph = data.facts.graph
     seen = {
         (vocabulary.nodes[a - 1], vocabulary.nodes[b - 1])
         for a, b in zip(graph.source, graph.target, strict=True)

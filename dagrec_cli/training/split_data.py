@@ -12,7 +12,7 @@ from dagrec_cli.models.base import Facts
 
 
 @dataclass(frozen=True)
-class Work:
+class SplitData:
     """One data set, split, ready to train and test on.
 
     Attributes
@@ -47,7 +47,7 @@ class Work:
         return len(self.train), len(self.test)
 
     @classmethod
-    def of(cls, dataset: Dataset, split: Split, validation_share: float) -> "Work":
+    def of(cls, dataset: Dataset, split: Split, validation_share: float) -> "SplitData":
         """Split a data set and draw the service graph of what is left to fit a model on.
 
         Raises
@@ -68,8 +68,8 @@ class Work:
         facts = Facts(dataset.vocabulary, graph, int(dataset.contexts.depth.max()))
         return cls(dataset, train, validation, test, facts, shown, n_forbidden, held_out=held_out)
 
-    def on_validation(self) -> "Work":
-        """Return the same work with the validation pairs in the place of the test pairs."""
+    def on_validation(self) -> "SplitData":
+        """Return the same data with the validation pairs in the place of the test pairs."""
         return replace(
             self,
             test=self.validation,

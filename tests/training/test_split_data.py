@@ -13,7 +13,7 @@ from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import Rows
 from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.data.splits import Split
-from dagrec_cli.training.work import Work
+from dagrec_cli.training.split_data import SplitData
 
 SPLITS = ["composition", "paper", "temporal"]
 VALIDATION = [0.0, 0.3]
@@ -55,50 +55,52 @@ def ruled_out(dataset: Dataset, edges: Edges, rows: Rows) -> int:
 def test_the_graph_is_that_of_the_pairs_that_are_fitted(
     split_of: Callable[[str], Split], tiny: Dataset, share: float
 ) -> None:
-    work = Work.of(tiny, split_of("train"), share)
-    assert bool(len(work.validation)) == bool(share)
-    fitted = edges_into_services(tiny, work.train)
-    assert known(work.facts.graph) == fitted
-    assert work.n_forbidden == ruled_out(tiny, fitted, work.test)
+    data = SplitData.of(tiny, split_of("train"), share)
+    assert bool(len(data.validation)) == bool(share)
+    fitted = edges_into_services(tiny, data.train)
+    assert known(data.facts.graph) == fitted
+    assert data.n_forbidden == ruled_out(tiny, fitted, data.test)
     if share:
-        other = work.on_validation()
-        assert other.facts is work.facts
-        assert other.n_forbidden == ruled_out(tiny, fitted, work.validation)
+        other = data.on_validation()
+        assert other.facts is data.facts
+        assert other.n_forbidden == ruled_out(tiny, fitted, data.validation)
 
 
 @pytest.mark.parametrize("share", VALIDATION)
 def test_the_paper_s_graph_is_that_of_all_pairs(
     split_of: Callable[[str], Split], tiny: Dataset, share: float
 ) -> None:
-    work = Work.of(tiny, split_of("all"), share)
-    assert known(work.facts.graph) == edges_into_services(tiny, np.arange(len(tiny.pairs.target)))
-    assert work.n_forbidden == 0
-    assert not share or work.on_validation().n_forbidden == 0
+    data = SplitData.of(tiny, split_of("all"), share)
+    assert known(data.facts.graph) == edges_into_services(tiny, np.arange(len(tiny.pairs.target)))
+    assert data.n_forbidden == 0
+    assert not share or data.on_validation().n_forbidden == 0
 
 
 def test_other_targets_to_be_predicted_tell_the_model_nothing(
     split_of: Callable[[str], Split], tiny: Dataset
 ) -> None:
-    work = Work.of(tiny, split_of("train"), 0.3)
+    data = SplitData.of(tiny, split_of("train"), 0.3)
     target = tiny.pairs.target.copy()
-    hidden = np.concatenate([work.validation, work.test])
+    hidden = np.concatenate([data.validation, data.test])
     target[hidden] = (target[hidden] + 1) % len(tiny.vocabulary.services)
-    other = Work.of(replace(tiny, pairs=tiny.pairs._replace(target=target)), split_of("train"), 0.3)
-    assert np.array_equal(other.validation, work.validation)
-    assert np.array_equal(other.test, work.test)
-    for one, two in zip(work.facts.graph.successors, other.facts.graph.successors, strict=True):
+    other = SplitData.of(
+        replace(tiny, pairs=tiny.pairs._replace(target=target)), split_of("train"), 0.3
+    )
+    assert np.array_equal(other.validation, data.validation)
+    assert np.array_equal(other.test, data.test)
+    for one, two in zip(data.facts.graph.successors, other.facts.graph.successors, strict=True):
         assert np.array_equal(one, two)
 
 
 def test_each_side_knows_what_became_of_its_share(tiny: Dataset, config: Config) -> None:
     split: Split = build(config("split", "composition", test_share=0.5), "split")
-    work = Work.of(tiny, split, 0.3)
-    n_all, n_test, n_validation = map(len, (tiny.pairs.target, work.test, work.validation))
-    test, validation = work.held_out["test"], work.held_out["validation"]
+    data = SplitData.of(tiny, split, 0.3)
+    n_all, n_test, n_validation = map(len, (tiny.pairs.target, data.test, data.validation))
+    test, validation = data.held_out["test"], data.held_out["validation"]
     assert (test.asked, test.share) == (0.5, n_test / n_all)
     assert (validation.asked, validation.share) == (0.3, n_validation / (n_all - n_test))
     assert test.groups == 10  # two of eleven compositions are equal
-    assert list(Work.of(tiny, split, 0.0).held_out) == ["test"]
+    assert list(SplitData.of(tiny, split, 0.0).held_out) == ["test"]
 
 
 @pytest.mark.real
@@ -106,6 +108,6 @@ def test_while_validating_on_the_portal_log_the_mask_does_not_know_the_answers(
     geoportal: Dataset, config: Config
 ) -> None:
     split: Split = build(config("split", "composition"), "split")
-    work = Work.of(geoportal, split, 0.2).on_validation()
-    fitted = edges_into_services(geoportal, work.train)
-    assert work.n_forbidden == ruled_out(geoportal, fitted, work.test) > len(work.test) / 2
+    data = SplitData.of(geoportal, split, 0.2).on_validation()
+    fitted = edges_into_services(geoportal, data.train)
+    assert data.n_forbidden == ruled_out(geoportal, fitted, data.test) > len(data.test) / 2

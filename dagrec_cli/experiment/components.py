@@ -39,7 +39,7 @@ KINDS: dict[str, type] = {
 
 
 @dataclass(frozen=True)
-class Parts:
+class Components:
     """What the config groups describe, built before any work so that mistakes stop at once."""
 
     data: CachedSource
@@ -52,7 +52,7 @@ class Parts:
     seeds: list[int]
 
     @classmethod
-    def of(cls, config: DictConfig, choices: Mapping[str, str]) -> "Parts":
+    def of(cls, config: DictConfig, choices: Mapping[str, str]) -> "Components":
         """Build every group; of the model, what builds it.
 
         Raises
@@ -62,20 +62,20 @@ class Parts:
         """
         seeds = check_train(config, choices)
         built = {group: build(config[group], group, kind=kind) for group, kind in KINDS.items()}
-        parts = cls(**built, model=factory(config.model, "model", Model), seeds=seeds)
-        check("trainer.monitor", parts.trainer.monitor, Metric)
-        check_side(config.evaluate_on, parts.trainer.validation_share)
+        components = cls(**built, model=factory(config.model, "model", Model), seeds=seeds)
+        check("trainer.monitor", components.trainer.monitor, Metric)
+        check_side(config.evaluate_on, components.trainer.validation_share)
         check_loss_and_sampler(
             choices["loss"],
-            needs_negatives=parts.loss.needs_negatives,
-            n_sample=parts.sampler.n_sample,
+            needs_negatives=components.loss.needs_negatives,
+            n_sample=components.sampler.n_sample,
         )
         check_sampler_and_mask(
             choices["sampler"],
-            needs_mask=parts.sampler.needs_mask,
+            needs_mask=components.sampler.needs_mask,
             has_mask=config.model.get("dag_mask"),
         )
-        return parts
+        return components
 
     def starts(self, facts: Facts) -> Iterator["Start"]:
         """Yield each seed's untrained model when it is asked for; its random numbers go on."""

@@ -66,7 +66,7 @@ def renumber(dataset: Dataset, known: Vocabulary) -> Dataset:
     )
 
 
-def evaluate_transfer(model: Model, dataset: Dataset, rows: Rows) -> Evaluation:
+def evaluate_other_data(model: Model, dataset: Dataset, rows: Rows) -> Evaluation:
     """Return a model's outcomes on pairs of renumbered data, by the rule above."""
     pairs = dataset.pairs.take(rows)
     trie, kept = _known_part(dataset.contexts, model.facts.n_nodes)
