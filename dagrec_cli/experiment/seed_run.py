@@ -15,8 +15,8 @@ from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.evaluation.evaluator import Evaluation
 from dagrec_cli.evaluation.metrics import METRICS as METRIC_NAMES
 from dagrec_cli.models.base import Model
-from dagrec_cli.reporting.plots import save_png
-from dagrec_cli.reporting.plots.learning_curve import learning_curve
+from dagrec_cli.reporting.plots.charts import learning_curve
+from dagrec_cli.reporting.plots.drawing import save_png
 from dagrec_cli.runs.csv_text import csv_lines, csv_text
 from dagrec_cli.runs.folder import (
     CONFIG,

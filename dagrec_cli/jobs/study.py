@@ -6,8 +6,8 @@ from statistics import median_low
 from typing import IO, Any, NamedTuple
 
 from dagrec_cli.errors import RunError
-from dagrec_cli.reporting.plots import save_png
-from dagrec_cli.reporting.plots.search import search_picture
+from dagrec_cli.reporting.plots.charts import search_picture
+from dagrec_cli.reporting.plots.drawing import save_png
 from dagrec_cli.reporting.tables import Table, spell
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.run import Run

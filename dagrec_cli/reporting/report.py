@@ -13,8 +13,7 @@ from markupsafe import Markup
 from dagrec_cli.errors import visible
 from dagrec_cli.evaluation.metrics import METRICS
 from dagrec_cli.reporting.comparison import Entry, by_test
-from dagrec_cli.reporting.plots.gallery import graph_picture, row_pictures, table_pictures
-from dagrec_cli.reporting.plots.picture import Picture
+from dagrec_cli.reporting.plots.gallery import Picture, graph_picture, row_pictures, table_pictures
 from dagrec_cli.reporting.tables import Table, Value, displayed, heading, interval, short
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.run import Run

@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.runner import Measurement, Runs, growth, spread
-from dagrec_cli.reporting.plots import save_png
+from dagrec_cli.reporting.plots.drawing import save_png
 from dagrec_cli.reporting.tables import Table
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.provenance import provenance

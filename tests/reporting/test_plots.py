@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 
 from dagrec_cli.evaluation.ranks import Outcomes
-from dagrec_cli.reporting.plots.confusion import MOST_CLASSES, REST, Confusion
-from dagrec_cli.reporting.plots.context_length import ByLength, by_length
-from dagrec_cli.reporting.plots.learning_curve import learning_curve
-from dagrec_cli.reporting.plots.picture import SVG, XLINK, Picture, inline
+from dagrec_cli.reporting.plots.charts import learning_curve
+from dagrec_cli.reporting.plots.drawing import BLUE, LONGEST_NAME, shown
+from dagrec_cli.reporting.plots.gallery import SVG, XLINK, Picture, inline
+from dagrec_cli.reporting.plots.matrices import MOST_CLASSES, REST, ByLength, Confusion, by_length
 from dagrec_cli.reporting.plots.service_graph import layers
-from dagrec_cli.reporting.plots.style import BLUE, LONGEST_NAME, shown
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.run import Edge
 

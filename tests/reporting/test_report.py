@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from dagrec_cli.reporting import report
 from dagrec_cli.reporting.comparison import Entry, compare
-from dagrec_cli.reporting.plots.picture import Picture
-from dagrec_cli.reporting.plots.style import VARIABLES
+from dagrec_cli.reporting.plots.drawing import VARIABLES
+from dagrec_cli.reporting.plots.gallery import Picture
 from dagrec_cli.reporting.report import ReportSheet, write_report
 from dagrec_cli.reporting.tables import Table
 from dagrec_cli.runs.folder import RunFolder

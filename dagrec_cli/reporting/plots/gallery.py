@@ -1,22 +1,81 @@
-"""The pictures of a report: those of a table, those of a row, and the service graph."""
+"""Pictures with what is said about them: of a table, of a row, and the service graph.
 
+Each is written as PNG and SVG, and put into a page as SVG, whose ids begin with its name and whose
+colours are those of the page.
+"""
+
+import io
+import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
 
 from dagrec_cli.evaluation.metrics import METRICS
 from dagrec_cli.reporting.comparison import Entry, by_test
-from dagrec_cli.reporting.plots.confusion import MOST_CLASSES, REST, Confusion, confusion
-from dagrec_cli.reporting.plots.context_length import by_length, context_length
-from dagrec_cli.reporting.plots.learning_curve import learning_curve
-from dagrec_cli.reporting.plots.metric_bars import metric_bars
-from dagrec_cli.reporting.plots.picture import Picture
+from dagrec_cli.reporting.plots.charts import learning_curve, metric_bars, speed
+from dagrec_cli.reporting.plots.drawing import VARIABLES, save_png, style
+from dagrec_cli.reporting.plots.matrices import (
+    MOST_CLASSES,
+    REST,
+    Confusion,
+    by_length,
+    confusion_matrix,
+    context_length,
+)
 from dagrec_cli.reporting.plots.service_graph import MOST_EDGES, service_graph
-from dagrec_cli.reporting.plots.speed import speed
 from dagrec_cli.reporting.tables import Table, heading
+from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.run import Run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SHOWN_METRICS = ("accuracy", "ndcg", "f1")
 PUBLISHED = " Diamonds: as published."
+SVG = "http://www.w3.org/2000/svg"
+XLINK = "http://www.w3.org/1999/xlink"
+NOT_IN_A_PAGE = (f"{{{SVG}}}metadata", f"{{{SVG}}}style")
+PIXELS_PER_INCH = 96
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure with what is said about it.
+
+    Attributes
+    ----------
+    name
+        Name of its files, without ending; unique in a report.
+    title
+        One line above.
+    caption
+        What to see in it.
+    """
+
+    name: str
+    title: str
+    caption: str
+    figure: "Figure"
+
+    @property
+    def width(self) -> int:
+        """Its natural width in pixels."""
+        return round(self.figure.get_figwidth() * PIXELS_PER_INCH)
+
+    def save(self, folder: RunFolder) -> str:
+        """Write ``<name>.png`` and ``<name>.svg``; return the SVG to put into a page."""
+        svg = io.StringIO()
+        with style(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")  # names from data
+            if layout := self.figure.get_layout_engine():
+                layout.execute(self.figure)
+            self.figure.set_layout_engine("none")  # laid out once, written twice
+            folder.write(f"{self.name}.png", lambda file: save_png(self.figure, file))
+            self.figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+        folder.write_text(f"{self.name}.svg", svg.getvalue())
+        return inline(svg.getvalue(), self.name, self.title)
 
 
 def table_pictures(
@@ -79,15 +138,15 @@ def row_pictures(name: str, entry: Entry) -> Iterator[Picture]:
             f"One line per seed ({len(histories)}).",
             learning_curve(histories, monitor),
         )
-    found = Confusion.of(entry.outcomes, entry.services)
+    confusion = Confusion.of(entry.outcomes, entry.services)
     rest = f' The {MOST_CLASSES} most frequent; "{REST}" are many, so have no recall.'
-    most = rest if REST in found.names else ""
+    most = rest if REST in confusion.names else ""
     yield Picture(
         f"{name}_confusion",
         "Recall and confusion by class",
         "Test pairs, mean over seeds; the fuller a cell, the larger its share of the target. "
         f"Classes that are target or prediction, frequent targets first.{most}",
-        confusion(found),
+        confusion_matrix(confusion),
     )
 
 
@@ -108,3 +167,44 @@ def graph_picture(name: str, run: Run) -> Picture | None:
         caption += f"Only the {len(edges)} heaviest are drawn, {share:.0%} of all steps. "
     figure = service_graph(edges, services)
     return Picture(name, "Service graph", f"{caption}Orange: back to an earlier layer.", figure)
+
+
+def inline(svg: str, prefix: str, label: str) -> str:
+    """Return an SVG document of matplotlib as an element for a page.
+
+    Parameters
+    ----------
+    prefix
+        Put before every id.
+    label
+        What a screen reader says.
+    """
+    ElementTree.register_namespace("", SVG)
+    ElementTree.register_namespace("xlink", XLINK)
+    root = ElementTree.fromstring(svg)
+    for parent in list(root.iter()):
+        for child in [child for child in parent if child.tag in NOT_IN_A_PAGE]:
+            parent.remove(child)
+        for key, value in parent.attrib.items():
+            parent.set(key, _for_page(key, value, prefix))
+    for key in ("width", "height"):  # the style sheet decides
+        root.attrib.pop(key, None)
+    root.set("role", "img")
+    root.set("aria-label", label)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _for_page(key: str, value: str, prefix: str) -> str:
+    if key == "id":
+        return f"{prefix}-{value}"
+    if key == f"{{{XLINK}}}href" and value.startswith("#"):
+        return f"#{prefix}-{value[1:]}"
+    value = value.replace("url(#", f"url(#{prefix}-")
+    if key == "style":
+        return re.sub("#[0-9a-f]{6}", _variable, value)
+    return value
+
+
+def _variable(colour: re.Match[str]) -> str:
+    name = VARIABLES.get(colour[0])
+    return f"var(--{name})" if name else colour[0]

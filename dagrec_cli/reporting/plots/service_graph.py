@@ -10,8 +10,18 @@ import networkx as nx
 import numpy as np
 from jaxtyping import Float
 
-from dagrec_cli.reporting.plots.labels import BACKGROUND, Labels, Spot
-from dagrec_cli.reporting.plots.style import BLUE, MUTED, ORANGE, canvas, room, shown, style
+from dagrec_cli.reporting.plots.drawing import (
+    BACKGROUND,
+    BLUE,
+    MUTED,
+    ORANGE,
+    Labels,
+    Spot,
+    canvas,
+    room,
+    shown,
+    style,
+)
 from dagrec_cli.runs.run import Edge
 
 if TYPE_CHECKING:

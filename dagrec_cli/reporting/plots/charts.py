@@ -1,0 +1,191 @@
+"""Lines, bars and points: epochs, what each row gives and costs, and what a search tried."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+from dagrec_cli.reporting.plots.drawing import (
+    BLUE,
+    INK,
+    MUTED,
+    ORANGE,
+    Labels,
+    Spot,
+    canvas,
+    shown,
+    style,
+)
+from dagrec_cli.reporting.tables import short
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DASHES = ("--", ":", "-.")
+ROOM = 1.16  # of the longest bar, for the numbers right of all
+DISTANCES = [0, 10, -10, 20, -20, 30, -30, 40, -40, 50, -50]  # of a label from its point, in points
+PANELS = 4  # of a search, side by side
+DECADE = 10  # from this ratio of the largest to the smallest value on, an axis is logarithmic
+
+
+@style()
+def learning_curve(
+    histories: Mapping[int, Sequence[Mapping[str, float]]], monitor: str
+) -> "Figure":
+    """Draw each seed's loss, and its validation metric against an axis of its own.
+
+    Parameters
+    ----------
+    histories
+        Rows of :class:`~dagrec_cli.training.history.History` by seed.
+    monitor
+        Name of the validation metric.
+    """
+    figure = canvas(5, 3)
+    axes = figure.add_subplot()
+    axes.grid()
+    axes.set_xlabel("epoch")
+    rows = list(histories.values())
+    _draw_by_epoch(axes, rows, "loss", "training loss", "-", BLUE)
+    column = f"validation_{monitor}"
+    if any(column in row for of_seed in rows for row in of_seed):
+        _draw_by_epoch(axes.twinx(), rows, column, f"validation {monitor}", ".-", ORANGE)
+    return figure
+
+
+@style()
+def metric_bars(
+    rows: Sequence[Mapping[str, Any]], metric: str, published: Mapping[str, float]
+) -> "Figure":
+    """Draw a bar per row, from 0, with its 95 % interval; rows without seeds are lines: ceilings.
+
+    Parameters
+    ----------
+    rows
+        Rows of :func:`~dagrec_cli.reporting.comparison.compare` with a summary of ``metric``.
+    published
+        The published number by name of row, for rows that have one.
+    """
+    bars = [row for row in rows if row.get("seeds")]
+    bounds = [row for row in rows if not row.get("seeds") and metric in row]
+    figure = canvas(5, 1.1 + 0.27 * len(bars))
+    axes = figure.add_subplot()
+    place = range(len(bars))
+    means = [row[metric]["mean"] for row in bars]
+    lows, highs = ([row[metric][end] for row in bars] for end in ("low", "high"))
+    label = f"{'ours, ' if published else ''}95 % interval"
+    axes.barh(place, means, height=0.62, color=BLUE, alpha=0.75, label=label)
+    axes.hlines(place, lows, highs, color=INK, linewidth=1)
+    longest = max([*highs, *(row[metric]["mean"] for row in bounds)]) or 1
+    for k, mean in enumerate(means):
+        axes.text(1.03 * longest, k, short({"mean": mean}), va="center", fontsize=8)
+    for row, dash in zip(bounds, DASHES, strict=False):
+        level = row[metric]["mean"]
+        label = f"{row['row']} {short({'mean': level})}"
+        axes.axvline(level, color=MUTED, linestyle=dash, linewidth=1.2, label=label)
+    marks = [(published[row["row"]], k) for k, row in enumerate(bars) if row["row"] in published]
+    if marks:
+        axes.plot(*zip(*marks, strict=True), "D", color=ORANGE, markersize=4, label="published")
+    axes.set_yticks(place, [shown(row["row"]) for row in bars])
+    axes.tick_params(axis="y", length=0)
+    axes.set(ylim=(len(bars) - 0.5, -0.5), xlim=(0, ROOM * longest))
+    axes.grid(axis="x")
+    if marks or bounds:
+        figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    return figure
+
+
+@style()
+def speed(rows: Sequence[Mapping[str, Any]], metric: str) -> "Figure":
+    """Draw a metric against seconds per epoch, a point per row with its 95 % interval.
+
+    Time goes by powers of ten.
+    """
+    from matplotlib.ticker import LogLocator
+
+    figure = canvas(5, 3.4)
+    axes = figure.add_subplot()
+    points = [(row["seconds_per_epoch"], row[metric]["mean"]) for row in rows]
+    seconds, means = zip(*points, strict=True)
+    lows, highs = ([row[metric][end] for row in rows] for end in ("low", "high"))
+    axes.vlines(seconds, lows, highs, color=MUTED, alpha=0.5, linewidth=1)
+    axes.plot(seconds, means, "o", color=BLUE, markersize=6)
+    axes.set(xscale="log", xlabel="seconds per epoch (training step)", ylabel=metric)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
+    axes.set_xlim(min(seconds) / 2, max(seconds) * 3)
+    axes.grid()
+    figure.draw_without_rendering()  # settles the layout
+    labels = Labels(axes)
+    labels.keep_free(points)
+    for row, point in zip(rows, points, strict=True):
+        labels.write(shown(row["row"]), _around(point), fontsize=8)
+    return figure
+
+
+@style()
+def search_picture(
+    trials: Sequence[tuple[int, Mapping[str, Any], float]], monitor: str
+) -> "Figure":
+    """Draw a point per trial, the best one marked; by trial with a line for the best so far.
+
+    Parameters
+    ----------
+    trials
+        Number, settings and value of every trial that succeeded, at least one.
+    monitor
+        Name of the value.
+    """
+    numbers, settings, values = zip(*trials, strict=True)
+    n_panels = 1 + len(settings[0])
+    n_rows = -(-n_panels // PANELS)
+    figure = canvas(2.3 * min(n_panels, PANELS), 0.3 + 2.1 * n_rows)
+    panels = figure.subplots(n_rows, min(n_panels, PANELS), sharey=True, squeeze=False).flat
+    best = max(range(len(values)), key=values.__getitem__)
+    by_trial = next(panels)
+    by_trial.step(numbers, list(accumulate(values, max)), color=MUTED, where="post", linewidth=1)
+    _draw_trials(by_trial, numbers, values, best, "trial")
+    for key, axes in zip(settings[0], panels, strict=False):
+        _draw_trials(axes, [trial[key] for trial in settings], values, best, key)
+    for axes in panels:  # what is left of the last row
+        axes.remove()
+    figure.supylabel(f"validation {monitor}", fontsize=9)
+    return figure
+
+
+def _draw_by_epoch(
+    axes: "Axes",
+    histories: Sequence[Sequence[Mapping[str, float]]],
+    column: str,
+    label: str,
+    line: str,
+    colour: str,
+) -> None:
+    """Draw a line per seed; a seed's epochs without the column are passed over."""
+    axes.set_ylabel(label, color=colour)
+    alpha = max(0.35, 1 / len(histories))
+    for rows in histories:
+        points = [(row["epoch"], row[column]) for row in rows if column in row]
+        epochs, values = zip(*points, strict=True) if points else ((), ())
+        axes.plot(epochs, values, line, color=colour, alpha=alpha, linewidth=1.2, markersize=3)
+
+
+def _draw_trials(
+    axes: "Axes", places: Sequence[Any], values: Sequence[float], best: int, label: str
+) -> None:
+    if any(isinstance(place, str) for place in places):
+        places = [shown(str(place)) for place in places]
+    elif min(places) > 0 and max(places) >= DECADE * min(places):
+        axes.set_xscale("log")
+    axes.plot(places, values, "o", color=BLUE, markersize=4, alpha=0.75)
+    axes.plot(places[best], values[best], "o", color=ORANGE, markersize=6)
+    axes.set_xlabel(shown(label))
+    axes.grid()
+
+
+def _around(point: tuple[float, float]) -> Iterator[Spot]:
+    """Yield spots right and left of a point, further and further above and below it."""
+    for dy in DISTANCES:
+        yield Spot(point, (7, dy), "left")
+        yield Spot(point, (-7, dy), "right")

@@ -1,0 +1,170 @@
+"""What all pictures share: type, colours, cells, labels, and names that come from data.
+
+Each colour has a name, which the report's style sheet gives a second value for dark screens.
+Pictures are drawn without pyplot: no window, no global state, less time to import.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.transforms import BboxBase
+
+PAPER, INK, MUTED, LINE = "#ffffff", "#1f2328", "#6a737d", "#d5dae0"
+BLUE, ORANGE = "#2f6db5", "#bf5310"
+VARIABLES = {
+    PAPER: "paper",
+    INK: "ink",
+    MUTED: "muted",
+    LINE: "line",
+    BLUE: "blue",
+    ORANGE: "orange",
+}
+STYLE: dict[Any, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "figure.facecolor": PAPER,
+    "font.size": 9,
+    "grid.color": LINE,
+    "grid.linewidth": 0.6,
+    "svg.fonttype": "none",  # text stays text: to search, to copy, to read aloud
+    "svg.hashsalt": "dagrec",  # equal pictures, equal ids
+    "text.color": INK,
+    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
+    "xtick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.color": MUTED,
+    "ytick.labelcolor": INK,
+}
+LONGEST_NAME = 35
+LETTER = 0.078  # inches
+HALF = 0.47  # of a cell's side
+CORNERS = ((-HALF, -HALF), (HALF, -HALF), (HALF, HALF), (-HALF, HALF))
+FULLEST = 0.6  # opacity of a cell; text stays readable on it
+BACKGROUND = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.8}  # of a label
+POINT = 8  # pixels that a point takes up
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw and save in this style; as a decorator, or with ``with``."""
+    from matplotlib import rc_context
+
+    with rc_context(STYLE):
+        yield
+
+
+def canvas(width: float, height: float) -> "Figure":
+    """Return an empty figure of that many inches.
+
+    Its canvas keeps what measures text; without one, matplotlib makes a picture for each text.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save_png(figure: "Figure", file: IO[bytes]) -> None:
+    """Write a figure as PNG without a time stamp, so equal runs give equal bytes."""
+    figure.savefig(file, format="png", dpi=150, metadata={"Software": None})
+
+
+def shown(name: str) -> str:
+    """Return a name fit for a picture: short, in one line, without control characters."""
+    text = "".join(c if c.isprintable() else "·" for c in name)
+    half = LONGEST_NAME // 2
+    return text if len(text) <= LONGEST_NAME else f"{text[:half]}…{text[-half:]}"
+
+
+def room(names: Iterable[str]) -> float:
+    """Return how many inches the longest of some names takes up."""
+    return LETTER * max(len(shown(name)) for name in names)
+
+
+def draw_cells(
+    axes: "Axes",
+    shares: Float[np.ndarray, "rows columns"],
+    texts: list[list[str]],
+    *,
+    fontsize: float = 8,
+) -> None:
+    """Draw a cell per share: the larger the share, the fuller the colour; row 0 is on top.
+
+    The colour is see-through, so that the same cell is pale on a light page and dim on a dark one.
+
+    Parameters
+    ----------
+    shares
+        Numbers in ``[0, 1]``; NaN for no cell.
+    texts
+        What stands in each cell, ``[rows][columns]``; without a text there is no cell.
+    """
+    from matplotlib.collections import PolyCollection
+    from matplotlib.colors import to_rgba
+
+    n_rows, n_columns = shares.shape
+    filled = [(r, c) for r, c in np.argwhere(~np.isnan(shares)) if texts[r][c]]
+    corners = [[(c + x, r + y) for x, y in CORNERS] for r, c in filled]
+    colours = [to_rgba(BLUE, FULLEST * float(shares[cell])) for cell in filled]
+    axes.add_collection(PolyCollection(corners, facecolors=colours, linewidths=0), autolim=False)
+    for r, c in filled:
+        text = axes.text(c, r, texts[r][c], ha="center", va="center", fontsize=fontsize)
+        text.set_in_layout(False)  # it lies inside; to measure hundreds of them takes longest
+    axes.set(xlim=(-0.5, n_columns - 0.5), ylim=(n_rows - 0.5, -0.5))
+    axes.tick_params(length=0)
+    axes.hlines(np.arange(n_rows) + 0.5, -0.5, n_columns - 0.5, color=LINE, linewidth=0.5)
+
+
+class Spot(NamedTuple):
+    """Where a label may go: at a point, ``offset`` points away from it, to one side of that."""
+
+    point: tuple[float, float]
+    offset: tuple[float, float] = (0, 0)
+    side: str = "center"
+
+
+class Labels:
+    """Writes labels that do not cover each other: each at the first of its spots that is free.
+
+    Parameters
+    ----------
+    axes
+        What to write on; its limits and layout are settled.
+    """
+
+    def __init__(self, axes: "Axes") -> None:
+        self.axes = axes
+        self.taken: list[BboxBase] = []
+
+    def keep_free(self, points: Iterable[tuple[float, float]]) -> None:
+        """Let no label cover these points."""
+        from matplotlib.transforms import Bbox
+
+        for x, y in self.axes.transData.transform(list(points)):
+            self.taken.append(Bbox.from_bounds(x - POINT / 2, y - POINT / 2, POINT, POINT))
+
+    def write(self, text: str, spots: Iterable[Spot], **look: Any) -> bool:
+        """Write a label at the first free spot; return False if there is none."""
+        for point, offset, side in spots:
+            label = self.axes.annotate(
+                text, point, offset, textcoords="offset points", ha=side, va="center", **look
+            )
+            box = label.get_window_extent()
+            inside = self.axes.bbox.x0 <= box.x0 and box.x1 <= self.axes.bbox.x1
+            if inside and not any(box.overlaps(other) for other in self.taken):
+                self.taken.append(box)
+                return True
+            label.remove()
+        return False

@@ -1,0 +1,143 @@
+"""Tables of cells: what was predicted for each class, and accuracy by context length."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from dagrec_cli.evaluation.metrics import gains
+from dagrec_cli.evaluation.ranks import Outcomes
+from dagrec_cli.reporting.plots.drawing import BLUE, canvas, draw_cells, room, shown, style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOST_CLASSES = 20  # the rest is one class
+REST = "all others"
+CELL, BAR = 0.25, 0.8  # inches
+LONGEST = 8  # longer contexts share a column
+
+
+class Confusion(NamedTuple):
+    """How often each class was predicted for each target, mean over seeds.
+
+    Attributes
+    ----------
+    names
+        Names of the classes, the most frequent target first.
+    counts
+        Test pairs, ``[targets, predictions]``.
+    """
+
+    names: list[str]
+    counts: Float[np.ndarray, "classes classes"]
+
+    @classmethod
+    def of(cls, outcomes: Sequence[Outcomes], services: Sequence[str]) -> "Confusion":
+        """Count; classes that are neither target nor prediction are left out."""
+        target = np.concatenate([seed.target for seed in outcomes])
+        predicted = np.concatenate([seed.predicted for seed in outcomes])
+        support = np.bincount(target, minlength=len(services))
+        occurring = np.union1d(target, predicted)
+        classes = occurring[np.argsort(-support[occurring], kind="stable")]
+        # One class too many is shown itself: a line for the rest would take its room.
+        kept = classes if len(classes) <= MOST_CLASSES + 1 else classes[:MOST_CLASSES]
+        place = np.full(len(services), len(kept))
+        place[kept] = np.arange(len(kept))
+        names = [services[k] for k in kept] + [REST] * (len(kept) < len(classes))
+        counts = np.zeros((len(names), len(names)))
+        np.add.at(counts, (place[target], place[predicted]), 1 / len(outcomes))
+        return cls(names, counts)
+
+    @property
+    def support(self) -> Float[np.ndarray, " classes"]:
+        """Test pairs of each target."""
+        support: Float[np.ndarray, " classes"] = self.counts.sum(axis=1)
+        return support
+
+    @property
+    def shares(self) -> Float[np.ndarray, "classes classes"]:
+        """The counts as shares of their target's pairs."""
+        shares: Float[np.ndarray, "classes classes"] = self.counts / self.support.clip(1)[:, None]
+        return shares
+
+
+class ByLength(NamedTuple):
+    """Accuracy, mean over seeds, and the number of test pairs of one context length."""
+
+    accuracy: float
+    n: int
+
+
+def by_length(
+    outcomes: Sequence[Outcomes], length: Int[np.ndarray, " pairs"]
+) -> dict[int, ByLength]:
+    """Return the accuracy for each context length, up to :data:`LONGEST` and beyond."""
+    length = np.minimum(length, LONGEST)
+    return {
+        int(k): ByLength(
+            float(np.mean([gains(seed, "accuracy")[length == k] for seed in outcomes])),
+            int(np.count_nonzero(length == k)),
+        )
+        for k in np.unique(length)
+    }
+
+
+@style()
+def confusion_matrix(confusion: Confusion) -> "Figure":
+    """Draw the matrix, and beside each target a bar for its recall."""
+    n = len(confusion.names)
+    names = [shown(name) for name in confusion.names]
+    heads = [f"{name} ({k:.0f})" for name, k in zip(names, confusion.support, strict=True)]
+    figure = canvas(0.8 + room(heads) + CELL * n + BAR, 0.8 + room(names) + CELL * n)
+    axes, bars = figure.subplots(1, 2, sharey=True, width_ratios=(n, BAR / CELL))
+    texts = [[f"{count:.3g}" if count else "" for count in row] for row in confusion.counts]
+    draw_cells(axes, confusion.shares, texts, fontsize=7)
+    axes.set_xticks(range(n), names, rotation=90)
+    axes.set_yticks(range(n), heads)
+    axes.set(xlabel="predicted", ylabel="target (test pairs)")
+    # Hits among the rest are often of another class, so they are no recall.
+    is_rest = [name == REST for name in confusion.names]
+    recall = np.where(is_rest, np.nan, np.diag(confusion.shares))
+    bars.barh(range(n), recall, height=0.62, color=BLUE, alpha=0.75)
+    for k in np.flatnonzero(confusion.support * ~np.isnan(recall)):
+        bars.text(recall[k] + 0.05, k, _share(recall[k], 2), va="center", fontsize=7)
+    bars.set(xlim=(0, 1.55), xticks=[0, 1], title="recall")
+    bars.tick_params(axis="y", length=0, labelleft=False)
+    return figure
+
+
+@style()
+def context_length(rows: Sequence[tuple[str, Mapping[int, ByLength]]]) -> "Figure":
+    """Draw a line of cells per row, a column per context length.
+
+    Parameters
+    ----------
+    rows
+        Names, and results of :func:`by_length`.
+    """
+    lengths = sorted({length for _, row in rows for length in row})
+    missing = ByLength(np.nan, 0)
+    table = [[row.get(length, missing) for length in lengths] for _, row in rows]
+    figure = canvas(5, 1 + 0.27 * len(rows))
+    axes = figure.add_subplot()
+    texts = [[_share(cell.accuracy, 3) for cell in row] for row in table]
+    draw_cells(axes, np.array([[cell.accuracy for cell in row] for row in table]), texts)
+    axes.set_yticks(range(len(rows)), [shown(name) for name, _ in rows])
+    heads = [_head(k, column) for k, column in zip(lengths, zip(*table, strict=True), strict=True)]
+    axes.set_xticks(range(len(lengths)), heads)
+    axes.set_xlabel("nodes in the context")
+    return figure
+
+
+def _share(number: float, digits: int) -> str:
+    """Return a share without the zero before its point."""
+    return f"{number:.{digits}f}".removeprefix("0")
+
+
+def _head(length: int, column: Sequence[ByLength]) -> str:
+    """Return ``2 (n = 57)`` on two lines; a range where rows have different test pairs."""
+    counts = sorted({cell.n for cell in column if cell.n})
+    n = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,}–{counts[-1]:,}"
+    return f"{length}{'+' if length == LONGEST else ''}\nn = {n}"
