@@ -12,10 +12,9 @@ import msgspec
 import torch
 from torch import Tensor
 
-from dagrec_cli.config.seeds import RandomState
 from dagrec_cli.errors import RunError
 
-FORMAT = 1
+FORMAT = 2
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
@@ -35,8 +34,6 @@ class Standing(msgspec.Struct):
         State of early stopping.
     good_epoch
         Epoch of the last weights whose loss was finite.
-    random
-        State of the global generators.
     """
 
     epoch: Count
@@ -46,7 +43,6 @@ class Standing(msgspec.Struct):
     best: float | None
     waited: Count
     good_epoch: Count
-    random: RandomState
 
 
 class Checkpoint(NamedTuple):

@@ -7,7 +7,6 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Generator, Tensor
 
-from dagrec_cli.config.seeds import RandomState
 from dagrec_cli.errors import RunError
 from dagrec_cli.models.base import TorchModel
 from dagrec_cli.training.checkpoint import Checkpoint, Standing
@@ -69,7 +68,6 @@ class State:
             self.best.best,
             self.best.waited,
             self.good_epoch,
-            RandomState.now(),
         )
         return Checkpoint(self._tensors(), standing)
 
@@ -88,7 +86,7 @@ class State:
             if best := _under(BEST, tensors):
                 self.best.load(best)
             self.optimizer.load(_under(OPTIMIZER, tensors))
-            self._load_random(_under(RANDOM, tensors), standing.random)
+            self._load_random(_under(RANDOM, tensors))
         except (RuntimeError, KeyError, ValueError, TypeError) as error:
             told = " ".join(str(error).split()).rstrip(".")
             raise RunError(f"does not fit this run ({told})") from error
@@ -112,12 +110,11 @@ class State:
             found[f"{RANDOM}cuda"] = torch.cuda.get_rng_state(self.generator.device)
         return found
 
-    def _load_random(self, tensors: Mapping[str, Tensor], others: RandomState) -> None:
+    def _load_random(self, tensors: Mapping[str, Tensor]) -> None:
         torch.set_rng_state(tensors["torch"])
         if self.generator.device.type == "cuda" and "cuda" in tensors:
             torch.cuda.set_rng_state(tensors["cuda"], self.generator.device)
         self.generator.set_state(tensors["sampler"])
-        others.restore()
 
 
 @runtime_checkable
