@@ -93,18 +93,18 @@ def train(config: DictConfig) -> float | None:
 
 def _resume(place: str, words: list[str]) -> None:
     from dagrec_cli.errors import ConfigError, RunError
-    from dagrec_cli.jobs.sweep_folder import finished_run
     from dagrec_cli.reporting.tables import Table
     from dagrec_cli.runs.checkpoints import has_checkpoints
     from dagrec_cli.runs.folder import CHECKPOINTS, CONFIG, RunFolder
     from dagrec_cli.runs.resume import check_nothing_new, resumption
+    from dagrec_cli.runs.state import whole_run
 
     _, words = split_flag(words)
     if flags := [word for word in words if word.startswith("-") or "=" not in word]:
         raise ConfigError(f"resume=FOLDER takes settings only; leave {flags[0]} out.")
     path = user_path(place)
     config, request = resumption(path, [w for w in words if not w.startswith("hydra.verbose=")])
-    finished = finished_run(path)
+    finished = whole_run(path)
     n_before = finished and finished.config["trainer"]["epochs"]  # read before it is written again
     if finished and not finished.counts and not has_checkpoints(path, finished.result["seeds"]):
         check_nothing_new(finished, config, request)
@@ -181,12 +181,13 @@ def _job(config: DictConfig, path: Path, request: "Request", name: str) -> float
 
 def _metrics(config: DictConfig, path: Path, request: "Request") -> Mapping[str, Any]:
     """Return the metrics of a job; one that was stopped goes on from its checkpoints."""
-    from dagrec_cli.jobs.sweep_folder import finished_run, has_ended, is_begun
+    from dagrec_cli.jobs.sweep_folder import has_ended
     from dagrec_cli.runs.folder import RESULT
+    from dagrec_cli.runs.state import fits, whole_run
 
     has_run = has_ended(path, Path(str(request.sweep)))  # launched twice: a process had died
-    is_begun_before = has_run or (not config.rerun and is_begun(config, path))
-    if is_begun_before and (run := finished_run(path)):
+    is_begun_before = has_run or (not config.rerun and fits(path, config))
+    if is_begun_before and (run := whole_run(path)):
         (path / RESULT).touch()  # it counts for this sitting
         metrics: Mapping[str, Any] = run.result["metrics"]
         return metrics

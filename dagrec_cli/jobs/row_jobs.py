@@ -23,10 +23,11 @@ from dagrec_cli.config.own import code_sha256
 from dagrec_cli.config.processes import SPAWN, end_with_parent
 from dagrec_cli.data.plain_files import check_own_folder
 from dagrec_cli.errors import DagrecError, InUseError
-from dagrec_cli.jobs.sweep_folder import finished_run, is_begun, reason, write_death
+from dagrec_cli.jobs.sweep_folder import write_death
 from dagrec_cli.runs.folder import RESULT, RunFolder
 from dagrec_cli.runs.provenance import Request, config_hash, is_part
 from dagrec_cli.runs.run import Run
+from dagrec_cli.runs.state import fits, state_of, whole_run
 from dagrec_cli.training.interrupt import heard, is_pressed, listening
 
 ROWS = "rows"
@@ -72,19 +73,19 @@ class RowJob:
         if self.finished is None:
             return False
         try:
-            return is_begun(compose_train(self.overrides, self.own_configs)[0], self.folder)
+            return fits(self.folder, compose_train(self.overrides, self.own_configs)[0])
         except DagrecError:  # the data is not at hand, so nothing better could come
             return True
 
     @property
     def finished(self) -> Run | None:
         """The row's run, if it finished and its files are whole."""
-        return finished_run(self.folder)
+        return whole_run(self.folder)
 
     @property
     def reason(self) -> str:
         """Why the row is not finished; empty if it is."""
-        return reason(self.folder)
+        return state_of(self.folder).reason
 
 
 def compose_train(
@@ -212,7 +213,7 @@ def run_row(job: RowJob, *, resume: bool) -> None:
 
     config, request = compose_train([*job.overrides, "threads=1"], job.own_configs)
     try:
-        goes_on = resume and is_begun(config, job.folder)
+        goes_on = resume and fits(job.folder, config)
         run_experiment(config, RunFolder(job.folder), request, Row(), resume=goes_on)
     except InUseError:  # whoever holds the folder writes its result
         return

@@ -9,12 +9,6 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from omegaconf import DictConfig
-
-from dagrec_cli import __version__
-from dagrec_cli.config.build import build, plain
-from dagrec_cli.config.own import code_sha256
-from dagrec_cli.data.cache import CachedSource
 from dagrec_cli.data.invalid import plural
 from dagrec_cli.data.plain_files import read_plain
 from dagrec_cli.errors import DagrecError, RunError, visible
@@ -22,10 +16,9 @@ from dagrec_cli.reporting.comparison import Entry, compare
 from dagrec_cli.reporting.grouping import group_runs
 from dagrec_cli.reporting.tables import Table, short
 from dagrec_cli.runs.claim import SWEEP_REQUEST as REQUEST
-from dagrec_cli.runs.folder import CONFIG, RESULT, RunFolder, is_in_use
-from dagrec_cli.runs.provenance import config_hash
-from dagrec_cli.runs.resume import read_beginning
+from dagrec_cli.runs.folder import CONFIG, RESULT, RunFolder
 from dagrec_cli.runs.run import Run
+from dagrec_cli.runs.state import state_of
 
 FAILED = "failed"
 
@@ -81,54 +74,6 @@ def write_death(path: Path, text: str, overrides: Sequence[str]) -> None:
     RunFolder(path).write_json(RESULT, content)
 
 
-def is_begun(config: DictConfig, path: Path) -> bool:
-    """Return whether a run folder was begun with this config, on data of the same content.
-
-    Raises
-    ------
-    DagrecError
-        If the data cannot be read.
-    """
-    try:
-        begun, before = read_beginning(path), Run(path, {}).config
-    except RunError:
-        return False
-    if config_hash(before) != config_hash(plain(config)):
-        return False
-    if begun.code_sha256 != code_sha256(plain(config)):
-        return False
-    source: CachedSource = build(config.data, "data")
-    return source.sha256() == begun.data_sha256
-
-
-def finished_run(path: Path) -> Run | None:
-    """Return the run in a folder if this version of dagrec finished it and its files are whole."""
-    try:
-        run = Run.load(path)
-        if not run.is_finished or run.version not in ("", __version__):
-            return None
-        run.check()
-    except (DagrecError, OSError):
-        return None
-    return run
-
-
-def reason(path: Path) -> str:
-    """Return why a job did not finish; empty if it did."""
-    if is_in_use(path):
-        return "in use by another process"
-    try:
-        run = Run.load(path)
-        if not run.is_finished:
-            return run.reason
-        run.check()
-    except (DagrecError, OSError) as error:
-        if not (path / RESULT).exists():
-            return "stopped without a result" if path.is_dir() else "did not start"
-        return str(error)
-    return ""
-
-
 def outcome(path: Path, sweep: Path) -> tuple[str, bool]:
     """Return what came of a job that has ended, in words, and whether it finished."""
     try:
@@ -153,7 +98,7 @@ def sweep_entries(jobs: Mapping[Path, str]) -> list[Entry]:
     jobs
         Names of the jobs by their folders.
     """
-    reasons = {path: reason(path) for path in jobs}
+    reasons = {path: state_of(path).reason for path in jobs}
     finished = [path for path, why in reasons.items() if not why]
     entries = group_runs(finished, None) if finished else []
     return entries + [Entry(jobs[path], [], why) for path, why in reasons.items() if why]

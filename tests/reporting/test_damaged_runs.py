@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from dagrec_cli.errors import ConfigError, DagrecError, RunError
 from dagrec_cli.experiment.fit import run_experiment
 from dagrec_cli.jobs.row_jobs import compose_train
-from dagrec_cli.jobs.sweep_folder import finished_run, outcome, reason
+from dagrec_cli.jobs.sweep_folder import outcome
 from dagrec_cli.reporting.comparison import compare
 from dagrec_cli.reporting.grouping import group_runs
 from dagrec_cli.reporting.report import ReportSheet, write_report
@@ -21,6 +21,7 @@ from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.model import load_model, named_run, saved_choices, saved_seeds
 from dagrec_cli.runs.resume import resumption
 from dagrec_cli.runs.run import Run
+from dagrec_cli.runs.state import state_of, whole_run
 from dagrec_cli.training.progress import Silent
 
 DEEP = "[" * 100_000
@@ -61,9 +62,9 @@ def compared(folder: Path) -> None:
 
 def judged(folder: Path) -> None:
     """Ask what a sweep and a table ask; they get an answer, never an error."""
-    texts = [reason(folder), outcome(folder, folder.parent)[0]]
+    texts = [state_of(folder).reason, outcome(folder, folder.parent)[0]]
     assert all(text.isprintable() for text in texts)
-    assert (finished_run(folder) is None) == bool(texts[0])
+    assert (whole_run(folder) is None) == bool(texts[0])
 
 
 READERS = {"predict": predicted, "resume": resumed, "compare": compared}

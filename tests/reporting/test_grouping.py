@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from dagrec_cli.errors import ConfigError, DataError, RunError
-from dagrec_cli.jobs.sweep_folder import finished_run, reason
 from dagrec_cli.reporting.comparison import Entry, compare
 from dagrec_cli.reporting.grouping import group_runs
 from dagrec_cli.reporting.report import ReportSheet, write_report
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.run import Run
+from dagrec_cli.runs.state import state_of, whole_run
 
 RunOf = Callable[..., Run]
 SERVICES = ["service_<script>alert('&\"$x$')</script>", "service_2", "service_3"]
@@ -316,8 +316,8 @@ def test_a_folder_that_cannot_be_read_is_one_failed_row(
     good, bad = group_runs([tmp_path], None)
     assert good.runs
     assert (bad.runs, bad.reason) == ([], str(error))
-    assert finished_run(tmp_path / "bad") is None
-    assert reason(tmp_path / "bad") == str(error)
+    assert whole_run(tmp_path / "bad") is None
+    assert state_of(tmp_path / "bad").reason == str(error)
 
 
 def test_a_table_needs_no_file_of_its_runs_any_more(run_of: RunOf, tmp_path: Path) -> None:

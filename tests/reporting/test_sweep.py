@@ -6,11 +6,9 @@ from typing import Any
 import pytest
 
 from dagrec_cli.jobs.sweep_folder import (
-    finished_run,
     has_ended,
     newest_sweep,
     outcome,
-    reason,
     save_sweep_table,
     sweep_entries,
     sweep_table,
@@ -19,6 +17,7 @@ from dagrec_cli.jobs.sweep_folder import (
 )
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.run import Run
+from dagrec_cli.runs.state import state_of, whole_run
 
 
 def write_result(path: Path, **content: Any) -> Path:
@@ -58,11 +57,11 @@ def test_a_result_from_before_the_sitting_does_not_count(tmp_path: Path) -> None
 def test_why_a_job_did_not_finish(tmp_path: Path, text: str | None, expected: str) -> None:
     if text is not None:
         (tmp_path / "result.json").write_text(text)
-    assert expected in reason(tmp_path)
+    assert expected in state_of(tmp_path).reason
 
 
 def test_a_job_that_did_not_start(tmp_path: Path) -> None:
-    assert reason(tmp_path / "0") == "did not start"
+    assert state_of(tmp_path / "0").reason == "did not start"
 
 
 def test_a_death_is_a_failure(tmp_path: Path) -> None:
@@ -103,8 +102,8 @@ def test_a_job_whose_predictions_do_not_fit_is_run_again(
     run_of: Callable[..., Run], tmp_path: Path
 ) -> None:
     path = run_of(tmp_path / "0").path
-    assert finished_run(path)
+    assert whole_run(path)
     file = path / "predictions.csv"
     file.write_text(file.read_text().replace('"7","3"', '"7","-7"'))
-    assert finished_run(path) is None
-    assert "does not fit result.json: composition -7, but there are 5" in reason(path)
+    assert whole_run(path) is None
+    assert "does not fit result.json: composition -7, but there are 5" in state_of(path).reason

@@ -1,0 +1,107 @@
+"""One answer to what came of a run folder, and to whether running a config there is needed."""
+
+import fcntl
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from omegaconf import DictConfig
+
+from dagrec_cli.errors import DagrecError
+from dagrec_cli.experiment.fit import run_experiment
+from dagrec_cli.jobs.row_jobs import compose_train
+from dagrec_cli.runs import state
+from dagrec_cli.runs.folder import LOCK, RunFolder
+from dagrec_cli.runs.state import done_run, fits, state_of, whole_run
+from dagrec_cli.training.progress import Silent
+
+
+def write_data(file: Path, n_chains: int) -> None:
+    chains = [
+        {
+            "nodes": [{"id": 1}, {"id": 2, "mid": k % 5}],
+            "links": [{"source": 1, "target": 2}],
+        }
+        for k in range(n_chains)
+    ]
+    file.write_text(json.dumps(chains))
+
+
+def config_of(folder: Path, *words: str) -> DictConfig:
+    path = f"data.path={folder}/data.jsonl"
+    return compose_train(["model=popularity", "data=compositions", path, *words])[0]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("state")
+    write_data(folder / "data.jsonl", 20)
+    words = ["model=popularity", "data=compositions", f"data.path={folder}/data.jsonl"]
+    config, request = compose_train(words)
+    run_experiment(config, RunFolder(folder / "run"), request, Silent())
+    return folder
+
+
+@pytest.fixture
+def folder(finished: Path, tmp_path: Path) -> Path:
+    """A folder with a finished run, and the data that it was made of."""
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "kind", "reason"),
+    [
+        ("result.json", None, "begun", "stopped without a result"),
+        ("result.json", '{"status": "fini', "damaged", "result.json: damaged"),
+        ("predictions.csv", "", "damaged", "predictions.csv: missing or damaged"),
+    ],
+)
+def test_what_came_of_a_folder(
+    folder: Path, name: str, text: str | None, kind: str, reason: str
+) -> None:
+    run = folder / "run"
+    assert (state_of(run).kind, state_of(run).reason) == ("finished", "")
+    if text is None:
+        (run / name).unlink()
+    else:
+        (run / name).write_text(text)
+    found = state_of(run)
+    assert (found.kind, found.run) == (kind, None)
+    assert reason in found.reason
+    assert done_run(run, config_of(folder)) is None
+
+
+def test_a_folder_that_is_not_there_and_one_that_is_in_use(folder: Path) -> None:
+    assert state_of(folder / "no").kind == "absent"
+    with (folder / "run" / LOCK).open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert state_of(folder / "run").kind == "in use"
+        assert done_run(folder / "run", config_of(folder)) is None
+    assert done_run(folder / "run", config_of(folder))
+
+
+def test_what_decides_a_figure_must_be_the_same(folder: Path) -> None:
+    write_data(folder / "moved.jsonl", 20)
+    moved = config_of(folder, f"data.path={folder}/moved.jsonl", "threads=1", "progress=false")
+    assert done_run(folder / "run", moved)
+    for word in ("seed=1", "split.test_share=0.4", "model=markov"):
+        assert done_run(folder / "run", config_of(folder, word)) is None
+
+
+def test_data_of_other_content_and_data_that_are_gone(folder: Path) -> None:
+    write_data(folder / "data.jsonl", 21)
+    assert not fits(folder / "run", config_of(folder))
+    assert whole_run(folder / "run")
+    (folder / "data.jsonl").unlink()
+    with pytest.raises(DagrecError, match=r"data\.jsonl"):
+        done_run(folder / "run", config_of(folder))
+
+
+def test_a_run_of_another_version_is_not_done(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "__version__", "0.3.0")
+    assert state_of(folder / "run").kind == "finished"
+    assert done_run(folder / "run", config_of(folder)) is None
