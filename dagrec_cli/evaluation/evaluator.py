@@ -14,7 +14,7 @@ from dagrec_cli.data.contexts import ContextTrie
 from dagrec_cli.data.pairs import Pairs
 from dagrec_cli.evaluation.ranks import Outcomes, RuledOut, outcomes
 from dagrec_cli.models.base import Model, TorchModel
-from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.dag_mask import DENSE_PER_CHOICE, Choices
 
 Ints: TypeAlias = Int[np.ndarray, " pairs"]

@@ -29,7 +29,7 @@ from dagrec_cli.experiment.seed_run import (
 )
 from dagrec_cli.loggers.guarded import Guarded
 from dagrec_cli.models.base import CountingModel, Model, TorchModel
-from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.reporting.tables import Table
 from dagrec_cli.runs.checkpoints import Checkpoints, forget
 from dagrec_cli.runs.claim import TRAINING, check_free

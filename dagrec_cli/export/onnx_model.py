@@ -24,7 +24,7 @@ from torch.nn.functional import pad
 
 from dagrec_cli.errors import DagrecError
 from dagrec_cli.models.base import Model, TorchModel
-from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.models.context_batch import Contexts
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 TOLERANCE = 1e-5  # between the two programs' scores, relative to scores above 1

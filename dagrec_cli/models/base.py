@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from dagrec_cli.data.pairs import WeightedPairs
 from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.data.vocabulary import Vocabulary
-from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.dag_mask import DagMask
 from dagrec_cli.models.layers.scoring_head import ScoringHead
 

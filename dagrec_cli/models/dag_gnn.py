@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from dagrec_cli.config.kinds import Count, Share
 from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.models.base import Facts, TorchModel
-from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.node_features import KnownOfNode, NodeFeatures
 from dagrec_cli.models.layers.node_graph import Spread, edge_rows, share
 

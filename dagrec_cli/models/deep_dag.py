@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from dagrec_cli.config.kinds import Count, Share, TwoOrMore
 from dagrec_cli.models.base import Facts, TorchModel
-from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.edge_attention import EdgeAttention
 from dagrec_cli.models.layers.node_features import KnownOfNode, NodeFeatures
 from dagrec_cli.models.layers.node_graph import Edges, edge_rows, node_levels

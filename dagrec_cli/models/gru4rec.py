@@ -16,7 +16,7 @@ from dagrec_cli.config.kinds import Count, Share
 from dagrec_cli.data.vocabulary import PAD
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.models.base import Facts, TorchModel
-from dagrec_cli.models.contexts import Contexts, Prefixes
+from dagrec_cli.models.context_batch import Contexts, Prefixes
 from dagrec_cli.models.layers.prefix_gru import PrefixGRU
 from dagrec_cli.models.layers.scoring_head import TiedHead
 

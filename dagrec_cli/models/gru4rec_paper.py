@@ -17,7 +17,7 @@ from torch import Tensor
 from dagrec_cli.config.kinds import Count
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.models.base import Facts
-from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.gru4rec import GRU4Rec
 
 

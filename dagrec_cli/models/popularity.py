@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dagrec_cli.data.pairs import WeightedPairs
 from dagrec_cli.models.base import CountingModel, Facts
-from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.models.context_batch import Contexts
 
 Ranking = Literal["one_hot", "counts"]
 

@@ -14,7 +14,7 @@ from dagrec_cli.data.contexts import ContextTrie
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import Rows, WeightedPairs
 from dagrec_cli.data.ragged import block_places
-from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.dag_mask import Choices, DagMask
 
 CPU = torch.device("cpu")

@@ -16,7 +16,7 @@ from benchmarks.base import Case, require_all_close, require_close
 from benchmarks.training import EpochBenchmark, Training, gradients
 from dagrec_cli.config.paths import config_dir
 from dagrec_cli.models.base import Facts
-from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.dagnn2021 import DAGNN2021
 from dagrec_cli.models.layers.node_graph import edge_rows
 from dagrec_cli.training.batch import TrainingPairs

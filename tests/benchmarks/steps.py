@@ -21,7 +21,7 @@ from dagrec_cli.losses.base import Loss
 from dagrec_cli.losses.bpr import BPR
 from dagrec_cli.losses.ce import CrossEntropy
 from dagrec_cli.models.base import Facts, TorchModel
-from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.dag_mask import Choices
 from dagrec_cli.samplers.base import Sampler
 from dagrec_cli.samplers.none import NoSampler

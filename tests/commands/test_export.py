@@ -20,7 +20,7 @@ from omegaconf import OmegaConf
 
 from dagrec_cli.data.queries import Query
 from dagrec_cli.evaluation.recommender import recommend
-from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.runs.model import load_model
 from dagrec_cli.runs.run import Run
 

@@ -19,7 +19,7 @@ from dagrec_cli.config.build import build
 from dagrec_cli.data.dataset import Dataset, prepare
 from dagrec_cli.evaluation.metrics import METRICS
 from dagrec_cli.losses.ce import CrossEntropy
-from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.gru4rec import GRU4Rec
 from dagrec_cli.training.split_data import SplitData
 

@@ -20,7 +20,7 @@ from dagrec_cli.evaluation.evaluator import (
 )
 from dagrec_cli.evaluation.ranks import Outcomes
 from dagrec_cli.models.base import CountingModel, Facts, Model
-from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers import dag_mask, scoring_head
 
 Rows = NDArray[np.int64]

@@ -13,7 +13,7 @@ from dagrec_cli.data.composition import Composition
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import Rows
 from dagrec_cli.models.base import CountingModel, Facts, TorchModel
-from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers import node_graph
 from dagrec_cli.models.layers.edge_attention import EdgeAttention
 from dagrec_cli.training.batch import encode_once

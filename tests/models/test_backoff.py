@@ -10,7 +10,7 @@ from dagrec_cli.data.contexts import trie_of
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.models.base import CountingModel, Facts
-from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.models.context_batch import Contexts
 
 FactsOf = Callable[[Dataset], Facts]
 ContextsOf = Callable[[Dataset], Contexts]

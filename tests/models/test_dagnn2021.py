@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.models.base import TorchModel
-from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.dagnn2021 import DAGNN2021
 from dagrec_cli.models.layers.edge_attention import EdgeAttention
 

@@ -9,7 +9,7 @@ from dagrec_cli.config.build import build
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.models.base import Facts, TorchModel
-from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.directed_dagnn import DirectedDAGNN
 
 FactsOf = Callable[[Dataset], Facts]

@@ -13,7 +13,7 @@ from dagrec_cli.data.contexts import trie_of
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.models.base import Facts
-from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.gru4rec import GRU4Rec
 from dagrec_cli.models.layers.prefix_gru import PrefixGRU
 

@@ -9,7 +9,7 @@ from dagrec_cli.config.build import build
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.models.base import Facts
-from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.gru4rec_paper import GRU4RecPaper
 
 Make = Callable[..., GRU4RecPaper]

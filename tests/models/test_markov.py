@@ -9,7 +9,7 @@ from dagrec_cli.errors import ConfigError
 from dagrec_cli.evaluation.evaluator import evaluate_model
 from dagrec_cli.evaluation.metrics import evaluate
 from dagrec_cli.models.base import CountingModel
-from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.models.context_batch import Contexts
 
 Counted = Callable[..., CountingModel]
 

@@ -10,7 +10,7 @@ from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import WeightedPairs
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.models.base import Facts
-from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.popularity import Popularity
 
 CONTEXTS = Contexts(torch.tensor([[1, 0], [2, 3]]), torch.tensor([1, 2]))

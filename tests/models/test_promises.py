@@ -20,7 +20,7 @@ from dagrec_cli.data.contexts import trie_of
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.losses.ce import CrossEntropy
 from dagrec_cli.models.base import CountingModel, Facts, Model, TorchModel
-from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.samplers.none import NoSampler
 from dagrec_cli.training.batch import Batch, TrainingPairs, encode_once
 from dagrec_cli.training.full_batch import FullBatch

@@ -19,7 +19,7 @@ from dagrec_cli.errors import RunError
 from dagrec_cli.evaluation.evaluator import score_contexts
 from dagrec_cli.experiment.seed_run import write_setup, write_weights
 from dagrec_cli.models.base import CountingModel, Facts, Model
-from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.model import load_model, named_run
 from dagrec_cli.runs.run import Run
@@ -138,7 +138,7 @@ TAMPERED: dict[str, tuple[Tamper, str]] = {
         "only classes of dagrec_cli.models",
     ),
     "a class that is no model": (
-        edit_model(model={"_target_": "dagrec_cli.models.contexts.Contexts"}),
+        edit_model(model={"_target_": "dagrec_cli.models.context_batch.Contexts"}),
         "only classes of dagrec_cli.models are built from a run folder",
     ),
     "environment": (edit_model(model={"hidden": HOME}), "must not look anything up"),

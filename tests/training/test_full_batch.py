@@ -11,7 +11,7 @@ from dagrec_cli.errors import ConfigError, TrainingError
 from dagrec_cli.losses.base import CatalogueLoss
 from dagrec_cli.losses.ce import CrossEntropy
 from dagrec_cli.models.base import Facts, TorchModel
-from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.gru4rec import GRU4Rec
 from dagrec_cli.samplers.none import NoSampler
 from dagrec_cli.training.batch import Batch

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import dropout, linear
 
-from dagrec_cli.models.contexts import Prefixes
+from dagrec_cli.models.context_batch import Prefixes
 
 
 class PrefixGRU(nn.GRU):

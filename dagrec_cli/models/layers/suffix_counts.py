@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from dagrec_cli.data.pairs import WeightedPairs
 from dagrec_cli.data.ragged import find_sorted, gather_places
-from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.models.context_batch import Contexts
 
 UNSEEN = -1
 

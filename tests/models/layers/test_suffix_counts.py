@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from dagrec_cli.data.contexts import trie_of
 from dagrec_cli.data.pairs import WeightedPairs
-from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.suffix_counts import UNSEEN, SuffixCounts
 
 NODES, SERVICES = 3, 4

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dagrec_cli.data.contexts import trie_of
-from dagrec_cli.models.contexts import Contexts
+from dagrec_cli.models.context_batch import Contexts
 
 ROWS = [[4], [2, 7, 7], [7, 1]]
 
