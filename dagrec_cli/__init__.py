@@ -274,9 +274,9 @@ def read_data(*words: str) -> "Dataset":
     """
     from dagrec_cli.config.build import build
     from dagrec_cli.config.composed import composed
-    from dagrec_cli.data.cache import prepared
+    from dagrec_cli.data.cache import cached_dataset
 
     for word in words:
         if word.lstrip("+~").partition("=")[0].partition(".")[0] not in ("data", "hydra"):
             raise ConfigError(f"{word!r} is nothing about data; give data=OPTION or data.NAME=…")
-    return prepared(build(composed("data describe", words).data, "data"))
+    return cached_dataset(build(composed("data describe", words).data, "data"))

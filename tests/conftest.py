@@ -29,7 +29,7 @@ from dagrec_cli.data.composition import (  # noqa: E402
     Composition,
     Invalid,
 )
-from dagrec_cli.data.dataset import Dataset, prepare  # noqa: E402
+from dagrec_cli.data.dataset import Dataset, build_dataset  # noqa: E402
 from dagrec_cli.training.trainer import Trainer  # noqa: E402
 
 torch.set_num_threads(1)
@@ -75,7 +75,7 @@ def compose_walks(*walks: str, time: float | None = None) -> Composition:
 def prepare_records(
     compositions: Sequence[Composition | Invalid], max_paths: int = 1000
 ) -> Dataset:
-    return prepare(Records(compositions, max_paths))
+    return build_dataset(Records(compositions, max_paths))
 
 
 @cache
@@ -182,7 +182,7 @@ def geoportal() -> Dataset:
     """The data behind the paper's tables; mark the test ``real``."""
     if "DAGREC_DATA_DIR" not in os.environ:
         pytest.skip("real data: set DAGREC_DATA_DIR to its folder")
-    return prepare(build(group_config("data", "geoportal"), "data"))
+    return build_dataset(build(group_config("data", "geoportal"), "data"))
 
 
 @pytest.fixture(scope="session")

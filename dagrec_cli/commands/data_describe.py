@@ -21,13 +21,13 @@ def describe(config: DictConfig) -> None:
 
     from dagrec_cli.config.build import build
     from dagrec_cli.config.checks import check_settings
-    from dagrec_cli.data.cache import prepared
+    from dagrec_cli.data.cache import cached_dataset
     from dagrec_cli.reporting.description import Description
 
     check_settings(config, data=Any, split=Any, format=Literal["table", "json"])
     choices = HydraConfig.get().runtime.choices
     split = build(config.split, "split")
-    found = Description.of(prepared(build(config.data, "data")), split, choices["split"])
+    found = Description.of(cached_dataset(build(config.data, "data")), split, choices["split"])
     if config.format == "json":
         sys.stdout.write(f"{json.dumps(found.to_json(), indent=2, ensure_ascii=False)}\n")
         return

@@ -19,7 +19,7 @@ def export(config: DictConfig) -> None:
     from dagrec_cli.config.build import build
     from dagrec_cli.config.checks import check_settings
     from dagrec_cli.config.kinds import OneOf
-    from dagrec_cli.data.dataset import prepare
+    from dagrec_cli.data.dataset import build_dataset
     from dagrec_cli.export.exchange import FORMATS, check_folder
     from dagrec_cli.runs.folder import RunFolder
     from dagrec_cli.training.split_data import SplitData
@@ -29,7 +29,7 @@ def export(config: DictConfig) -> None:
     path = output_path(config.output)
     check_folder(path)
     split = build(config.split, "split")
-    data = SplitData.of(prepare(build(config.data, "data")), split, validation_share=0.0)
+    data = SplitData.of(build_dataset(build(config.data, "data")), split, validation_share=0.0)
     with output_errors(path):
         folder = RunFolder(path)
         with folder.locked("output"):

@@ -29,7 +29,7 @@ from dagrec_cli.data.cache_folder import share, writing
 from dagrec_cli.data.collection import Watch, collect
 from dagrec_cli.data.composition import Fault, Invalid, Source
 from dagrec_cli.data.contexts import ContextTrie
-from dagrec_cli.data.dataset import Dataset, Steps, assemble, prepare
+from dagrec_cli.data.dataset import Dataset, Steps, assemble, build_dataset
 from dagrec_cli.data.files import cache_dir, sha256_of
 from dagrec_cli.data.pairs import Pairs
 from dagrec_cli.data.plain_files import kind_of, open_plain, read_plain
@@ -59,7 +59,7 @@ class CachedSource(Source, Protocol):
     cache: bool
 
 
-def prepared(source: CachedSource, watch: Watch | None = None) -> Dataset:
+def cached_dataset(source: CachedSource, watch: Watch | None = None) -> Dataset:
     """Return a source's data set from the cache, or prepare it and keep it if it is large.
 
     Parameters
@@ -70,10 +70,10 @@ def prepared(source: CachedSource, watch: Watch | None = None) -> Dataset:
     Raises
     ------
     DataError
-        As :func:`~dagrec_cli.data.dataset.prepare` does.
+        As :func:`~dagrec_cli.data.dataset.build_dataset` does.
     """
     if not source.cache:
-        return prepare(source, watch)
+        return build_dataset(source, watch)
     sha256 = source.sha256()
     entry = entry_of(source, sha256)
     kept = load(entry)

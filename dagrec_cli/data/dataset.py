@@ -91,7 +91,7 @@ class Dataset:
         return ServiceGraph.from_steps(source, target, self.vocabulary.service_class)
 
 
-def prepare(source: Source, watch: Watch | None = None) -> Dataset:
+def build_dataset(source: Source, watch: Watch | None = None) -> Dataset:
     """Read every composition of a source and chain paths, contexts and pairs.
 
     Parameters

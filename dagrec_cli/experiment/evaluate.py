@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from dagrec_cli.config.build import build, plain
 from dagrec_cli.config.untrusted import checked_node
-from dagrec_cli.data.cache import CachedSource, prepared
+from dagrec_cli.data.cache import CachedSource, cached_dataset
 from dagrec_cli.data.splits import Split, leakage
 from dagrec_cli.errors import RunError
 from dagrec_cli.evaluation.ceiling import ceilings
@@ -146,7 +146,7 @@ def _is_same(run: Run, data: SplitData, split: DictConfig) -> bool:
 
 def _split_data(source: CachedSource, split: Split, facts: Facts, side: str) -> SplitData:
     """Return the data in the model's numbers, with the pairs to evaluate as its test."""
-    dataset = renumber(prepared(source), facts.vocabulary)
+    dataset = renumber(cached_dataset(source), facts.vocabulary)
     dataset.contexts.check_depth()
     if side == "all":  # needs no split, which few pairs may not allow
         test = np.arange(len(dataset.pairs.context))

@@ -12,7 +12,7 @@ import numpy as np
 from omegaconf import DictConfig
 from torch import Generator
 
-from dagrec_cli.data.cache import prepared
+from dagrec_cli.data.cache import cached_dataset
 from dagrec_cli.errors import TrainingError
 from dagrec_cli.evaluation.ceiling import ceilings
 from dagrec_cli.evaluation.evaluator import evaluate_model
@@ -199,7 +199,7 @@ def _run(
     start = time.perf_counter()
     components = Components.of(config, request.choices)
     progress.start("reading", None)
-    dataset = prepared(components.data, progress.step)
+    dataset = cached_dataset(components.data, progress.step)
     set_threads(config.threads, dataset)
     data = SplitData.of(dataset, components.split, components.trainer.validation_share)
     if config.get("evaluate_on") == "validation":

@@ -16,7 +16,7 @@ from benchmarks.base import Benchmark, Case, changed, require_all_close, require
 from benchmarks.training import NO_DROPOUT, Training, step_of
 from dagrec_cli.config.build import build
 from dagrec_cli.config.paths import config_dir
-from dagrec_cli.data.dataset import prepare
+from dagrec_cli.data.dataset import build_dataset
 from dagrec_cli.losses.ce import CrossEntropy
 from dagrec_cli.models.base import Facts
 from dagrec_cli.models.gru4rec import GRU4Rec
@@ -35,7 +35,7 @@ class DeepContexts(Benchmark):
     def __init__(self, config: DictConfig) -> None:
         super().__init__(config)
         data = option("data", "synthetic_galaxy", compositions=COMPOSITIONS, cache=False)
-        self.dataset = prepare(build(data, "data"))
+        self.dataset = build_dataset(build(data, "data"))
 
     def model(self, encoding: str) -> GRU4Rec:
         """Make a model without dropout; the weights are the same each time."""

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from benchmarks.base import Benchmark, Case, MismatchError
 from dagrec_cli.config.build import build
 from dagrec_cli.data.composition import Composition, Source
-from dagrec_cli.data.dataset import Dataset, prepare
+from dagrec_cli.data.dataset import Dataset, build_dataset
 from dagrec_cli.data.invalid import valid
 
 
@@ -36,7 +36,7 @@ class Preparation(Benchmark):
         compositions = list(islice(cycle(self.compositions), size))
 
         def fast() -> Dataset:
-            return prepare(InMemory(compositions, self.config.data.max_paths))
+            return build_dataset(InMemory(compositions, self.config.data.max_paths))
 
         def plain() -> Prepared:
             return prepare_plainly(compositions)

@@ -18,7 +18,7 @@ from benchmarks.preparation import prepare_plainly
 from benchmarks.training import EpochBenchmark
 from dagrec_cli.config.paths import config_dir
 from dagrec_cli.data.composition import Composition
-from dagrec_cli.data.dataset import Dataset, prepare
+from dagrec_cli.data.dataset import Dataset, build_dataset
 from dagrec_cli.data.pairs import Pairs
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.evaluation.ranks import Outcomes, outcomes
@@ -82,7 +82,7 @@ def worse(*arguments: Any) -> Outcomes:
 
 
 def one_pair_less(*arguments: Any) -> Dataset:
-    found = prepare(*arguments)
+    found = build_dataset(*arguments)
     return Dataset(**{**vars(found), "pairs": Pairs(*(column[:-1] for column in found.pairs))})
 
 
@@ -108,7 +108,7 @@ class Doubled(steps.BPR):
     ("name", "module", "part", "broken"),
     [
         ("evaluation", evaluation, "outcomes", worse),
-        ("preparation", preparation, "prepare", one_pair_less),
+        ("preparation", preparation, "build_dataset", one_pair_less),
         ("bpr_step", steps, "BPR", Doubled),
         ("gru4rec_epoch", gru4rec_epoch, "FORBIDDEN", 0.0),
         ("ce_step", steps, "FORBIDDEN", 0.0),

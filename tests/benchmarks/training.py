@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from benchmarks.base import Benchmark, changed
 from dagrec_cli.config.build import build
-from dagrec_cli.data.dataset import prepare
+from dagrec_cli.data.dataset import build_dataset
 from dagrec_cli.data.pairs import Rows
 from dagrec_cli.models.base import TorchModel
 from dagrec_cli.training.batch import TrainingPairs
@@ -53,7 +53,7 @@ class EpochBenchmark(Benchmark):
         timed = {"epochs": self.epochs, "validation_share": 0.0, "patience": 0}
         super().__init__(changed(config, {"trainer": timed}))
         data, split = build(config.data, "data"), build(config.split, "split")
-        self.data = SplitData.of(prepare(data), split, validation_share=0.0)
+        self.data = SplitData.of(build_dataset(data), split, validation_share=0.0)
 
     def rows(self, size: int) -> Rows:
         """Return rows of the training pairs."""

@@ -86,7 +86,7 @@ def test_ctrl_c_at_ninety_moments_of_a_whole_training(tmp_path: Path) -> None:
 
 
 MOMENTS = (
-    *("fit.prepared", "parts.seed_everything", "fit.evaluate_model"),
+    *("fit.cached_dataset", "parts.seed_everything", "fit.evaluate_model"),
     *("fit.ceilings", "fit.write_seeds"),
 )
 
@@ -108,7 +108,7 @@ def press_at(where: str) -> Any:
 @pytest.mark.parametrize(
     "where",
     [
-        "fit.prepared",
+        "fit.cached_dataset",
         "parts.seed_everything",
         "fit.evaluate_model",
         "fit.ceilings",
@@ -134,6 +134,6 @@ def test_a_ctrl_c_that_a_library_turns_into_its_own_error_is_still_one(dagrec: D
         except KeyboardInterrupt as stop:
             raise ImportError("numpy.core.multiarray failed to import") from stop
 
-    with patch("dagrec_cli.experiment.fit.prepared", imports):
+    with patch("dagrec_cli.experiment.fit.cached_dataset", imports):
         answer = dagrec("train", "model=popularity")
     assert (answer.code, answer.err) == (130, "dagrec train: interrupted.\n")

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import load_file
 
 from dagrec_cli.config.build import build
-from dagrec_cli.data.dataset import Dataset, prepare
+from dagrec_cli.data.dataset import Dataset, build_dataset
 from dagrec_cli.evaluation.metrics import METRICS
 from dagrec_cli.losses.ce import CrossEntropy
 from dagrec_cli.models.context_batch import Contexts
@@ -44,7 +44,7 @@ def are_equal(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> boo
 @pytest.fixture(scope="session")
 def data(config: Callable[[str, str], DictConfig]) -> SplitData:
     """The synthetic data on the paper's split, as ``dagrec train`` has it."""
-    dataset: Dataset = prepare(build(config("data", "synthetic"), "data"))
+    dataset: Dataset = build_dataset(build(config("data", "synthetic"), "data"))
     return SplitData.of(dataset, build(config("split", "paper"), "split"), 0.0)
 
 

@@ -39,7 +39,7 @@ def test_the_object_has_the_settings_of_its_node() -> None:
         ("", "does not exist"),
         ("dagrec_cli.models.nothing.Model", "does not exist"),
         ("dagrec_cli.models.gru4rec.GRU5Rec", "does not exist"),
-        ("dagrec_cli.data.dataset.prepare", "is no class"),
+        ("dagrec_cli.data.dataset.build_dataset", "is no class"),
     ],
 )
 def test_what_is_no_class_is_not_built(target: str, message: str) -> None:

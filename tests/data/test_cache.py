@@ -21,8 +21,8 @@ from omegaconf import DictConfig
 from dagrec_cli.config.build import build
 from dagrec_cli.config.paths import config_dir
 from dagrec_cli.data import cache
-from dagrec_cli.data.cache import ARRAYS, cache_dir, entry_of, keep, load, prepared
-from dagrec_cli.data.dataset import Dataset, prepare
+from dagrec_cli.data.cache import ARRAYS, cache_dir, cached_dataset, entry_of, keep, load
+from dagrec_cli.data.dataset import Dataset, build_dataset
 from dagrec_cli.data.readers.json_file import JsonFile
 from dagrec_cli.data.synthetic import Synthetic
 
@@ -69,10 +69,10 @@ def refuse(*_: object) -> Any:
 def test_a_kept_data_set_is_the_prepared_one(
     source: JsonFile, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = contents(prepare(source))
-    assert contents(prepared(source)) == expected
+    expected = contents(build_dataset(source))
+    assert contents(cached_dataset(source)) == expected
     monkeypatch.setattr(JsonFile, "read", refuse)
-    kept = prepared(source)
+    kept = cached_dataset(source)
     assert contents(kept) == expected
     assert len(kept.skipped) == 1
     assert [entry.name[0] == "." for entry in folder.iterdir()] == [False]
@@ -84,16 +84,16 @@ def test_every_field_of_a_data_set_is_kept() -> None:
 
 
 def test_arrays_may_be_written_without_harm(source: JsonFile) -> None:
-    prepared(source)
-    kept = prepared(source)
+    cached_dataset(source)
+    kept = cached_dataset(source)
     kept.time[:] = -1.0
-    assert prepared(source).time[0] == 3.5
+    assert cached_dataset(source).time[0] == 3.5
 
 
 def test_files_that_are_cut_later_do_no_harm(source: JsonFile, folder: Path) -> None:
     """A mapped file would end this process with a bus error."""
-    expected = contents(prepared(source))
-    kept = prepared(source)
+    expected = contents(cached_dataset(source))
+    kept = cached_dataset(source)
     (entry,) = folder.iterdir()
     for file in entry.iterdir():
         os.truncate(file, 0)
@@ -105,14 +105,14 @@ def test_files_that_are_cut_later_do_no_harm(source: JsonFile, folder: Path) -> 
 
 def test_without_the_cache_nothing_is_written_or_read(source: JsonFile, folder: Path) -> None:
     source.cache = False
-    expected = contents(prepared(source))
+    expected = contents(cached_dataset(source))
     assert not folder.exists()
     source.cache = True
-    prepared(source)
+    cached_dataset(source)
     source.cache = False
     (entry,) = folder.iterdir()
     (entry / "manifest.json").write_text("damaged")  # would be told
-    assert contents(prepared(source)) == expected
+    assert contents(cached_dataset(source)) == expected
 
 
 def test_small_data_sets_are_not_kept(
@@ -120,10 +120,10 @@ def test_small_data_sets_are_not_kept(
 ) -> None:
     # three compositions of two steps, the last into a table in one of them: 3 + 5
     monkeypatch.setattr(cache, "WORTH_KEEPING", 9)
-    prepared(source)
+    cached_dataset(source)
     assert not folder.exists()
     monkeypatch.setattr(cache, "WORTH_KEEPING", 8)
-    prepared(source)
+    cached_dataset(source)
     assert len(list(folder.iterdir())) == 1
 
 
@@ -179,16 +179,16 @@ def test_damage_is_told_in_one_line_and_mended(
     name: str,
     damage: Callable[[Path], object],
 ) -> None:
-    expected = contents(prepared(source))
+    expected = contents(cached_dataset(source))
     (entry,) = folder.iterdir()
     damage(entry / name)
     with caplog.at_level(logging.WARNING):
-        assert contents(prepared(source)) == expected
+        assert contents(cached_dataset(source)) == expected
     (told,) = caplog.messages
     assert told.startswith(f"the data set kept in {entry} is damaged (")
     assert "\n" not in told
     caplog.clear()
-    assert contents(prepared(source)) == expected
+    assert contents(cached_dataset(source)) == expected
     assert caplog.messages == []
 
 
@@ -196,7 +196,7 @@ def test_damage_is_told_in_one_line_and_mended(
 def test_a_wrong_manifest_is_damage(
     source: JsonFile, folder: Path, caplog: pytest.LogCaptureFixture, text: str
 ) -> None:
-    prepared(source)
+    cached_dataset(source)
     (entry,) = folder.iterdir()
     (entry / "manifest.json").write_text(text, encoding="latin-1")
     assert load(entry) is None
@@ -206,7 +206,7 @@ def test_a_wrong_manifest_is_damage(
 
 @pytest.mark.parametrize("bit", range(8))
 def test_a_flipped_bit_is_damage(source: JsonFile, folder: Path, bit: int) -> None:
-    dataset = prepared(source)
+    dataset = cached_dataset(source)
     (entry,) = folder.iterdir()
     for name in sorted(file.name for file in entry.iterdir()):
         content = (entry / name).read_bytes()
@@ -222,7 +222,7 @@ def test_a_flipped_bit_is_damage(source: JsonFile, folder: Path, bit: int) -> No
 def test_an_entry_that_cannot_be_read_is_left_alone(
     source: JsonFile, folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: Any
 ) -> None:
-    expected = contents(prepared(source))
+    expected = contents(cached_dataset(source))
     (entry,) = folder.iterdir()
     before = {file.name: file.read_bytes() for file in entry.iterdir()}
 
@@ -231,7 +231,7 @@ def test_an_entry_that_cannot_be_read_is_left_alone(
 
     with monkeypatch.context() as patch:
         patch.setattr(cache, "read_plain", refuse_to_open)
-        assert contents(prepared(source)) == expected
+        assert contents(cached_dataset(source)) == expected
     (told,) = caplog.messages
     assert told.startswith(f"cannot read the data set kept in {entry} (Too many open files)")
     assert {file.name: file.read_bytes() for file in entry.iterdir()} == before
@@ -251,11 +251,11 @@ def pipe(file: Path) -> None:
 def test_only_plain_files_are_read(
     source: JsonFile, folder: Path, change: Callable[[Path], None]
 ) -> None:
-    expected = contents(prepared(source))
+    expected = contents(cached_dataset(source))
     (entry,) = folder.iterdir()
     change(entry / "path.npy")
     assert load(entry) is None
-    assert contents(prepared(source)) == expected
+    assert contents(cached_dataset(source)) == expected
 
 
 @pytest.mark.parametrize(
@@ -274,7 +274,7 @@ def test_an_entry_is_for_all_who_may_enter_the_folder(
     folder.chmod(mode)
     before = os.umask(0o077)
     try:
-        prepared(source)
+        cached_dataset(source)
     finally:
         os.umask(before)
     (entry,) = folder.iterdir()
@@ -304,7 +304,7 @@ def write_until_killed(dataset: Dataset, entry: Path, source: JsonFile) -> int:
 def test_what_a_killed_writer_left_is_removed_by_the_next_one(
     source: JsonFile, folder: Path
 ) -> None:
-    dataset = prepare(source)
+    dataset = build_dataset(source)
     entry = entry_of(source, dataset.sha256)
     alive = write_until_killed(dataset, entry, source)
     killed = write_until_killed(dataset, entry, source)
@@ -322,7 +322,7 @@ def test_what_a_killed_writer_left_is_removed_by_the_next_one(
 
 
 def test_writers_at_once_leave_one_whole_entry(source: JsonFile, folder: Path) -> None:
-    dataset = prepare(source)
+    dataset = build_dataset(source)
     entry = entry_of(source, dataset.sha256)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: keep(dataset, entry, source), range(32)))
@@ -336,7 +336,7 @@ def test_a_folder_that_cannot_be_written_is_told_in_one_line(
     source: JsonFile, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder.parent.write_text("a file")
-    assert contents(prepared(source)) == contents(prepare(source))
+    assert contents(cached_dataset(source)) == contents(build_dataset(source))
     (told,) = caplog.messages
     assert told.startswith(f"cannot keep the prepared data set in {folder} (")
     assert "DAGREC_CACHE_DIR" in told
@@ -350,16 +350,16 @@ def test_data_that_change_while_they_are_read_are_not_kept(
 ) -> None:
     hashes = iter(["before", "after"])
     monkeypatch.setattr(JsonFile, "sha256", lambda _: next(hashes))
-    assert prepared(source).n_compositions == 3
+    assert cached_dataset(source).n_compositions == 3
     assert "changed while they were read" in caplog.text
     assert not folder.exists()
 
 
 def test_synthetic_data_keep_their_law(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = contents(prepared(build(config("data", "synthetic"), "data")))
+    expected = contents(cached_dataset(build(config("data", "synthetic"), "data")))
     again = build(config("data", "synthetic"), "data")
     monkeypatch.setattr(Synthetic, "read", refuse)
-    dataset = prepared(again)
+    dataset = cached_dataset(again)
     assert contents(dataset) == expected
     context = (dataset.vocabulary.nodes[-1],)
     law = again.truth.probabilities([context], dataset.vocabulary.services)

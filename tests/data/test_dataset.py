@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from dagrec_cli.config.build import build
 from dagrec_cli.data.composition import Composition
-from dagrec_cli.data.dataset import Dataset, prepare
+from dagrec_cli.data.dataset import Dataset, build_dataset
 from dagrec_cli.data.groups import equal
 from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.errors import DataError
@@ -182,7 +182,7 @@ def test_equal_compositions_of_real_data(
     # counted apart with a dict of sorted paths by name
     assert len(np.unique(geoportal.group)) == len(np.unique(geoportal.chain)) == 106
     assert np.array_equal(geoportal.group, geoportal.chain)
-    galaxy = prepare(build(config("data", "galaxy_connections"), "data"))
+    galaxy = build_dataset(build(config("data", "galaxy_connections"), "data"))
     assert [len(np.unique(each)) for each in (galaxy.group, galaxy.chain)] == [1_038, 278]
 
 

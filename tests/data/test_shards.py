@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from dagrec_cli.config.build import build
 from dagrec_cli.data import cache
-from dagrec_cli.data.cache import entry_of, load, prepared
+from dagrec_cli.data.cache import cached_dataset, entry_of, load
 from dagrec_cli.data.parts import load_part
 from dagrec_cli.data.shards import prepare_ahead, prepare_part
 from dagrec_cli.errors import ConfigError, DataError
@@ -56,7 +56,7 @@ def bytes_of(entry: Path) -> dict[str, bytes]:
 
 def in_one_go(source_of: SourceOf) -> dict[str, bytes]:
     source = source_of("_one_go")
-    dataset = prepared(source)
+    dataset = cached_dataset(source)
     assert dataset.n_compositions == 60
     return bytes_of(entry_of(source, dataset.sha256))
 

@@ -10,7 +10,7 @@ from sklearn.model_selection import train_test_split
 
 from dagrec_cli.config.build import build
 from dagrec_cli.data.composition import Composition
-from dagrec_cli.data.dataset import Dataset, prepare
+from dagrec_cli.data.dataset import Dataset, build_dataset
 from dagrec_cli.data.splits import (
     CompositionSplit,
     Join,
@@ -212,7 +212,7 @@ def test_the_portal_s_compositions_are_chains_so_both_joins_give_the_same_sides(
 def test_seeds_hold_out_other_workflows_of_the_connection_table(
     config: Callable[..., DictConfig],
 ) -> None:
-    data = prepare(build(config("data", "galaxy_connections"), "data"))
+    data = build_dataset(build(config("data", "galaxy_connections"), "data"))
     for join, n_different in (("duplicates", 10), ("paths", 1)):
         splits = [composition_split(seed, join) for seed in range(10)]
         sides = [split.split(data) for split in splits]

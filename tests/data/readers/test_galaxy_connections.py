@@ -6,7 +6,7 @@ import pytest
 
 from dagrec_cli.config.build import build
 from dagrec_cli.data.composition import Composition, Invalid
-from dagrec_cli.data.dataset import prepare
+from dagrec_cli.data.dataset import build_dataset
 from dagrec_cli.data.readers import galaxy_connections
 from dagrec_cli.data.readers.galaxy_connections import GalaxyConnections
 from dagrec_cli.errors import DataError
@@ -171,7 +171,7 @@ def test_the_table_has_the_figures_of_its_description(
     # input datasets among the tools, and the one step into an input dataset among 4,548 pairs.
     if whole_ids:
         monkeypatch.setattr(galaxy_connections, "short_id", str)
-    dataset = prepare(build(config("data", "galaxy_connections"), "data"))
+    dataset = build_dataset(build(config("data", "galaxy_connections"), "data"))
     assert dataset.n_compositions == 1_336
     assert len(dataset.path) == 3_995
     assert dataset.path.max() + 1 == n_different
