@@ -15,7 +15,7 @@ from dagrec_cli.data.pairs import Pairs
 from dagrec_cli.evaluation.ranks import Outcomes, RuledOut, outcomes
 from dagrec_cli.models.base import Model, TorchModel
 from dagrec_cli.models.context_batch import Contexts
-from dagrec_cli.models.layers.dag_mask import DENSE_PER_CHOICE, Choices
+from dagrec_cli.models.layers.dag_mask import DENSE_PER_CHOICE, AllowedServices
 
 Ints: TypeAlias = Int[np.ndarray, " pairs"]
 
@@ -128,7 +128,7 @@ def _evaluate(
     return _evaluate_lists(model, contexts, choices, row, target)
 
 
-def _table(model: Model, contexts: Contexts, choices: Choices | None) -> Scores:
+def _table(model: Model, contexts: Contexts, choices: AllowedServices | None) -> Scores:
     scores: Tensor = model(contexts.to(model.device)).cpu()
     return Scores(scores.numpy(), None if choices is None else choices.forbidden.numpy())
 
@@ -136,7 +136,7 @@ def _table(model: Model, contexts: Contexts, choices: Choices | None) -> Scores:
 def _evaluate_lists(
     model: TorchModel,
     contexts: Contexts,
-    choices: Choices,
+    choices: AllowedServices,
     row: Int[np.ndarray, " pairs"],
     target: Int[np.ndarray, " pairs"],
 ) -> Evaluation:
@@ -166,7 +166,7 @@ def _evaluate_lists(
 def _ranks_below(
     model: TorchModel,
     states: Tensor,
-    choices: Choices,
+    choices: AllowedServices,
     row: Int[np.ndarray, " pairs"],
     target: Int[np.ndarray, " pairs"],
 ) -> Iterator[tuple[Ints, Ints, Ints]]:

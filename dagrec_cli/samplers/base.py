@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
-from dagrec_cli.models.layers.dag_mask import Choices
+from dagrec_cli.models.layers.dag_mask import AllowedServices
 
 
 class Sampler(ABC):
@@ -37,7 +37,7 @@ class Sampler(ABC):
         self,
         target: Int[Tensor, " rows"],
         generator: Generator,
-        choices: Choices | None = None,
+        choices: AllowedServices | None = None,
     ) -> Int[Tensor, "rows samples"]:
         """Return negatives for each row, drawn with replacement.
 
@@ -52,6 +52,6 @@ class Sampler(ABC):
         self,
         target: Int[Tensor, " rows"],
         negatives: Int[Tensor, "rows samples"],
-        choices: Choices | None = None,
+        choices: AllowedServices | None = None,
     ) -> Float[Tensor, "rows samples"]:
         """Return the logarithm of how often each negative is expected among its row's samples."""

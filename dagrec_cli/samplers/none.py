@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
-from dagrec_cli.models.layers.dag_mask import Choices
+from dagrec_cli.models.layers.dag_mask import AllowedServices
 from dagrec_cli.samplers.base import Sampler
 
 
@@ -23,7 +23,7 @@ class NoSampler(Sampler):
         self,
         target: Int[Tensor, " rows"],
         generator: Generator,
-        choices: Choices | None = None,
+        choices: AllowedServices | None = None,
     ) -> Int[Tensor, "rows samples"]:
         """Return a row of no samples for each target."""
         return torch.empty(len(target), 0, dtype=torch.long)
@@ -32,7 +32,7 @@ class NoSampler(Sampler):
         self,
         target: Int[Tensor, " rows"],
         negatives: Int[Tensor, "rows samples"],
-        choices: Choices | None = None,
+        choices: AllowedServices | None = None,
     ) -> Float[Tensor, "rows samples"]:
         """Return a row of nothing for each target."""
         return torch.empty(len(target), 0)

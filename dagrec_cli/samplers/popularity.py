@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from dagrec_cli.config.kinds import Count, NotNegative
 from dagrec_cli.errors import ConfigError
-from dagrec_cli.models.layers.dag_mask import Choices
+from dagrec_cli.models.layers.dag_mask import AllowedServices
 from dagrec_cli.samplers.base import Sampler
 
 ROUNDING = 2.0**-50  # keeps a point that rounds up out of the target's slice
@@ -53,7 +53,7 @@ class PopularitySampler(Sampler):
         self,
         target: Int[Tensor, " rows"],
         generator: Generator,
-        choices: Choices | None = None,
+        choices: AllowedServices | None = None,
     ) -> Int[Tensor, "rows samples"]:
         """Return negatives for each row, drawn with replacement."""
         shape = (len(target), self.n_sample)
@@ -69,7 +69,7 @@ class PopularitySampler(Sampler):
         self,
         target: Int[Tensor, " rows"],
         negatives: Int[Tensor, "rows samples"],
-        choices: Choices | None = None,
+        choices: AllowedServices | None = None,
     ) -> Float[Tensor, "rows samples"]:
         """Return the logarithm of how often each negative is expected among its row's samples."""
         p = self.upper - self.lower

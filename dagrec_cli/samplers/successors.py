@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 
 from dagrec_cli.config.kinds import Count, NotNegative
 from dagrec_cli.data.ragged import find_sorted
-from dagrec_cli.models.layers.dag_mask import Choices
+from dagrec_cli.models.layers.dag_mask import AllowedServices
 from dagrec_cli.samplers.popularity import PopularitySampler
 
 
@@ -42,7 +42,7 @@ class SuccessorSampler(PopularitySampler):
         self,
         target: Int[Tensor, " rows"],
         generator: Generator,
-        choices: Choices | None = None,
+        choices: AllowedServices | None = None,
     ) -> Int[Tensor, "rows samples"]:
         """Return negatives for each row, drawn with replacement."""
         if choices is None:
@@ -62,7 +62,7 @@ class SuccessorSampler(PopularitySampler):
         self,
         target: Int[Tensor, " rows"],
         negatives: Int[Tensor, "rows samples"],
-        choices: Choices | None = None,
+        choices: AllowedServices | None = None,
     ) -> Float[Tensor, "rows samples"]:
         """Return the logarithm of how often each negative is expected among its row's samples."""
         among_all = super().log_expected(target, negatives)
@@ -77,7 +77,7 @@ class SuccessorSampler(PopularitySampler):
         expected = self.n_sample * weight / (others.high - others.low)[:, None]
         return torch.where(others.is_none[:, None], among_all, expected.log().float())
 
-    def _others(self, target: Tensor, choices: Choices) -> "_Others":
+    def _others(self, target: Tensor, choices: AllowedServices) -> "_Others":
         row = torch.arange(len(target), device=target.device).repeat_interleave(choices.size)
         is_target = choices.classes == target[row]
         weight = self.weight[choices.classes].masked_fill(is_target, 0)

@@ -15,7 +15,7 @@ from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import Rows, WeightedPairs
 from dagrec_cli.data.ragged import block_places
 from dagrec_cli.models.context_batch import Contexts
-from dagrec_cli.models.layers.dag_mask import Choices, DagMask
+from dagrec_cli.models.layers.dag_mask import AllowedServices, DagMask
 
 CPU = torch.device("cpu")
 
@@ -44,7 +44,7 @@ class Batch(NamedTuple):
     row: Int[Tensor, " rows"]
     target: Int[Tensor, " rows"]
     weight: Float[Tensor, " rows"]
-    choices: Choices | None
+    choices: AllowedServices | None
     total: float
 
     @classmethod

@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 
 from dagrec_cli.losses.base import CatalogueLoss, Loss, SampledLoss
 from dagrec_cli.models.base import TorchModel
-from dagrec_cli.models.layers.dag_mask import Choices
+from dagrec_cli.models.layers.dag_mask import AllowedServices
 from dagrec_cli.samplers.base import Sampler
 from dagrec_cli.training.batch import Batch
 
@@ -27,7 +27,7 @@ def batch_loss(
 
     That is the weighted mean where a step is one batch; where it spans several, their values and
     gradients add up to the mean over all. Catalogue losses see masked scores, of all services or of
-    those that the mask allows, whichever is quicker (:class:`Choices`); sampled losses score their
+    those that the mask allows, whichever is quicker (:class:`AllowedServices`); sampled losses score their
     positive and their samples only, unmasked (PAPER §4).
 
     Parameters
@@ -60,7 +60,7 @@ def _listed(
     model: TorchModel,
     loss: CatalogueLoss,
     batch: Batch,
-    choices: Choices,
+    choices: AllowedServices,
     precision: AbstractContextManager[Any],
 ) -> Tensor:
     """Return the same as :func:`_dense`, with no score of a service that the mask forbids."""

@@ -22,7 +22,7 @@ from dagrec_cli.losses.bpr import BPR
 from dagrec_cli.losses.ce import CrossEntropy
 from dagrec_cli.models.base import Facts, TorchModel
 from dagrec_cli.models.context_batch import Contexts
-from dagrec_cli.models.layers.dag_mask import Choices
+from dagrec_cli.models.layers.dag_mask import AllowedServices
 from dagrec_cli.samplers.base import Sampler
 from dagrec_cli.samplers.none import NoSampler
 from dagrec_cli.samplers.popularity import PopularitySampler
@@ -114,7 +114,7 @@ class DrawnOnce(PopularitySampler):
         self,
         target: Int[Tensor, " rows"],
         generator: Generator,
-        choices: Choices | None = None,
+        choices: AllowedServices | None = None,
     ) -> Int[Tensor, "rows samples"]:
         """Return what was drawn."""
         return self.negatives

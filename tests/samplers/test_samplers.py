@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from dagrec_cli.config.build import build
 from dagrec_cli.config.paths import config_dir
 from dagrec_cli.errors import ConfigError
-from dagrec_cli.models.layers.dag_mask import Choices
+from dagrec_cli.models.layers.dag_mask import AllowedServices
 from dagrec_cli.samplers.base import Sampler
 from dagrec_cli.samplers.none import NoSampler
 from dagrec_cli.samplers.popularity import PopularitySampler
@@ -70,7 +70,7 @@ def test_negatives_come_as_often_as_expected(node: DictConfig, valid: list[int] 
     sampler.prepare(COUNTS)
     target, choices = torch.tensor([5]), None
     if valid is not None:
-        choices = Choices(torch.tensor([len(valid)]), torch.tensor(valid).long(), 7)
+        choices = AllowedServices(torch.tensor([len(valid)]), torch.tensor(valid).long(), 7)
     drawn = sampler.sample(target, Generator().manual_seed(0), choices)
     found = torch.bincount(drawn[0], minlength=7)
     expected = sampler.log_expected(target, torch.arange(7)[None], choices)[0].exp()

@@ -7,13 +7,13 @@ from torch import Generator, Tensor
 
 from dagrec_cli.config.build import build
 from dagrec_cli.errors import ConfigError
-from dagrec_cli.models.layers.dag_mask import Choices
+from dagrec_cli.models.layers.dag_mask import AllowedServices
 from dagrec_cli.samplers.popularity import PopularitySampler
 from dagrec_cli.samplers.successors import SuccessorSampler
 
 COUNTS = torch.tensor([4.0, 1.0, 9.0, 0.0, 16.0])
 # After the first context come 0, 1, 2, after the second 4 alone, after the third 3 and 4.
-CHOICES = Choices(torch.tensor([3, 1, 2]), torch.tensor([0, 1, 2, 4, 3, 4]), 5)
+CHOICES = AllowedServices(torch.tensor([3, 1, 2]), torch.tensor([0, 1, 2, 4, 3, 4]), 5)
 TARGET = torch.tensor([1, 4, 4])
 SHARES = {  # of the negatives, by alpha; the second context falls back to all others
     0.0: [[1 / 2, 0, 1 / 2, 0, 0], [1 / 4, 1 / 4, 1 / 4, 1 / 4, 0], [0, 0, 0, 1, 0]],

@@ -32,10 +32,12 @@ class DagMask:
         self.graph = graph
         self.n_services = n_services
 
-    def choices(self, last: Int[Tensor, " contexts"]) -> "Choices":
+    def choices(self, last: Int[Tensor, " contexts"]) -> "AllowedServices":
         """Return the services that may follow each of the given last nodes."""
         size, classes = self.graph.followers(last.cpu().numpy())
-        found = Choices(torch.from_numpy(size), torch.from_numpy(classes).long(), self.n_services)
+        found = AllowedServices(
+            torch.from_numpy(size), torch.from_numpy(classes).long(), self.n_services
+        )
         return found.to(last.device)
 
     def __call__(
@@ -72,7 +74,7 @@ class Shortlist(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Choices:
+class AllowedServices:
     """The services that may follow each context of a batch.
 
     Attributes
@@ -89,14 +91,14 @@ class Choices:
     classes: Int[Tensor, " choices"]
     n_services: int
 
-    def to(self, device: torch.device) -> "Choices":
+    def to(self, device: torch.device) -> "AllowedServices":
         """Return the same choices on a device."""
-        return Choices(self.size.to(device), self.classes.to(device), self.n_services)
+        return AllowedServices(self.size.to(device), self.classes.to(device), self.n_services)
 
-    def of(self, rows: Int[Tensor, " rows"]) -> "Choices":
+    def of(self, rows: Int[Tensor, " rows"]) -> "AllowedServices":
         """Return the choices of some contexts, which may repeat."""
         _, place = block_places(self.size, rows)
-        return Choices(self.size[rows], self.classes[place], self.n_services)
+        return AllowedServices(self.size[rows], self.classes[place], self.n_services)
 
     def split(
         self, row: Int[Tensor, " pairs"]

@@ -6,7 +6,7 @@ import torch
 
 from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.models.layers import dag_mask
-from dagrec_cli.models.layers.dag_mask import Choices, DagMask
+from dagrec_cli.models.layers.dag_mask import AllowedServices, DagMask
 
 INF = float("inf")
 
@@ -50,7 +50,7 @@ def test_a_node_without_successors_forbids_nothing(node: int) -> None:
 
 
 SIZES = [3, 0, 1, 5, 2, 4, 0]  # of the choices of contexts, among nine services
-CHOICES = Choices(
+CHOICES = AllowedServices(
     torch.tensor(SIZES), torch.tensor([0, 4, 8, 7, 0, 2, 3, 6, 7, 1, 8, 0, 1, 2, 3]), 9
 )
 
@@ -85,7 +85,9 @@ def test_choices_of_some_contexts() -> None:
 
 def test_small_and_crowded_tables_are_dense(monkeypatch: pytest.MonkeyPatch) -> None:
     few, many = torch.full((10,), 20), torch.full((10,), 21)
-    choices = [Choices(size, torch.zeros(int(size.sum())).long(), 100) for size in (few, many)]
+    choices = [
+        AllowedServices(size, torch.zeros(int(size.sum())).long(), 100) for size in (few, many)
+    ]
     assert [each.is_dense for each in choices] == [True, True]
     monkeypatch.setattr(dag_mask, "SMALL", 0)
     choices = [replace(each) for each in choices]
