@@ -13,7 +13,7 @@ from dagrec_cli.data.pairs import Rows
 from dagrec_cli.data.plain_files import open_plain
 from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.evaluation.evaluator import Evaluation
-from dagrec_cli.evaluation.metrics import METRICS as METRIC_NAMES
+from dagrec_cli.evaluation.metrics import METRICS
 from dagrec_cli.models.base import Model
 from dagrec_cli.reporting.plots.charts import learning_curve
 from dagrec_cli.reporting.plots.drawing import save_png
@@ -21,7 +21,7 @@ from dagrec_cli.runs.csv_text import csv_lines, csv_text
 from dagrec_cli.runs.folder import (
     CONFIG,
     GRAPH,
-    METRICS,
+    METRICS_FILE,
     MODEL,
     PREDICTIONS,
     VOCABULARY,
@@ -91,12 +91,12 @@ class MetricsFile:
     """
 
     def __init__(self, folder: RunFolder, *, is_validated: bool = False) -> None:
-        self._path = folder.path / METRICS
+        self._path = folder.path / METRICS_FILE
         self._columns = ["epoch", "loss", "seconds"]
         if is_validated:
-            self._columns += [f"validation_{name}" for name in METRIC_NAMES]
+            self._columns += [f"validation_{name}" for name in METRICS]
         self._n_written: dict[int, int] = {}
-        folder.write_text(METRICS, csv_text(["seed", *self._columns], []))
+        folder.write_text(METRICS_FILE, csv_text(["seed", *self._columns], []))
 
     def add(self, seed: int, rows: Sequence[Mapping[str, float]]) -> None:
         """Append the epochs of a seed that the file has not."""

@@ -19,7 +19,7 @@ from dagrec_cli.errors import RunError, one_line
 from dagrec_cli.runs.fit import check_fit
 from dagrec_cli.runs.folder import (
     CONFIG,
-    METRICS,
+    METRICS_FILE,
     PREDICTIONS,
     REQUEST,
     RESULT,
@@ -162,7 +162,7 @@ class Run:
         """Rows of ``metrics.csv`` by seed; empty if nothing was trained."""
         by_seed: dict[int, list[dict[str, float]]] = {}
         try:
-            for row in csv.DictReader(self._text(METRICS)):
+            for row in csv.DictReader(self._text(METRICS_FILE)):
                 seed = int(row.pop("seed"))
                 numbers = {k: float(v) for k, v in row.items() if v}
                 if not numbers.keys() >= EPOCH or not all(map(isfinite, numbers.values())):
@@ -170,7 +170,7 @@ class Run:
                 by_seed.setdefault(seed, []).append(numbers)
         except DAMAGE as error:
             told = one_line(repr(error), MOST_TOLD)
-            raise RunError(f"{self.path / METRICS}: missing or damaged ({told}).") from error
+            raise RunError(f"{self.path / METRICS_FILE}: missing or damaged ({told}).") from error
         return by_seed
 
     @cached_property
