@@ -27,7 +27,7 @@ from dagrec_cli.experiment.seed_run import (
     write_setup,
     write_weights,
 )
-from dagrec_cli.loggers.guarded import Guarded
+from dagrec_cli.loggers.safe_logger import SafeLogger
 from dagrec_cli.models.base import CountingModel, Model, TorchModel
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.reporting.tables import Table
@@ -53,7 +53,7 @@ class RunContext:
 
     folder: RunFolder
     progress: Progress
-    logger: Guarded
+    logger: SafeLogger
     metrics: MetricsFile
 
 
@@ -183,7 +183,7 @@ def run_experiment(
         If the user stops it; says how to resume.
     """
     check_free(folder.path, TRAINING)
-    with folder.locked(), logged(folder), Guarded(progress.say) as logger:
+    with folder.locked(), logged(folder), SafeLogger(progress.say) as logger:
         return _run(config, folder, request, progress, logger, resume=resume)
 
 
@@ -192,7 +192,7 @@ def _run(
     folder: RunFolder,
     request: Request,
     progress: Progress,
-    logger: Guarded,
+    logger: SafeLogger,
     *,
     resume: bool,
 ) -> Table:

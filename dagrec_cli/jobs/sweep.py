@@ -258,7 +258,7 @@ def _show(sitting: Sitting) -> int:
     from dagrec_cli.app.output import say_report_is_drawn
     from dagrec_cli.config.build import build
     from dagrec_cli.jobs.sweep_folder import save_sweep_table, sweep_entries, sweep_table
-    from dagrec_cli.loggers.guarded import Guarded
+    from dagrec_cli.loggers.safe_logger import SafeLogger
     from dagrec_cli.reporting.report import ReportSheet, write_report
     from dagrec_cli.reporting.terminal import to_rich
     from dagrec_cli.runs.folder import RunFolder
@@ -275,7 +275,7 @@ def _show(sitting: Sitting) -> int:
     sys.stdout.write(f"Sweep folder: {_short(folder.path)}\nReport: {_short(report)}\n")
     if any(not entry.reason for entry in entries):  # else its logger may be what is missing
         logger = build(config.logger, "logger")
-        Guarded(lambda line: sys.stderr.write(f"{line}\n")).end_sweep(logger, folder)
+        SafeLogger(lambda line: sys.stderr.write(f"{line}\n")).end_sweep(logger, folder)
     return sum(bool(entry.reason) for entry in entries)
 
 

@@ -27,8 +27,8 @@ def batch_loss(
 
     That is the weighted mean where a step is one batch; where it spans several, their values and
     gradients add up to the mean over all. Catalogue losses see masked scores, of all services or of
-    those that the mask allows, whichever is quicker (:class:`AllowedServices`); sampled losses score their
-    positive and their samples only, unmasked (PAPER §4).
+    those that the mask allows, whichever is quicker (:class:`AllowedServices`); sampled losses
+    score their positive and their samples only, unmasked (PAPER §4).
 
     Parameters
     ----------

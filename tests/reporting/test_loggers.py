@@ -14,7 +14,7 @@ from dagrec_cli.config.paths import config_dir
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.jobs.row_jobs import RowJob
 from dagrec_cli.loggers.base import RunLogger, params_of, scores_of
-from dagrec_cli.loggers.guarded import Guarded
+from dagrec_cli.loggers.safe_logger import SafeLogger
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.provenance import Request
 
@@ -120,7 +120,7 @@ def test_a_row_of_a_table_is_the_same_job_with_any_logger(tmp_path: Path, name: 
     assert RowJob.of(["model=markov", f"logger={name}"], tmp_path).folder != plain.folder
 
 
-# Guarded.
+# SafeLogger.
 
 
 class Broken:
@@ -147,7 +147,7 @@ class Broken:
 def test_a_broken_logger_is_told_nothing_more(tmp_path: Path) -> None:
     said: list[str] = []
     broken = Broken()
-    with Guarded(said.append) as logger:
+    with SafeLogger(said.append) as logger:
         logger.begin(broken, RunFolder(tmp_path), OmegaConf.create(), NOTHING)
         for n in (1, 2, 3):
             logger.epochs(0, ROWS[:n])
@@ -160,7 +160,7 @@ def test_a_broken_logger_is_told_nothing_more(tmp_path: Path) -> None:
 
 def test_a_sweep_ends_whatever_its_logger_does(tmp_path: Path) -> None:
     said: list[str] = []
-    Guarded(said.append).end_sweep(Broken(), RunFolder(tmp_path))
+    SafeLogger(said.append).end_sweep(Broken(), RunFolder(tmp_path))
     assert said == ["Broken stopped (ConnectionError: no answer); the run goes on without it."]
 
 
@@ -175,7 +175,7 @@ def test_a_run_that_stops_is_ended(
     tmp_path: Path, reason: BaseException, expected: dict[str, str]
 ) -> None:
     broken = Broken()
-    logger = Guarded(print)
+    logger = SafeLogger(print)
     logger.begin(broken, RunFolder(tmp_path), OmegaConf.create(), NOTHING)
     with pytest.raises(type(reason)), logger:
         raise reason
@@ -183,7 +183,7 @@ def test_a_run_that_stops_is_ended(
 
 
 def test_what_stops_before_it_began_is_told_to_nobody() -> None:
-    with pytest.raises(KeyboardInterrupt), Guarded(print):
+    with pytest.raises(KeyboardInterrupt), SafeLogger(print):
         raise KeyboardInterrupt
 
 

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from dagrec_cli.config.build import build
 from dagrec_cli.loggers import mlflow as mlflow_logger
-from dagrec_cli.loggers.guarded import Guarded
+from dagrec_cli.loggers.safe_logger import SafeLogger
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.provenance import Request
 
@@ -164,15 +164,15 @@ def test_a_server_that_does_not_answer_costs_seconds(
     for name in mlflow_logger.SETTINGS.keys() - {"MLFLOW_HTTP_REQUEST_TIMEOUT"}:
         monkeypatch.delenv(name, raising=False)
     said: list[str] = []
-    with closing(silent_server()) as server, Guarded(said.append) as guarded:
+    with closing(silent_server()) as server, SafeLogger(said.append) as safe:
         uri = f"http://127.0.0.1:{server.getsockname()[1]}"
         if not is_there:
             server.close()
         logger = build(config("logger", "mlflow", uri=uri), "logger")
         start = time.monotonic()
-        guarded.begin(logger, RunFolder(tmp_path / "run"), SETTINGS, Request({}, []))
-        guarded.epochs(0, ROWS)
-        guarded.end(FINISHED)
+        safe.begin(logger, RunFolder(tmp_path / "run"), SETTINGS, Request({}, []))
+        safe.epochs(0, ROWS)
+        safe.end(FINISHED)
     assert time.monotonic() - start < 15
     (line,) = said
     assert line.startswith("MlflowLogger stopped (MlflowException: API request to")
@@ -188,8 +188,8 @@ def test_ctrl_c_while_it_connects_is_not_told_of(
     monkeypatch.setattr(mlflow_logger, "_connect", press)
     said: list[str] = []
     logger = build(config("logger", "mlflow", uri=f"sqlite:///{store}"), "logger")
-    with pytest.raises(KeyboardInterrupt), Guarded(said.append) as guarded:
-        guarded.begin(logger, RunFolder(tmp_path / "run"), SETTINGS, Request({}, []))
+    with pytest.raises(KeyboardInterrupt), SafeLogger(said.append) as safe:
+        safe.begin(logger, RunFolder(tmp_path / "run"), SETTINGS, Request({}, []))
     assert said == []
 
 

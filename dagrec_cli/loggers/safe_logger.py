@@ -13,7 +13,7 @@ from dagrec_cli.runs.provenance import Request
 SHOWN = 200  # characters of an error that a warning repeats
 
 
-class Guarded:
+class SafeLogger:
     """Tells a logger everything until it fails once; then warns, in one line, and is silent.
 
     Used with ``with``, it also tells of whatever stops the run inside.
@@ -28,7 +28,7 @@ class Guarded:
         self._warn = warn
         self._logger: RunLogger | None = None
 
-    def __enter__(self) -> "Guarded":
+    def __enter__(self) -> "SafeLogger":
         return self
 
     def __exit__(self, kind: object, reason: BaseException | None, trace: object) -> None:
