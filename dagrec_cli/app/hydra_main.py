@@ -3,7 +3,7 @@
 import os
 import sys
 from argparse import ArgumentError, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import redirect_stdout
 from functools import wraps
 from io import StringIO
@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from dagrec_cli.app.failures import nearest_setting
-from dagrec_cli.app.hydra_texts import help_with
+from dagrec_cli.app.hydra_errors import nearest_setting
 from dagrec_cli.config.own import check_own, use_code
 from dagrec_cli.config.paths import config_dir
 from dagrec_cli.config.words import as_typed
@@ -22,14 +21,17 @@ from dagrec_cli.errors import ConfigError
 if TYPE_CHECKING:
     from hydra.conf import HydraConf
 
-LONGEST, SHOWN = 200, 60  # letters of a setting; those that a message repeats
+LONGEST_KEY, SHOWN = 200, 60  # letters of a setting; those that a message repeats
 SHELLS = ("install=", "uninstall=", "query=")
+HELP_GROUPS = "Groups and their options\n"  # titles in the text of --help
+HELP_SETTINGS = "Settings and their defaults\n"
 
 
-def run_with_hydra(config_name: str, task: Callable[[DictConfig], object]) -> None:
-    """Compose ``configs/<config_name>.yaml`` with the overrides in ``sys.argv`` and run the task.
+def run_with_hydra(command: str, task: Callable[[DictConfig], object]) -> None:
+    """Compose the config of ``dagrec COMMAND`` with the overrides in ``sys.argv``; run the task.
 
-    An error of a single run is carried past Hydra, which would print a line of its own for it.
+    An error of a single run is carried past Hydra, which would print a line of its own for it. A
+    task that writes nothing leaves no folder.
 
     Raises
     ------
@@ -41,8 +43,9 @@ def run_with_hydra(config_name: str, task: Callable[[DictConfig], object]) -> No
     from hydra.types import RunMode
 
     from dagrec_cli.config.installed import register
+    from dagrec_cli.runs.folder import RunFolder
 
-    command = config_name.replace("_", " ")
+    config_name = command.replace(" ", "_")
     sys.argv[1:] = map(as_typed, sys.argv[1:])
     flags = _check_flags(command)
     own = [*filter(None, [flags.config_dir])]
@@ -54,22 +57,24 @@ def run_with_hydra(config_name: str, task: Callable[[DictConfig], object]) -> No
     failures: list[Exception] = []
 
     @wraps(task)
-    def guarded(config: DictConfig) -> object:
+    def run_task(config: DictConfig) -> object:
+        job = HydraConfig.get()
         try:
-            use_code(own_folders(HydraConfig.get()))  # a launcher's process has not done so
+            use_code(own_folders(job))  # a launcher's process has not done so
             return task(config)
         except Exception as error:
-            if HydraConfig.get().mode == RunMode.MULTIRUN:
+            if job.mode == RunMode.MULTIRUN:
                 raise
             failures.append(error)
-            _leave_nothing(Path(HydraConfig.get().runtime.output_dir))
             return None
+        finally:
+            RunFolder(Path(job.runtime.output_dir)).remove_if_empty()
 
     main = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=config_name)
     if {"-h", "--help"} & set(sys.argv):
-        _help(main(guarded), config_name)
+        _print_help(main(run_task), config_name)
     else:
-        main(guarded)()
+        main(run_task)()
     if failures:
         raise failures[0]
 
@@ -78,7 +83,7 @@ def _check_lengths(command: str) -> None:
     """Raise ConfigError for a setting that is too long for Hydra to look for it in its files."""
     for word in sys.argv[1:]:
         key, is_setting, _ = word.partition("=")
-        if is_setting and len(key) > LONGEST:
+        if is_setting and len(key) > LONGEST_KEY:
             raise ConfigError(
                 f"unknown setting '{key[:SHOWN]}…' of {len(key):,} letters; dagrec {command} "
                 "--help lists all of them."
@@ -103,7 +108,7 @@ def own_folders(hydra: "DictConfig | HydraConf") -> list[str]:
     return [each.path for each in hydra.runtime.config_sources if each.provider == "command-line"]
 
 
-def _help(main: Callable[[], object], config_name: str) -> None:
+def _print_help(main: Callable[[], object], config_name: str) -> None:
     """Print Hydra's help with the groups of this command alone."""
     from omegaconf import OmegaConf
 
@@ -117,11 +122,13 @@ def _help(main: Callable[[], object], config_name: str) -> None:
         sys.stdout.write(help_with(said.getvalue(), groups))
 
 
-def _leave_nothing(path: Path) -> None:
-    """Remove the folder that Hydra made for a task, unless the task wrote something."""
-    from dagrec_cli.runs.folder import RunFolder
-
-    RunFolder(path).remove_if_empty()
+def help_with(text: str, groups: Collection[str]) -> str:
+    """Return the text of ``--help`` with only some of the groups that Hydra lists in it."""
+    before, title, rest = text.partition(HELP_GROUPS)
+    listed, after_title, after = rest.partition(HELP_SETTINGS)
+    lines = [line for line in listed.splitlines() if line.partition(":")[0] in groups]
+    block = [title, *(f"{line}\n" for line in lines), "\n"] if lines else []
+    return "".join([before, *block, after_title, after])
 
 
 def _search_path() -> list[str]:

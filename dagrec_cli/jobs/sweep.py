@@ -19,8 +19,8 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
 
+from dagrec_cli.app.hydra_errors import is_about_settings
 from dagrec_cli.app.hydra_main import overrides_of
-from dagrec_cli.app.hydra_texts import is_about_settings
 from dagrec_cli.config.words import quoted
 from dagrec_cli.errors import DagrecError, RunError
 from dagrec_cli.training.interrupt import heard

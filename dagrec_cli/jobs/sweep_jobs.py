@@ -10,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from dagrec_cli.app.hydra_texts import first_line
+from dagrec_cli.app.hydra_errors import first_line
 from dagrec_cli.errors import ConfigError
 
 REMEDY = "use ${hydra.job.num} in hydra.sweep.subdir"

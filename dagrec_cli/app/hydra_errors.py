@@ -1,0 +1,153 @@
+"""What Hydra says about the settings, read in this one place and said in one line.
+
+Hydra's errors have no codes, so their English is read, and where a crash comes from.
+``tests/commands/test_hydra_errors.py`` lets Hydra say every text that is read here, and fails where
+a newer Hydra says it otherwise.
+"""
+
+import os
+import re
+import sys
+from difflib import get_close_matches
+from traceback import walk_tb
+
+READERS = ("hydra", "omegaconf", "antlr4", "yaml")  # packages that read settings
+CALLERS = ("dagrec_cli.app.hydra_main", "dagrec_cli.config.composed")  # call Hydra
+FULL_KEY = "\n    full_key: "  # how OmegaConf goes on after what it says
+LAUNCHERS = {  # which extra brings them
+    "joblib": "joblib",
+    "submitit_local": "submitit",
+    "submitit_slurm": "submitit",
+    "ray": "ray",
+}
+REMOVED = {
+    "bootstrap": "intervals and tests need no resamples any more; leave it out.",
+}
+
+
+def explain_hydra(error: Exception, command: str) -> str | None:
+    """Return the line for what Hydra says about the settings; None where something else broke."""
+    if not is_about_settings(error):
+        return _crash(error)
+    if override := str(getattr(error, "override", "")):
+        return _unreadable(override)
+    return _message(str(error), command)
+
+
+def is_about_settings(error: Exception) -> bool:
+    """Return whether an error is one that Hydra, or what it reads settings with, raises itself."""
+    return type(error).__module__.split(".")[0] in READERS
+
+
+def first_line(error: Exception) -> str:
+    """Return what OmegaConf says, without where it says that it stands."""
+    return " ".join(str(error).partition("\n")[0].split()).rstrip(".")
+
+
+def nearest_setting(key: str, command: str) -> str | None:
+    """Return the setting that a wrong key may stand for: ``trainer.epochs`` for ``epochs``."""
+    known = _known_settings(command)
+    same = [k for k in known if k.rpartition(".")[2] == key.rpartition(".")[2]]
+    return next(iter(get_close_matches(key, known, n=1) or same), None)
+
+
+def _message(message: str, command: str) -> str:
+    if found := re.search(r"Could not find '([\w/]+)/([^']*)'", message):
+        return _unknown_option(found[1], found[2], re.findall(r"^\t(\S+)$", message, re.M))
+    if found := re.search(r"Could not override '([^']+)'", message):
+        return _unknown_setting(found[1], command)
+    if found := re.search(r"Ambiguous value for argument '([^=]+)=([^']+)'", message):
+        return _several_values(*found.groups())
+    text, _, rest = message.partition(FULL_KEY)
+    key = f"{rest.split()[0]}: " if rest else ""
+    return f"{key}{' '.join(text.split()).rstrip('.')}."
+
+
+def _crash(error: Exception) -> str | None:
+    """Return the line for a crash of Hydra's before it called our code, which a setting causes."""
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    modules = [str(frame.f_globals.get("__name__")) for frame in frames]
+    if modules[-1].endswith(".defaults_list"):
+        return "a group takes the name of one of its options, as in model=gru4rec."
+    last = max((k for k, name in enumerate(modules) if name.startswith("dagrec_cli.")), default=-1)
+    after = [name.split(".")[0] for name in modules[last + 1 :]]
+    is_hydra = modules[last] in CALLERS and after[:1] == ["hydra"]
+    if isinstance(error, RecursionError) and (is_hydra or modules[-1].startswith(READERS)):
+        return "a setting is nested too deeply; write it with fewer brackets."
+    if is_hydra:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        function = frames[-1].f_code.co_name
+        return f"Hydra cannot take one of the settings ({function}: {reason})."
+    return None
+
+
+def _unreadable(override: str) -> str:
+    if os.path.exists(override):
+        return f"{override!r} is no setting; name the data as data.path={override}."
+    key, is_list, rest = override.partition("=[")
+    if is_list and "=" in rest:
+        items = ",".join(f'"{item}"' for item in rest.rstrip("]").split(","))
+        return f"cannot read {override!r}; quote what holds '=': '{key}=[{items}]'."
+    return f"cannot read {override!r}; write setting=value, and a list as seeds=[0,1]."
+
+
+def _several_values(key: str, values: str) -> str:
+    if _options_of(key):
+        return f"{key} has several options; add -m to run each."
+    a_list = f"seeds=[{values}]" if key == "seed" else f"write a list: {key}=[{values}]"
+    return f"{key} has several values; add -m to run each, or {a_list}."
+
+
+def _unknown_option(group: str, option: str, options: list[str]) -> str:
+    if group == "hydra/launcher" and option in LAUNCHERS:
+        install = f"pip install -c constraints.txt -e '.[{LAUNCHERS[option]}]'"
+        return f"{group}={option} needs an extra; {install}."
+    near = get_close_matches(option, options, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return f"{group}={option} does not exist; {hint}{group} is one of {', '.join(options)}."
+
+
+def _unknown_setting(key: str, command: str) -> str:
+    if key in REMOVED:
+        return f"there is no setting {key!r}: {REMOVED[key]}"
+    group, _, name = key.partition(".")
+    if any(re.match(rf"{re.escape(group)}=.*,", word) for word in sys.argv[1:]):
+        return f"Hydra does not look for {key} in several {group}s; write ++{key}=VALUE."
+    if owners := [f"{group}={o}" for o in _options_of(group) if name in _keys_of(group, o)]:
+        return f"the chosen {group} has no setting {name!r}; add {' or '.join(owners[:4])}."
+    near = nearest_setting(key, command)
+    hint = f"did you mean {near}? " if near else ""
+    return f"unknown setting {key!r}; {hint}dagrec {command} --help lists all of them."
+
+
+def _options_of(group: str) -> list[str]:
+    from dagrec_cli.config.paths import config_dir
+
+    return sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
+
+
+def _keys_of(group: str, option: str) -> list[str]:
+    from omegaconf import OmegaConf
+
+    from dagrec_cli.config.paths import config_dir
+
+    return [str(key) for key in OmegaConf.load(config_dir() / group / f"{option}.yaml")]
+
+
+def _known_settings(command: str) -> list[str]:
+    """Return every key of a command's config with the options that were chosen, dotted."""
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+
+    from dagrec_cli.config.composed import composed
+    from dagrec_cli.config.deciding import flat
+
+    chosen = [word for word in sys.argv[1:] if re.fullmatch(r"[a-z]+=\w+", word)]
+    chosen = [word for word in chosen if _options_of(word.partition("=")[0])]
+    try:
+        found = composed(command, chosen)
+    except HydraException:
+        found = composed(command, [])
+    keys = [key for key, _ in flat(OmegaConf.to_container(found)) if not key.endswith("_target_")]
+    groups = {key.rpartition(".")[0]: None for key in keys if "." in key}
+    return [key for key in (*keys, *groups) if not key.startswith("hydra.")]
