@@ -9,6 +9,8 @@ import atexit
 import gc
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from signal import SIG_DFL, SIGINT, default_int_handler, getsignal, signal
 
@@ -44,7 +46,21 @@ Start with: dagrec train"""
 def main() -> None:
     """Run the command that the command line names."""
     try:
-        _main(sys.argv[1:])
+        arguments = sys.argv[1:]
+        if arguments[:1] == ["help"]:
+            arguments = [*arguments[1:], "--help"]
+        is_completion = "-sc" in arguments or "--shell-completion" in arguments
+        command = None if is_completion else _command_in(arguments)
+        from dagrec_cli.app.guard import explained
+
+        with explained(command or ""):
+            if is_completion:
+                _complete()
+            elif command is None or "--version" in arguments:
+                _answer(arguments)
+            else:
+                sys.argv = [sys.argv[0], *arguments[len(command.split()) :]]
+                _verb(command)()
     except KeyboardInterrupt:  # before a command, which has more to say, minds it
         sys.stderr.write("dagrec: interrupted.\n")
         sys.exit(130)
@@ -54,32 +70,29 @@ def main() -> None:
             signal(SIGINT, SIG_DFL)  # no traceback while Python takes itself down
 
 
-def _main(arguments: list[str]) -> None:
-    from dagrec_cli.app.guard import explained
-
-    if arguments[:1] == ["help"]:
-        arguments = [*arguments[1:], "--help"]
-    is_completion = "-sc" in arguments or "--shell-completion" in arguments
-    command = None if is_completion else _command_in(arguments)
-    with explained(command or ""):
-        if is_completion:
-            _complete()
-        elif not arguments or arguments[0] in ("-h", "--help"):
-            _say(_help())
-        elif "--version" in arguments or arguments[0] == "-V":
-            from dagrec_cli import __version__
-
-            _say(f"dagrec {__version__}")
-        elif command is None:
-            sys.exit(_unknown(arguments))
-        else:
-            sys.argv = [sys.argv[0], *arguments[len(command.split()) :]]
-            _run(command)
-
-
-def _run(command: str) -> None:
+def _verb(command: str) -> Callable[[], object]:
+    """Return what runs a command: the ``main`` of its module, or Hydra with its task."""
     atexit.register(gc.freeze)  # or Python looks for garbage in all of torch before it ends: 0.3 s
-    import_module(f"dagrec_cli.commands.{command.replace(' ', '_')}").main()
+    name, _, inside = command.partition(" ")
+    module = import_module(f"dagrec_cli.commands.{name}")
+    if hasattr(module, "main"):
+        run: Callable[[], object] = module.main
+        return run
+    from dagrec_cli.app.hydra_main import run_with_hydra
+
+    return partial(run_with_hydra, command, getattr(module, inside or name))
+
+
+def _answer(arguments: list[str]) -> None:
+    """Say what needs no command: help, the version, or that there is no such command."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        _say(_help())
+    elif "--version" in arguments or arguments[0] == "-V":
+        from dagrec_cli import __version__
+
+        _say(f"dagrec {__version__}")
+    else:
+        sys.exit(_unknown(arguments))
 
 
 def _command_in(arguments: list[str]) -> str | None:
@@ -119,7 +132,7 @@ def _complete() -> None:
         for word in command.split():
             rest = rest.lstrip().removeprefix(word)
         os.environ["COMP_LINE"] = f"{program}{rest}"
-    _run(command or "train")
+    _verb(command or "train")()
 
 
 def _fits(command: str, words: list[str]) -> bool:

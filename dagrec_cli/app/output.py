@@ -4,12 +4,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from dagrec_cli.config.paths import user_path
 from dagrec_cli.data.plain_files import kind_of, remove_leftovers
 from dagrec_cli.errors import ConfigError, RunError
 from dagrec_cli.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from dagrec_cli.reporting.tables import Table
 
 
 def output_path(output: object) -> Path:
@@ -57,6 +60,16 @@ def write_output(path: Path, fill: Callable[[IO[bytes]], Any]) -> None:
     with output_errors(path):
         remove_leftovers(path.parent)
         RunFolder(path.parent).write(path.name, fill)
+
+
+def show_table(table: "Table") -> None:
+    """Print a table as wide as the terminal."""
+    from rich.console import Console
+
+    from dagrec_cli.reporting.terminal import to_rich
+
+    console = Console()
+    console.print(to_rich(table, console.width))
 
 
 def say_report_is_drawn() -> None:

@@ -19,22 +19,20 @@ def main() -> None:
     if plain:
         others = [word for word in sys.argv[1:] if word not in plain]
         sys.argv = [sys.argv[0], *others, f"runs=[{','.join(map(quoted, plain))}]"]
-    run_with_hydra("compare", compare_runs)
+    run_with_hydra("compare", compare)
 
 
-def compare_runs(config: DictConfig) -> None:
+def compare(config: DictConfig) -> None:
     """Print and write the table."""
     from hydra.core.hydra_config import HydraConfig
-    from rich.console import Console
 
-    from dagrec_cli.app.output import say_report_is_drawn
+    from dagrec_cli.app.output import say_report_is_drawn, show_table
     from dagrec_cli.config.checks import check_settings
     from dagrec_cli.errors import ConfigError
     from dagrec_cli.evaluation.metrics import Metric
-    from dagrec_cli.reporting.comparison import compare
+    from dagrec_cli.reporting.comparison import compare as compared
     from dagrec_cli.reporting.grouping import group_runs
     from dagrec_cli.reporting.report import ReportSheet, write_report
-    from dagrec_cli.reporting.terminal import to_rich
     from dagrec_cli.runs.claim import TABLES, check_free
     from dagrec_cli.runs.folder import RunFolder
 
@@ -49,11 +47,10 @@ def compare_runs(config: DictConfig) -> None:
     # The first row is the reference: by name, since folders are named by time and a run that is
     # repeated would change it.
     entries.sort(key=lambda entry: (bool(entry.reason), entry.name if entry.runs else ""))
-    table = compare(entries, title="Comparison", metric=config.metric)
+    table = compared(entries, title="Comparison", metric=config.metric)
     with folder.locked():
         table.save(folder)
-        console = Console()
-        console.print(to_rich(table, console.width))
+        show_table(table)
         say_report_is_drawn()
         report = write_report(folder, "dagrec compare", [ReportSheet([table], entries)])
     sys.stdout.write(f"Tables: {folder.path}\nReport: {report}\n")

@@ -2,60 +2,38 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from omegaconf import DictConfig
-
-from dagrec_cli.app.hydra_main import overrides_of, run_with_hydra
-
-if TYPE_CHECKING:
-    from dagrec_cli.reporting.tables import Table
-    from dagrec_cli.runs.folder import RunFolder
-
-
-def main() -> None:
-    """Compose the config and run."""
-    run_with_hydra("evaluate", evaluate)
 
 
 def evaluate(config: DictConfig) -> None:
     """Print the table and write the run folder."""
     from hydra.core.hydra_config import HydraConfig
-    from rich.console import Console
 
-    from dagrec_cli.reporting.terminal import to_rich
-    from dagrec_cli.runs.claim import EVALUATION, check_free
-    from dagrec_cli.runs.folder import RunFolder
-
-    folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))
-    check_free(folder.path, EVALUATION)
-    try:
-        table = _run(config, folder)
-    finally:
-        folder.remove_if_empty()
-    console = Console()
-    console.print(to_rich(table, console.width))
-    sys.stdout.write(f"Run folder: {folder.path}\n")
-
-
-def _run(config: DictConfig, folder: "RunFolder") -> "Table":
-    from hydra.core.hydra_config import HydraConfig
-
+    from dagrec_cli.app.hydra_main import overrides_of
+    from dagrec_cli.app.output import show_table
     from dagrec_cli.config.checks import check_settings
     from dagrec_cli.errors import ConfigError
     from dagrec_cli.experiment.evaluate import Side, evaluate_run
+    from dagrec_cli.runs.claim import EVALUATION, check_free
+    from dagrec_cli.runs.folder import RunFolder
     from dagrec_cli.runs.model import named_run, saved_choices
     from dagrec_cli.runs.provenance import Request
 
+    hydra = HydraConfig.get()
+    folder = RunFolder(Path(hydra.runtime.output_dir))
+    check_free(folder.path, EVALUATION)
     check_settings(config, data=Any, split=Any, run=Any, trust=Any, side=Side)
     run = named_run(config.run, "evaluate", config.trust)
     if folder.path.samefile(run.path):
         raise ConfigError(
             f"hydra.run.dir is the run itself, {run.path}; write elsewhere: hydra.run.dir=FOLDER."
         )
-    hydra = HydraConfig.get()
     given = {group: config[group] for group in ("data", "split") if config.get(group)}
     named = {group: hydra.runtime.choices[group] for group in given}
     request = Request({**saved_choices(run), **named}, overrides_of(hydra)["task"])
     with folder.locked():
-        return evaluate_run(run, given, folder, request, side=config.side)
+        table = evaluate_run(run, given, folder, request, side=config.side)
+    show_table(table)
+    sys.stdout.write(f"Run folder: {folder.path}\n")

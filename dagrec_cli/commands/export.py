@@ -5,13 +5,6 @@ from typing import Any, Literal
 
 from omegaconf import DictConfig
 
-from dagrec_cli.app.hydra_main import run_with_hydra
-
-
-def main() -> None:
-    """Compose the config and run."""
-    run_with_hydra("export", export)
-
 
 def export(config: DictConfig) -> None:
     """Write the file and say how close its scores are."""

@@ -9,19 +9,12 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from omegaconf import DictConfig
 
-from dagrec_cli.app.hydra_main import run_with_hydra
-
 if TYPE_CHECKING:
     from dagrec_cli.data.queries import Query
     from dagrec_cli.data.vocabulary import Vocabulary
 
 ASKED = ("context", "input", "composition")
 STANDARD = ", or output=null for standard output"
-
-
-def main() -> None:
-    """Compose the config and run."""
-    run_with_hydra("predict", predict)
 
 
 def predict(config: DictConfig) -> None:

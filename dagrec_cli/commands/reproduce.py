@@ -7,30 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from dagrec_cli.app.hydra_main import own_folders, run_with_hydra
+from dagrec_cli.app.hydra_main import own_folders
 
 if TYPE_CHECKING:
     from dagrec_cli.jobs.tables import Sheet
-
-
-def main() -> None:
-    """Compose the config and run."""
-    run_with_hydra("reproduce", reproduce)
 
 
 def reproduce(config: DictConfig) -> None:
     """Run every row that is not finished, then write and print the tables."""
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
-    from rich.console import Console
 
-    from dagrec_cli.app.output import say_report_is_drawn
+    from dagrec_cli.app.output import say_report_is_drawn, show_table
     from dagrec_cli.config.checks import check_settings
     from dagrec_cli.config.kinds import Count
     from dagrec_cli.evaluation.metrics import Metric
     from dagrec_cli.jobs.tables import read_tables, run_sheets
     from dagrec_cli.reporting.report import ReportSheet, write_report
-    from dagrec_cli.reporting.terminal import to_rich
     from dagrec_cli.runs.claim import TABLES, check_free
     from dagrec_cli.runs.folder import RunFolder
     from dagrec_cli.training.progress import progress
@@ -56,13 +49,12 @@ def reproduce(config: DictConfig) -> None:
             run_sheets(sheets, settings, display)
     finally:
         folder.remove_if_empty()
-    console = Console()
     folder = RunFolder(folder.path)
     pages = [ReportSheet(sheet.tables(settings), sheet.entries) for sheet in sheets]
     with folder.locked():
         for table in (table for page in pages for table in page.tables):
             table.save(folder)
-            console.print(to_rich(table, console.width))
+            show_table(table)
         say_report_is_drawn()
         report = write_report(folder, f"dagrec reproduce table={name}", pages)
     sys.stdout.write(f"Tables: {folder.path}\nReport: {report}\n")

@@ -121,12 +121,9 @@ def _resume(place: str, words: list[str]) -> None:
 
 
 def _show(table: "Table", path: Path) -> None:
-    from rich.console import Console
+    from dagrec_cli.app.output import show_table
 
-    from dagrec_cli.reporting.terminal import to_rich
-
-    console = Console()
-    console.print(to_rich(table, console.width))
+    show_table(table)
     sys.stdout.write(f"Run folder: {_short(path)}\n")
 
 

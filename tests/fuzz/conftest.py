@@ -20,7 +20,7 @@ from omegaconf import DictConfig
 
 from dagrec_cli.app.guard import explained
 from dagrec_cli.cli import main
-from dagrec_cli.commands.data_validate import validate
+from dagrec_cli.commands.data import validate
 
 SECONDS = 5
 VALUES = (

@@ -1,0 +1,152 @@
+"""``dagrec data …``: describe, validate, prepare, fetch and export a data set."""
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from omegaconf import DictConfig
+
+from dagrec_cli.config.build import build
+from dagrec_cli.config.checks import check_settings
+from dagrec_cli.config.kinds import Count, Natural, OneOf
+from dagrec_cli.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from dagrec_cli.data.composition import Fault, Source
+
+
+def describe(config: DictConfig) -> None:
+    """Print what the data set holds."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from dagrec_cli.data.cache import cached_dataset
+    from dagrec_cli.reporting.description import Description
+
+    check_settings(config, data=Any, split=Any, format=Literal["table", "json"])
+    choices = HydraConfig.get().runtime.choices
+    split = build(config.split, "split")
+    found = Description.of(cached_dataset(build(config.data, "data")), split, choices["split"])
+    if config.format == "json":
+        sys.stdout.write(f"{json.dumps(found.to_json(), indent=2, ensure_ascii=False)}\n")
+        return
+
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=f"data={choices['data']}", show_header=False)
+    for heading, text in found.lines():
+        table.add_row(heading, Text(text, overflow="fold"))
+    Console().print(table)
+
+
+def validate(config: DictConfig) -> None:
+    """Print every fault, one a line, and a last line that counts them.
+
+    Raises
+    ------
+    DataError
+        If there is a fault, or the file as a whole cannot be read.
+    """
+    from dagrec_cli.data.invalid import plural
+
+    check_settings(config, data=Any, most=Natural)
+    n_read = n_invalid = n_faults = 0
+    most: int = config.most
+    for faults in _faults_of_each(build(config.data, "data")):
+        n_read += 1
+        n_invalid += bool(faults)
+        for fault in faults:
+            n_faults += 1
+            if n_faults <= most:
+                sys.stdout.write(f"{fault}\n")
+    if n_faults > most:
+        sys.stdout.write(f"… and {n_faults - most:,} more; most={n_faults} prints them.\n")
+    if n_faults:
+        raise DataError(
+            f"faults: {n_faults:,}, in {n_invalid:,} of {plural(n_read, 'composition')}; fix "
+            "them, or train without those compositions with data.on_invalid=skip."
+        )
+    if not n_read:
+        raise DataError("no composition in it; a file holds at least one.")
+    sys.stdout.write(f"compositions: {n_read:,}, faults: none\n")
+
+
+def _faults_of_each(source: "Source") -> "Iterator[tuple[Fault, ...]]":
+    """Yield the faults of every composition, none for a valid one."""
+    from dagrec_cli.data.composition import Invalid
+    from dagrec_cli.data.invalid import too_many_paths
+
+    for position, item in enumerate(source.read()):
+        if isinstance(item, Invalid):
+            yield item.faults
+        else:
+            invalid = too_many_paths(item, position, source.max_paths)
+            yield invalid.faults if invalid else ()
+
+
+def prepare(config: DictConfig) -> None:
+    """Prepare the data set, or one file of it, unless it is kept already, and print where."""
+    from dagrec_cli.data.shards import prepare_ahead, prepare_part
+    from dagrec_cli.training.progress import progress
+
+    engine = Literal["processes", "ray"]
+    check_settings(config, data=Any, part=Natural | None, engine=engine, n_jobs=Count, progress=Any)
+    source = build(config.data, "data")
+    if config.part is not None:
+        found, path = prepare_part(source, config.part)
+        sys.stdout.write(f"part {config.part}, {len(found.time):,} compositions: {path}\n")
+        return
+    with progress(config.progress) as display:
+        display.start("files", None)
+        dataset, entry = prepare_ahead(
+            source, engine=config.engine, n_jobs=config.n_jobs, watch=display.step
+        )
+    sys.stdout.write(
+        f"{dataset.n_compositions:,} compositions, {len(dataset.pairs.target):,} pairs: {entry}\n"
+    )
+
+
+def fetch(config: DictConfig) -> None:
+    """Find or download a public data set, check its hash, and print where the file lies.
+
+    Raises
+    ------
+    ConfigError
+        If the data set has nothing to download.
+    DataError
+        If the file cannot be had, or its hash is not the pinned one.
+    """
+    from hydra.core.hydra_config import HydraConfig
+
+    from dagrec_cli.data.download import locate
+
+    check_settings(config, data=Any)
+    download = config.data.get("download")
+    if not download:
+        name = HydraConfig.get().runtime.choices["data"]
+        raise ConfigError(f"data={name} has nothing to download; try data=geoportal.")
+    path = locate(file=download.file, url=download.url, sha256=download.sha256)
+    sys.stdout.write(f"{path} ({path.stat().st_size:,} bytes, sha256 {download.sha256})\n")
+
+
+def export(config: DictConfig) -> None:
+    """Write a split in the format of another tool, and say how many pairs the files hold."""
+    from dagrec_cli.app.output import output_errors, output_path
+    from dagrec_cli.data.dataset import build_dataset
+    from dagrec_cli.export.exchange import FORMATS, check_folder
+    from dagrec_cli.runs.folder import RunFolder
+    from dagrec_cli.training.split_data import SplitData
+
+    form = Annotated[str, OneOf(FORMATS)]
+    check_settings(config, data=Any, split=Any, format=form, output=Any)
+    path = output_path(config.output)
+    check_folder(path)
+    split = build(config.split, "split")
+    data = SplitData.of(build_dataset(build(config.data, "data")), split, validation_share=0.0)
+    with output_errors(path):
+        folder = RunFolder(path)
+        with folder.locked("output"):
+            FORMATS[config.format](folder, data)
+    sys.stdout.write(f"{path}: {len(data.train):,} training pairs, {len(data.test):,} test pairs\n")
