@@ -7,14 +7,12 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from dagrec_cli.errors import visible
 from dagrec_cli.evaluation.metrics import METRICS
 from dagrec_cli.reporting.comparison import Entry, by_test
 from dagrec_cli.reporting.plots.gallery import Picture, graph_picture, row_pictures, table_pictures
-from dagrec_cli.reporting.tables import Table, Value, displayed, heading, interval, short
+from dagrec_cli.reporting.tables import Table, template
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.run import Run
 
@@ -97,42 +95,10 @@ def write_report(folder: RunFolder, title: str, sheets: Sequence[ReportSheet]) -
         n_finished = sum(bool(entry.runs) for entry in sheet.entries)
         note = LEFT_OUT.format(MOST_ROWS) if n_finished > MOST_ROWS else ""
         shown.append({"tables": sheet.tables, "pictures": pictures, "rows": parts, "note": note})
-    text = (
-        _environment()
-        .get_template(TEMPLATE)
-        .render(title=title, sheets=shown, graphs=_save(_graphs(sheets), beside))
+    text = template(TEMPLATE).render(
+        title=title, sheets=shown, graphs=_save(_graphs(sheets), beside)
     )
     return folder.write_text(REPORT, text)
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("dagrec_cli.reporting"),
-        autoescape=True,
-        finalize=_shown,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "short": short,
-        "displayed": displayed,
-        "interval": interval,
-        "heading": heading,
-        "order": _order,
-    }
-    return environment
-
-
-def _shown(value: object) -> object:
-    """Return text of the data without what acts instead of being seen; pictures stay."""
-    return "\n".join(map(visible, value.split("\n"))) if type(value) is str else value
-
-
-def _order(value: Value) -> str | int | float:
-    """Return what a cell is sorted by."""
-    value = value["mean"] if isinstance(value, Mapping) else value
-    return "" if value is None else value
 
 
 def _save(pictures: Iterable[Picture], beside: RunFolder) -> list[Shown]:

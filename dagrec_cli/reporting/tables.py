@@ -3,14 +3,15 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
 
 from dagrec_cli.data.plain_files import read_plain
 from dagrec_cli.errors import RunError, visible
-from dagrec_cli.reporting.latex_text import latex_text
 from dagrec_cli.runs.csv_text import csv_text
 from dagrec_cli.runs.folder import RunFolder
 
@@ -20,18 +21,7 @@ if TYPE_CHECKING:
 Summary = Mapping[str, float | None]
 Value = str | int | float | None | Summary
 
-HEADINGS = {
-    "accuracy": "accuracy",
-    "precision": "precision",
-    "recall": "recall",
-    "f1": "F1",
-    "ndcg": "nDCG",
-    "mrr": "MRR",
-    "hr@1": "HR@1",
-    "hr@3": "HR@3",
-    "hr@5": "HR@5",
-    "seconds_per_epoch": "s/epoch",
-}
+HEADINGS = {"f1": "F1", "ndcg": "nDCG", "mrr": "MRR", "seconds_per_epoch": "s/epoch"}
 FLAGS = ("is_reference", "p_is_floor")  # of a row; for people they are words in its cells
 LATEX_COLUMNS = 9  # what a page holds
 SPARE = (
@@ -45,6 +35,32 @@ SPARE = (
     "seeds",
     "f1",
 )
+LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "{": r"\{",
+        "}": r"\}",
+        "&": r"\&",
+        "%": r"\%",
+        "$": r"\$",
+        "#": r"\#",
+        "_": r"\_",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        "[": "{[}",  # after a line's end a bracket would be taken for its option
+        "]": "{]}",
+        "−": "$-$",
+        "±": r"$\pm$",
+        "≈": r"$\approx$",
+        "≤": r"$\leq$",
+        "–": "--",
+        "→": r"$\rightarrow$",
+    }
+)
+MARKS, TEX_MARKS = ("{%", "%}", "{{", "}}"), ("<%", "%>", "<<", ">>")  # of what is computed
 
 
 class _Saved(msgspec.Struct):
@@ -138,15 +154,8 @@ class Table:
 
     def to_markdown(self) -> str:
         """Return a Markdown table with the title above and the notes below."""
-        lines = [
-            f"**{_markdown(self.title)}**\n",
-            "| " + " | ".join(_markdown(heading(c)) for c in self.columns) + " |",
-            "|" + "|".join("---:" if c in self.numeric else "---" for c in self.columns) + "|",
-        ]
-        for row in self.rows:
-            cells = [_markdown(spell(displayed(row, c))) for c in self.columns]
-            lines.append("| " + " | ".join(cells) + " |")
-        return "\n".join([*lines, "", *(f"{_markdown(note)}  " for note in self.notes), ""])
+        cells = self.cells(self.columns)
+        return template("table.md.jinja").render(table=self, cells=cells)
 
     def to_latex(self) -> str:
         """Return a floating table with rules of booktabs, intervals below their means.
@@ -156,29 +165,13 @@ class Table:
         """
         spare = SPARE[: max(0, len(self.columns) - LATEX_COLUMNS)]
         columns = [c for c in self.columns if c not in spare]
-        lines = [*_latex_row([heading(c) for c in columns]), r"\midrule"]
-        for row in self.rows:
-            values = [displayed(row, c) for c in columns]
-            lines += _latex_row([short(v) for v in values], [interval(v) for v in values])
-        return "\n".join(
-            [
-                r"% Needs \usepackage{booktabs, graphicx}",
-                r"\begin{table}",
-                r"\centering",
-                rf"\caption{{{latex_text(self.title)}}}",
-                rf"\label{{tab:{re.sub('[^a-zA-Z0-9]+', '-', self.name)}}}",
-                r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-                rf"\begin{{tabular}}{{{''.join('lr'[c in self.numeric] for c in columns)}}}",
-                r"\toprule",
-                *lines,
-                r"\bottomrule",
-                r"\end{tabular}}",
-                r"\par\raggedright\footnotesize",
-                *(rf"{latex_text(note)}\par" for note in self.notes),
-                r"\end{table}",
-                "",
-            ]
-        )
+        label = re.sub("[^a-zA-Z0-9]+", "-", self.name)
+        shown = {"label": label, "columns": columns, "cells": self.cells(columns)}
+        return template("table.tex.jinja").render(table=self, **shown)
+
+    def cells(self, columns: Sequence[str]) -> list[list[Value]]:
+        """Return some columns as people read them, ``[rows][columns]``."""
+        return [[displayed(row, column) for column in columns] for row in self.rows]
 
     @property
     def numeric(self) -> set[str]:
@@ -223,10 +216,56 @@ def interval(value: Value) -> str:
     return f"[{_digits(value['low'], 3)}, {_digits(value['high'], 3)}]"
 
 
-def _markdown(text: str) -> str:
+def markdown_text(text: str) -> str:
     """Return text in one line that Markdown shows as it stands, without links and images."""
     shown = re.sub(r"[\\`*|<]", r"\\\g<0>", visible(" ".join(text.split())))
     return re.sub(r"(\]|:(?=//)|www(?=\.))(?=[(:\[/.])", r"\1\\", shown)
+
+
+def latex_text(text: str) -> str:
+    r"""Return text that LaTeX prints as it stands.
+
+    >>> latex_text("service_1 & 50 %")
+    'service\\_1 \\& 50 \\%'
+    """
+    return visible(text.replace("-.", "−.").replace("\n", " ")).translate(LATEX)
+
+
+@cache
+def template(name: str) -> Template:
+    """Return a template of this part; what it shows of the data is seen and does not act."""
+    environment = Environment(
+        *(TEX_MARKS if name.endswith(".tex.jinja") else MARKS),
+        loader=PackageLoader("dagrec_cli.reporting"),
+        autoescape=select_autoescape(["html.jinja"]),
+        finalize=_shown,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "displayed": displayed,
+        "short": short,
+        "spell": spell,
+        "interval": interval,
+        "heading": heading,
+        "order": _order,
+        "markdown": markdown_text,
+        "latex": latex_text,
+    }
+    return environment.get_template(name)
+
+
+def _shown(value: object) -> object:
+    """Return text of the data without control characters; pictures, which are markup, stay."""
+    return "\n".join(map(visible, value.split("\n"))) if type(value) is str else value
+
+
+def _order(value: Value) -> str | int | float:
+    """Return what a cell is sorted by."""
+    value = value["mean"] if isinstance(value, Mapping) else value
+    return "" if value is None else value
 
 
 def _digits(number: float | None, places: int) -> str:
@@ -237,16 +276,7 @@ def _digits(number: float | None, places: int) -> str:
 
 def heading(column: str) -> str:
     """Return a column's name for reading."""
-    return HEADINGS.get(column, column.replace("_", " "))
-
-
-def _latex_row(cells: Sequence[str], small: Sequence[str] = ()) -> list[str]:
-    """Return a line of cells and, if there is anything small below them, another one."""
-    shown = [" & ".join(map(latex_text, cells)) + r" \\"]
-    if any(small):
-        below = (rf"\scriptsize {latex_text(text)}" if text else "" for text in small)
-        shown.append(" & ".join(below) + r" \\")
-    return shown
+    return HEADINGS.get(column, column.replace("_", " ").replace("hr@", "HR@"))
 
 
 def _part(row: Mapping[str, Any], name: str) -> object:

@@ -1,8 +1,7 @@
 import pytest
 
 from dagrec_cli.evaluation.metrics import METRICS
-from dagrec_cli.reporting.latex_text import latex_text
-from dagrec_cli.reporting.tables import Table
+from dagrec_cli.reporting.tables import Table, latex_text
 
 SUMMARY = {"mean": 0.541, "std": 0.0021, "low": 0.485, "high": 0.5971}
 
