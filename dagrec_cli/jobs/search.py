@@ -127,7 +127,8 @@ class OptunaSweeper(Sweeper):
             study = open_study(self.study_name, self.storage, space, self._config)
             write_sweep_request(self._folder, arguments)
             self._run(study, space)
-            trials = [self._trial(each, space) for each in trials_of(study, space)]
+            drawn = enumerate(trials_of(study, space))
+            trials = [self._trial(place, each, space) for place, each in drawn]
             finish(self._folder, trials, space, self._monitor, self._launch)
 
     def _space(self, arguments: list[str]) -> "SearchSpace":
@@ -214,19 +215,22 @@ class OptunaSweeper(Sweeper):
 
         limits = {"n_trials": self.n_trials, "n_jobs": self.n_jobs, "seed": self.seed}
         while batch := next_trials(study, space, **limits):
-            chosen = {str(trial.number): space.settings(trial.params) for trial in batch}
-            jobs = {name: space.overrides(each) for name, each in chosen.items()}
-            for trial, job in zip(batch, self._launch(jobs, batch[0].number), strict=True):
+            jobs = {
+                str(place): space.overrides(space.settings(trial.params))
+                for place, trial in batch.items()
+            }
+            ended = self._launch(jobs, min(batch))
+            for (place, trial), job in zip(batch.items(), ended, strict=True):
                 value = job.return_value
                 state = TrialState.FAIL if value is None else TrialState.COMPLETE
                 study.tell(trial.number, value, state)
-                self._say(self._trial(study.trials[trial.number], space))
+                self._say(self._trial(place, study.trials[trial.number], space))
 
-    def _trial(self, trial: "FrozenTrial", space: "SearchSpace") -> "Trial":
+    def _trial(self, place: int, trial: "FrozenTrial", space: "SearchSpace") -> "Trial":
         from dagrec_cli.jobs.study import Trial
 
         settings = space.settings(trial.params)
-        return Trial.load(self._folder.path, trial.number, settings, trial.value)
+        return Trial.load(self._folder.path, place, settings, trial.value)
 
     def _say(self, trial: "Trial") -> None:
         """Say what came of a trial."""

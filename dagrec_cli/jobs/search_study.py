@@ -1,6 +1,7 @@
 """An Optuna study that is stopped and continued: which trials count, and which run next."""
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -31,41 +32,51 @@ def open_study(name: str, storage: str, space: SearchSpace, config: DictConfig) 
         If the data cannot be read.
     """
     import optuna
+    from optuna.trial import TrialState
 
     settings_now = _settings(space, config)  # before there is a file: the data may not be there
     study = optuna.create_study(
         storage=storage, study_name=name, direction="maximize", load_if_exists=True
     )
     _check_same(study, settings_now)
-    if not study.trials and (given := space.standing(config)):
+    for trial in study.get_trials(states=[TrialState.RUNNING]):
+        if not space.is_drawn(trial.params):  # the process died while it was drawn
+            study.tell(trial.number, state=TrialState.FAIL)
+    waiting = study.get_trials(states=[TrialState.WAITING])
+    given = space.standing(config)
+    if given and not waiting and not trials_of(study, space):
         study.enqueue_trial(given)
-    for trial in study.get_trials(states=[optuna.trial.TrialState.RUNNING]):
-        if not space.is_drawn(trial.params):  # the process died on the way
-            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
     return study
 
 
 def trials_of(study: "Study", space: SearchSpace) -> list["FrozenTrial"]:
-    """Return the trials that count: those that were drawn to the end."""
+    """Return the trials that count: those that were drawn to the end.
+
+    A trial's place among them is its number for the user, and the name of its folder: Optuna counts
+    the half-drawn ones of killed processes, too.
+    """
     return [trial for trial in study.trials if space.is_drawn(trial.params)]
 
 
 def next_trials(
     study: "Study", space: SearchSpace, *, n_trials: int, n_jobs: int, seed: int
-) -> list["FrozenTrial"]:
-    """Return up to ``n_jobs`` trials to run: first those that a killed process left, then new ones.
+) -> dict[int, "FrozenTrial"]:
+    """Return up to ``n_jobs`` trials to run, by their place: those left open, then new ones.
 
-    What is drawn depends on the seed and the trials before, not on interruptions.
+    What is drawn depends on the seed and the trials of the batches before, not on interruptions: a
+    batch of ``n_jobs`` is drawn before the first of its trials is run, so none is drawn beside one
+    that a killed process has left open but those of its own batch.
     """
     from optuna.samplers import TPESampler
 
     trials = trials_of(study, space)
-    batch = [trial for trial in trials if not trial.state.is_finished()][:n_jobs]
-    for _ in range(min(n_trials - len(trials), n_jobs - len(batch))):
-        study.sampler = TPESampler(seed=seed + STEP * len(study.trials))
+    batch = {k: each for k, each in enumerate(trials) if not each.state.is_finished()}
+    n_new = -len(trials) % n_jobs or (0 if batch else n_jobs)
+    for place in range(len(trials), min(len(trials) + n_new, n_trials)):
+        study.sampler = TPESampler(seed=seed + STEP * place)
         number = study.ask(space.ranges).number
-        batch.append(study.trials[number])
-    return batch
+        batch[place] = study.trials[number]
+    return dict(islice(batch.items(), n_jobs))
 
 
 def _settings(space: SearchSpace, config: DictConfig) -> dict[str, Any]:
