@@ -13,7 +13,7 @@ from dagrec_cli.config.kinds import Count, Natural, OneOf
 from dagrec_cli.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from dagrec_cli.data.composition import Fault, Source
+    from dagrec_cli.data.composition import Fault, Invalid, Source
 
 
 def describe(config: DictConfig) -> None:
@@ -49,12 +49,13 @@ def validate(config: DictConfig) -> None:
     DataError
         If there is a fault, or the file as a whole cannot be read.
     """
-    from dagrec_cli.data.invalid import plural
+    from dagrec_cli.data.invalid import plural, summarise
 
     check_settings(config, data=Any, most=Natural)
     n_read = n_invalid = n_faults = 0
     most: int = config.most
-    for faults in _faults_of_each(build(config.data, "data")):
+    left_out: list[Invalid] = []
+    for faults in _faults_of_each(build(config.data, "data"), left_out):
         n_read += 1
         n_invalid += bool(faults)
         for fault in faults:
@@ -70,17 +71,20 @@ def validate(config: DictConfig) -> None:
         )
     if not n_read:
         raise DataError("no composition in it; a file holds at least one.")
-    sys.stdout.write(f"compositions: {n_read:,}, faults: none\n")
+    without = f" ({summarise(left_out)})" if left_out else ""
+    sys.stdout.write(f"compositions: {n_read:,}, faults: none{without}\n")
 
 
-def _faults_of_each(source: "Source") -> "Iterator[tuple[Fault, ...]]":
-    """Yield the faults of every composition, none for a valid one."""
+def _faults_of_each(source: "Source", left_out: "list[Invalid]") -> "Iterator[tuple[Fault, ...]]":
+    """Yield the faults of every composition, none for a valid one or one that is left out."""
     from dagrec_cli.data.composition import Invalid
     from dagrec_cli.data.invalid import too_many_paths
 
     for position, item in enumerate(source.read()):
         if isinstance(item, Invalid):
-            yield item.faults
+            if not item.is_fault:
+                left_out.append(item)
+            yield item.faults if item.is_fault else ()
         else:
             invalid = too_many_paths(item, position, source.max_paths)
             yield invalid.faults if invalid else ()

@@ -23,7 +23,7 @@ EFFECTS = {
     **dict.fromkeys(("progress", "threads", "logger", "rerun", "resume", "hydra"), Effect.NOTHING),
     **dict.fromkeys(("data.cache", "trainer.checkpoint_every"), Effect.NOTHING),
     "keep_checkpoints": Effect.NOTHING,
-    **dict.fromkeys(("data.path", "data.at_hand", "data.download"), Effect.PLACE),
+    **dict.fromkeys(("data.path", "data.default_path", "data.download"), Effect.PLACE),
     **dict.fromkeys(("seed", "seeds"), Effect.SEED),
 }
 

@@ -16,7 +16,7 @@ from dagrec_cli.config.paths import config_dir
 
 TEXTS = {  # settings that are names or paths, or lists of them
     *("bench", "by", "composition", "context", "input", "output", "run", "runs", "trust"),
-    *("data.at_hand", "data.path", "data.download.file", "data.download.url"),
+    *("data.default_path", "data.path", "data.download.file", "data.download.url"),
     *("data.download.sha256", "logger.experiment", "logger.uri"),
     *("hydra.job.name", "hydra.run.dir", "hydra.searchpath", "hydra.sweep.dir"),
     *("hydra.sweep.subdir", "hydra.sweeper.folder", "hydra.sweeper.storage"),

@@ -27,7 +27,7 @@ from dagrec_cli.config.deciding import Effect, effect
 from dagrec_cli.config.own import code_sha256
 from dagrec_cli.data.cache_folder import share, writing
 from dagrec_cli.data.collection import Watch, collect
-from dagrec_cli.data.composition import Fault, Invalid, Source
+from dagrec_cli.data.composition import Invalid, Source
 from dagrec_cli.data.contexts import ContextTrie
 from dagrec_cli.data.dataset import Dataset, Steps, assemble, build_dataset
 from dagrec_cli.data.files import cache_dir, sha256_of
@@ -164,15 +164,22 @@ class _Names(NamedTuple):
     is_service: tuple[bool, ...]
     services: tuple[str, ...]
     sha256: str
-    skipped: list[tuple[Fault, ...]]
+    skipped: list[Invalid]
+    dropped: dict[str, int]
 
 
 def _write(dataset: Dataset, folder: Path) -> None:
     for name in ARRAYS:
         np.save(folder / FILE.format(name), attrgetter(name)(dataset))
     words = dataset.vocabulary
-    skipped = [invalid.faults for invalid in dataset.skipped]
-    names = _Names(words.nodes, words.is_service, words.services, dataset.sha256, skipped)
+    names = _Names(
+        words.nodes,
+        words.is_service,
+        words.services,
+        dataset.sha256,
+        dataset.skipped,
+        dataset.dropped,
+    )
     (folder / NAMES).write_bytes(msgspec.json.encode(names))
     hashes = {file.name: sha256_of(file) for file in sorted(folder.iterdir())}
     (folder / MANIFEST).write_bytes(msgspec.json.encode(hashes))
@@ -198,7 +205,8 @@ def _read(entry: Path) -> Dataset:
         Steps(*arrays[6:9]),
         **dict(zip(ARRAYS[9:], arrays[9:], strict=True)),
         sha256=names.sha256,
-        skipped=[Invalid(faults) for faults in names.skipped],
+        skipped=names.skipped,
+        dropped=names.dropped,
     )
 
 

@@ -5,6 +5,7 @@ in order, are the collection of all shards read in one go: contexts and counts a
 """
 
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -42,7 +43,9 @@ class Collection(NamedTuple):
     time
         Start of each composition in seconds since 1970, NaN where unknown, ``[compositions]``.
     skipped
-        Compositions left out because of ``data.on_invalid=skip``.
+        Compositions left out: invalid ones, and those without a link or that a setting drops.
+    dropped
+        What was left out of compositions, and how often: ``{"links that close a cycle": 2}``.
     """
 
     names: list[str]
@@ -55,6 +58,7 @@ class Collection(NamedTuple):
     n_paths: Int32
     time: NDArray[np.float64]
     skipped: list[Invalid]
+    dropped: dict[str, int]
 
 
 def collect(
@@ -77,6 +81,7 @@ def collect(
         At the first invalid composition, if ``source.on_invalid`` is ``error``.
     """
     skipped: list[Invalid] = []
+    dropped: Counter[str] = Counter()
     numbers = _Numbers()
     known: dict[tuple[object, object], int] = {}
     paths, n_paths, which, time = array("i"), array("i"), array("i"), array("d")
@@ -86,6 +91,8 @@ def collect(
         if isinstance(item, Invalid):
             refuse(item, source.on_invalid, skipped)
             continue
+        for what, count in item.dropped:
+            dropped[what] += count
         number = known.get((item.names, item.links))
         if number is None:
             if invalid := too_many_paths(item, position, source.max_paths):
@@ -101,7 +108,7 @@ def collect(
         time.append(np.nan if item.time is None else item.time)
     _, place = block_places(np.array(n_paths), np.array(which))
     return numbers.collection(
-        np.array(paths)[place], np.array(n_paths)[which], np.array(time), skipped
+        np.array(paths)[place], np.array(n_paths)[which], np.array(time), skipped, dropped
     )
 
 
@@ -110,6 +117,7 @@ def merge(parts: Iterable[Collection]) -> Collection:
     numbers = _Numbers()
     paths, n_paths, times = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)], [np.zeros(0)]
     skipped: list[Invalid] = []
+    dropped: Counter[str] = Counter()
     for part in parts:
         nodes = numbers.of_nodes(part.names, part.is_service)
         found = numbers.of_paths(_tree(part), nodes)
@@ -117,8 +125,9 @@ def merge(parts: Iterable[Collection]) -> Collection:
         n_paths.append(part.n_paths)
         times.append(part.time)
         skipped += part.skipped
+        dropped.update(part.dropped)
     return numbers.collection(
-        np.concatenate(paths), np.concatenate(n_paths), np.concatenate(times), skipped
+        np.concatenate(paths), np.concatenate(n_paths), np.concatenate(times), skipped, dropped
     )
 
 
@@ -158,7 +167,12 @@ class _Numbers:
         ]
 
     def collection(
-        self, path: Int32, n_paths: Int32, time: NDArray[np.float64], skipped: list[Invalid]
+        self,
+        path: Int32,
+        n_paths: Int32,
+        time: NDArray[np.float64],
+        skipped: list[Invalid],
+        dropped: dict[str, int],
     ) -> Collection:
         return Collection(
             list(self.names),
@@ -169,6 +183,7 @@ class _Numbers:
             n_paths,
             time,
             skipped,
+            dict(dropped),
         )
 
 

@@ -5,12 +5,17 @@ Readers of every format yield these records; nothing behind them knows the forma
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from dagrec_cli.errors import one_line
 
 PREFIX_TABLE = "table_"
 PREFIX_SERVICE = "service_"
+CLOSING = "links that close a cycle"  # as what is dropped
+REMEDY = "a composition must be acyclic (data.on_cycle=cut drops the links that close a cycle)"
+NEW, INSIDE, DONE = range(3)  # a node that no walk has reached, one in the walk, one left behind
+
+OnCycle = Literal["error", "cut", "skip"]
 
 
 class Fault(NamedTuple):
@@ -24,7 +29,10 @@ class Fault(NamedTuple):
 
 
 class Composition(NamedTuple):
-    """One valid composition. Nodes are positions ``0..n-1`` in the order of the file.
+    """One composition. Nodes are positions ``0..n-1`` in the order of the file.
+
+    A reader's ``parse`` may yield links that repeat or close cycles; behind :func:`as_dag` they are
+    distinct and acyclic.
 
     Attributes
     ----------
@@ -34,13 +42,17 @@ class Composition(NamedTuple):
     is_service
         True where the node is a service call; only services are ever recommended.
     links
-        Distinct ``(source, target)`` positions, in the order of the file.
+        ``(source, target)`` positions, in the order of the file.
     owner
         Who made it, if the file says so.
     time
         When its first service started, in seconds since 1970 (UTC), if the file says so.
     place
         Where it lies, such as ``compositions[17]``, for messages; empty if it lies in no file.
+    ids
+        The nodes' ids in the file, for messages; empty if it lies in no file.
+    dropped
+        What the reader left out of it: ``(("links that close a cycle", 2),)``.
     """
 
     names: tuple[str, ...]
@@ -49,12 +61,24 @@ class Composition(NamedTuple):
     owner: str | None = None
     time: float | None = None
     place: str = ""
+    ids: Sequence[str] = ()
+    dropped: tuple[tuple[str, int], ...] = ()
 
 
 class Invalid(NamedTuple):
-    """A composition that breaks rules; readers yield it in the composition's place."""
+    """A composition that is left out; readers yield it in the composition's place.
+
+    Attributes
+    ----------
+    faults
+        The rules that it breaks, or the one reason why it is left out.
+    is_fault
+        False if nothing is wrong: it holds no step, or a setting such as ``data.on_cycle=skip``
+        leaves it out, whatever ``data.on_invalid`` says of faults.
+    """
 
     faults: tuple[Fault, ...]
+    is_fault: bool = True
 
 
 @runtime_checkable
@@ -97,10 +121,42 @@ class ShardedSource(Source, Protocol):
         """Yield every composition of one file in order, or what is wrong with it."""
 
 
-def check_links(
+def inside(place: str, part: str) -> str:
+    """Return the place of a part: ``.links`` of ``[1] (line 2)`` is ``[1].links (line 2)``."""
+    whole, line, number = place.partition(" (line ")
+    return f"{whole}{part}{line}{number}"
+
+
+def as_dag(composition: Composition, on_cycle: OnCycle) -> Composition | Invalid:
+    """Return a composition with distinct links and no cycle, or why it is left out.
+
+    Parameters
+    ----------
+    composition
+        As a reader's ``parse`` yields it.
+    on_cycle
+        ``error``: a cycle is a fault; ``skip``: a composition with one is left out; ``cut``: the
+        links of :func:`closing_links` are dropped.
+    """
+    names, given, place = composition.names, composition.links, composition.place
+    links, dropped = tuple(dict.fromkeys(given)), composition.dropped
+    if not all([source < target for source, target in links]):  # noqa: C419 - a list is faster here
+        # not as in most files: nodes in the order of their calls, links that lead onwards
+        if on_cycle == "cut":
+            closing = {(walk[-1], target) for walk, target in closing_links(len(names), links)}
+            links = tuple([link for link in links if link not in closing])
+            dropped += ((CLOSING, len(closing)),) if closing else ()
+        elif faults := check_acyclic(len(names), given, composition.ids, place):
+            return Invalid(tuple(faults), is_fault=on_cycle != "skip")
+    if not links:
+        return Invalid((Fault(inside(place, ".links"), "no link, so no step"),), is_fault=False)
+    return composition._replace(links=links, dropped=dropped)
+
+
+def check_acyclic(
     n_nodes: int, links: Sequence[tuple[int, int]], ids: Sequence[str], place: str
 ) -> list[Fault]:
-    """Return what keeps nodes and links (positions, both ends known) from being a DAG.
+    """Return what keeps links (positions, both ends known) from being acyclic.
 
     Parameters
     ----------
@@ -113,45 +169,46 @@ def check_links(
     place
         The composition's place in the file, such as ``compositions[17]``.
     """
-    if not links:
-        return [Fault(f"{place}.links", "no link; a composition needs at least one")]
-    if all([source < target for source, target in links]):  # noqa: C419 - a list is faster here
-        return []  # as in most files: nodes in the order of their calls, links that lead onwards
     faults = [
-        Fault(f"{place}.links[{k}]", f"node {ids[source]!r} is linked to itself")
+        Fault(inside(place, f".links[{k}]"), f"node {ids[source]!r} is linked to itself; {REMEDY}")
         for k, (source, target) in enumerate(links)
         if source == target
     ]
-    if not faults and (cycle := find_cycle(n_nodes, links)):
-        walk = " -> ".join(ids[node] for node in [*cycle, cycle[0]])
-        faults.append(Fault(f"{place}.links", f"cycle {walk}; a composition must be acyclic"))
+    if not faults:
+        for walk, target in closing_links(n_nodes, links):
+            cycle = [*walk[walk.index(target) :], target]
+            told = " -> ".join(ids[node] for node in cycle)
+            return [Fault(inside(place, ".links"), f"cycle {told}; {REMEDY}")]
     return faults
 
 
-def find_cycle(n_nodes: int, links: Sequence[tuple[int, int]]) -> list[int]:
-    """Return the nodes of one cycle in order, or an empty list if there is none.
+def closing_links(
+    n_nodes: int, links: Sequence[tuple[int, int]]
+) -> Iterator[tuple[list[int], int]]:
+    """Yield each link that closes a cycle: the walk to its source (do not keep it), and its target.
 
-    Kahn's algorithm peels every node without an open predecessor; what is left holds a cycle,
-    which a walk along open predecessors must close.
+    The walk goes depth first from the nodes without a link in, then from any node not yet reached,
+    in the order of nodes and of links. A link that leads back into the walk closes a cycle, and
+    without these there is none. The cost is linear in nodes and links.
     """
-    open_links = [0] * n_nodes
     children: list[list[int]] = [[] for _ in range(n_nodes)]
-    parents: list[list[int]] = [[] for _ in range(n_nodes)]
+    is_source = [True] * n_nodes
     for source, target in links:
         children[source].append(target)
-        parents[target].append(source)
-        open_links[target] += 1
-    ready = [node for node in range(n_nodes) if not open_links[node]]
-    for node in ready:
-        for child in children[node]:
-            open_links[child] -= 1
-            if not open_links[child]:
-                ready.append(child)
-    if len(ready) == n_nodes:
-        return []
-    seen: dict[int, int] = {}
-    node = next(node for node in range(n_nodes) if open_links[node])
-    while node not in seen:
-        seen[node] = len(seen)
-        node = next(parent for parent in parents[node] if open_links[parent])
-    return [n for n, k in seen.items() if k >= seen[node]][::-1]
+        is_source[target] &= source == target
+    rest = [iter(each) for each in children]  # the links that are still to be followed
+    state = [NEW] * n_nodes
+    for root in sorted(range(n_nodes), key=is_source.__getitem__, reverse=True):
+        walk = [root] if state[root] == NEW else []
+        while walk:
+            node = walk[-1]
+            state[node] = INSIDE
+            for child in rest[node]:
+                if state[child] == INSIDE:
+                    yield walk, child
+                elif state[child] == NEW:
+                    walk.append(child)
+                    break
+            else:
+                state[node] = DONE
+                walk.pop()

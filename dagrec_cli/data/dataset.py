@@ -52,7 +52,9 @@ class Dataset:
     sha256
         Hash of the data that was read.
     skipped
-        Compositions left out because of ``data.on_invalid=skip``.
+        Compositions left out: invalid ones, and those without a link or that a setting drops.
+    dropped
+        What was left out of compositions, and how often: ``{"links that close a cycle": 2}``.
     """
 
     vocabulary: Vocabulary
@@ -64,6 +66,7 @@ class Dataset:
     time: NDArray[np.float64]
     sha256: str = ""
     skipped: list[Invalid] = field(default_factory=list)
+    dropped: dict[str, int] = field(default_factory=dict)
 
     @property
     def n_compositions(self) -> int:
@@ -145,6 +148,7 @@ def assemble(found: Collection, sha256: str) -> Dataset:
         found.time,
         sha256,
         found.skipped,
+        found.dropped,
     )
 
 

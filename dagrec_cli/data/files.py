@@ -3,12 +3,14 @@
 import glob
 import gzip
 import hashlib
+import logging
 import os
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from functools import cache
 from io import BufferedReader, RawIOBase
 from pathlib import Path
 from typing import Any
@@ -19,41 +21,91 @@ from dagrec_cli.data.plain_files import kind_of_mode
 from dagrec_cli.errors import DataError
 
 GZIP_MAGIC = b"\x1f\x8b"
+OTHER_FORMATS = {  # by their first bytes
+    b"PK\x03\x04": "a zip",
+    b"BZh": "a bzip2",
+    b"\xfd7zXZ": "an xz",
+    b"\x28\xb5\x2f\xfd": "a zstd",
+    b"\xff\xfe": "a UTF-16",
+    b"\xfe\xff": "a UTF-16",
+}
+NAMED = 3  # files that a message names
 BUFFER = 2**16  # bytes unpacked at a time
 SAFE = 2**20  # bytes that any file may unpack to
 MOST_RATIO = 200  # and beyond, times its own size; the portal's log has 21, a bomb 1,030
 
+_LOG = logging.getLogger(__name__)
 
-def find_files(path: str | Sequence[str], allowed: str) -> list[Shard]:
-    """Return the files of a path, of a glob, or of several of them: sorted, each once.
 
-    They are named by what their paths do not share: ``2020/a.jsonl``, ``2021/a.jsonl``.
+def find_files(path: str | Sequence[str], suffixes: tuple[str, ...], holds: str) -> list[Shard]:
+    """Return the files of a path, a folder, a glob, or several of them: sorted, each once.
+
+    They are named by what their paths do not share: ``2020/a.jsonl``, ``2021/a.jsonl``. A file that
+    is given twice is said in a warning.
 
     Parameters
     ----------
     path
         ``~`` is the home folder; a file that has the name of a glob is that file.
-    allowed
-        What may be given, for the message.
+    suffixes
+        Of the files that count in a folder, and in the folders in it, in small letters; ``.gz``
+        may follow.
+    holds
+        What a file must hold, for messages.
 
     Raises
     ------
     DataError
-        If a glob finds no file, or there is no path at all.
+        If a glob or a folder has no such file, or there is no path at all.
     """
-    found: set[Path] = set()
+    found: dict[str, Path] = {}
+    repeated: list[str] = []
     for each in [path] if isinstance(path, str) else path:
-        plain = os.path.expanduser(each)  # leaves ~nobody as it is
-        is_plain = os.path.exists(plain) or not glob.has_magic(plain)
-        paths = [plain] if is_plain else glob.glob(plain, recursive=True)
-        files = {Path(p) for p in paths if is_plain or os.path.isfile(p)}
+        files = _files_of(os.path.expanduser(each), suffixes)
         if not files:
-            raise DataError(f"{each}: no file there; give {allowed} with data.path=PATH.")
-        found |= files
+            kinds = ", ".join(suffixes)
+            raise DataError(
+                f"{each}: no file there (in a folder those count that end in {kinds}, gzipped or "
+                f"not); name a file of {holds} with data.path=PATH."
+            )
+        absolute = {os.path.abspath(file): file for file in files}
+        repeated += [str(file) for key, file in absolute.items() if key in found]
+        found = absolute | found
     if not found:
-        raise DataError(f"data.path is empty; give {allowed} with data.path=PATH.")
-    parent = os.path.commonpath([os.path.abspath(file.parent) for file in found])
-    return [Shard(file, os.path.relpath(file, parent)) for file in sorted(found)]
+        raise DataError(f"data.path is empty; name a file of {holds} with data.path=PATH.")
+    if repeated:
+        names = ", ".join(sorted(repeated)[:NAMED]) + (", …" if len(repeated) > NAMED else "")
+        _warn_once(f"data.path has {len(repeated):,} of its files twice, read once: {names}")
+    parent = os.path.commonpath([os.path.dirname(file) for file in found])
+    return [Shard(file, os.path.relpath(file, parent)) for file in sorted(found.values())]
+
+
+def _files_of(path: str, suffixes: tuple[str, ...]) -> set[Path]:
+    """Return the files of a path, a folder or a glob; a path that is not there is said later."""
+    if os.path.exists(path) or not glob.has_magic(path):
+        paths = [path]
+    else:
+        paths = glob.glob(path, recursive=True)
+    files = {Path(p) for p in paths if not os.path.isdir(p)}
+    for folder in filter(os.path.isdir, paths):
+        with file_errors(Path(folder)):
+            for inside, folders, names in os.walk(folder, onerror=_raise):
+                folders[:] = [name for name in folders if not name.startswith(".")]  # .git, …
+                files.update(
+                    Path(inside, name)
+                    for name in names
+                    if name.lower().removesuffix(".gz").endswith(suffixes) and name[0] != "."
+                )
+    return files
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+@cache
+def _warn_once(message: str) -> None:
+    _LOG.warning("%s", message)
 
 
 @contextmanager
@@ -63,10 +115,15 @@ def opened(path: Path) -> Iterator[BufferedReader]:
     Raises
     ------
     DataError
-        If it cannot be read, here or inside the ``with`` block, or is a gzip bomb.
+        If it cannot be read, here or inside the ``with`` block, is a gzip bomb, or packed or
+        encoded in another way.
     """
     with file_errors(path), open_file(path) as file:
-        is_gzip = file.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC)
+        start = file.peek(BUFFER)
+        for magic, kind in OTHER_FORMATS.items():
+            if start.startswith(magic):
+                raise DataError(f"{path}: {kind} file; give plain or gzipped text in UTF-8.")
+        is_gzip = start.startswith(GZIP_MAGIC)
         yield BufferedReader(_Unpacked(file, path), BUFFER) if is_gzip else file
 
 

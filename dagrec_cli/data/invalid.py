@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from dagrec_cli.data.composition import Composition, Fault, Invalid
@@ -32,14 +32,14 @@ def too_many_paths(composition: Composition, position: int, max_paths: int) -> I
 
 
 def refuse(invalid: Invalid, on_invalid: str, skipped: list[Invalid]) -> None:
-    """Add an invalid composition to ``skipped`` if ``on_invalid`` is ``skip``.
+    """Add a composition that is left out to ``skipped``.
 
     Raises
     ------
     DataError
-        If ``on_invalid`` is ``error``.
+        If something is wrong with it and ``on_invalid`` is ``error``.
     """
-    if on_invalid != "skip":
+    if invalid.is_fault and on_invalid != "skip":
         raise DataError(_message(invalid))
     skipped.append(invalid)
 
@@ -81,6 +81,11 @@ def summarise(skipped: Sequence[Invalid]) -> str:
     kinds = Counter(_kind(invalid.faults[0].problem) for invalid in skipped)
     counts = ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common())
     return f"{plural(len(skipped), 'composition')} skipped: {counts}"
+
+
+def count_dropped(dropped: Mapping[str, int]) -> str:
+    """Return what was left out of compositions: ``2 links that close a cycle, 1 sticky notes``."""
+    return ", ".join(f"{count:,} {what}" for what, count in dropped.items())
 
 
 def _message(invalid: Invalid) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from dagrec_cli.data.cache import cannot_keep, entry_of
 from dagrec_cli.data.cache_folder import share, writing
 from dagrec_cli.data.collection import Collection
-from dagrec_cli.data.composition import Fault, Invalid, Shard, ShardedSource
+from dagrec_cli.data.composition import Invalid, Shard, ShardedSource
 from dagrec_cli.data.files import file_errors, sha256_of
 from dagrec_cli.data.plain_files import read_plain
 from dagrec_cli.errors import RunError
@@ -26,7 +26,8 @@ class _Words(NamedTuple):
 
     names: list[str]
     is_service: list[bool]
-    skipped: list[tuple[Fault, ...]]
+    skipped: list[Invalid]
+    dropped: dict[str, int]
 
 
 WORDS = "words"
@@ -50,8 +51,7 @@ def keep_part(found: Collection, path: Path) -> None:
     DataError
         If the folder cannot be written.
     """
-    skipped = [invalid.faults for invalid in found.skipped]
-    words = msgspec.json.encode(_Words(found.names, found.is_service, skipped))
+    words = msgspec.json.encode(_Words(*(getattr(found, name) for name in _Words._fields)))
     arrays: dict[str, Any] = {name: getattr(found, name) for name in ARRAYS}
     arrays[WORDS] = np.frombuffer(words, np.uint8)
     content = BytesIO()
@@ -79,5 +79,4 @@ def load_part(path: Path) -> Collection | None:
     with np.load(BytesIO(content[DIGEST:])) as kept:
         words = msgspec.json.decode(kept[WORDS].tobytes(), type=_Words)
         arrays: dict[str, Any] = {name: kept[name] for name in ARRAYS}
-    skipped = [Invalid(faults) for faults in words.skipped]
-    return Collection(words.names, words.is_service, skipped=skipped, **arrays)
+    return Collection(**words._asdict(), **arrays)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dagrec_cli.data.invalid import plural
+from dagrec_cli.data.invalid import count_dropped, plural
 from dagrec_cli.data.invalid import summarise as summarise_skipped
 from dagrec_cli.evaluation.intervals import Summary, summarise
 from dagrec_cli.evaluation.metrics import BY_RANK, METRICS, evaluate
@@ -143,6 +143,8 @@ class Result:
             notes.append(f"Ceiling: the best function of the whole context, chosen on {side}pairs.")
         if data.dataset.skipped:
             notes.append(f"Left out: {summarise_skipped(data.dataset.skipped)}.")
+        if data.dataset.dropped:
+            notes.append(f"Dropped from compositions: {count_dropped(data.dataset.dropped)}.")
         return notes
 
     def _split_notes(self) -> list[str]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.held_out import HeldOut
-from dagrec_cli.data.invalid import summarise
+from dagrec_cli.data.invalid import count_dropped, summarise
 from dagrec_cli.data.splits import Split, leakage
 
 COMMON_CLASSES = 15
@@ -19,6 +19,7 @@ class Description:
 
     compositions: int
     left_out: str
+    dropped: dict[str, int]
     paths: int
     distinct_paths: int
     pairs: int
@@ -66,6 +67,7 @@ class Description:
         return cls(
             compositions=dataset.n_compositions,
             left_out=summarise(dataset.skipped) or "none",
+            dropped=dataset.dropped,
             paths=len(dataset.path),
             distinct_paths=len(np.unique(dataset.path)),
             pairs=len(pairs.context),
@@ -105,6 +107,7 @@ class Description:
         graph = {"all": "all edges, test pairs' too", "train": "edges of training only"}
         return [
             ("compositions", f"{self.compositions:,} (left out: {self.left_out})"),
+            *([("dropped", count_dropped(self.dropped))] if self.dropped else []),
             ("paths", f"{self.paths:,} ({self.distinct_paths:,} distinct)"),
             ("pairs", f"{self.pairs:,} ({self.distinct_pairs:,} distinct)"),
             ("contexts", f"{self.distinct_contexts:,} distinct"),

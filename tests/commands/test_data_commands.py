@@ -18,6 +18,7 @@ TWO = {
 }
 LINK = {"source": 2, "target": 4}
 LOOP = {**TWO, "links": [{"source": 2, "target": 3}, {"source": 3, "target": 2}]}
+NONE = {**TWO, "links": []}
 TWICE = {**TWO, "nodes": [*TWO["nodes"], {"id": 1}], "links": [{"source": 1, "target": 9}]}
 
 
@@ -80,7 +81,7 @@ def test_what_a_split_held_out_is_said_by_describe_and_below_the_table(
     ("words", "line"),
     [
         (["format=xml"], "format is 'xml'; use one of table, json."),
-        (["data=compositions"], "data.path is null; name the file"),
+        (["data=compositions"], "data.path is null; name a file"),
         (["+color=red"], "unknown setting 'color'; known: data, split, format."),
     ],
 )
@@ -119,6 +120,27 @@ def test_describe_the_paper_s_data(dagrec: Dagrec, geoportal: Dataset) -> None:
 def test_validate_passes_a_sound_file(dagrec: Dagrec, tmp_path: Path) -> None:
     answer = dagrec("data", "validate", write(tmp_path, TWO, TWO))
     assert (answer.code, answer.out, answer.err) == (0, "compositions: 2, faults: none\n", "")
+
+
+def test_cycles_are_cut_and_what_has_no_link_is_left_out(dagrec: Dagrec, tmp_path: Path) -> None:
+    again = {"source": 2, "target": 2}
+    path = write(tmp_path, *[TWO] * 10, LOOP, {**LOOP, "links": [*LOOP["links"], again]}, NONE)
+    words = ["data=compositions", path, "data.on_cycle=cut"]
+    found = json.loads(dagrec("data", "describe", *words, "format=json").out)
+    assert found["dropped"] == {"links that close a cycle": 3}
+    assert found["left_out"] == "1 composition skipped: 1 x no link, so no step"
+    assert found["compositions"] == 12
+    answer = dagrec("train", *words, "model=popularity", "progress=false")
+    assert (answer.code, answer.err) == (0, "")
+    below = " ".join(answer.out.split())
+    assert "Left out: 1 composition skipped: 1 x no link, so no step." in below
+    assert "Dropped from compositions: 3 links that close a cycle." in below
+    answer = dagrec("data", "validate", path, "data.on_cycle=skip")
+    assert answer.code == 0
+    assert answer.out == (
+        "compositions: 13, faults: none (3 compositions skipped: 1 x cycle, 1 x node is linked to "
+        "itself, 1 x no link, so no step)\n"
+    )
 
 
 def test_validate_names_every_fault_with_its_place(dagrec: Dagrec, tmp_path: Path) -> None:

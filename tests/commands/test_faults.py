@@ -59,7 +59,10 @@ FILES: dict[str, tuple[str | bytes, list[str]]] = {
         json.dumps([composition((1, 2), (2, 2))]),
         ["compositions[0].links[1]: node '2' is linked to itself"],
     ),
-    "no link": (json.dumps([composition()]), ["compositions[0].links: no link", "at least one"]),
+    "no link": (
+        json.dumps([composition()]),
+        ["(1 composition skipped: 1 x no link, so no step)", "at least one"],
+    ),
     "no services": (json.dumps([TABLES]), ["no service comes next", "at least two services"]),
     "a single class": (
         json.dumps([composition((1, 2))]),
@@ -136,8 +139,8 @@ def test_a_wrong_setting(dagrec: Dagrec, tmp_path: Path, setting: str) -> None:
 @pytest.mark.parametrize(
     ("path", "parts"),
     [
-        ("null", ["data.path is null", "data.path=FILE", "a JSON array"]),
-        (".", [".: a folder", "data.path=FILE"]),
+        ("null", ["data.path is null", "data.path=PATH", "a JSON array"]),
+        (".", [".: no file there", "in a folder those count that end in .json"]),
         ("nowhere.json", ["nowhere.json: no such file", "data.path=FILE"]),
     ],
 )

@@ -127,7 +127,7 @@ def test_every_setting_that_takes_texts_is_known() -> None:
             settings = parameters_of(get_class(target)).items()
             found |= {f"{file.parent.name}.{key}" for key, kind in settings if takes_texts(kind)}
     assert found - CHOICES <= TEXTS
-    assert found >= CHOICES | {"data.path", "data.at_hand", "logger.uri", "logger.experiment"}
+    assert found >= CHOICES | {"data.path", "data.default_path", "logger.uri", "logger.experiment"}
 
 
 def test_every_setting_at_the_top_is_known() -> None:

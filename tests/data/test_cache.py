@@ -80,7 +80,9 @@ def test_a_kept_data_set_is_the_prepared_one(
 
 def test_every_field_of_a_data_set_is_kept() -> None:
     kept = {name.partition(".")[0] for name in ARRAYS}
-    assert kept | {"vocabulary", "sha256", "skipped"} == set(Dataset.__dataclass_fields__)
+    assert kept | {"vocabulary", "sha256", "skipped", "dropped"} == set(
+        Dataset.__dataclass_fields__
+    )
 
 
 def test_arrays_may_be_written_without_harm(source: JsonFile) -> None:
@@ -128,6 +130,7 @@ def test_small_data_sets_are_not_kept(
 
 
 OTHER: dict[type, Callable[[Any], object]] = {
+    type(None): lambda value: "x",
     bool: lambda value: not value,
     int: lambda value: value + 1,
     float: lambda value: value / 3 + 0.1,
@@ -152,7 +155,8 @@ def test_every_setting_that_decides_the_data_decides_the_entry(config: Config, o
             continue
         value = getattr(source, name)
         setattr(source, name, OTHER[type(value)](value))
-        assert (entry_of(source, "hash") == entry) == (name in ("path", "at_hand", "cache")), name
+        is_kept = name in ("path", "default_path", "cache")
+        assert (entry_of(source, "hash") == entry) == is_kept, name
         setattr(source, name, value)
 
 

@@ -10,13 +10,17 @@ from typing import Any
 import pytest
 
 from dagrec_cli.config.build import build
-from dagrec_cli.data.files import file_errors, find_files, sha256_of, sha256_of_all
+from dagrec_cli.data.files import file_errors, find_files, opened, sha256_of, sha256_of_all
 from dagrec_cli.errors import DataError
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("b.txt", "a.txt", "[c].txt", "2020/a.txt", "2021/a.txt"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(name)
+    for name in ("c.TXT.gz", ".hidden.txt", "2020/.git/a.txt", "2021/none/a.md"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(name)
@@ -32,9 +36,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("*.txt", ["[c].txt", "a.txt", "b.txt"]),
         ("20*/*.txt", ["2020/a.txt", "2021/a.txt"]),
         ("2020/*", ["a.txt"]),
-        ("./2*", None),  # folders are no files
+        ("./2*", ["2020/a.txt", "2021/a.txt"]),  # what is in the folders
         (["b.txt", "a.txt", "?.txt"], ["a.txt", "b.txt"]),  # sorted, each once
         (["b.txt", "2020/a.txt"], ["2020/a.txt", "b.txt"]),
+        (".", ["2020/a.txt", "2021/a.txt", "[c].txt", "a.txt", "b.txt", "c.TXT.gz"]),
+        ("20*/", ["2020/a.txt", "2021/a.txt"]),
+        ("2021/none", None),  # a folder without such files
         ("z*", None),
         ([], None),
     ],
@@ -43,23 +50,63 @@ def test_files_are_found_and_named(
     folder: Path, path: str | list[str], names: list[str] | None
 ) -> None:
     if names is None:
-        with pytest.raises(DataError, match=r"give a text with data\.path=PATH"):
-            find_files(path, "a text")
+        with pytest.raises(DataError, match=r"name a file of a text with data\.path=PATH"):
+            find_files(path, (".txt",), "a text")
         return
-    shards = find_files(path, "a text")
+    shards = find_files(path, (".txt",), "a text")
     assert [shard.name for shard in shards] == names
     for each in shards:
         assert each.path.read_text().endswith(each.name)
 
 
+def test_a_file_that_is_given_twice_is_said(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    paths = [".", "a.txt", str(folder / "2020"), "**"]
+    assert len(find_files(paths[:1], (".txt",), "a text")) == 6
+    assert not caplog.messages  # "**" also finds folders whose files it finds
+    assert len(find_files(paths[3:], (".txt",), "a text")) == 7
+    assert not caplog.messages
+    for _ in range(2):  # as a reader does for its hash and its content
+        assert len(find_files(paths[:3], (".txt",), "a text")) == 6
+    assert caplog.messages == [
+        f"data.path has 2 of its files twice, read once: {folder}/2020/a.txt, a.txt"
+    ]
+
+
+def test_a_folder_that_cannot_be_looked_into_is_said(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Any) -> Any:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", refuse)  # root may look into any
+    with pytest.raises(DataError, match=r"2020: Permission denied"):
+        find_files("2020", (".txt",), "a text")
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [(b"PK\x03\x04", "a zip"), (b"\xfd7zXZ\0", "an xz"), ("é".encode("utf-16"), "a UTF-16")],
+)
+def test_what_is_packed_or_encoded_otherwise_is_named(
+    tmp_path: Path, content: bytes, kind: str
+) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(content)
+    with (
+        pytest.raises(DataError, match=f"x: {kind} file; give plain or gzipped text"),
+        opened(path),
+    ):
+        pass
+
+
 def test_a_file_that_is_not_there_is_told_when_it_is_read() -> None:
-    assert [str(shard.path) for shard in find_files("nowhere/x", "a text")] == ["nowhere/x"]
+    assert [str(shard.path) for shard in find_files("nowhere/x", (), "a text")] == ["nowhere/x"]
 
 
 def test_the_hash_of_several_is_that_of_sha256sum(folder: Path) -> None:
     command = "LC_ALL=C sha256sum 2020/a.txt 2021/a.txt | sha256sum"
     told = subprocess.run(command, shell=True, capture_output=True, text=True).stdout
-    assert sha256_of_all(find_files("20*/a.txt", "a text")) == told.split()[0]
+    assert sha256_of_all(find_files("20*/a.txt", (), "a text")) == told.split()[0]
 
 
 def test_an_unreadable_file_is_a_user_error() -> None:

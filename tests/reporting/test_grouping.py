@@ -111,7 +111,7 @@ def test_the_history_of_a_run_has_the_seeds_that_count(run_of: RunOf, tmp_path: 
     [
         "data: {path: b.jsonl}",
         "data: {cache: false}",
-        "data: {at_hand: elsewhere}",
+        "data: {default_path: elsewhere}",
         "trainer: {checkpoint_every: 1}",
         "threads: 2",
         "bootstrap: 20",  # of an older version

@@ -1,14 +1,39 @@
-"""What every reader of files has, whatever their format."""
+"""What every reader of files has, whatever their format.
+
+A format is a subclass of :class:`Reader` that says what its files hold and what they are called,
+and whose ``parse`` turns one of them into compositions. The rest is done here, once: files are
+found by name, folder, glob or list, unpacked, read apart from each other, and every composition is
+made acyclic as ``data.on_cycle`` has it.
+"""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from io import BufferedReader
+from pathlib import Path
+from typing import ClassVar
 
 from dagrec_cli.config.kinds import Count
+from dagrec_cli.data.composition import Composition, Invalid, OnCycle, Shard, as_dag
+from dagrec_cli.data.files import file_errors, find_files, opened, sha256_of, sha256_of_all
 from dagrec_cli.data.invalid import OnInvalid
+from dagrec_cli.errors import DataError
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-class Reader:
-    """The settings of a reader.
+class Reader(ABC):
+    """Files of one format.
 
     Parameters
     ----------
+    path
+        A file, a folder (whose folders count too), a glob, or a list of these; null for
+        ``default_path``.
+    default_path
+        File or folder in ``$DAGREC_DATA_DIR``, or null.
+    on_cycle
+        What becomes of a composition with a cycle, see :func:`~dagrec_cli.data.composition.as_dag`.
     on_invalid
         ``error``: the first invalid composition stops the reading; ``skip``: it is left out.
     max_paths
@@ -17,7 +42,95 @@ class Reader:
         Whether a large data set is kept once it is prepared.
     """
 
-    def __init__(self, *, on_invalid: OnInvalid, max_paths: Count, cache: bool) -> None:
+    holds: ClassVar[str]  # what a file holds, for messages: "a Galaxy workflow"
+    suffixes: ClassVar[tuple[str, ...]]  # of the files in a folder, ".gz" aside: (".ga",)
+
+    def __init__(
+        self,
+        *,
+        path: str | Sequence[str] | None,
+        default_path: str | None,
+        on_cycle: OnCycle,
+        on_invalid: OnInvalid,
+        max_paths: Count,
+        cache: bool,
+    ) -> None:
+        self.path = path
+        self.default_path = default_path
+        self.on_cycle = on_cycle
         self.on_invalid = on_invalid
         self.max_paths = max_paths
         self.cache = cache
+
+    @abstractmethod
+    def parse(self, file: BufferedReader, shard: Shard) -> Iterator[Composition | Invalid]:
+        """Yield every composition of a file in order, or what is wrong with it, one at a time.
+
+        Links may repeat and close cycles; ``ids`` must name the nodes for messages.
+
+        Parameters
+        ----------
+        file
+            Unpacked, behind its byte order mark if it has one.
+        shard
+            Names the file in places of faults (``name``) and in other messages (``path``).
+
+        Raises
+        ------
+        DataError
+            If the file as a whole cannot be read.
+        """
+
+    def read(self) -> Iterator[Composition | Invalid]:
+        """Yield every composition of every file, or why it is left out.
+
+        Raises
+        ------
+        DataError
+            If there is no file, or one as a whole cannot be read.
+        """
+        for shard in self.shards():
+            yield from self.read_shard(shard)
+
+    def read_shard(self, shard: Shard) -> Iterator[Composition | Invalid]:
+        """Yield every composition of one file; see :meth:`read`."""
+        with opened(shard.path) as file:
+            if file.peek(len(BYTE_ORDER_MARK)).startswith(BYTE_ORDER_MARK):
+                file.read(len(BYTE_ORDER_MARK))
+            for item in self.parse(file, shard):
+                yield item if isinstance(item, Invalid) else as_dag(item, self.on_cycle)
+
+    def shards(self) -> list[Shard]:
+        """Return the files, sorted by path."""
+        return find_files(self.given(), self.suffixes, self.holds)
+
+    def sha256(self) -> str:
+        """Return the hash of the file as it lies on the disk, or one over those of several."""
+        shards = self.shards()
+        if len(shards) > 1:
+            return sha256_of_all(shards)
+        with file_errors(shards[0].path):
+            return sha256_of(shards[0].path)
+
+    def given(self) -> str | Sequence[str]:
+        """Return ``path``, or else ``default_path`` in ``$DAGREC_DATA_DIR``.
+
+        Raises
+        ------
+        DataError
+            If neither is given, or the latter is not there.
+        """
+        if self.path is not None:
+            return self.path
+        missing = ""
+        if self.default_path:
+            missing = " and DAGREC_DATA_DIR is not set"
+            if folder := os.environ.get("DAGREC_DATA_DIR"):
+                found = Path(folder) / self.default_path
+                if found.exists():
+                    return str(found)
+                missing = f" and {found} does not exist"
+        raise DataError(
+            f"data.path is null{missing}; name a file of {self.holds}, or a folder of such files, "
+            "with data.path=PATH."
+        )

@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from functools import partial
 from io import BufferedReader
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -25,14 +24,13 @@ from dagrec_cli.data.composition import (
     Composition,
     Fault,
     Invalid,
-    check_links,
+    Shard,
 )
-from dagrec_cli.data.files import file_errors, opened, sha256_of
 from dagrec_cli.data.readers.base import Reader
-from dagrec_cli.data.readers.galaxy import given_or_at_hand, short_id
+from dagrec_cli.data.readers.galaxy import short_id
 from dagrec_cli.errors import DataError
 
-ALLOWED = "a tab-separated table of tool connections, in UTF-8, gzipped or not"
+HOLDS = "a tab-separated table of tool connections, in UTF-8, gzipped or not"
 COLUMNS = 7  # that are read
 LONGEST = 2**20  # bytes of a row
 INPUT_DATASET = f"{PREFIX_TABLE}data_input"  # as the same step is named in a workflow file
@@ -59,22 +57,12 @@ class _Workflow:
 
 
 class GalaxyConnections(Reader):
-    """A table of Galaxy tool connections.
+    """Tables of Galaxy tool connections."""
 
-    Parameters
-    ----------
-    path
-        The file; null for ``at_hand`` in ``$DAGREC_DATA_DIR``.
-    at_hand
-        Folder and name in ``$DAGREC_DATA_DIR``.
-    """
+    holds = HOLDS
+    suffixes = (".tsv", ".tabular", ".txt")
 
-    def __init__(self, *, path: str | None, at_hand: str, **settings: Any) -> None:
-        super().__init__(**settings)
-        self.path = path
-        self.at_hand = at_hand
-
-    def read(self) -> Iterator[Composition | Invalid]:
+    def parse(self, file: BufferedReader, shard: Shard) -> Iterator[Composition | Invalid]:
         """Yield the composition of each workflow id, in the order of their first rows.
 
         Steps and links of the whole table are held, since its last row may belong to any workflow.
@@ -82,38 +70,31 @@ class GalaxyConnections(Reader):
         Raises
         ------
         DataError
-            If the file as a whole cannot be read: not there, empty, not UTF-8, broken gzip.
+            If the file as a whole cannot be read: empty, not UTF-8.
         """
-        path = self._file()
         workflows: dict[str, _Workflow] = defaultdict(_Workflow)
-        with opened(path) as file:
-            for number, line in _lines(file, path):
-                cells = line.split("\t", COLUMNS)
-                _add_row(workflows[cells[0]], cells, f"{path.name} line {number}")
+        for number, line in _lines(file, shard.path):
+            cells = line.split("\t", COLUMNS)
+            _add_row(workflows[cells[0]], cells, f"{shard.name} line {number}")
         if not workflows:
-            raise DataError(f"{path}: the file is empty; it must hold {ALLOWED}.")
+            raise DataError(f"{shard.path}: the file is empty; it must hold {self.holds}.")
         for key, workflow in workflows.items():
-            yield _composition(workflow, f"workflow {key}")
-
-    def sha256(self) -> str:
-        """Return the hash of the file as it lies on the disk."""
-        path = self._file()
-        with file_errors(path):
-            return sha256_of(path)
-
-    def _file(self) -> Path:
-        return given_or_at_hand(self.path, self.at_hand, ALLOWED)
+            yield _composition(workflow, f"{shard.name} workflow {key}")
 
 
 def _lines(file: BufferedReader, path: Path) -> Iterator[tuple[int, str]]:
     """Yield each line that is not blank, with its number from 1."""
     for number, line in enumerate(iter(partial(file.readline, LONGEST + 1), b""), start=1):
         if len(line) > LONGEST:
-            raise DataError(f"{path}: line {number} is longer than {LONGEST:,}; give {ALLOWED}.")
+            raise DataError(
+                f"{path}: line {number} is longer than {LONGEST:,}; give {GalaxyConnections.holds}."
+            )
         try:
-            text = line.decode("utf-8-sig").rstrip("\r\n")
+            text = line.decode("utf-8").rstrip("\r\n")
         except UnicodeDecodeError as error:
-            raise DataError(f"{path}: line {number} is not UTF-8; give {ALLOWED}.") from error
+            raise DataError(
+                f"{path}: line {number} is not UTF-8; give {GalaxyConnections.holds}."
+            ) from error
         if text.strip():
             yield number, text
 
@@ -137,11 +118,12 @@ def _add_row(workflow: _Workflow, cells: list[str], place: str) -> None:
 
 
 def _composition(workflow: _Workflow, place: str) -> Composition | Invalid:
+    if workflow.faults:
+        return Invalid(tuple(workflow.faults))
     position = {step: k for k, step in enumerate(workflow.names)}
     links = tuple((position[source], position[target]) for source, target in workflow.links)
-    faults = workflow.faults or check_links(len(position), links, list(position), place)
-    if faults:
-        return Invalid(tuple(faults))
     names = tuple(workflow.names.values())
     is_service = tuple(name != INPUT_DATASET for name in names)
-    return Composition(names, is_service, links, time=workflow.time, place=place)
+    return Composition(
+        names, is_service, links, time=workflow.time, place=place, ids=list(position)
+    )

@@ -31,7 +31,7 @@ def named_links(
     names
         Name of each node, or empty.
     links
-        Source and target, with a name or without; no cycle.
+        Source and target, with a name or without; no cycle among nodes without a name.
     conditions
         A node, and the nodes of the subworkflow that waits for it: its services do that come first.
 
@@ -67,17 +67,17 @@ class _Links:
 
     def _origins(self, links: Sequence[Link]) -> dict[int, list[int]]:
         """Return the nodes with a name that each node's output comes from."""
-        parents: dict[int, list[int]] = {node: [] for node in range(len(self.names))}
+        parents: dict[int, list[int]] = {n: [] for n, name in enumerate(self.names) if not name}
         for source, target in links:
-            parents[target].append(source)
-        origins: dict[int, list[int]] = {}
-        for node in TopologicalSorter(parents).static_order():
-            if self.names[node]:
-                origins[node] = [node]
-            elif len(parents[node]) == 1:  # shared, so a long chain of them costs nothing
-                origins[node] = origins[parents[node][0]]
+            if target in parents:
+                parents[target].append(source)
+        origins = {node: [node] for node, name in enumerate(self.names) if name}
+        nameless = {node: parents.keys() & above for node, above in parents.items()}
+        for node in TopologicalSorter(nameless).static_order():
+            found = [origins[parent] for parent in parents[node]]
+            if len(found) == 1:  # shared, so a long chain of them costs nothing
+                origins[node] = found[0]
             else:
-                found = [origins[parent] for parent in parents[node]]
                 self._count(sum(map(len, found)))
                 origins[node] = list(dict.fromkeys(chain.from_iterable(found)))
         return origins

@@ -12,12 +12,10 @@ A fault's place is file and step, ``rnaseq.ga.steps[24].subworkflow.steps[3]``.
 Source: the exports of github.com/galaxyproject/iwc.
 """
 
-import glob
 from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
-from itertools import accumulate
-from pathlib import Path
-from typing import Any
+from io import BufferedReader
+from itertools import accumulate, compress
 
 import msgspec
 
@@ -28,15 +26,13 @@ from dagrec_cli.data.composition import (
     Fault,
     Invalid,
     Shard,
-    check_links,
+    closing_links,
 )
-from dagrec_cli.data.files import file_errors, find_files, open_file, sha256_of_all
 from dagrec_cli.data.readers.base import Reader
-from dagrec_cli.data.readers.galaxy import given_or_at_hand, short_id
+from dagrec_cli.data.readers.galaxy import short_id
 from dagrec_cli.data.readers.galaxy_links import TooManyLinksError, named_links
 from dagrec_cli.data.readers.json_keys import repeated_key
 
-ALLOWED = "a folder or a glob of .ga files"
 TOOL, SUBWORKFLOW = "tool", "subworkflow"
 INPUTS = ("data_input", "data_collection_input", "parameter_input")
 CONDITION = "when"
@@ -78,51 +74,18 @@ _STEP = msgspec.json.Decoder(_Step)
 
 
 class GalaxyWorkflows(Reader):
-    """A folder of Galaxy workflows.
+    """Galaxy workflows, each in a file."""
 
-    Parameters
-    ----------
-    path
-        A folder, or a glob, of ``.ga`` files; null for ``at_hand`` in ``$DAGREC_DATA_DIR``.
-    at_hand
-        Name of the folder in ``$DAGREC_DATA_DIR``.
-    """
+    holds = "a Galaxy workflow (.ga)"
+    suffixes = (".ga",)
 
-    def __init__(self, *, path: str | None, at_hand: str, **settings: Any) -> None:
-        super().__init__(**settings)
-        self.path = path
-        self.at_hand = at_hand
-
-    def read(self) -> Iterator[Composition | Invalid]:
-        """Yield the composition of each file, sorted by path, or what is wrong with it.
-
-        Raises
-        ------
-        DataError
-            If there is no file, or one cannot be read from the disk.
-        """
-        for shard in self.shards():
-            yield from self.read_shard(shard)
-
-    def read_shard(self, shard: Shard) -> Iterator[Composition | Invalid]:
-        """Yield the composition of one file."""
-        with file_errors(shard.path), open_file(shard.path) as file:
-            text = file.read(LONGEST + 1)
+    def parse(self, file: BufferedReader, shard: Shard) -> Iterator[Composition | Invalid]:
+        """Yield the composition of a file."""
+        text = file.read(LONGEST + 1)
         if len(text) > LONGEST:
             yield Invalid((Fault(shard.name, f"longer than {LONGEST:,} bytes"),))
         else:
             yield _composition(text, shard.name)
-
-    def shards(self) -> list[Shard]:
-        """Return the files, sorted by path."""
-        path = given_or_at_hand(self.path, self.at_hand, ALLOWED)
-        return find_files(
-            str(Path(glob.escape(str(path)), "*.ga") if path.is_dir() else path), ALLOWED
-        )
-
-    def sha256(self) -> str:
-        """Return what ``sha256sum *.ga | sha256sum`` prints in the folder."""
-        return sha256_of_all(self.shards())
 
 
 def _composition(text: bytes, place: str) -> Composition | Invalid:
@@ -195,16 +158,12 @@ class _Expansion:
 
     def composition(self) -> Composition | Invalid:
         """Return the composition of all nodes that have a name."""
-        links = self.links
-        faults = self.faults or check_links(len(self.names), links, self.ids, self.file)
-        if not faults:
-            try:
-                links = named_links(self.names, links, self.conditions)
-            except TooManyLinksError as error:
-                return Invalid((Fault(self.file, str(error)),))
-            faults = check_links(len(self.names), links, self.ids, self.file)
-        if faults:
+        if faults := self.faults or self._circle():
             return Invalid(tuple(faults))
+        try:
+            links = named_links(self.names, self.links, self.conditions)
+        except TooManyLinksError as error:
+            return Invalid((Fault(self.file, str(error)),))
         names = tuple(filter(None, self.names))
         position = list(accumulate(map(bool, self.names), initial=0))  # without the nameless
         return Composition(
@@ -212,7 +171,18 @@ class _Expansion:
             tuple(name.startswith(PREFIX_SERVICE) for name in names),
             tuple((position[source], position[target]) for source, target in links),
             place=self.file,
+            ids=list(compress(self.ids, self.names)),
         )
+
+    def _circle(self) -> list[Fault]:
+        """Return what keeps nodes without a name from passing on what feeds them."""
+        nameless = [
+            link for link in self.links if not self.names[link[0]] and not self.names[link[1]]
+        ]
+        for _, target in closing_links(len(self.names), nameless):
+            place = f"{self.file}.{self.ids[target]}"
+            return [Fault(place, "fed by itself, through inputs of subworkflows alone")]
+        return []
 
     def _decode(self, workflow: _Workflow, place: str) -> dict[int, tuple[_Step, str]]:
         """Return each step with its place, those that cannot be decoded left out."""

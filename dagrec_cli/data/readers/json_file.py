@@ -13,6 +13,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from difflib import get_close_matches
+from io import BufferedReader
 from itertools import compress
 from typing import Any
 
@@ -25,18 +26,13 @@ from dagrec_cli.data.composition import (
     Fault,
     Invalid,
     Shard,
-    check_links,
+    inside,
 )
 from dagrec_cli.data.download import locate
-from dagrec_cli.data.files import file_errors, find_files, opened, sha256_of, sha256_of_all
 from dagrec_cli.data.readers.base import Reader
 from dagrec_cli.data.readers.json_array import ALLOWED, LONGEST
 from dagrec_cli.data.readers.json_keys import repeated_key
-from dagrec_cli.data.readers.json_records import (
-    EmptyFileError,
-    records,
-)
-from dagrec_cli.errors import DataError
+from dagrec_cli.data.readers.json_records import EmptyFileError, records
 
 NOT_GIVEN = (None, "", msgspec.UNSET)
 UNKNOWN = -1
@@ -72,89 +68,69 @@ _LOG = logging.getLogger(__name__)
 
 
 class JsonFile(Reader):
-    """A file of compositions in JSON, or several.
+    """Files of compositions in JSON.
 
     Parameters
     ----------
-    path
-        The file, a glob, or a list of either; null for the file that ``download`` names.
     table_mid_min
         A node with a ``mid`` of this number or more is a table.
     download
-        ``url``, ``sha256`` and ``file`` of a public file (see :func:`download.locate`), or null.
+        ``url``, ``sha256`` and ``file`` of a public file (see :func:`download.locate`), or null;
+        it is read where ``path`` is null.
     """
 
+    holds = ALLOWED
+    suffixes = (".json", ".jsonl", ".ndjson")
+
     def __init__(
-        self,
-        *,
-        path: str | Sequence[str] | None,
-        table_mid_min: int,
-        download: Mapping[str, str] | None,
-        **settings: Any,
+        self, *, table_mid_min: int, download: Mapping[str, str] | None, **settings: Any
     ) -> None:
         super().__init__(**settings)
-        self.path = path
         self.table_mid_min = table_mid_min
         self.download = download
 
-    def read(self) -> Iterator[Composition | Invalid]:
-        """Yield every composition in order, or what is wrong with it.
-
-        One composition is read and decoded at a time, of JSON Lines and of an array.
+    def parse(self, file: BufferedReader, shard: Shard) -> Iterator[Composition | Invalid]:
+        """Yield every composition in order, of JSON Lines and of an array one at a time.
 
         Raises
         ------
         DataError
-            If a file as a whole cannot be read: not there, no JSON, a broken array, broken gzip.
+            If a file as a whole cannot be read: no JSON, a broken array.
         """
-        for shard in self.shards():
-            yield from self.read_shard(shard)
-
-    def read_shard(self, shard: Shard) -> Iterator[Composition | Invalid]:
-        """Yield every composition of one file; see :meth:`read`."""
         prefix = f"{shard.name}: " if shard.name else ""
         try:
-            with opened(shard.path) as file:
-                for number, (text, line) in enumerate(records(file, shard.path)):
-                    suffix = f" (line {line})" if line else ""
-                    yield self._composition(text, f"{prefix}compositions[{number}]", suffix)
+            for number, (text, line) in enumerate(records(file, shard.path)):
+                suffix = f" (line {line})" if line else ""
+                yield self._composition(text, f"{prefix}compositions[{number}]{suffix}")
         except EmptyFileError:
             if not shard.name:
                 raise
             _LOG.warning("%s: the file is empty.", shard.name)
 
     def shards(self) -> list[Shard]:
-        """Return the files, sorted by path."""
-        if self.path is not None:
-            found = find_files(self.path, f"files that hold {ALLOWED},")
-            return found if len(found) > 1 else [found[0]._replace(name="")]
-        if self.download is None:
-            raise DataError(f"data.path is null; name the file with data.path=FILE ({ALLOWED}).")
-        return [Shard(locate(**self.download), "")]
+        """Return the files, sorted by path; a single one needs no name."""
+        found = super().shards()
+        return found if len(found) > 1 else [found[0]._replace(name="")]
 
-    def sha256(self) -> str:
-        """Return the hash of the file as it lies on the disk, or one over those of several."""
-        shards = self.shards()
+    def given(self) -> str | Sequence[str]:
+        """Return ``path``, or the file that ``download`` names."""
         if self.path is None and self.download:
-            return self.download["sha256"]  # which the file was found to have
-        if len(shards) > 1:
-            return sha256_of_all(shards)
-        with file_errors(shards[0].path):
-            return sha256_of(shards[0].path)
+            return str(locate(**self.download))
+        return super().given()
 
-    def _composition(self, text: bytes, place: str, suffix: str) -> Composition | Invalid:
+    def _composition(self, text: bytes, place: str) -> Composition | Invalid:
         try:
             unpacked = str(text, "utf-8")  # msgspec does not look into fields that it ignores
             if len(unpacked) > LONGEST:
-                return _invalid([Fault(place, f"longer than {LONGEST:,} characters")], suffix)
+                return Invalid((Fault(place, f"longer than {LONGEST:,} characters"),))
             record = _RECORD.decode(text)
             if may_repeat(unpacked, record) and (found := repeated_key(unpacked, KEYS)):
-                return _invalid([Fault(place + found.place, found.problem)], suffix)
+                return Invalid((Fault(inside(place, found.place), found.problem),))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            return _invalid([_decoding_fault(error, place)], suffix)
+            return Invalid((_decoding_fault(error, place),))
         body: _Body = record
         if record.composition is not None:
-            body, place = record.composition, f"{place}.composition"
+            body, place = record.composition, inside(place, ".composition")
         nodes = body.nodes
         ids = [str(node.id) for node in nodes]
         position = {name: k for k, name in enumerate(ids)}
@@ -163,7 +139,7 @@ class JsonFile(Reader):
             for link in body.links
         ]
         if faults := _faults(body, ids, links, place):
-            return _invalid(faults, suffix)
+            return Invalid(tuple(faults))
         is_service = [not self._is_table(node.mid) for node in nodes]
         names = [
             f"{PREFIX_SERVICE}{node.mid}" if service else f"{PREFIX_TABLE}{name}"
@@ -172,10 +148,11 @@ class JsonFile(Reader):
         return Composition(
             tuple(names),
             tuple(is_service),
-            tuple(dict.fromkeys(links)),
+            tuple(links),
             _owner(body),
             _time(body, is_service),
-            place + suffix,
+            place,
+            ids,
         )
 
     def _is_table(self, mid: int | str | msgspec.UnsetType | None) -> bool:
@@ -212,10 +189,6 @@ def _n_given(values: list[Any]) -> int:
     return len(values) - values.count(msgspec.UNSET)
 
 
-def _invalid(faults: Sequence[Fault], suffix: str) -> Invalid:
-    return Invalid(tuple(Fault(place + suffix, problem) for place, problem in faults))
-
-
 def _decoding_fault(error: Exception, place: str) -> Fault:
     """Return why one composition's JSON could not be decoded, with msgspec's path in our form."""
     if isinstance(error, UnicodeDecodeError):
@@ -225,7 +198,7 @@ def _decoding_fault(error: Exception, place: str) -> Fault:
     problem, _, path = str(error).partition(" - at `$")
     if "truncated" in problem:
         problem = "JSON ends too early; a line must hold one whole composition"
-    return Fault(place + path.removesuffix("`"), problem)
+    return Fault(inside(place, path.removesuffix("`")), problem)
 
 
 def _faults(
@@ -233,18 +206,21 @@ def _faults(
 ) -> list[Fault]:
     """Return every broken rule of a decoded composition."""
     if not ids:
-        return [Fault(f"{place}.nodes", "no node; a composition needs at least two")]
+        return [Fault(inside(place, ".nodes"), "no node; a composition needs at least two")]
     faults: list[Fault] = []
     if len(set(ids)) < len(ids):
         first: dict[str, int] = {}
         faults += [
-            Fault(f"{place}.nodes[{k}].id", f"duplicate id {name!r}; nodes[{first[name]}] has it")
+            Fault(
+                inside(place, f".nodes[{k}].id"),
+                f"duplicate id {name!r}; nodes[{first[name]}] has it",
+            )
             for k, name in enumerate(ids)
             if first.setdefault(name, k) < k
         ]
     if any([UNKNOWN in link for link in links]):  # noqa: C419 - a list is faster here
         unknown = [
-            (f"{place}.links[{k}].{end}", str(getattr(link, end)))
+            (inside(place, f".links[{k}].{end}"), str(getattr(link, end)))
             for k, link in enumerate(body.links)
             for end, node in zip(("source", "target"), links[k], strict=True)
             if node == UNKNOWN
@@ -253,10 +229,7 @@ def _faults(
             Fault(at, _unknown(name, ids[:NEAR] if n < HINTS and len(name) <= SHORT else []))
             for n, (at, name) in enumerate(unknown)
         ]
-        # A link to two nodes of its own keeps the others' numbers right and closes no cycle.
-        apart = (len(ids), len(ids) + 1)
-        links = [apart if UNKNOWN in link else link for link in links]
-    return faults + check_links(len(ids) + 2, links, ids, place)
+    return faults
 
 
 def _unknown(name: str, ids: Sequence[str]) -> str:

@@ -15,7 +15,6 @@ from dagrec_cli.data.readers.json_array import ALLOWED, LONGEST, JsonArray
 from dagrec_cli.errors import DataError
 
 BEGINNING = 2**16  # bytes that tell an array from JSON Lines
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class EmptyFileError(DataError):
@@ -45,9 +44,8 @@ def records(file: BufferedReader, path: Path) -> Iterator[tuple[bytes, int | Non
     number, first = 0, b""
     while not first.strip():
         number += number == 0 or first.endswith(b"\n")
-        if not (line := file.readline(BEGINNING)):
+        if not (first := file.readline(BEGINNING)):
             raise EmptyFileError(f"{path}: the file is empty; it must hold {ALLOWED}.")
-        first = line.removeprefix(BYTE_ORDER_MARK)
     if first.lstrip().startswith(b"["):
         yield from ((element, None) for element in JsonArray(first, file, path, number))
     elif first.lstrip().startswith(b"{"):

@@ -170,7 +170,8 @@ MEASURE = """
 import resource, sys
 from dagrec_cli.data.readers.json_file import JsonFile
 reader = JsonFile(
-    path=sys.argv[1], table_mid_min=10, download=None, on_invalid="error", max_paths=9, cache=False
+    path=sys.argv[1], default_path=None, download=None, table_mid_min=10,
+    on_cycle="error", on_invalid="error", max_paths=9, cache=False,
 )
 if len(sys.argv) > 2:
     sys.exit(print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))

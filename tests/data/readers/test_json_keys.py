@@ -14,7 +14,13 @@ from dagrec_cli.data.readers.json_keys import repeated_key
 from dagrec_cli.data.vocabulary import Vocabulary
 from dagrec_cli.errors import DataError
 
-READER: dict[str, Any] = {"on_invalid": "error", "max_paths": 1000, "cache": False}
+READER: dict[str, Any] = {
+    "default_path": None,
+    "on_cycle": "error",
+    "on_invalid": "error",
+    "max_paths": 1000,
+    "cache": False,
+}
 NODES = '"nodes": [{"id": 1}, {"id": 2, "mid": 5, "owner": "u", "start_time": 0}]'
 LINKS = '"links": [{"source": 1, "target": 2}]'
 STEPS = json.dumps(
@@ -34,7 +40,7 @@ STEPS = json.dumps(
 def read(file: Path, text: str) -> Composition | Invalid:
     file.write_text(text)
     if file.suffix == ".ga":
-        reader: Any = GalaxyWorkflows(path=str(file), at_hand="", **READER)
+        reader: Any = GalaxyWorkflows(path=str(file), **READER)
     else:
         reader = JsonFile(path=str(file), table_mid_min=10**6, download=None, **READER)
     (found,) = reader.read()
