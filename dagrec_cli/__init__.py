@@ -175,8 +175,8 @@ def train(
         If it is interrupted; says which command goes on.
     """
     from dagrec_cli.config.build import plain
-    from dagrec_cli.config.composed import composed
-    from dagrec_cli.config.own import packages_of
+    from dagrec_cli.config.compose import composed
+    from dagrec_cli.config.where import packages_of
     from dagrec_cli.experiment.fit import run_experiment
     from dagrec_cli.jobs.row_jobs import parted
     from dagrec_cli.jobs.search import check_no_search
@@ -273,7 +273,7 @@ def read_data(*words: str) -> "Dataset":
         If a word is about something else, or the data are not as they must be.
     """
     from dagrec_cli.config.build import build
-    from dagrec_cli.config.composed import composed
+    from dagrec_cli.config.compose import composed
     from dagrec_cli.data.cache import cached_dataset
 
     for word in words:

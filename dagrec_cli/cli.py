@@ -1,7 +1,7 @@
 """``dagrec COMMAND [overrides]``: names the command and hands the rest to Hydra.
 
 Nothing heavy is imported here, so ``dagrec --help`` answers at once.
-Exit codes: 0 done, 1 something failed inside, 2 the user can mend it (one line on stderr),
+Exit codes: 0 done, 1 something failed inside, 2 the user can fix it (one line on stderr),
 130 interrupted.
 """
 
@@ -102,7 +102,7 @@ def _command_in(arguments: list[str]) -> str | None:
 
 def _unknown(arguments: list[str]) -> int:
     """Say what there is instead, and return the exit code."""
-    from difflib import get_close_matches
+    from dagrec_cli.errors import did_you_mean
 
     first = arguments[0]
     inside = [command for command in COMMANDS if command.startswith(f"{first} ")]
@@ -111,11 +111,9 @@ def _unknown(arguments: list[str]) -> int:
             _say(_help(inside))
             return 0
         first = " ".join(arguments[:2])
-    near = get_close_matches(first, inside or COMMANDS, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    sys.stderr.write(
-        f"dagrec: unknown command {first!r}; {hint}commands: {', '.join(inside or COMMANDS)}.\n"
-    )
+    known = inside or list(COMMANDS)
+    hint = did_you_mean(first, known)
+    sys.stderr.write(f"dagrec: unknown command {first!r}; {hint}commands: {', '.join(known)}.\n")
     return 2
 
 

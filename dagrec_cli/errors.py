@@ -3,11 +3,13 @@
 Anything else that is raised is a defect of the program and shows its traceback.
 """
 
+from collections.abc import Iterable
+
 SEEN = "\u00a0\u3000\u200c\u200d"  # spaces and joiners that names in some scripts have
 
 
 class DagrecError(Exception):
-    """A mistake that the user can mend; printed as one line, exit code 2."""
+    """A mistake that the user can fix; printed as one line, exit code 2."""
 
 
 class ConfigError(DagrecError):
@@ -32,6 +34,18 @@ class ForeignError(InUseError):
 
 class TrainingError(Exception):
     """Training came to a loss or a score that is no number; exit code 1, good weights are kept."""
+
+
+def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
+    """Return a question with the known name that is nearest to a wrong one; empty if none is near.
+
+    >>> did_you_mean("hiden", ["hidden", "epochs"], "model.")
+    'did you mean model.hidden? '
+    """
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, list(known), n=1)
+    return f"did you mean {prefix}{near[0]}? " if near else ""
 
 
 def one_line(text: str, most: int = 400) -> str:

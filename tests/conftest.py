@@ -22,7 +22,7 @@ CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
 install_import_hook("dagrec_cli", CHECKER)
 
 from dagrec_cli.config.build import build  # noqa: E402
-from dagrec_cli.config.paths import config_dir  # noqa: E402
+from dagrec_cli.config.where import config_dir  # noqa: E402
 from dagrec_cli.data.composition import (  # noqa: E402
     PREFIX_SERVICE,
     PREFIX_TABLE,

@@ -11,7 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 import dagrec_cli
 from dagrec_cli import DagrecError, TrainedRun
-from dagrec_cli.config.paths import config_dir
+from dagrec_cli.config.where import config_dir
 
 ROOT = Path(__file__).parents[1]
 SHORT = ("data.compositions=60", "trainer.epochs=1")

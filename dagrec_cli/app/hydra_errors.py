@@ -11,8 +11,10 @@ import sys
 from difflib import get_close_matches
 from traceback import walk_tb
 
+from dagrec_cli.errors import did_you_mean
+
 READERS = ("hydra", "omegaconf", "antlr4", "yaml")  # packages that read settings
-CALLERS = ("dagrec_cli.app.hydra_main", "dagrec_cli.config.composed")  # call Hydra
+CALLERS = ("dagrec_cli.app.hydra_main", "dagrec_cli.config.compose")  # call Hydra
 FULL_KEY = "\n    full_key: "  # how OmegaConf goes on after what it says
 LAUNCHERS = {  # which extra brings them
     "joblib": "joblib",
@@ -102,8 +104,7 @@ def _unknown_option(group: str, option: str, options: list[str]) -> str:
     if group == "hydra/launcher" and option in LAUNCHERS:
         install = f"pip install -c constraints.txt -e '.[{LAUNCHERS[option]}]'"
         return f"{group}={option} needs an extra; {install}."
-    near = get_close_matches(option, options, n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
+    hint = did_you_mean(option, options)
     return f"{group}={option} does not exist; {hint}{group} is one of {', '.join(options)}."
 
 
@@ -121,7 +122,7 @@ def _unknown_setting(key: str, command: str) -> str:
 
 
 def _options_of(group: str) -> list[str]:
-    from dagrec_cli.config.paths import config_dir
+    from dagrec_cli.config.where import config_dir
 
     return sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
 
@@ -129,7 +130,7 @@ def _options_of(group: str) -> list[str]:
 def _keys_of(group: str, option: str) -> list[str]:
     from omegaconf import OmegaConf
 
-    from dagrec_cli.config.paths import config_dir
+    from dagrec_cli.config.where import config_dir
 
     return [str(key) for key in OmegaConf.load(config_dir() / group / f"{option}.yaml")]
 
@@ -139,7 +140,7 @@ def _known_settings(command: str) -> list[str]:
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
 
-    from dagrec_cli.config.composed import composed
+    from dagrec_cli.config.compose import composed
     from dagrec_cli.config.deciding import flat
 
     chosen = [word for word in sys.argv[1:] if re.fullmatch(r"[a-z]+=\w+", word)]

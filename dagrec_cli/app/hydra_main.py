@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from dagrec_cli.app.hydra_errors import nearest_setting
-from dagrec_cli.config.own import check_own, use_code
-from dagrec_cli.config.paths import config_dir
+from dagrec_cli.config.where import config_dir, use_code
 from dagrec_cli.config.words import as_typed
 from dagrec_cli.errors import ConfigError
 
@@ -42,7 +41,7 @@ def run_with_hydra(command: str, task: Callable[[DictConfig], object]) -> None:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from dagrec_cli.config.installed import register
+    from dagrec_cli.config.compose import use_folders
     from dagrec_cli.runs.folder import RunFolder
 
     config_name = command.replace(" ", "_")
@@ -50,9 +49,7 @@ def run_with_hydra(command: str, task: Callable[[DictConfig], object]) -> None:
     flags = _check_flags(command)
     own = [*filter(None, [flags.config_dir])]
     _check_lengths(command)
-    register()
-    check_own([*own, *_search_path()])
-    use_code(own)
+    use_folders(own, _search_path())
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting
     failures: list[Exception] = []
 

@@ -3,7 +3,7 @@
 import sys
 
 from dagrec_cli.app.hydra_main import run_with_hydra
-from dagrec_cli.config.paths import config_dir
+from dagrec_cli.config.where import config_dir
 from dagrec_cli.errors import ConfigError
 
 

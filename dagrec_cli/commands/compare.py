@@ -7,7 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from dagrec_cli.app.hydra_main import run_with_hydra
-from dagrec_cli.config.paths import user_path
+from dagrec_cli.config.where import user_path
 from dagrec_cli.config.words import is_path, quoted
 
 Names = str | list[str]
@@ -27,7 +27,7 @@ def compare(config: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
 
     from dagrec_cli.app.output import say_report_is_drawn, show_table
-    from dagrec_cli.config.checks import check_settings
+    from dagrec_cli.config.build import check_settings
     from dagrec_cli.errors import ConfigError
     from dagrec_cli.evaluation.metrics import Metric
     from dagrec_cli.reporting.comparison import compare as compared

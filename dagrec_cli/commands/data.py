@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from omegaconf import DictConfig
 
-from dagrec_cli.config.build import build
-from dagrec_cli.config.checks import check_settings
+from dagrec_cli.config.build import build, check_settings
 from dagrec_cli.config.kinds import Count, Natural, OneOf
 from dagrec_cli.errors import ConfigError, DataError
 

@@ -13,7 +13,7 @@ def evaluate(config: DictConfig) -> None:
 
     from dagrec_cli.app.hydra_main import overrides_of
     from dagrec_cli.app.output import show_table
-    from dagrec_cli.config.checks import check_settings
+    from dagrec_cli.config.build import check_settings
     from dagrec_cli.errors import ConfigError
     from dagrec_cli.experiment.evaluate import Side, evaluate_run
     from dagrec_cli.runs.claim import EVALUATION, check_free

@@ -20,7 +20,7 @@ STANDARD = ", or output=null for standard output"
 def predict(config: DictConfig) -> None:
     """Write an answer for each context that is asked for."""
     from dagrec_cli.app.output import output_file, write_output
-    from dagrec_cli.config.checks import check_settings
+    from dagrec_cli.config.build import check_settings
     from dagrec_cli.config.kinds import Count
     from dagrec_cli.errors import ConfigError
     from dagrec_cli.evaluation.recommender import recommend
@@ -76,7 +76,7 @@ def _queries(config: DictConfig, vocabulary: "Vocabulary") -> "Iterator[Query]":
             yield from read_queries(lines, vocabulary)
     else:
         from dagrec_cli.config.build import build
-        from dagrec_cli.config.paths import config_dir
+        from dagrec_cli.config.where import config_dir
 
         node = cast(DictConfig, OmegaConf.load(config_dir() / "data" / "compositions.yaml"))
         node.path = str(_existing(str(config.composition), "composition"))

@@ -19,7 +19,7 @@ def reproduce(config: DictConfig) -> None:
     from omegaconf import OmegaConf
 
     from dagrec_cli.app.output import say_report_is_drawn, show_table
-    from dagrec_cli.config.checks import check_settings
+    from dagrec_cli.config.build import check_settings
     from dagrec_cli.config.kinds import Count
     from dagrec_cli.evaluation.metrics import Metric
     from dagrec_cli.jobs.tables import read_tables, run_sheets

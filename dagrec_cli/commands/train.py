@@ -11,8 +11,14 @@ from omegaconf import DictConfig
 
 from dagrec_cli.app.failures import explain
 from dagrec_cli.app.hydra_main import overrides_of, run_with_hydra
-from dagrec_cli.config.own import code_sha256, split_flag, use_code
-from dagrec_cli.config.paths import config_dir, user_path
+from dagrec_cli.config.where import (
+    code_sha256,
+    config_dir,
+    short_path,
+    split_flag,
+    use_code,
+    user_path,
+)
 from dagrec_cli.jobs.sweep import run_sweep
 
 if TYPE_CHECKING:
@@ -124,7 +130,7 @@ def _show(table: "Table", path: Path) -> None:
     from dagrec_cli.app.output import show_table
 
     show_table(table)
-    sys.stdout.write(f"Run folder: {_short(path)}\n")
+    sys.stdout.write(f"Run folder: {short_path(path)}\n")
 
 
 def _hint(choices: Mapping[str, str | None], words: Sequence[str]) -> str:
@@ -202,7 +208,3 @@ def _objective(config: DictConfig, metrics: Mapping[str, Any]) -> float | None:
         return None
     value: float = metrics[config.trainer.monitor]["mean"]
     return value
-
-
-def _short(path: Path) -> Path:
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

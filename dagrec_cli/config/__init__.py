@@ -1,1 +1,1 @@
-"""Where the configs lie, how a node becomes an object, rules across groups, seeds."""
+"""Where the configs lie, how a node becomes an object, rules across groups, what decides."""

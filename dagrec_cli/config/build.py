@@ -1,4 +1,4 @@
-"""Turn a config node with a ``_target_`` into the object it describes.
+"""Settings checked before any work, and config nodes turned into the objects they describe.
 
 A class is this package's, or one that the user's own configs name; what a run folder may name,
 ``config/untrusted.py`` says. A node's keys are checked against the constructor first: a wrong
@@ -6,15 +6,25 @@ setting is the user's error, a TypeError inside a constructor stays ours.
 """
 
 import inspect
-from collections.abc import Callable
-from difflib import get_close_matches
-from typing import Any, get_type_hints
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 
-from dagrec_cli.config.kinds import check
-from dagrec_cli.config.own import check_code
-from dagrec_cli.errors import ConfigError
+from dagrec_cli.config.kinds import Count, Seed, check
+from dagrec_cli.config.where import check_code
+from dagrec_cli.errors import ConfigError, did_you_mean
+
+TRAIN: dict[str, Any] = {  # what dagrec train has beside its groups
+    "seed": Any,
+    "seeds": Any,
+    "evaluate_on": Literal["test", "validation"],
+    "threads": Literal["auto"] | Count,
+    "progress": Any,
+    "resume": Any,
+    "keep_checkpoints": bool,
+    "rerun": bool,
+}
 
 
 def build(node: DictConfig, group: str, *facts: object, kind: type = object) -> Any:
@@ -49,25 +59,22 @@ def factory(node: DictConfig, group: str, kind: type = object) -> Callable[..., 
         If ``_target_`` is no class that can be built, a key is unknown or missing, or a value is of
         another kind than the constructor takes, or out of its range.
     """
-    target = str(node.get("_target_", ""))
-    keys = [str(key) for key in node if key != "_target_"]
+    settings = plain(node)
+    target = str(settings.pop("_target_", ""))
     cls = _import(target, group)
     if not getattr(kind, "_is_protocol", False) and not issubclass(cls, kind):
         raise _other(node, group, kind)
     allowed = parameters_of(cls)
-    for key in keys:
-        if key not in allowed:
-            near = get_close_matches(key, allowed, n=1)
-            hint = f"did you mean {group}.{near[0]}? " if near else ""
+    for name in settings:
+        if name not in allowed:
+            hint = did_you_mean(name, allowed, f"{group}.")
             raise ConfigError(
-                f"{group}.{key} is no setting of {target}; {hint}it has {', '.join(allowed)}."
+                f"{group}.{name} is no setting of {target}; {hint}it has {', '.join(allowed)}."
             )
-    if missing := [name for name in allowed if name not in keys]:
-        raise ConfigError(f"{group}.{missing[0]} is missing; {target} needs it.")
-
-    for name, value in plain(node).items():
-        if name in allowed:
-            check(f"{group}.{name}", value, allowed[name])
+    for name, annotation in allowed.items():
+        if name not in settings:
+            raise ConfigError(f"{group}.{name} is missing; {target} needs it.")
+        check(f"{group}.{name}", settings[name], annotation)
 
     from hydra.utils import instantiate
 
@@ -75,8 +82,24 @@ def factory(node: DictConfig, group: str, kind: type = object) -> Callable[..., 
     return made
 
 
-def _other(node: DictConfig, group: str, kind: type) -> ConfigError:
-    return ConfigError(f"{group}._target_ is {node._target_!r}, which is no {kind.__name__}.")
+def check_settings(config: DictConfig, **kinds: Any) -> None:
+    """Raise ConfigError if a config has a top-level key that nothing reads, or a wrong value.
+
+    Parameters
+    ----------
+    kinds
+        Kind of each setting, see :mod:`dagrec_cli.config.kinds`; ``Any`` for a group.
+    """
+    for key, value in plain(config).items():
+        if key not in kinds:
+            hint = did_you_mean(key, kinds)
+            raise ConfigError(f"unknown setting {key!r}; {hint}known: {', '.join(kinds)}.")
+        check(key, value, kinds[key])
+
+
+def plain(node: DictConfig) -> dict[str, Any]:
+    """Return a config as plain, resolved Python containers."""
+    return {str(k): v for k, v in OmegaConf.to_container(node, resolve=True).items()}  # type: ignore[union-attr]
 
 
 def parameters_of(cls: type) -> dict[str, Any]:
@@ -105,9 +128,74 @@ def _annotations(function: Callable[..., Any]) -> dict[str, Any]:
         return {}
 
 
-def plain(node: DictConfig) -> dict[str, Any]:
-    """Return a config as plain, resolved Python containers."""
-    return {str(k): v for k, v in OmegaConf.to_container(node, resolve=True).items()}  # type: ignore[union-attr]
+def check_loss_and_sampler(loss: str, *, needs_negatives: bool, n_sample: int) -> None:
+    """Raise ConfigError unless a loss gets the negatives it needs, and none that it ignores.
+
+    Parameters
+    ----------
+    loss
+        The loss's name, for the message.
+    needs_negatives
+        Whether the loss compares the target with samples.
+    n_sample
+        Negatives per pair that the sampler draws.
+    """
+    if needs_negatives and not n_sample:
+        raise ConfigError(
+            f"loss {loss} needs negatives but sampler is none; add "
+            "sampler=popularity or sampler=uniform."
+        )
+    if not needs_negatives and n_sample:
+        raise ConfigError(
+            f"loss {loss} scores every service and needs no negatives, but the sampler draws "
+            f"{n_sample}; use sampler=none, or loss=bpr."
+        )
+
+
+def check_sampler_and_mask(sampler: str, *, needs_mask: bool, has_mask: object) -> None:
+    """Raise ConfigError if a sampler draws from what the DAG mask allows, but there is no mask."""
+    if needs_mask and has_mask is not True:
+        raise ConfigError(
+            f"sampler {sampler} draws from the successors that the DAG mask allows, but "
+            "model.dag_mask is false; use model.dag_mask=true, or sampler=popularity."
+        )
+
+
+def check_side(evaluate_on: str, validation_share: float) -> None:
+    """Raise ConfigError unless there are pairs such as ``evaluate_on`` names."""
+    if evaluate_on == "validation" and not validation_share:
+        raise ConfigError(
+            "evaluate_on=validation needs validation pairs but trainer.validation_share is 0; "
+            "use trainer.validation_share=0.2."
+        )
+
+
+def check_train(config: DictConfig, groups: Iterable[str]) -> list[int]:
+    """Return the seeds of ``dagrec train``; raise ConfigError for a wrong setting at the top."""
+    check_settings(config, **dict.fromkeys(groups, Any), **TRAIN)
+    return seeds_of(config.seed, config.seeds)
+
+
+def seeds_of(seed: object, seeds: object) -> list[int]:
+    """Return the seeds of a run: ``seeds`` if given, else the single ``seed``.
+
+    Raises
+    ------
+    ConfigError
+        If a seed is no whole number of 0 or more, one stands twice, or ``seeds`` is no list.
+    """
+    if seeds is not None and (isinstance(seeds, str) or not isinstance(seeds, Sequence)):
+        raise ConfigError(f"seeds is {seeds!r}; give a list, such as seeds=[0,1,2].")
+    chosen = [seed] if seeds is None else list(seeds)
+    for each in chosen:
+        check("seed", each, Seed)
+    if len(set(chosen)) < len(chosen) or not chosen:
+        raise ConfigError(f"seeds is {chosen}; give one or more seeds, each once.")
+    return [int(each) for each in chosen if isinstance(each, int)]
+
+
+def _other(node: DictConfig, group: str, kind: type) -> ConfigError:
+    return ConfigError(f"{group}._target_ is {node._target_!r}, which is no {kind.__name__}.")
 
 
 def _import(target: str, group: str) -> type:

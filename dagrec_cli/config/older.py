@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from dagrec_cli.config.paths import config_dir
+from dagrec_cli.config.where import config_dir
 
 # What a class did before it had the setting, where today's value is another.
 THEN = {"dagrec_cli.data.splits.CompositionSplit": {"join": "paths"}}

@@ -16,8 +16,7 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from dagrec_cli.config.own import is_own
-from dagrec_cli.config.paths import PACKAGE, config_dir
+from dagrec_cli.config.where import PACKAGE, config_dir, is_own
 from dagrec_cli.errors import ConfigError, RunError, visible
 
 HOMES = {

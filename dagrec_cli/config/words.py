@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from dagrec_cli.config.paths import config_dir
+from dagrec_cli.config.where import config_dir
 
 TEXTS = {  # settings that are names or paths, or lists of them
     *("bench", "by", "composition", "context", "input", "output", "run", "runs", "trust"),

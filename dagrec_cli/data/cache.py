@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from dagrec_cli.config.build import parameters_of
 from dagrec_cli.config.deciding import Effect, effect
-from dagrec_cli.config.own import code_sha256
+from dagrec_cli.config.where import code_sha256
 from dagrec_cli.data.cache_folder import share, writing
 from dagrec_cli.data.collection import Watch, collect
 from dagrec_cli.data.composition import Invalid, Source

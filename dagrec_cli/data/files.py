@@ -15,7 +15,7 @@ from io import BufferedReader, RawIOBase
 from pathlib import Path
 from typing import Any
 
-from dagrec_cli.config.paths import user_path
+from dagrec_cli.config.where import user_path
 from dagrec_cli.data.composition import Shard
 from dagrec_cli.data.plain_files import kind_of_mode
 from dagrec_cli.errors import DataError

@@ -9,12 +9,12 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Literal
 
-from dagrec_cli.config.processes import process_pool
 from dagrec_cli.data.cache import CachedSource, entry_of, keep, load
 from dagrec_cli.data.collection import Collection, Watch, collect, merge
 from dagrec_cli.data.composition import Shard, ShardedSource, Source
 from dagrec_cli.data.dataset import Dataset, assemble
 from dagrec_cli.data.parts import keep_part, load_part, part_of
+from dagrec_cli.data.processes import process_pool
 from dagrec_cli.errors import ConfigError, DagrecError, DataError
 
 

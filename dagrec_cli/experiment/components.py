@@ -3,22 +3,25 @@
 A model waits for the data; its settings are checked with the others'.
 """
 
+import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+import torch
 from omegaconf import DictConfig
 from torch import Generator
 
-from dagrec_cli.config.build import build, factory
-from dagrec_cli.config.checks import (
+from dagrec_cli.config.build import (
+    build,
     check_loss_and_sampler,
     check_sampler_and_mask,
     check_side,
     check_train,
+    factory,
 )
 from dagrec_cli.config.kinds import check
-from dagrec_cli.config.seeds import seed_everything
 from dagrec_cli.data.cache import CachedSource
 from dagrec_cli.data.splits import Split
 from dagrec_cli.evaluation.metrics import Metric
@@ -90,3 +93,15 @@ class Start(NamedTuple):
     seed: int
     generator: Generator
     model: Model
+
+
+def seed_everything(seed: int) -> Generator:
+    """Seed Python, numpy and torch, and return a generator for negative sampling alone.
+
+    A checkpoint holds the states of this generator and of torch's own. Nothing here draws from
+    Python's or numpy's, which are seeded for code of others: a resumed run does not restore them.
+    """
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - for libraries that draw from the global state
+    torch.manual_seed(seed)
+    return torch.Generator().manual_seed(seed)

@@ -18,10 +18,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from dagrec_cli.config.build import plain
-from dagrec_cli.config.composed import composed
-from dagrec_cli.config.own import code_sha256
-from dagrec_cli.config.processes import SPAWN, end_with_parent
+from dagrec_cli.config.compose import composed
+from dagrec_cli.config.where import code_sha256
 from dagrec_cli.data.plain_files import check_own_folder
+from dagrec_cli.data.processes import SPAWN, end_with_parent
 from dagrec_cli.errors import DagrecError, InUseError
 from dagrec_cli.jobs.sweep_folder import write_death
 from dagrec_cli.runs.folder import RESULT, RunFolder

@@ -8,9 +8,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from dagrec_cli.config.checks import seeds_of
-from dagrec_cli.config.paths import config_dir
+from dagrec_cli.config.build import seeds_of
 from dagrec_cli.config.table import check_table
+from dagrec_cli.config.where import config_dir
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.jobs.row_jobs import ROWS, RowJob, run_all
 from dagrec_cli.jobs.sweep_folder import outcome

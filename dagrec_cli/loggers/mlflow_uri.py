@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from dagrec_cli.config.paths import user_path
+from dagrec_cli.config.where import user_path
 from dagrec_cli.data.plain_files import kind_of, open_plain
 from dagrec_cli.errors import ConfigError
 

@@ -18,10 +18,9 @@ import numpy as np
 from omegaconf import DictConfig
 from torch import nn
 
-from dagrec_cli.config.build import build
-from dagrec_cli.config.checks import seeds_of
-from dagrec_cli.config.paths import user_path
+from dagrec_cli.config.build import build, seeds_of
 from dagrec_cli.config.untrusted import check_whole_numbers, checked_node, trusted_packages
+from dagrec_cli.config.where import user_path
 from dagrec_cli.data.plain_files import read_plain
 from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.errors import ConfigError, RunError

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from dagrec_cli import __version__
 from dagrec_cli.config.deciding import Effect, settings
-from dagrec_cli.config.own import flag
+from dagrec_cli.config.where import config_flag
 
 PACKAGES = ("torch", "numpy", "hydra-core", "omegaconf", "msgspec", "safetensors")
 
@@ -64,7 +64,7 @@ def config_hash(config: Mapping[str, Any], *, with_place: bool = False, code: st
 def provenance(command: str, overrides: Sequence[str]) -> dict[str, object]:
     """Return what it takes to make a result again."""
     return {
-        "command_line": shlex.join(["dagrec", *command.split(), *flag(), *overrides]),
+        "command_line": shlex.join(["dagrec", *command.split(), *config_flag(), *overrides]),
         "versions": {"python": platform.python_version(), **_versions()},
         "git_commit": git_commit(),
         "machine": f"{platform.system()} {platform.machine()}",

@@ -11,8 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 from dagrec_cli.config.build import build, plain
 from dagrec_cli.config.deciding import Effect, effect, settings
 from dagrec_cli.config.kinds import Count, check
-from dagrec_cli.config.own import code_sha256, flag
 from dagrec_cli.config.untrusted import checked_config, leads_out, trusted_packages
+from dagrec_cli.config.where import code_sha256, config_flag, short_path
 from dagrec_cli.config.words import as_typed
 from dagrec_cli.errors import RunError
 from dagrec_cli.runs.folder import CONFIG, REQUEST, RunFolder
@@ -152,9 +152,7 @@ def resume_command(path: Path, request: Request) -> str:
     parted = [(group, *word.partition("=")[::2]) for group, word in pairs]
     outside = {group for group, key, text in parted if leads_out(key, text.strip(QUOTES))}
     words = [word for group, word in pairs if group in outside]
-    here = Path.cwd()
-    near = path.relative_to(here) if path.is_relative_to(here) else path
-    return shlex.join(["dagrec", "train", *flag(), f"resume={near}", *words])
+    return shlex.join(["dagrec", "train", *config_flag(), f"resume={short_path(path)}", *words])
 
 
 def check_nothing_new(run: Run, config: DictConfig, request: Request) -> None:

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from dagrec_cli import __version__
 from dagrec_cli.config.build import build, plain
-from dagrec_cli.config.own import code_sha256
+from dagrec_cli.config.where import code_sha256
 from dagrec_cli.data.cache import CachedSource
 from dagrec_cli.errors import DagrecError, RunError
 from dagrec_cli.runs.folder import RESULT, is_in_use

@@ -25,7 +25,7 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, nn
 from torch.distributed import DistError
 
-from dagrec_cli.config.processes import SPAWN, end_with_parent
+from dagrec_cli.data.processes import SPAWN, end_with_parent
 from dagrec_cli.errors import TrainingError
 from dagrec_cli.training.launcher import Place
 

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,9 +22,9 @@ from benchmarks.report import Finding, faults, write
 from benchmarks.runner import LEAST_ROUNDS, measure
 from benchmarks.steps import BprStep, CeStep
 from dagrec_cli.app.hydra_main import overrides_of
-from dagrec_cli.config.checks import check_settings
+from dagrec_cli.config.build import check_settings
 from dagrec_cli.config.kinds import Count, Positive
-from dagrec_cli.errors import ConfigError, DagrecError
+from dagrec_cli.errors import ConfigError, DagrecError, did_you_mean
 from dagrec_cli.reporting.terminal import to_rich
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.training.progress import progress
@@ -87,8 +86,7 @@ def choose(wanted: str | Sequence[str]) -> dict[str, type[Benchmark]]:
         return BENCHMARKS
     for name in names:
         if name not in BENCHMARKS:
-            near = get_close_matches(str(name), BENCHMARKS, n=1)
-            hint = f"did you mean {near[0]}? " if near else ""
+            hint = did_you_mean(str(name), BENCHMARKS)
             raise ConfigError(
                 f"bench={name} does not exist; {hint}use all or {', '.join(BENCHMARKS)}."
             )

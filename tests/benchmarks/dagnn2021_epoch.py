@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from benchmarks.base import Case, require_all_close, require_close
 from benchmarks.training import EpochBenchmark, Training, gradients
-from dagrec_cli.config.paths import config_dir
+from dagrec_cli.config.where import config_dir
 from dagrec_cli.models.base import Facts
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.dagnn2021 import DAGNN2021

@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 from benchmarks.base import Benchmark, Case, changed, require_all_close, require_close
 from benchmarks.training import NO_DROPOUT, Training, step_of
 from dagrec_cli.config.build import build
-from dagrec_cli.config.paths import config_dir
+from dagrec_cli.config.where import config_dir
 from dagrec_cli.data.dataset import build_dataset
 from dagrec_cli.losses.ce import CrossEntropy
 from dagrec_cli.models.base import Facts

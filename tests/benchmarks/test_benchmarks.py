@@ -16,7 +16,7 @@ from benchmarks.command import BENCHMARKS, choose
 from benchmarks.evaluation import evaluate_plainly
 from benchmarks.preparation import prepare_plainly
 from benchmarks.training import EpochBenchmark
-from dagrec_cli.config.paths import config_dir
+from dagrec_cli.config.where import config_dir
 from dagrec_cli.data.composition import Composition
 from dagrec_cli.data.dataset import Dataset, build_dataset
 from dagrec_cli.data.pairs import Pairs

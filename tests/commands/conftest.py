@@ -16,7 +16,7 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 
 from dagrec_cli.cli import main
-from dagrec_cli.config.own import use_code
+from dagrec_cli.config.where import use_code
 
 SHORT = ("trainer.epochs=2",)
 

@@ -14,7 +14,7 @@ import pytest
 from dagrec_cli import __version__
 from dagrec_cli.app import hydra_main
 from dagrec_cli.cli import COMMANDS
-from dagrec_cli.config.paths import config_dir
+from dagrec_cli.config.where import config_dir
 
 ROOT = Path(__file__).parents[2]
 
@@ -97,8 +97,8 @@ def test_cfg_job_prints_the_config_and_runs_nothing(dagrec: Dagrec, tmp_path: Pa
 @pytest.mark.parametrize(
     ("words", "offer"),
     [
-        (["trian"], "did you mean 'train'?"),
-        (["data", "validat"], "did you mean 'data validate'?"),
+        (["trian"], "did you mean train?"),
+        (["data", "validat"], "did you mean data validate?"),
         (["data", "xyz"], "commands: data describe, data validate, "),
         (["xyz"], "commands: train, "),
         (["train", "model=gru4rek"], "did you mean gru4rec?"),

@@ -150,7 +150,7 @@ def test_validate_names_every_fault_with_its_place(dagrec: Dagrec, tmp_path: Pat
     assert cycle.startswith("compositions[1].links (line 2): cycle ")
     assert duplicate.startswith("compositions[2].nodes[3].id (line 3): duplicate id '1'")
     assert unknown.startswith("compositions[2].links[0].target (line 3): unknown node '9'")
-    assert "faults: 3, in 2 of 3 compositions; mend" in answer.err
+    assert "faults: 3, in 2 of 3 compositions; fix" in answer.err
     assert answer.err.count("\n") == 1
 
 

@@ -10,7 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 from dagrec_cli.app import hydra_errors
 from dagrec_cli.app.hydra_errors import explain_hydra, first_line
 from dagrec_cli.app.hydra_main import HELP_GROUPS, HELP_SETTINGS, help_with
-from dagrec_cli.config.composed import composed
+from dagrec_cli.config.compose import composed
 
 DEEP = f"split.test_share={'[' * 200}{']' * 200}"
 
@@ -68,7 +68,7 @@ def test_a_defect_of_ours_is_none_of_hydra_s(monkeypatch: pytest.MonkeyPatch) ->
     def broken(*_: object) -> None:
         raise TypeError("ours")
 
-    monkeypatch.setattr("dagrec_cli.config.composed.as_typed", broken)
+    monkeypatch.setattr("dagrec_cli.config.compose.as_typed", broken)
     assert explain_hydra(error_of("seed=1"), "train") is None
 
 
@@ -77,7 +77,7 @@ def test_a_stumble_names_hydra_s_function(monkeypatch: pytest.MonkeyPatch) -> No
         raise ValueError("no  such\nthing")
 
     monkeypatch.setattr("hydra._internal.config_loader_impl.OmegaConf.set_struct", broken)
-    monkeypatch.setattr(hydra_errors, "CALLERS", ("dagrec_cli.config.composed",))
+    monkeypatch.setattr(hydra_errors, "CALLERS", ("dagrec_cli.config.compose",))
     line = "Hydra cannot take one of the settings (broken: no such thing)."
     assert explain_hydra(error_of("seed=1"), "train") == line
 

@@ -318,7 +318,7 @@ import importlib.util, os, sys
 
 class Finder:  # seed 1 is deadly
     def find_spec(self, name, path=None, target=None):
-        if name == "dagrec_cli.config.seeds":
+        if name == "dagrec_cli.experiment.components":
             sys.meta_path.remove(self)
             spec = importlib.util.find_spec(name)
             fill = spec.loader.exec_module

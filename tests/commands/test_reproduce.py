@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dagrec_cli.config.paths import config_dir
+from dagrec_cli.config.where import config_dir
 from dagrec_cli.runs.folder import RunFolder, is_in_use
 
 Dagrec = Callable[..., Any]

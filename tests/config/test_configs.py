@@ -13,9 +13,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from dagrec_cli import losses, models, samplers
-from dagrec_cli.config.build import build, parameters_of
-from dagrec_cli.config.checks import check_loss_and_sampler
-from dagrec_cli.config.paths import config_dir
+from dagrec_cli.config.build import build, check_loss_and_sampler, parameters_of
+from dagrec_cli.config.where import config_dir
 from dagrec_cli.losses.base import Loss
 from dagrec_cli.models.base import Model
 from dagrec_cli.samplers.base import Sampler

@@ -4,7 +4,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from dagrec_cli.config.deciding import EFFECTS, Effect, effect, settings
-from dagrec_cli.config.paths import config_dir
+from dagrec_cli.config.where import config_dir
 
 
 @pytest.mark.parametrize(

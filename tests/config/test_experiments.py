@@ -5,7 +5,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from dagrec_cli.config.paths import config_dir
+from dagrec_cli.config.where import config_dir
 
 SMALL = {
     "model.embedding_dim": 64,

@@ -19,7 +19,7 @@ from dagrec_cli.config.kinds import (
     Share,
     check,
 )
-from dagrec_cli.config.paths import config_dir
+from dagrec_cli.config.where import config_dir
 from dagrec_cli.errors import ConfigError
 
 FROM_0_TO_1 = Annotated[float, Meta(gt=0, lt=1)]

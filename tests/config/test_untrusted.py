@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from dagrec_cli.config.paths import config_dir
 from dagrec_cli.config.untrusted import checked_node
+from dagrec_cli.config.where import config_dir
 from dagrec_cli.errors import RunError
 
 FILE = Path("run/config.yaml")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from dagrec_cli.config.build import parameters_of
-from dagrec_cli.config.paths import config_dir
+from dagrec_cli.config.where import config_dir
 from dagrec_cli.config.words import TEXTS, as_typed, quoted
 
 MISREAD = ["1_1_1", "1e5", "1.50", ".5", "-5", "1_000", "nan", "-Inf", "true", "FALSE", "12e34"]

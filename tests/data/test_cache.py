@@ -19,7 +19,7 @@ import pytest
 from omegaconf import DictConfig
 
 from dagrec_cli.config.build import build
-from dagrec_cli.config.paths import config_dir
+from dagrec_cli.config.where import config_dir
 from dagrec_cli.data import cache
 from dagrec_cli.data.cache import ARRAYS, cache_dir, cached_dataset, entry_of, keep, load
 from dagrec_cli.data.dataset import Dataset, build_dataset

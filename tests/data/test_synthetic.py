@@ -7,7 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from dagrec_cli.config.build import build as build_node
-from dagrec_cli.config.paths import config_dir
+from dagrec_cli.config.where import config_dir
 from dagrec_cli.data.composition import Composition, check_acyclic
 from dagrec_cli.data.synthetic import Synthetic
 from dagrec_cli.data.synthetic_truth import apportion, make_distinct

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from dagrec_cli.config.paths import config_dir
+from dagrec_cli.config.where import config_dir
 
 ROOT = Path(__file__).parents[2]
 GIBIBYTE = 2**30

@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
-from dagrec_cli.config.paths import config_dir
+from dagrec_cli.config.where import config_dir
 
 VALUES = (
     *("1", "0", "-1", "1.5", "nan", "inf", "-inf", "1e400", "1e308", "9" * 20, "9" * 5000, "null"),

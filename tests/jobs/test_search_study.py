@@ -7,7 +7,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from dagrec_cli.config.composed import composed
+from dagrec_cli.config.compose import composed
 from dagrec_cli.jobs.search_space import SearchSpace
 
 optuna = pytest.importorskip("optuna", reason="needs the extra 'search'")

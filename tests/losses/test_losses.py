@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from dagrec_cli.config.build import build
-from dagrec_cli.config.paths import config_dir
+from dagrec_cli.config.where import config_dir
 from dagrec_cli.losses.base import Loss
 from dagrec_cli.losses.bpr import BPR
 from dagrec_cli.models.layers.scoring_head import ScoringHead

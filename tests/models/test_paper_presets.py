@@ -7,12 +7,12 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from dagrec_cli.config.build import build
-from dagrec_cli.config.paths import config_dir
-from dagrec_cli.config.seeds import seed_everything
+from dagrec_cli.config.where import config_dir
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.splits import PaperSplit
 from dagrec_cli.evaluation.evaluator import evaluate_model
 from dagrec_cli.evaluation.metrics import evaluate
+from dagrec_cli.experiment.components import seed_everything
 from dagrec_cli.models.base import Facts
 from dagrec_cli.training.batch import TrainingPairs
 from dagrec_cli.training.history import History

@@ -14,7 +14,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from dagrec_cli.config.build import build
-from dagrec_cli.config.paths import config_dir
+from dagrec_cli.config.where import config_dir
 from dagrec_cli.data.composition import Composition
 from dagrec_cli.data.contexts import trie_of
 from dagrec_cli.data.dataset import Dataset

@@ -10,7 +10,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from dagrec_cli.config.build import build
-from dagrec_cli.config.paths import config_dir
+from dagrec_cli.config.where import config_dir
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.jobs.row_jobs import RowJob
 from dagrec_cli.loggers.base import RunLogger, params_of, scores_of

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import load_file, save_file
 
 from dagrec_cli.config.build import build
-from dagrec_cli.config.paths import config_dir
+from dagrec_cli.config.where import config_dir
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.errors import RunError
 from dagrec_cli.evaluation.evaluator import score_contexts

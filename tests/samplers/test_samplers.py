@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from torch import Generator, Tensor
 
 from dagrec_cli.config.build import build
-from dagrec_cli.config.paths import config_dir
+from dagrec_cli.config.where import config_dir
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.models.layers.dag_mask import AllowedServices
 from dagrec_cli.samplers.base import Sampler

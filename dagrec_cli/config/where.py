@@ -1,6 +1,7 @@
-"""What the user adds: configs and code in a folder (``-cd mine``), configs of installed packages.
+"""Where configs and code lie: the package's, those in the user's folder, of installed packages.
 
-Built-in configs and installed code come first, so a file that one of them would hide is refused.
+Built-in configs and installed code come first, so a file in the user's folder (``-cd mine``) that
+one of them would hide is refused.
 """
 
 import hashlib
@@ -11,14 +12,37 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from dagrec_cli.config.paths import PACKAGE, config_dir
 from dagrec_cli.errors import ConfigError
 
+PACKAGE = Path(__file__).resolve().parent.parent
 SCHEME = "file://"  # which a search path may have
 ENTRY_POINTS = "dagrec.configs"  # group of those that bring configs
-FLAGS = ("-cd", "--config-dir")
+CONFIG_FLAGS = ("-cd", "--config-dir")
 
 _FOLDERS: list[Path] = []  # whose code is the user's, on this command line
+
+
+def config_dir() -> Path:
+    """Return the folder of the YAML groups (``model/``, ``loss/``, …).
+
+    It is inside the installed package, or beside it in a checkout.
+    """
+    packaged = PACKAGE / "configs"
+    return packaged if packaged.is_dir() else PACKAGE.parent / "configs"
+
+
+def user_path(text: object) -> Path:
+    """Return a path that a user typed, with ``~`` as the home folder.
+
+    ``~nobody`` stays as it is, where :meth:`pathlib.Path.expanduser` raises.
+    """
+    return Path(os.path.expanduser(str(text)))
+
+
+def short_path(path: Path) -> Path:
+    """Return a path as it is seen from the working folder, if it lies below that."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def check_own(folders: Iterable[str]) -> None:
@@ -74,7 +98,7 @@ def split_flag(words: Iterable[str]) -> tuple[list[str], list[str]]:
     left = iter(words)
     for word in left:
         flag, equals, value = word.partition("=")
-        if flag in FLAGS:
+        if flag in CONFIG_FLAGS:
             folders.append(value if equals else next(left, ""))
         else:
             rest.append(word)
@@ -87,11 +111,9 @@ def use_code(folders: Iterable[str]) -> None:
     sys.path += [str(folder) for folder in _FOLDERS if str(folder) not in sys.path]
 
 
-def flag() -> list[str]:
+def config_flag() -> list[str]:
     """Return the words of a command line that name the user's folder, if there is one."""
-    here = Path.cwd()
-    near = [each.relative_to(here) if here in each.parents else each for each in _FOLDERS[:1]]
-    return [word for folder in near for word in (FLAGS[0], str(folder))]
+    return [CONFIG_FLAGS[0], str(short_path(_FOLDERS[0]))] if _FOLDERS else []
 
 
 def packages_of(config: Mapping[str, Any]) -> list[str]:

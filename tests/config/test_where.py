@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dagrec_cli.config.own import check_own
-from dagrec_cli.config.paths import config_dir
+from dagrec_cli.config.where import check_own, config_dir
 from dagrec_cli.errors import ConfigError
 
 FILES = sorted(str(file.relative_to(config_dir())) for file in config_dir().rglob("*.yaml"))

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from dagrec_cli.config.processes import process_pool
+from dagrec_cli.data.processes import process_pool
 
 LONG = 60.0
 

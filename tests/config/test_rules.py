@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from dagrec_cli.config.checks import (
+from dagrec_cli.config.build import (
     check_loss_and_sampler,
     check_sampler_and_mask,
     check_settings,
