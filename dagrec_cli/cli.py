@@ -92,7 +92,7 @@ def _answer(arguments: list[str]) -> None:
 
         _say(f"dagrec {__version__}")
     else:
-        sys.exit(_unknown(arguments))
+        sys.exit(_say_unknown(arguments))
 
 
 def _command_in(arguments: list[str]) -> str | None:
@@ -100,7 +100,7 @@ def _command_in(arguments: list[str]) -> str | None:
     return next((c for c in (" ".join(arguments[:n]) for n in (2, 1)) if c in COMMANDS), None)
 
 
-def _unknown(arguments: list[str]) -> int:
+def _say_unknown(arguments: list[str]) -> int:
     """Say what there is instead, and return the exit code."""
     from dagrec_cli.errors import did_you_mean
 

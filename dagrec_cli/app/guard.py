@@ -15,9 +15,9 @@ from dagrec_cli.training.interrupt import heard, is_pressed, listening
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-MOST = 1000  # characters of a line
-INTERRUPTED, BROKEN_PIPE = 130, 141
-OUT, ERR = 1, 2  # file descriptors
+LONGEST_LINE = 1000  # characters of a line
+EXIT_INTERRUPTED, EXIT_BROKEN_PIPE = 130, 141
+STDOUT, STDERR = 1, 2  # file descriptors
 
 
 class OutputError(DagrecError):
@@ -46,14 +46,14 @@ def explained(command: str) -> Iterator[None]:
             if is_pressed() or isinstance(error, KeyboardInterrupt):
                 heard()
                 told = str(error) if isinstance(error, KeyboardInterrupt) else ""
-                _end(INTERRUPTED, f"{name}: {told or 'interrupted.'}")
+                _end(EXIT_INTERRUPTED, f"{name}: {told or 'interrupted.'}")
             if isinstance(error, ReaderGoneError):
-                _end(BROKEN_PIPE)
+                _end(EXIT_BROKEN_PIPE)
             line = explain(error, command) if isinstance(error, Exception) else None
             if line is None or os.environ.get("DAGREC_DEBUG") == "1" or _is_verbose():
                 raise
             code = 1 if isinstance(error, TrainingError) else 2
-            _end(code, one_line(f"{name}: {line}", MOST))
+            _end(code, one_line(f"{name}: {line}", LONGEST_LINE))
 
 
 def _end(code: int, line: str = "") -> NoReturn:
@@ -69,7 +69,7 @@ def _standard_error() -> Iterator[None]:
         _open_closed()
     before = sys.stderr
     if before is None or before is sys.__stderr__:
-        sys.stderr = _stream(_Errors(ERR, "w", closefd=False), before)
+        sys.stderr = _stream(_StandardError(STDERR, "w", closefd=False), before)
     try:
         yield
     finally:
@@ -89,20 +89,20 @@ def _standard_output() -> Iterator[None]:
     if before is None:
         raise OutputError("standard output is closed; send it to a file, or >/dev/null.")
     if before is sys.__stdout__:
-        sys.stdout = _stream(_Output(OUT, "w", closefd=False), before)
+        sys.stdout = _stream(_StandardOutput(STDOUT, "w", closefd=False), before)
     try:
         try:
             yield
         finally:
             sys.stdout.flush()
     except OutputError:  # or it fails again when Python ends
-        os.dup2(os.open(os.devnull, os.O_WRONLY), OUT)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
         raise
     finally:
         sys.stdout = before
 
 
-class _Output(FileIO):
+class _StandardOutput(FileIO):
     def write(self, text: "ReadableBuffer", /) -> int:
         try:
             return super().write(text)
@@ -114,7 +114,7 @@ class _Output(FileIO):
             ) from error
 
 
-class _Errors(FileIO):
+class _StandardError(FileIO):
     """What cannot be said must not stop what is done."""
 
     def write(self, text: "ReadableBuffer", /) -> int:
@@ -131,14 +131,14 @@ def _stream(raw: FileIO, like: TextIO | None) -> TextIOWrapper:
         raw if is_raw else BufferedWriter(raw),
         encoding=like.encoding if like else "utf-8",
         errors="backslashreplace",
-        line_buffering=raw.fileno() == ERR or raw.isatty(),
+        line_buffering=raw.fileno() == STDERR or raw.isatty(),
         write_through=is_raw,
     )
 
 
 def _open_closed() -> None:
     """Open the standard streams that are closed, or the next file would be taken for one."""
-    while (number := os.open(os.devnull, os.O_RDWR)) <= ERR:
+    while (number := os.open(os.devnull, os.O_RDWR)) <= STDERR:
         os.set_inheritable(number, True)
     os.close(number)
 

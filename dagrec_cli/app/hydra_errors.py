@@ -33,7 +33,7 @@ def explain_hydra(error: Exception, command: str) -> str | None:
         return _crash(error)
     if override := str(getattr(error, "override", "")):
         return _unreadable(override)
-    return _message(str(error), command)
+    return _line_for(str(error), command)
 
 
 def is_about_settings(error: Exception) -> bool:
@@ -53,7 +53,7 @@ def nearest_setting(key: str, command: str) -> str | None:
     return next(iter(get_close_matches(key, known, n=1) or same), None)
 
 
-def _message(message: str, command: str) -> str:
+def _line_for(message: str, command: str) -> str:
     if found := re.search(r"Could not find '([\w/]+)/([^']*)'", message):
         return _unknown_option(found[1], found[2], re.findall(r"^\t(\S+)$", message, re.M))
     if found := re.search(r"Could not override '([^']+)'", message):

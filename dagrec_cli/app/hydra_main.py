@@ -20,7 +20,7 @@ from dagrec_cli.errors import ConfigError
 if TYPE_CHECKING:
     from hydra.conf import HydraConf
 
-LONGEST_KEY, SHOWN = 200, 60  # letters of a setting; those that a message repeats
+LONGEST_KEY, SHOWN_OF_KEY = 200, 60  # letters of a setting; those that a message repeats
 SHELLS = ("install=", "uninstall=", "query=")
 HELP_GROUPS = "Groups and their options\n"  # titles in the text of --help
 HELP_SETTINGS = "Settings and their defaults\n"
@@ -82,8 +82,8 @@ def _check_lengths(command: str) -> None:
         key, is_setting, _ = word.partition("=")
         if is_setting and len(key) > LONGEST_KEY:
             raise ConfigError(
-                f"unknown setting '{key[:SHOWN]}…' of {len(key):,} letters; dagrec {command} "
-                "--help lists all of them."
+                f"unknown setting '{key[:SHOWN_OF_KEY]}…' of {len(key):,} letters; "
+                f"dagrec {command} --help lists all of them."
             )
 
 

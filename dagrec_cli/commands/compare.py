@@ -41,8 +41,8 @@ def compare(config: DictConfig) -> None:
         raise ConfigError("no runs given; write dagrec compare FOLDER [FOLDER …].")
     folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))
     check_free(folder.path, TABLES)
-    by = None if config.by is None else _listed(config.by)
-    folders = [user_path(run) for run in _listed(config.runs)]
+    by = None if config.by is None else _as_list(config.by)
+    folders = [user_path(run) for run in _as_list(config.runs)]
     entries = group_runs(folders, by)
     # The first row is the reference: by name, since folders are named by time and a run that is
     # repeated would change it.
@@ -58,5 +58,5 @@ def compare(config: DictConfig) -> None:
         sys.exit(1)
 
 
-def _listed(names: str | Sequence[str]) -> list[str]:
+def _as_list(names: str | Sequence[str]) -> list[str]:
     return [names] if isinstance(names, str) else list(names)

@@ -79,7 +79,7 @@ def _queries(config: DictConfig, vocabulary: "Vocabulary") -> "Iterator[Query]":
         from dagrec_cli.config.where import config_dir
 
         node = cast(DictConfig, OmegaConf.load(config_dir() / "data" / "compositions.yaml"))
-        node.path = str(_existing(str(config.composition), "composition"))
+        node.path = str(_existing_file(str(config.composition), "composition"))
         yield from sink_queries(build(node, "data"), vocabulary)
 
 
@@ -90,11 +90,11 @@ def _opened(name: str) -> "Iterator[IO[bytes]]":
         return
     from dagrec_cli.data.files import opened
 
-    with opened(_existing(name, "input")) as lines:
+    with opened(_existing_file(name, "input")) as lines:
         yield lines
 
 
-def _existing(name: str, setting: str) -> Path:
+def _existing_file(name: str, setting: str) -> Path:
     from dagrec_cli.errors import DataError
 
     path = os.path.expanduser(name)  # leaves ~nobody as it is

@@ -24,7 +24,7 @@ Probability = Annotated[float, Meta(ge=0, le=1)]
 Positive = Annotated[float, Meta(gt=0)]
 NotNegative = Annotated[float, Meta(ge=0)]
 
-WORDS: dict[Any, str] = {
+KIND_WORDS: dict[Any, str] = {
     bool: "true or false",
     int: "a whole number",
     float: "a number",
@@ -32,8 +32,8 @@ WORDS: dict[Any, str] = {
     NoneType: "null",
 }
 CONTAINERS = (list, Sequence, dict, Mapping)
-HOLDS = {"ge": operator.ge, "gt": operator.gt, "lt": operator.lt, "le": operator.le}
-RANGES = {
+COMPARISONS = {"ge": operator.ge, "gt": operator.gt, "lt": operator.lt, "le": operator.le}
+RANGE_WORDS = {
     (): "",
     ("ge",): " of {ge} or more",
     ("gt",): " above {gt}",
@@ -61,9 +61,9 @@ def check(name: str, value: object, kind: Any) -> None:
     name
         Dotted, for the message: ``model.hidden``.
     kind
-        An annotation: a class of :data:`WORDS`, ``Literal``, a list or mapping, ``|`` of some, with
-        a range (``Annotated[int, Meta(ge=1)]``) or :class:`OneOf`. No number may be infinite or not
-        a number. Any other annotation, such as ``Any``, allows everything.
+        An annotation: a class of :data:`KIND_WORDS`, ``Literal``, a list or mapping, ``|`` of some,
+        with a range (``Annotated[int, Meta(ge=1)]``) or :class:`OneOf`. No number may be infinite
+        or not a number. Any other annotation, such as ``Any``, allows everything.
     """
     if not _allows(kind, value):
         raise ConfigError(f"{name} is {value!r}; use {_words(kind)}.")
@@ -79,8 +79,8 @@ def _allows(kind: Any, value: Any) -> bool:
             return _allows(inside[0], value) and _is_within(value, inside[1])
         case origin if origin is Literal:
             return any(value == each and type(value) is type(each) for each in inside)
-        case origin if kind in WORDS or origin in CONTAINERS:
-            return _is_a(value, origin or kind) and _holds(inside, value)
+        case origin if kind in KIND_WORDS or origin in CONTAINERS:
+            return _is_a(value, origin or kind) and _allows_inside(inside, value)
         case _:
             return True
 
@@ -93,7 +93,7 @@ def _is_a(value: Any, cls: type) -> bool:
     return isinstance(value, cls)
 
 
-def _holds(inside: tuple[Any, ...], value: Any) -> bool:
+def _allows_inside(inside: tuple[Any, ...], value: Any) -> bool:
     if isinstance(value, Mapping):
         return all(_allows(inside[0], k) and _allows(inside[1], v) for k, v in value.items())
     return not inside or all(_allows(inside[0], each) for each in value)
@@ -102,12 +102,12 @@ def _holds(inside: tuple[Any, ...], value: Any) -> bool:
 def _is_within(value: Any, limit: object) -> bool:
     if isinstance(limit, OneOf):
         return value in limit.names
-    return all(HOLDS[name](value, bound) for name, bound in _bounds(limit).items())
+    return all(COMPARISONS[name](value, bound) for name, bound in _bounds_of(limit).items())
 
 
-def _bounds(limit: object) -> dict[str, Any]:
+def _bounds_of(limit: object) -> dict[str, Any]:
     """Return the bounds of a ``Meta``; none of what else an annotation may have."""
-    found = {name: getattr(limit, name, None) for name in HOLDS}
+    found = {name: getattr(limit, name, None) for name in COMPARISONS}
     return {name: bound for name, bound in found.items() if bound is not None}
 
 
@@ -115,16 +115,16 @@ def _words(kind: Any) -> str:
     inside = get_args(kind)
     match get_origin(kind):
         case None:
-            return WORDS[kind]
+            return KIND_WORDS[kind]
         case origin if origin in (Union, UnionType):
             return ", or ".join(map(_words, inside))
         case origin if origin is Literal:
-            return _names(inside)
+            return _choices(inside)
         case origin if origin is Annotated:
             if isinstance(inside[1], OneOf):
-                return _names(inside[1].names)
-            bounds = _bounds(inside[1])
-            return f"{_words(inside[0])}{RANGES[tuple(bounds)].format(**bounds)}"
+                return _choices(inside[1].names)
+            bounds = _bounds_of(inside[1])
+            return f"{_words(inside[0])}{RANGE_WORDS[tuple(bounds)].format(**bounds)}"
         case _ if len(inside) > 1:
             return f"a mapping from {' to '.join(map(_words, inside))}"
         case _:
@@ -132,7 +132,7 @@ def _words(kind: Any) -> str:
             return f"a list of {each}"
 
 
-def _names(choices: Iterable[object]) -> str:
+def _choices(choices: Iterable[object]) -> str:
     """Return choices as they are written in YAML."""
     names = [str(each).lower() if isinstance(each, bool) else str(each) for each in choices]
     names = list(dict.fromkeys(names))

@@ -28,9 +28,9 @@ HOMES = {
     "trainer": "dagrec_cli.training.",
     "logger": "dagrec_cli.loggers.",
 }
-MOST_BYTES = 2**18  # of a config; ours have some thousand, a list of files has more
-MOST_DEPTH = 20
-MOST_OF_A_NUMBER = 10**7  # compositions, epochs, pairs of a batch
+LARGEST_CONFIG = 2**18  # of a config; ours have some thousand, a list of files has more
+DEEPEST_CONFIG = 20
+LARGEST_NUMBER = 10**7  # compositions, epochs, pairs of a batch
 PATHS = ("path",)  # settings that name files
 SQLITE = "sqlite:///"
 SHOWN = 60  # characters of a refused text that a message repeats
@@ -95,7 +95,7 @@ def checked_node(
         raise RunError(f"{file}: no {group} in it; it is no config of dagrec train.")
     _check_target(str(node.get("_target_")), group, file, packages)
     if not is_trusted:
-        check_whole_numbers(node, group, file, MOST_OF_A_NUMBER)
+        check_whole_numbers(node, group, file, LARGEST_NUMBER)
     for key, text in _texts(node, group):
         _refuse_lookup(key, text, file)
         if leads_out(key, text) and not is_trusted:
@@ -195,8 +195,8 @@ def _check_events(text: str, file: Path) -> None:
             raise RunError(f"{file}: it holds an alias, *{event.anchor}; write the value itself.")
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > MOST_DEPTH:
-            raise RunError(f"{file}: it nests more than {MOST_DEPTH} deep; no config does.")
+        if depth > DEEPEST_CONFIG:
+            raise RunError(f"{file}: it nests more than {DEEPEST_CONFIG} deep; no config does.")
 
 
 def _check_values(node: Any) -> None:

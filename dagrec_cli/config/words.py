@@ -47,7 +47,7 @@ def as_typed(word: str) -> str:
     if _is_group(key) and value.startswith("["):  # which Hydra has a meaning of its own for
         return word
     try:
-        tree = _tree(f"{key}={value}")
+        tree = _parse_tree(f"{key}={value}")
     except HydraException:
         return f"{plus}{key}={_taken_whole(value)}"
     begin = len(key) + 1
@@ -82,7 +82,7 @@ def _is_group(key: str) -> bool:
     return "." not in key and (key.startswith("hydra/") or os.path.isdir(config_dir() / key))
 
 
-def _tree(word: str) -> Any:
+def _parse_tree(word: str) -> Any:
     """Return Hydra's parse tree of an override.
 
     Raises

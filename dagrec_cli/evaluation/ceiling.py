@@ -15,7 +15,7 @@ from dagrec_cli.evaluation.ranks import Outcomes, outcomes
 
 
 @runtime_checkable
-class Truth(Protocol):
+class KnownTruth(Protocol):
     """The law that synthetic data is drawn from."""
 
     def probabilities(
@@ -24,7 +24,7 @@ class Truth(Protocol):
         """Return the probability of each service after each context."""
 
 
-def ceilings(dataset: Dataset, rows: Rows, truth: Truth | None) -> dict[str, Outcomes]:
+def ceilings(dataset: Dataset, rows: Rows, truth: KnownTruth | None) -> dict[str, Outcomes]:
     """Return the outcomes of the best predictors on the given pairs, by name.
 
     ``last_node`` and ``context`` are the best functions of a context's last node and of the whole
@@ -72,7 +72,7 @@ def best_function(
     return Outcomes(target, service[first][at], (start - first)[at], tied[at])
 
 
-def true_outcomes(truth: Truth, dataset: Dataset, rows: Rows) -> Outcomes:
+def true_outcomes(truth: KnownTruth, dataset: Dataset, rows: Rows) -> Outcomes:
     """Return the outcomes on the given pairs of a predictor that knows the truth."""
     pairs, vocabulary = dataset.pairs.take(rows), dataset.vocabulary
     entries, row = np.unique(pairs.context, return_inverse=True)

@@ -17,7 +17,7 @@ from dagrec_cli.models.base import Model, TorchModel
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.dag_mask import DENSE_PER_CHOICE, AllowedServices
 
-Ints: TypeAlias = Int[np.ndarray, " pairs"]
+PairInts: TypeAlias = Int[np.ndarray, " pairs"]
 
 CONTEXTS_AT_ONCE = 4096
 SCORES_AT_ONCE = 4_000_000  # and those of one context on top
@@ -70,7 +70,7 @@ def score_contexts(model: Model, trie: ContextTrie, entries: NDArray[np.int32]) 
     model.eval()
     contexts = Contexts.of(trie, entries)
     choices = model.mask.choices(contexts.last) if model.mask else None
-    return _table(model, contexts, choices)
+    return _score_table(model, contexts, choices)
 
 
 @torch.no_grad()
@@ -122,13 +122,13 @@ def _evaluate(
     """Return the outcomes of pairs that refer to rows of a few contexts."""
     choices = model.mask.choices(contexts.last) if model.mask else None
     if choices is None or choices.is_dense or not isinstance(model, TorchModel):
-        scores = _table(model, contexts, choices)
+        scores = _score_table(model, contexts, choices)
         chance = probabilities(scores.masked)[row, target]
         return Evaluation(outcomes(scores.own, row, target, scores.ruled_out), chance)
     return _evaluate_lists(model, contexts, choices, row, target)
 
 
-def _table(model: Model, contexts: Contexts, choices: AllowedServices | None) -> Scores:
+def _score_table(model: Model, contexts: Contexts, choices: AllowedServices | None) -> Scores:
     scores: Tensor = model(contexts.to(model.device)).cpu()
     return Scores(scores.numpy(), None if choices is None else choices.forbidden.numpy())
 
@@ -169,7 +169,7 @@ def _ranks_below(
     choices: AllowedServices,
     row: Int[np.ndarray, " pairs"],
     target: Int[np.ndarray, " pairs"],
-) -> Iterator[tuple[Ints, Ints, Ints]]:
+) -> Iterator[tuple[PairInts, PairInts, PairInts]]:
     """Yield which pairs, how many services are better and how many tie, of ruled out targets.
 
     Their place depends on the scores of all that is ruled out, so whole rows are scored, no more

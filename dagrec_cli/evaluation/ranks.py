@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 
 from dagrec_cli.errors import TrainingError
 
-SCORES = 250_000  # compared at a time
+CHUNK_SCORES = 250_000  # compared at a time
 UNRANKED = np.iinfo(np.int32).max  # services better than a target that the model does not know
 
 RuledOut: TypeAlias = Bool[np.ndarray, "contexts services"] | None
@@ -82,7 +82,7 @@ def outcomes(
         True where the mask rules a service out; None if there is no mask.
     chunk
         Distinct pairs compared at a time, so that memory is bounded; None for as many as have
-        :data:`SCORES` scores.
+        :data:`CHUNK_SCORES` scores.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def outcomes(
     n_contexts, n_services = scores.shape
     _check_range("context_row", context_row, n_contexts)
     _check_range("target", target, n_services)
-    best = _best(scores, ruled_out)
+    best = _best_service(scores, ruled_out)
 
     key = context_row.astype(np.int64) * n_services + target
     distinct, pair = np.unique(key, return_inverse=True)
@@ -108,7 +108,7 @@ def outcomes(
         )
         side = ruled_out[rows, columns].astype(np.int64)
         above = side * np.count_nonzero(~ruled_out, axis=1)[rows]
-    chunk = chunk or max(1, SCORES // n_services)
+    chunk = chunk or max(1, CHUNK_SCORES // n_services)
     for start in range(0, len(distinct), chunk):
         part = slice(start, start + chunk)
         block = sides[side[part], rows[part]]
@@ -118,7 +118,7 @@ def outcomes(
     return Outcomes(target, best[context_row], (above + better)[pair], tied[pair])
 
 
-def _best(
+def _best_service(
     scores: Float[np.ndarray, "contexts services"], ruled_out: RuledOut
 ) -> Int[np.ndarray, " contexts"]:
     """Return the class that comes first after each context."""

@@ -14,8 +14,8 @@ from dagrec_cli.evaluation.evaluator import probabilities, score_contexts
 from dagrec_cli.models.base import Model
 
 QUERIES = 1024  # scored together at most
-NODES = 100_000  # in padded rows that are scored together, where one query does not hold more
-SCORES = 2_000_000  # scores that are held together, where one query does not need more
+HELD_NODES = 100_000  # in padded rows that are scored together, where one query does not hold more
+HELD_SCORES = 2_000_000  # scores that are held together, where one query does not need more
 
 
 class Recommendation(NamedTuple):
@@ -114,7 +114,7 @@ def _batches(queries: Iterable[Query], n_services: int) -> Iterator[list[Query]]
         for query in queries:
             n_contexts += len(query.contexts)
             longest = max(longest, *map(len, query.contexts))
-            is_too_much = n_contexts * longest > NODES or n_contexts * n_services > SCORES
+            is_too_much = n_contexts * longest > HELD_NODES or n_contexts * n_services > HELD_SCORES
             if batch and (is_too_much or len(batch) == QUERIES):
                 yield batch
                 batch = []

@@ -8,7 +8,7 @@ import numpy as np
 
 from dagrec_cli.evaluation.intervals import LEVEL
 from dagrec_cli.evaluation.ranks import Outcomes
-from dagrec_cli.evaluation.uncertainty import ROUNDING, Groups, Units, items, spread
+from dagrec_cli.evaluation.uncertainty import NEGLIGIBLE, Groups, Units, items, spread
 
 LEAST_P = 1e-4  # no table's data say more than this about the far tail of a distribution
 
@@ -74,7 +74,7 @@ def paired_difference(
     sides = [items(runs, groups, [metric])[metric] for runs in (a, b)]
     found = spread(sides, groups, metric)
     difference = float(sides[0].mean() - sides[1].mean())
-    if abs(difference) < ROUNDING:
+    if abs(difference) < NEGLIGIBLE:
         difference = 0.0
     if np.isinf(found.variance):
         return Difference(difference, -1.0, 1.0, 1.0, False)
@@ -92,7 +92,7 @@ def _n_groups_that_differ(a: Sequence[Outcomes], b: Sequence[Outcomes], groups: 
     sides = [
         np.mean([(run.predicted, run.better, run.tied) for run in side], axis=0) for side in (a, b)
     ]
-    differ = np.flatnonzero(np.abs(sides[0] - sides[1]).max(axis=0) > ROUNDING)
+    differ = np.flatnonzero(np.abs(sides[0] - sides[1]).max(axis=0) > NEGLIGIBLE)
     return len(np.unique(groups.number[differ]))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 TINY = 1e-300  # instead of a zero to divide by
 PRECISION = 1e-15
-NEAR = 1e-9  # of a critical value
+PRECISION = 1e-9  # of a critical value
 MOST_TERMS = 10_000
 
 
@@ -33,7 +33,7 @@ def critical(chance: Callable[[float], float], alpha: float) -> float:
     low, high = 0.0, 1.0
     while chance(high) > alpha:
         low, high = high, 2 * high
-    while high - low > NEAR * high:
+    while high - low > PRECISION * high:
         middle = (low + high) / 2
         low, high = (middle, high) if chance(middle) > alpha else (low, middle)
     return high

@@ -41,7 +41,7 @@ from dagrec_cli.evaluation.student import critical, two_sided
 Units: TypeAlias = Int[np.ndarray, " pairs"] | None
 Items: TypeAlias = Float[np.ndarray, "_ items"]  # a row per seed; two sides may differ in theirs
 
-ROUNDING = 1e-12  # a smaller part is a zero that the order of summation blurred
+NEGLIGIBLE = 1e-12  # a smaller part is a zero that the order of summation blurred
 
 
 class Groups(NamedTuple):
@@ -185,6 +185,6 @@ def _correlation(
     mean_size = (n_items - (n.astype(float) ** 2).sum() / n_items) / (n_groups - 1)
     extra = np.maximum(between / (n_groups - 1) - within, 0) / mean_size
     found = np.ones_like(total)
-    is_told = within > ROUNDING * total
+    is_told = within > NEGLIGIBLE * total
     found[is_told] = extra[is_told] / (extra + within)[is_told]
     return found

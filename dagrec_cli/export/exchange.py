@@ -38,7 +38,7 @@ HEADS = {
     ",".join(PAIR_COLUMNS).encode(),
     RECBOLE_CONFIG.partition("\n")[0].encode(),
 }
-MOST_HEAD = 200  # bytes of a first line that are compared
+HEAD_BYTES = 200  # bytes of a first line that are compared
 
 # What separates values or starts a quotation in these formats, and the sign that escapes it.
 _SPECIAL = re.compile(r'[\s"%]')
@@ -71,7 +71,7 @@ def write_recbole(folder: RunFolder, data: SplitData) -> None:
     name = folder.path.resolve().name
     for side, rows in _sides(data):
         lines = ["\t".join(INTER_COLUMNS)]
-        for row, (context, target) in zip(rows, _named(data.dataset, rows), strict=True):
+        for row, (context, target) in zip(rows, _named_pairs(data.dataset, rows), strict=True):
             lines.append(f"{row}\t{' '.join(map(escape, context))}\t{escape(target)}")
         folder.write_text(f"{name}.{side}.inter", "\n".join([*lines, ""]))
     folder.write_text(f"{name}.yaml", RECBOLE_CONFIG)
@@ -82,7 +82,7 @@ def write_csv(folder: RunFolder, data: SplitData) -> None:
     side = np.full(len(data.dataset.pairs.context), "train", object)
     side[data.test] = "test"
     composition = data.dataset.pairs.composition.tolist()
-    named = _named(data.dataset, np.arange(len(side)))
+    named = _named_pairs(data.dataset, np.arange(len(side)))
     rows = (
         (STEP.join(context), target, composition[row], side[row])
         for row, (context, target) in enumerate(named)
@@ -110,7 +110,7 @@ def _is_exported(file: Path) -> bool:
     if kind_of(file):
         return False
     with open_plain(file) as opened:
-        return opened.readline(MOST_HEAD).rstrip(b"\n") in HEADS
+        return opened.readline(HEAD_BYTES).rstrip(b"\n") in HEADS
 
 
 FORMATS = {"gru4rec": write_gru4rec, "recbole": write_recbole, "csv": write_csv}
@@ -125,7 +125,7 @@ def _sides(data: SplitData) -> tuple[tuple[str, Rows], tuple[str, Rows]]:
     return ("train", data.train), ("test", data.test)
 
 
-def _named(dataset: Dataset, rows: Rows) -> Iterator[tuple[list[str], str]]:
+def _named_pairs(dataset: Dataset, rows: Rows) -> Iterator[tuple[list[str], str]]:
     """Yield the names of each pair's context and target."""
     pairs = dataset.pairs.take(rows)
     entries, position = np.unique(pairs.context, return_inverse=True)
@@ -138,15 +138,15 @@ def _sessions(dataset: Dataset, rows: Rows) -> Iterator[tuple[Sequence[str], int
     """Yield the names of each session's items, and when it starts."""
     session: list[str] = []
     composition = -1
-    for row, (context, target) in zip(rows, _named(dataset, rows), strict=True):
+    for row, (context, target) in zip(rows, _named_pairs(dataset, rows), strict=True):
         owner = int(dataset.pairs.composition[row])
         if session and (owner != composition or context[: len(session)] != session):
-            yield session, _start(dataset, composition)
+            yield session, _start_time(dataset, composition)
         session, composition = [*context, target], owner
     if session:
-        yield session, _start(dataset, composition)
+        yield session, _start_time(dataset, composition)
 
 
-def _start(dataset: Dataset, composition: int) -> int:
+def _start_time(dataset: Dataset, composition: int) -> int:
     time = dataset.time[composition]
     return composition if np.isnan(time) else int(time)

@@ -26,7 +26,7 @@ from dagrec_cli.errors import DagrecError
 from dagrec_cli.models.base import Model, TorchModel
 from dagrec_cli.models.context_batch import Contexts
 
-PACKAGES = ("onnx", "onnxruntime", "onnxscript")
+ONNX_PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 TOLERANCE = 1e-5  # between the two programs' scores, relative to scores above 1
 
 
@@ -114,7 +114,7 @@ def _quiet() -> Iterator[None]:
 def _check_packages() -> None:
     from importlib.util import find_spec
 
-    if missing := [name for name in PACKAGES if find_spec(name) is None]:
+    if missing := [name for name in ONNX_PACKAGES if find_spec(name) is None]:
         raise OnnxError(
             f"ONNX needs {', '.join(missing)}; run: pip install -c constraints.txt -e '.[onnx]'"
         )

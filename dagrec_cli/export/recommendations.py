@@ -11,7 +11,7 @@ from dagrec_cli.runs.csv_text import csv_text
 from dagrec_cli.runs.predictions import STEP
 
 Form = Literal["auto", "table", "json", "csv"]
-COLUMNS = ("query", "about", "known_to_follow", "rank", "service", "probability", "seen")
+ANSWER_COLUMNS = ("query", "about", "known_to_follow", "rank", "service", "probability", "seen")
 
 
 def lines_of(answers: Iterable[Answer], form: str) -> Iterator[str]:
@@ -26,7 +26,7 @@ def lines_of(answers: Iterable[Answer], form: str) -> Iterator[str]:
     """
     for number, answer in enumerate(answers):
         if form == "csv":
-            text = csv_text(COLUMNS, _rows(number, answer))
+            text = csv_text(ANSWER_COLUMNS, _answer_rows(number, answer))
             yield text if number == 0 else text.partition("\n")[2]
         elif form == "json":
             services = [
@@ -36,10 +36,10 @@ def lines_of(answers: Iterable[Answer], form: str) -> Iterator[str]:
             whole = {**answer.about, "known_to_follow": answer.n_known, "services": services}
             yield _json(whole) + "\n"
         else:
-            yield "".join(f"{visible(line)}\n" for line in _table(answer))
+            yield "".join(f"{visible(line)}\n" for line in _table_lines(answer))
 
 
-def heading(about: Mapping[str, Any]) -> str:
+def answer_heading(about: Mapping[str, Any]) -> str:
     """Return what an answer is about in one line."""
     if "context" in about:
         return STEP.join(about["context"])
@@ -53,8 +53,8 @@ def _json(whole: Mapping[str, Any]) -> str:
     return text if visible(text) == text else json.dumps(whole)
 
 
-def _table(answer: Answer) -> Iterator[str]:
-    yield heading(answer.about)
+def _table_lines(answer: Answer) -> Iterator[str]:
+    yield answer_heading(answer.about)
     if answer.n_known == 0:
         yield f"  No service is known to follow {answer.last}: this ranks all of them."
     width = max(len(each.service) for each in answer.services)
@@ -66,8 +66,8 @@ def _table(answer: Answer) -> Iterator[str]:
         yield f"  {each.service:<{width}}  {each.probability:.4f}  {seen}"
 
 
-def _rows(number: int, answer: Answer) -> Iterator[tuple[object, ...]]:
-    about = heading(answer.about)
+def _answer_rows(number: int, answer: Answer) -> Iterator[tuple[object, ...]]:
+    about = answer_heading(answer.about)
     for rank, (name, probability, seen) in enumerate(answer.services, start=1):
         yield number, about, answer.n_known, rank, name, _round(probability), seen
 

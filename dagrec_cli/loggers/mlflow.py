@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 ARTEFACTS = "mlflow_artifacts"
-LOCK = ".mlflow.lock"
-SETTINGS = {  # of MLflow, which reads them from the environment, unless the user has set them
+STORE_LOCK = ".mlflow.lock"
+ENVIRONMENT = {  # of MLflow, which reads them from the environment, unless the user has set them
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",  # seconds; its own 120, seven times, would be silence
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -137,8 +137,8 @@ class MlflowLogger:
         """Return what lets one job after another find or make what they share."""
         if self.file:
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            return _held(self.file.with_name(f".{self.file.name}.lock"))
-        return _held(Path(request.sweep, LOCK)) if request.sweep else nullcontext()
+            return _locked_store(self.file.with_name(f".{self.file.name}.lock"))
+        return _locked_store(Path(request.sweep, STORE_LOCK)) if request.sweep else nullcontext()
 
     def _wait(self, numbers: Mapping[str, float], prefix: str = "", step: int = 0) -> None:
         from mlflow.entities import Metric
@@ -175,7 +175,7 @@ class MlflowLogger:
 
 
 @contextmanager
-def _held(file: Path) -> Iterator[None]:
+def _locked_store(file: Path) -> Iterator[None]:
     """Wait until no other process holds a file, and hold it."""
     with open_plain(file, "r+b") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -183,7 +183,7 @@ def _held(file: Path) -> Iterator[None]:
 
 
 def _connect(uri: str) -> "MlflowClient":
-    for name, value in SETTINGS.items():
+    for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 

@@ -6,14 +6,14 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from dagrec_cli.config.untrusted import SQLITE
 from dagrec_cli.config.where import user_path
 from dagrec_cli.data.plain_files import kind_of, open_plain
 from dagrec_cli.errors import ConfigError
 
-FILE = "sqlite:///"
-TABLES = {"alembic_version", "experiments", "runs"}  # of MLflow, whatever its version
+MLFLOW_TABLES = {"alembic_version", "experiments", "runs"}  # of MLflow, whatever its version
 REMOTE = re.compile(r"(https?|databricks|(postgresql|mysql|mssql)(\+\w+)?)://\S+|databricks")
-ALLOWED = "sqlite:///FILE.db, http://HOST:PORT of an MLflow server, or the URI of another database"
+STORES = "sqlite:///FILE.db, http://HOST:PORT of an MLflow server, or the URI of another database"
 
 
 def tracking_store(uri: str) -> tuple[str, Path | None]:
@@ -26,25 +26,25 @@ def tracking_store(uri: str) -> tuple[str, Path | None]:
     """
     if REMOTE.fullmatch(uri):
         return uri, None
-    if not uri.startswith(FILE):
+    if not uri.startswith(SQLITE):
         bare = re.sub("^(file|sqlite):/*", "", uri) or "outputs"
         example = bare if re.search(r"\.(db|sqlite\d?)$", bare) else f"{bare.rstrip('/')}/mlflow.db"
         why = "no place where MLflow keeps runs (it has given up folders)"
-        raise ConfigError(f"logger.uri is {uri!r}: {why}; use {ALLOWED}, such as {FILE}{example}.")
-    name = uri.removeprefix(FILE)
+        raise ConfigError(f"logger.uri is {uri!r}: {why}; use {STORES}, such as {SQLITE}{example}.")
+    name = uri.removeprefix(SQLITE)
     if not name or "?" in name:
-        raise ConfigError(f"logger.uri is {uri!r}; name a file after {FILE}, without '?'.")
+        raise ConfigError(f"logger.uri is {uri!r}; name a file after {SQLITE}, without '?'.")
     file = user_path(name).absolute()
     if file.exists() or file.is_symlink():
         _check_own(file)
-    return f"{FILE}{file}", file
+    return f"{SQLITE}{file}", file
 
 
 def _check_own(file: Path) -> None:
     """Refuse to add MLflow's tables to a file that has others."""
     kind = kind_of(file.resolve())
     if kind:
-        raise ConfigError(f"logger.uri names {file}: {kind}; name a file for it: {ALLOWED}.")
+        raise ConfigError(f"logger.uri names {file}: {kind}; name a file for it: {STORES}.")
     if _is_foreign(file) and _is_foreign(file, file.with_name(f".{file.name}.lock")):
         raise ConfigError(
             f"logger.uri names {file}, a database without MLflow's tables, which are not added to "
@@ -64,4 +64,4 @@ def _is_foreign(file: Path, lock: Path | None = None) -> bool:
         raise ConfigError(
             f"logger.uri names {file}, which SQLite cannot read ({error}); name another file."
         ) from error
-    return bool(names) and not names >= TABLES
+    return bool(names) and not names >= MLFLOW_TABLES

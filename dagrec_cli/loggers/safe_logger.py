@@ -10,7 +10,7 @@ from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.log import LOGGER
 from dagrec_cli.runs.provenance import Request
 
-SHOWN = 200  # characters of an error that a warning repeats
+SHOWN_OF_ERROR = 200  # characters of an error that a warning repeats
 
 
 class SafeLogger:
@@ -62,7 +62,7 @@ class SafeLogger:
         try:
             call(self._logger)
         except Exception as error:  # whatever it is, the training matters more
-            told = " ".join(str(error).split())[:SHOWN]
+            told = " ".join(str(error).split())[:SHOWN_OF_ERROR]
             line = f"{type(self._logger).__name__} stopped ({type(error).__name__}: {told})"
             self._logger = None
             LOGGER.warning(line, exc_info=error)

@@ -15,7 +15,7 @@ from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.models.base import Facts, TorchModel
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.node_features import KnownOfNode, NodeFeatures
-from dagrec_cli.models.layers.node_graph import Spread, edge_rows, share
+from dagrec_cli.models.layers.node_graph import EdgeMatrix, edge_rows, share_of_group
 
 DEVIATION = 0.02  # of the initial message weights
 
@@ -77,8 +77,8 @@ class _Round(nn.Module):
         super().__init__()
         source, target = edge_rows(graph)
         ones = torch.ones(len(source))
-        self.mean_of_parents = Spread(source, target, share(ones, target))
-        self.mean_of_children = Spread(target, source, share(ones, source))
+        self.mean_of_parents = EdgeMatrix(source, target, share_of_group(ones, target))
+        self.mean_of_children = EdgeMatrix(target, source, share_of_group(ones, source))
         self.own = nn.Linear(hidden, hidden)
         self.from_parents = nn.Linear(hidden, hidden, bias=False)
         self.from_children = nn.Linear(hidden, hidden, bias=False)

@@ -14,7 +14,7 @@ from dagrec_cli.config.kinds import Count, Natural, Share, TwoOrMore
 from dagrec_cli.models.base import Facts, TorchModel
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.node_features import KnownOfNode, NodeFeatures
-from dagrec_cli.models.layers.node_graph import Spread, edge_rows, share
+from dagrec_cli.models.layers.node_graph import EdgeMatrix, edge_rows, share_of_group
 
 
 class DirectedDAGNN(TorchModel):
@@ -62,7 +62,7 @@ class DirectedDAGNN(TorchModel):
         self.second = _normalised(hidden, hidden)
         source, target = edge_rows(facts.graph)
         steps = torch.from_numpy(facts.graph.count).float()
-        self.spread = Spread(source, target, (1 - restart) * share(steps, source))
+        self.spread = EdgeMatrix(source, target, (1 - restart) * share_of_group(steps, source))
         self.hop_weight = nn.Parameter(torch.zeros(hops + 1))
         self.dropout = nn.Dropout(dropout_hidden)
         self.readout = nn.Sequential(_normalised(hidden, hidden // 2), nn.Dropout(dropout_hidden))

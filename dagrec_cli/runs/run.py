@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dagrec_cli.config.older import completed
-from dagrec_cli.config.untrusted import MOST_BYTES, read_config
+from dagrec_cli.config.untrusted import LARGEST_CONFIG, read_config
 from dagrec_cli.data.plain_files import read_plain
 from dagrec_cli.data.vocabulary import Vocabulary
 from dagrec_cli.errors import RunError, one_line
@@ -128,7 +128,7 @@ class Run:
     @cached_property
     def config_text(self) -> str:
         """``config.yaml`` as it stands."""
-        return read_plain(self.path / CONFIG, MOST_BYTES).decode()
+        return read_plain(self.path / CONFIG, LARGEST_CONFIG).decode()
 
     @cached_property
     def config(self) -> dict[str, Any]:

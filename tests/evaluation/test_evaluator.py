@@ -88,7 +88,7 @@ def test_chunks_and_lists_change_nothing(
         assert is_out.any() == masked
     monkeypatch.setattr(evaluator, "SCORES_AT_ONCE", scores_at_once)
     if lists:
-        monkeypatch.setattr(dag_mask, "SMALL", 0)
+        monkeypatch.setattr(dag_mask, "SMALL_TABLE", 0)
         monkeypatch.setattr(dag_mask, "DENSE_PER_CHOICE", 0)
         monkeypatch.setattr(scoring_head, "DENSE_PER_CANDIDATE", 0)
     found = evaluate_model(model, tiny.contexts, pairs)

@@ -41,7 +41,7 @@ def world(request: pytest.FixtureRequest) -> Dataset:
 @pytest.fixture(params=["list", "table"])
 def layout(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Attention along a list of edges, then the same in a table."""
-    monkeypatch.setattr(node_graph, "SMALL", 1e9 if request.param == "table" else 0)
+    monkeypatch.setattr(node_graph, "SMALL_CLOSURE", 1e9 if request.param == "table" else 0)
     monkeypatch.setattr(node_graph, "CELLS_PER_EDGE", 0)
 
 

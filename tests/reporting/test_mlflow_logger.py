@@ -161,7 +161,7 @@ def test_a_server_that_does_not_answer_costs_seconds(
     is_there: bool,
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
-    for name in mlflow_logger.SETTINGS.keys() - {"MLFLOW_HTTP_REQUEST_TIMEOUT"}:
+    for name in mlflow_logger.ENVIRONMENT.keys() - {"MLFLOW_HTTP_REQUEST_TIMEOUT"}:
         monkeypatch.delenv(name, raising=False)
     said: list[str] = []
     with closing(silent_server()) as server, SafeLogger(said.append) as safe:

@@ -12,7 +12,7 @@ import pytest
 from dagrec_cli.config.untrusted import leads_out
 from dagrec_cli.data.plain_files import open_plain
 from dagrec_cli.errors import ConfigError
-from dagrec_cli.loggers.mlflow_uri import TABLES, tracking_store
+from dagrec_cli.loggers.mlflow_uri import MLFLOW_TABLES, tracking_store
 
 
 def make(file: Path, *tables: str) -> None:
@@ -40,7 +40,7 @@ def test_what_is_no_file_is_left_to_mlflow(uri: str) -> None:
 @pytest.mark.parametrize("exists", [False, True])
 def test_a_file_of_sqlite(tmp_path: Path, exists: bool) -> None:
     if exists:
-        make(tmp_path / "x.db", *TABLES, "more")
+        make(tmp_path / "x.db", *MLFLOW_TABLES, "more")
     expected = (f"sqlite:///{tmp_path}/x.db", tmp_path / "x.db")
     assert tracking_store("sqlite:///x.db") == tracking_store(f"sqlite:///{tmp_path}/x.db")
     assert tracking_store("sqlite:///x.db") == expected
@@ -96,7 +96,7 @@ def test_tables_that_another_job_is_making_are_waited_for(tmp_path: Path) -> Non
 
         def end() -> None:
             time.sleep(0.2)
-            make(file, *(TABLES - {"alembic_version"}))
+            make(file, *(MLFLOW_TABLES - {"alembic_version"}))
             fcntl.flock(lock, fcntl.LOCK_UN)
 
         other = threading.Thread(target=end)

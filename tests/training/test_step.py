@@ -19,7 +19,7 @@ from dagrec_cli.training.step import batch_loss
 
 
 def lists_only(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(dag_mask, "SMALL", 0)
+    patch.setattr(dag_mask, "SMALL_TABLE", 0)
     patch.setattr(dag_mask, "DENSE_PER_CHOICE", 0)
     patch.setattr(scoring_head, "DENSE_PER_CANDIDATE", 0)
 

@@ -20,7 +20,7 @@ def test_small_data_gets_one_thread(tiny: Dataset) -> None:
 
 
 def test_large_data_keeps_all(tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "SMALL", 1)
+    monkeypatch.setattr(threads, "SMALL_EPOCH", 1)
     assert threads.set_threads("auto", tiny) == 2
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from dagrec_cli.data.ragged import block_places, block_starts, find_sorted
 from dagrec_cli.data.service_graph import ServiceGraph
 
-SMALL = 100_000  # scores of a table that take no longer than lists, however short
+SMALL_TABLE = 100_000  # scores of a table that take no longer than lists, however short
 DENSE_PER_CHOICE = 5  # scores of a table that take the time of one of a list
 
 
@@ -120,12 +120,12 @@ class AllowedServices:
     def is_dense(self) -> bool:
         """Whether a table of all services is quicker than lists.
 
-        It is if it has no more than :data:`SMALL` cells, or less than :data:`DENSE_PER_CHOICE`
-        times as many as lists have.
+        It is if it has no more than :data:`SMALL_TABLE` cells, or less than
+        :data:`DENSE_PER_CHOICE` times as many as lists have.
         """
         every = len(self.size) * self.n_services
         listed = int(self.size.where(self.size > 0, self.n_services).sum())
-        return every <= SMALL or every < DENSE_PER_CHOICE * listed
+        return every <= SMALL_TABLE or every < DENSE_PER_CHOICE * listed
 
     @cached_property
     def forbidden(self) -> Bool[Tensor, "contexts services"]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from dagrec_cli.data.service_graph import ServiceGraph
 
-SMALL = 5_000  # cells of a table that take no longer than a list, however short
+SMALL_CLOSURE = 5_000  # cells of a table that take no longer than a list, however short
 CELLS_PER_EDGE = 8  # cells that take the time of one edge of a list
 
 
@@ -42,7 +42,7 @@ def node_levels(graph: ServiceGraph) -> NDArray[np.int64]:
     return level
 
 
-class Spread(nn.Module):
+class EdgeMatrix(nn.Module):
     """A fixed sparse matrix: node v receives ``weight * states[u]`` along every edge u -> v.
 
     Parameters
@@ -76,7 +76,7 @@ class Spread(nn.Module):
         return onto.index_add(0, self.target, sent.to(onto.dtype))
 
 
-def share(weight: Float[Tensor, " edges"], group: Int[Tensor, " edges"]) -> Tensor:
+def share_of_group(weight: Float[Tensor, " edges"], group: Int[Tensor, " edges"]) -> Tensor:
     """Return each edge's weight as a share of its group's sum."""
     total = weight.new_zeros(int(group.max()) + 1).index_add(0, group, weight)
     return weight / total[group]
@@ -97,7 +97,7 @@ class Edges(nn.Module):
         As given.
     closed
         0 where an edge leads from the sender (column) to the receiver (row), minus infinity
-        elsewhere. None if the table would have more than :data:`SMALL` cells and
+        elsewhere. None if the table would have more than :data:`SMALL_CLOSURE` cells and
         :data:`CELLS_PER_EDGE` times as many as there are edges.
     """
 
@@ -109,13 +109,13 @@ class Edges(nn.Module):
         super().__init__()
         self.register_buffer("source", source, persistent=False)
         self.register_buffer("target", target, persistent=False)
-        self.register_buffer("closed", _table(source, target), persistent=False)
+        self.register_buffer("closed", _closed_table(source, target), persistent=False)
 
 
-def _table(source: Tensor, target: Tensor) -> Tensor | None:
+def _closed_table(source: Tensor, target: Tensor) -> Tensor | None:
     shape = int(target.max()) + 1, int(source.max()) + 1
     cells = shape[0] * shape[1]
-    if cells > SMALL and cells > CELLS_PER_EDGE * len(source):
+    if cells > SMALL_CLOSURE and cells > CELLS_PER_EDGE * len(source):
         return None
     table = torch.full(shape, -torch.inf)
     table[target, source] = 0

@@ -89,7 +89,7 @@ def test_small_and_crowded_tables_are_dense(monkeypatch: pytest.MonkeyPatch) -> 
         AllowedServices(size, torch.zeros(int(size.sum())).long(), 100) for size in (few, many)
     ]
     assert [each.is_dense for each in choices] == [True, True]
-    monkeypatch.setattr(dag_mask, "SMALL", 0)
+    monkeypatch.setattr(dag_mask, "SMALL_TABLE", 0)
     choices = [replace(each) for each in choices]
     assert [each.is_dense for each in choices] == [False, True]
     assert replace(choices[0], size=torch.zeros(10).long()).is_dense

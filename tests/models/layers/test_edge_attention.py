@@ -38,7 +38,7 @@ def edges_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[Tensor, Tensor, bool]
     """A function of source, target, and whether the edges are a table."""
 
     def made(source: Tensor, target: Tensor, is_table: bool) -> Edges:
-        monkeypatch.setattr(node_graph, "SMALL", 1e9 if is_table else 0)
+        monkeypatch.setattr(node_graph, "SMALL_CLOSURE", 1e9 if is_table else 0)
         monkeypatch.setattr(node_graph, "CELLS_PER_EDGE", 0)
         edges = Edges(source, target)
         assert (edges.closed is not None) == is_table

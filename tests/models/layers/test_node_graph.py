@@ -3,7 +3,13 @@ import torch
 
 from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.models.layers import node_graph
-from dagrec_cli.models.layers.node_graph import Edges, Spread, graph_levels, node_levels, share
+from dagrec_cli.models.layers.node_graph import (
+    EdgeMatrix,
+    Edges,
+    graph_levels,
+    node_levels,
+    share_of_group,
+)
 
 
 def graph_of(*edges: tuple[int, int], n_nodes: int) -> ServiceGraph:
@@ -41,7 +47,7 @@ def test_edges_are_a_table_where_it_is_small_or_full() -> None:
     few = Edges(torch.tensor([0, 2, 1]), torch.tensor([0, 0, 1]))
     assert few.closed is not None
     assert few.closed.tolist() == [[0, -torch.inf, 0], [-torch.inf, 0, -torch.inf]]
-    n = int(node_graph.SMALL**0.5) + 1
+    n = int(node_graph.SMALL_CLOSURE**0.5) + 1
     each = torch.arange(n)
     assert Edges(each, each).closed is None
     every = torch.cartesian_prod(each, each)
@@ -58,11 +64,11 @@ def test_spread_is_a_matrix_product() -> None:
     weight = torch.tensor([0.5, 2.0, -1.0])
     states = torch.tensor([[1.0, 10.0], [7.0, 7.0], [3.0, 4.0]])
     onto = torch.tensor([[0.0, 0.0], [1.0, 1.0], [0.0, 0.0]])
-    found = Spread(source, target, weight)(states, onto)
+    found = EdgeMatrix(source, target, weight)(states, onto)
     assert found.tolist() == [[0, 0], [1 + 0.5 - 3, 1 + 5 - 4], [2, 20]]
     assert onto[1].tolist() == [1, 1]
 
 
 def test_shares_of_a_group_add_up_to_one() -> None:
-    found = share(torch.tensor([1.0, 3.0, 5.0]), torch.tensor([2, 2, 0]))
+    found = share_of_group(torch.tensor([1.0, 3.0, 5.0]), torch.tensor([2, 2, 0]))
     assert found.tolist() == [0.25, 0.75, 1]
