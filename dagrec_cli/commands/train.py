@@ -1,9 +1,8 @@
 """``dagrec train``: one experiment, one run folder; with ``-m`` one job after another."""
 
-import re
+import os
 import sys
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from dagrec_cli.runs.provenance import Request
 
 RESUME = "resume="
+LAUNCHED = {"RANK", "SLURM_PROCID"}  # what torchrun or srun leave in the environment
 FINISHED = (
     "It had finished before: nothing was trained. trainer.epochs=MORE trains a network on that was "
     "begun with keep_checkpoints=true.\n"
@@ -35,22 +35,14 @@ FINISHED = (
 def main() -> None:
     """Run; beside others that a launcher started, only as the first of them."""
     use_code(split_flag(sys.argv[1:])[0])
-    if not any(re.match(r"trainer=.*\bdistributed\b", word) for word in sys.argv[1:]):
+    if not LAUNCHED & os.environ.keys():
         _main()
         return
-    from dagrec_cli.training.launcher import place
+    from dagrec_cli.training.ranks import as_launched
 
-    here = place()
-    if here is None or find_spec("lightning_fabric") is None:
-        _main()
-        return
-    from dagrec_cli.training.fabric import follow, launched
-
-    if here.rank:
-        follow(here)
-        return
-    with launched(here):
-        _main()
+    with as_launched(sys.argv[1:]) as is_first:
+        if is_first:
+            _main()
 
 
 def _main() -> None:

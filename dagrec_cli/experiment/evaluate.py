@@ -28,8 +28,8 @@ from dagrec_cli.runs.folder import CONFIG, RESULT, RunFolder
 from dagrec_cli.runs.model import load_model, saved_choices, saved_facts, saved_seeds
 from dagrec_cli.runs.provenance import Request, provenance
 from dagrec_cli.runs.run import Run
-from dagrec_cli.training.history import History
 from dagrec_cli.training.split_data import SplitData
+from dagrec_cli.training.state import History
 
 Side = Literal["test", "train", "all"]
 UNSEEN_RULE = (

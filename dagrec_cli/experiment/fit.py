@@ -10,7 +10,6 @@ from typing import cast
 
 import numpy as np
 from omegaconf import DictConfig
-from torch import Generator
 
 from dagrec_cli.data.cache import cached_dataset
 from dagrec_cli.errors import TrainingError
@@ -31,18 +30,19 @@ from dagrec_cli.loggers.safe_logger import SafeLogger
 from dagrec_cli.models.base import CountingModel, Model, TorchModel
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.reporting.tables import Table
-from dagrec_cli.runs.checkpoints import Checkpoints, forget
+from dagrec_cli.runs.checkpoints import CheckpointStore, forget
 from dagrec_cli.runs.claim import TRAINING, check_free
 from dagrec_cli.runs.folder import CHECKPOINTS, RESULT, RunFolder
 from dagrec_cli.runs.log import LOGGER, logged
 from dagrec_cli.runs.provenance import Request
 from dagrec_cli.runs.resume import check_same_data, resume_command, write_beginning
 from dagrec_cli.training.batch import TrainingPairs, encode_once
-from dagrec_cli.training.history import History
-from dagrec_cli.training.interrupt import braking, heard
+from dagrec_cli.training.interrupt import StopRequest, heard, stop_on_request
 from dagrec_cli.training.progress import Progress
 from dagrec_cli.training.split_data import SplitData
+from dagrec_cli.training.state import History, TrainingState, TrainingTask
 from dagrec_cli.training.threads import set_threads
+from dagrec_cli.training.trainer import Callback
 
 STOPPING = "Stopping after this epoch; Ctrl-C again stops at once."
 
@@ -55,6 +55,59 @@ class RunContext:
     progress: Progress
     logger: SafeLogger
     metrics: MetricsFile
+
+
+class SeedCallback(Callback):
+    """Validates, shows, logs and saves the training of one seed.
+
+    Parameters
+    ----------
+    model
+        What is trained.
+    stop
+        Whether it is to end.
+    """
+
+    def __init__(
+        self, model: TorchModel, seed: int, data: SplitData, around: RunContext, stop: StopRequest
+    ) -> None:
+        self.model = model
+        self.seed = seed
+        self.data = data
+        self.around = around
+        self.stop = stop
+        self.checkpoints = CheckpointStore(around.folder, seed, around.progress.say)
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether Ctrl-C was pressed."""
+        return self.stop.is_made
+
+    def load(self, state: TrainingState) -> None:
+        """Go back to the newest checkpoint of the folder, and report the epochs behind it."""
+        self.checkpoints.load(state)
+        if state.epoch:
+            self._report(state.history)
+
+    def save(self, state: TrainingState) -> None:
+        """Write a checkpoint into the folder."""
+        self.checkpoints.save(state)
+
+    def validate(self) -> dict[str, float]:
+        """Return metrics on the validation pairs; none if there are none."""
+        if not len(self.data.validation):
+            return {}
+        pairs = self.data.dataset.pairs.take(self.data.validation)
+        return evaluate(evaluate_model(self.model, self.data.dataset.contexts, pairs).outcomes)
+
+    def epoch_ended(self, state: TrainingState) -> None:
+        """Show the epoch and report it."""
+        self.around.progress.step(state.epoch, f"loss {state.history.rows[-1]['loss']:.4f}")
+        self._report(state.history)
+
+    def _report(self, history: History) -> None:
+        self.around.metrics.add(self.seed, history.rows)
+        self.around.logger.epochs(self.seed, history.rows)
 
 
 def run_seed(
@@ -71,8 +124,15 @@ def run_seed(
     start = time.perf_counter()
     try:
         if isinstance(model, TorchModel):
-            keeper = Checkpoints(around.folder, seed, around.progress.say)
-            _train(model, components, data, history, generator, around, keeper)
+            trainer = components.trainer
+            is_distinct = trainer.distinct_contexts
+            pairs = TrainingPairs.of(data.dataset, data.train, model.mask, distinct=is_distinct)
+            rules = components.loss, components.sampler
+            task = TrainingTask(model, *rules, pairs, generator, history)
+            around.progress.start("training", trainer.epochs)
+            with stop_on_request(lambda: around.progress.say(STOPPING)) as stop:
+                callback = SeedCallback(model, seed, data, around, stop)
+                trainer.fit(task, callback)
         else:
             _count(cast(CountingModel, model), data)
         trained = time.perf_counter()
@@ -96,45 +156,6 @@ class StoppedError(Exception):
         self.model = model
         self.seed = seed
         self.reason = reason
-
-
-def _train(
-    model: TorchModel,
-    components: Components,
-    data: SplitData,
-    history: History,
-    generator: Generator,
-    around: RunContext,
-    keeper: Checkpoints,
-) -> None:
-    dataset, trainer = data.dataset, components.trainer
-    pairs = TrainingPairs.of(dataset, data.train, model.mask, distinct=trainer.distinct_contexts)
-    held_out = dataset.pairs.take(data.validation)
-
-    def validate() -> dict[str, float]:
-        return evaluate(evaluate_model(model, dataset.contexts, held_out).outcomes)
-
-    def watch(row: dict[str, float]) -> None:
-        around.progress.step(int(row["epoch"]), f"loss {row['loss']:.4f}")
-        around.metrics.add(keeper.seed, history.rows)
-        around.logger.epochs(keeper.seed, history.rows)
-
-    around.progress.start("training", trainer.epochs)
-    with braking(lambda: around.progress.say(STOPPING)) as brake:
-        trainer.fit(
-            model,
-            components.loss,
-            components.sampler,
-            pairs,
-            history,
-            generator=generator,
-            validate=validate if len(data.validation) else None,
-            watch=watch,
-            keeper=keeper,
-            brake=brake,
-        )
-    around.metrics.add(keeper.seed, history.rows)  # where all of them came from a checkpoint
-    around.logger.epochs(keeper.seed, history.rows)
 
 
 def _count(model: CountingModel, data: SplitData) -> None:

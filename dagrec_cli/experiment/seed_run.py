@@ -28,7 +28,7 @@ from dagrec_cli.runs.folder import (
     RunFolder,
 )
 from dagrec_cli.runs.predictions import PREDICTION_COLUMNS, STEP
-from dagrec_cli.training.history import History
+from dagrec_cli.training.state import History
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ from dagrec_cli.runs.folder import (
     RESULT,
     RunFolder,
 )
-from dagrec_cli.training.checkpoint import Checkpoint, pack, unpack
-from dagrec_cli.training.state import State
+from dagrec_cli.training.checkpoint import pack, unpack
+from dagrec_cli.training.state import TrainingState
 
 KEPT = 2  # the newest, and the one before it in case the newest is damaged
 
 
-class Checkpoints:
+class CheckpointStore:
     """Keeps the checkpoints of one seed.
 
     Parameters
@@ -49,7 +49,7 @@ class Checkpoints:
         """The checkpoints, newest first."""
         return sorted(self.path.glob(f"seed{self.seed}_epoch*.safetensors"), reverse=True)
 
-    def load(self, state: State) -> None:
+    def load(self, state: TrainingState) -> None:
         """Bring a training to the newest checkpoint that is whole, if there is any.
 
         Raises
@@ -70,10 +70,10 @@ class Checkpoints:
             else:
                 return
 
-    def save(self, checkpoint: Checkpoint) -> None:
+    def save(self, state: TrainingState) -> None:
         """Write a checkpoint; an older one is removed only when the new one is whole."""
-        name = f"seed{self.seed}_epoch{checkpoint.standing.epoch:07}.safetensors"
-        RunFolder(self.path).write(name, lambda file: file.write(pack(checkpoint)))
+        name = f"seed{self.seed}_epoch{state.epoch:07}.safetensors"
+        RunFolder(self.path).write(name, lambda file: file.write(pack(state.checkpoint())))
         for file in self.files[KEPT:]:
             file.unlink()
 

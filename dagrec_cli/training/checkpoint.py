@@ -19,8 +19,8 @@ FORMAT = 2
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
-class Standing(msgspec.Struct):
-    """What a checkpoint knows beside tensors.
+class Header(msgspec.Struct):
+    """What a checkpoint holds beside tensors.
 
     Attributes
     ----------
@@ -49,17 +49,20 @@ class Checkpoint(NamedTuple):
     """Everything that the rest of a training depends on."""
 
     tensors: dict[str, Tensor]
-    standing: Standing
+    header: Header
 
 
 def pack(checkpoint: Checkpoint) -> bytes:
     """Return a checkpoint as the content of a file."""
     from safetensors.torch import save
 
-    tensors = {name: each.detach().cpu().contiguous() for name, each in checkpoint.tensors.items()}
-    standing = msgspec.json.encode(checkpoint.standing).decode()
-    head = {"format": str(FORMAT), "standing": standing, "sha256": _sha256(tensors, standing)}
-    return save(tensors, head)
+    # Live tensors may lie on a GPU, or be views; what is saved is theirs at this moment.
+    tensors = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()
+    }
+    header = msgspec.json.encode(checkpoint.header).decode()
+    metadata = {"format": str(FORMAT), "header": header, "sha256": _sha256(tensors, header)}
+    return save(tensors, metadata)
 
 
 def unpack(content: bytes) -> Checkpoint:
@@ -75,25 +78,28 @@ def unpack(content: bytes) -> Checkpoint:
 
     try:
         tensors = load(content)
+        # safetensors' loader keeps the metadata to itself: 8 bytes of length, then JSON.
         size = int.from_bytes(content[:8], "little")
-        head = json.loads(content[8 : 8 + size])["__metadata__"]
-        version, standing, sha256 = head["format"], head["standing"], head["sha256"]
+        metadata = json.loads(content[8 : 8 + size])["__metadata__"]
+        version = metadata["format"]
+        if version != str(FORMAT):
+            raise RunError(f"of format {version}, but this version of dagrec reads {FORMAT}")
+        header, sha256 = metadata["header"], metadata["sha256"]
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"damaged ({' '.join(str(error).split())})") from error
-    if version != str(FORMAT):
-        raise RunError(f"of format {version}, but this version of dagrec reads {FORMAT}")
-    if sha256 != _sha256(tensors, standing):
+    if sha256 != _sha256(tensors, header):
         raise RunError("damaged (its content does not have the hash that it names)")
     try:
-        return Checkpoint(tensors, msgspec.json.decode(standing, type=Standing))
+        return Checkpoint(tensors, msgspec.json.decode(header, type=Header))
     except msgspec.DecodeError as error:
         raise RunError(f"damaged ({error})") from error
 
 
-def _sha256(tensors: dict[str, Tensor], standing: str) -> str:
-    found = hashlib.sha256(standing.encode())
+def _sha256(tensors: dict[str, Tensor], header: str) -> str:
+    """Return a hash over names, kinds, shapes and bytes of tensors, and over the header."""
+    digest = hashlib.sha256(header.encode())
     for name in sorted(tensors):
-        each = tensors[name]
-        found.update(f"{name} {each.dtype} {tuple(each.shape)}\n".encode())
-        found.update(each.reshape(-1).view(torch.uint8).numpy().data)
-    return found.hexdigest()
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

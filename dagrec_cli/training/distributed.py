@@ -1,37 +1,30 @@
 """Training in several processes, each with a share of every batch (data parallel).
 
 Source: Li et al., "PyTorch Distributed: Experiences on Accelerating Data Parallel Training", VLDB
-2020, through Lightning Fabric.
+2020, as torch has it.
 Differs from the source: shares may be uneven, since every row counts the same: a process divides by
 the weight of the whole step, not of its share.
 """
 
 from collections.abc import Iterator
-from contextlib import suppress
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Generator, Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from dagrec_cli.config.kinds import TwoOrMore
-from dagrec_cli.errors import ConfigError, TrainingError
-from dagrec_cli.losses.base import Loss
+from dagrec_cli.errors import ConfigError
 from dagrec_cli.models.base import TorchModel
-from dagrec_cli.samplers.base import Sampler
 from dagrec_cli.training.batch import Batch, TrainingPairs
 from dagrec_cli.training.checkpoint import pack, unpack
 from dagrec_cli.training.hardware import find_device
-from dagrec_cli.training.history import History
-from dagrec_cli.training.launcher import Place, place
 from dagrec_cli.training.mini_batch import MiniBatch, cut
-from dagrec_cli.training.state import Keeper, State
-from dagrec_cli.training.trainer import Objective
-
-if TYPE_CHECKING:
-    from dagrec_cli.training.fabric import Team
+from dagrec_cli.training.ranks import from_first, launched_rank, process_group
+from dagrec_cli.training.state import TrainingState, TrainingTask
+from dagrec_cli.training.trainer import NOTHING, Callback, Objective
 
 Processes = TwoOrMore | Literal["auto"]
 
@@ -40,7 +33,7 @@ class Distributed(MiniBatch):
     """Mini-batches dealt out to processes, which average their gradients.
 
     The model is that of :class:`MiniBatch` with the same ``batch_size``, up to rounding and the
-    random numbers of dropout and sampling. A resumed run goes on with the same number of processes.
+    random numbers of dropout and sampling. A resumed run needs the same number of processes.
 
     Parameters
     ----------
@@ -53,20 +46,20 @@ class Distributed(MiniBatch):
     Raises
     ------
     ConfigError
-        If Lightning Fabric is not installed, there are fewer devices than processes, or a launcher
-        started another number of processes.
+        If there are fewer devices than processes, or a launcher started another number of
+        processes.
     """
 
     def __init__(self, *, processes: Processes, **settings: Any) -> None:
-        here = place()
-        self.processes = _count(processes, here)
+        here = launched_rank()
+        self.processes = (here.n_ranks if here else 2) if processes == "auto" else processes
         super().__init__(**settings)
-        if find_spec("lightning_fabric") is None:
+        if here and here.n_ranks != self.processes:
             raise ConfigError(
-                "trainer=distributed needs Lightning Fabric; install it with: "
-                "pip install -c constraints.txt -e '.[fabric]'."
+                f"trainer.processes is {processes} but torchrun or srun started {here.n_ranks}; "
+                "use trainer.processes=auto."
             )
-        if here and not torch.distributed.is_initialized():
+        if here and not distributed.is_initialized():
             raise ConfigError(
                 "torchrun or srun started this process, but its group is not there; name "
                 "trainer=distributed on the command line, also beside resume=FOLDER, or start "
@@ -74,122 +67,102 @@ class Distributed(MiniBatch):
             )
         if self.device.type == "cuda" and not here:
             find_device(f"cuda:{self.processes - 1}")
-        self._team: Team | None = None
 
-    def fit(
-        self,
-        model: TorchModel,
-        loss: Loss,
-        sampler: Sampler,
-        pairs: TrainingPairs,
-        history: History,
-        *,
-        generator: Generator,
-        **options: Any,
-    ) -> None:
-        """Train a model in place, see :meth:`Trainer.fit`; the other processes end with it.
+    def fit(self, task: TrainingTask, callback: Callback = NOTHING) -> None:
+        """Train a model, see :meth:`Trainer.fit`; the other processes end with it.
 
         Raises
         ------
         TrainingError
             Also if one of the processes dies.
         """
-        from dagrec_cli.training.fabric import team
-
         n_threads = torch.get_num_threads()
-        n_each = n_threads if place() else max(1, n_threads // self.processes)
-        given = (self, model, loss, sampler, pairs, generator.initial_seed(), n_each)
-        torch.set_num_threads(n_each)
+        n_each = n_threads if launched_rank() else max(1, n_threads // self.processes)
         try:
-            with team(self.processes) as first:
-                first.from_first((_train_along, *given))
-                self._join(first)
-                super().fit(model, loss, sampler, pairs, history, generator=generator, **options)
+            with process_group(self.processes):
+                from_first((self.fit_rank, task, OtherRank(), n_each))
+                self.fit_rank(task, FirstRank(callback), n_each)
         finally:
-            self._team = None
             torch.set_num_threads(n_threads)
 
-    def train_along(
-        self,
-        team: "Team",
-        model: TorchModel,
-        loss: Loss,
-        sampler: Sampler,
-        pairs: TrainingPairs,
-        generator: Generator,
-    ) -> None:
-        """Train as one of the other processes, with nothing to watch or keep."""
-        self._join(team)
-        with suppress(TrainingError):  # the first process says it
-            super().fit(model, loss, sampler, pairs, History(), generator=generator)
+    def fit_rank(self, task: TrainingTask, callback: Callback, n_threads: int) -> None:
+        """Train as one rank of the group, on a device of its own."""
+        torch.set_num_threads(n_threads)
+        if self.device.type == "cuda":
+            here = launched_rank()
+            self.device = find_device(f"cuda:{here.local_rank if here else distributed.get_rank()}")
+        super().fit(task, callback)
 
     def batches(
         self, pairs: TrainingPairs, chosen: NDArray[np.int32], total: float
     ) -> Iterator[Batch]:
-        """Yield this process's share of each batch; without one, rows that weigh nothing."""
+        """Yield this rank's share of each batch; without one, rows that weigh nothing."""
+        rank = distributed.get_rank()
         for batch in cut(chosen, self.batch_size):
-            mine = np.array_split(batch, self.processes)[self._rank]  # neighbours stay together
-            share = pairs.batch(mine if len(mine) else batch[:1], total / self.processes)
-            yield share if len(mine) else share._replace(weight=torch.zeros_like(share.weight))
+            share = np.array_split(batch, self.processes)[rank]  # neighbours stay together
+            # Gradients are averaged over ranks: a mean of sums over total / n is their sum / total.
+            rows = pairs.batch(share if len(share) else batch[:1], total / self.processes)
+            yield rows if len(share) else rows._replace(weight=torch.zeros_like(rows.weight))
 
-    def objective(
-        self, model: TorchModel, loss: Loss, sampler: Sampler, generator: Generator
-    ) -> Objective:
-        """Return the function of a batch whose gradients are averaged over the processes."""
-        alone = super().objective(model, loss, sampler, generator)
-        module = _Averaged(model, alone)
-        together = self._member.wrap(module)
+    def objective(self, task: TrainingTask) -> Objective:
+        """Return the function of a batch whose value and gradients are means over the ranks."""
+        module = _MeanOverRanks(task.model, super().objective(task))
+        return DistributedDataParallel(module, find_unused_parameters=True)
 
-        def averaged(batch: Batch) -> Tensor:
-            module.batch = batch
-            return together()
 
-        return averaged
+class FirstRank(Callback):
+    """Hands the other ranks what they need of a callback: where to start, and validations."""
 
-    def start(self, state: State, keeper: Keeper | None) -> None:
-        """Bring every process's state to where the first one starts."""
-        super().start(state, keeper)
-        first = self._member.from_first(None if self._rank else pack(state.checkpoint()))
-        if self._rank:
-            state.load(unpack(first))
-
-    def mean(self, value: float) -> float:
-        """Return the mean of a number over the processes."""
-        return self._member.mean(value)
-
-    def agree(self, flag: bool) -> bool:
-        """Return what the first process says."""
-        return bool(self._member.from_first(flag))
-
-    def _join(self, team: "Team") -> None:
-        if self.device.type == "cuda":
-            self.device = find_device(f"cuda:{team.place.local_rank}")
-        team.on(self.device)
-        self._team = team
+    def __init__(self, callback: Callback) -> None:
+        self.callback = callback
 
     @property
-    def _member(self) -> "Team":
-        assert self._team is not None, "outside of fit"
-        return self._team
+    def is_stopping(self) -> bool:
+        """See :class:`Callback`."""
+        return self.callback.is_stopping
 
-    @property
-    def _rank(self) -> int:
-        return self._member.place.rank
+    def load(self, state: TrainingState) -> None:
+        """Bring all ranks to the same state."""
+        self.callback.load(state)
+        from_first(pack(state.checkpoint()))
 
-    def _epoch(self, state: State, objective: Objective, pairs: TrainingPairs) -> float:
-        if self._rank:  # dropout and samples of its own, the same ones if the run is resumed
-            (seed,) = np.random.SeedSequence([state.seed, self._rank, state.epoch]).generate_state(
-                1
-            )
-            torch.manual_seed(int(seed))
-            state.generator.manual_seed(int(seed))
-        return super()._epoch(state, objective, pairs)
+    def save(self, state: TrainingState) -> None:
+        """See :class:`Callback`."""
+        self.callback.save(state)
+
+    def validate(self) -> dict[str, float]:
+        """Let all ranks see the same metrics, so that early stopping stops all."""
+        metrics: dict[str, float] = from_first(self.callback.validate())
+        return metrics
+
+    def epoch_ended(self, state: TrainingState) -> None:
+        """See :class:`Callback`."""
+        self.callback.epoch_ended(state)
 
 
-class _Averaged(nn.Module):
-    """A model's loss as a module, which is what can be averaged; takes its batch aside."""
+class OtherRank(Callback):
+    """Follows rank 0, with dropout and samples of its own: the same ones if the run is resumed."""
 
-    batch: Batch
+    def load(self, state: TrainingState) -> None:
+        """Start where rank 0 does."""
+        state.load(unpack(from_first()))
+        self.epoch_ended(state)
+
+    def validate(self) -> dict[str, float]:
+        """Return what rank 0 found."""
+        metrics: dict[str, float] = from_first()
+        return metrics
+
+    def epoch_ended(self, state: TrainingState) -> None:
+        """Seed the next epoch by its number and the rank's."""
+        entropy = [state.seed, distributed.get_rank(), state.epoch]
+        seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
+        torch.manual_seed(seed)
+        state.generator.manual_seed(seed)
+
+
+class _MeanOverRanks(nn.Module):
+    """A model's loss as a module, which is what DistributedDataParallel takes."""
 
     def __init__(self, model: TorchModel, objective: Objective) -> None:
         super().__init__()
@@ -199,31 +172,10 @@ class _Averaged(nn.Module):
         # if it never finds any. This one is always found.
         self.unused = nn.Parameter(torch.zeros(()))
 
-    def forward(self) -> Tensor:
-        return self.objective(self.batch)
-
-
-def _count(processes: Processes, here: Place | None) -> int:
-    if processes == "auto":
-        return here.n_processes if here else 2
-    if here and processes != here.n_processes:
-        raise ConfigError(
-            f"trainer.processes is {processes} but torchrun or srun started {here.n_processes}; "
-            "use trainer.processes=auto."
-        )
-    return processes
-
-
-def _train_along(
-    team: "Team",
-    trainer: Distributed,
-    model: TorchModel,
-    loss: Loss,
-    sampler: Sampler,
-    pairs: TrainingPairs,
-    seed: int,
-    n_threads: int,
-) -> None:
-    """Be one of the other processes: the same training, with nothing to watch or keep."""
-    torch.set_num_threads(n_threads)
-    trainer.train_along(team, model, loss, sampler, pairs, Generator().manual_seed(seed))
+    def forward(self, batch: Batch) -> Tensor:
+        value: Tensor = self.objective(batch)
+        mean = value.detach().clone()
+        distributed.all_reduce(mean)
+        # The value is the mean, so that all ranks see the same loss; the gradient is this rank's,
+        # which DistributedDataParallel averages.
+        return mean / distributed.get_world_size() + (value - value.detach())

@@ -17,24 +17,24 @@ from typing import Any
 AGAIN = 2.0  # seconds from a Ctrl-C to its repetition; what cleans up takes less
 
 
-class Brake:
+class StopRequest:
     """Whether training has been asked to stop.
 
     Attributes
     ----------
-    is_pulled
+    is_made
         True once Ctrl-C was pressed.
     """
 
-    is_pulled = False
+    is_made = False
 
 
-_CTRL_C = Brake()  # pulled: nobody has acted on it yet; no lock, since a handler would wait for it
+_CTRL_C = StopRequest()  # made: nobody has acted on it; no lock, since a handler would wait for it
 
 
 @contextmanager
-def braking(tell: Callable[[], object]) -> Iterator[Brake]:
-    """Turn the first Ctrl-C inside into a pulled brake; a second one interrupts as ever.
+def stop_on_request(tell: Callable[[], object]) -> Iterator[StopRequest]:
+    """Turn the first Ctrl-C inside into a request to stop; a second one interrupts as ever.
 
     Outside the main thread, where Python takes no signals, and in a process that was started to
     ignore Ctrl-C (``nohup dagrec … &``), nothing changes.
@@ -47,25 +47,25 @@ def braking(tell: Callable[[], object]) -> Iterator[Brake]:
     Raises
     ------
     KeyboardInterrupt
-        At the end, if the brake was pulled after whoever minds it had looked for the last time.
+        At the end, if the request was made after whoever minds it had looked for the last time.
     """
-    brake = Brake()
+    request = StopRequest()
     before = signal.getsignal(signal.SIGINT)
     if not _is_main() or before == signal.SIG_IGN:
-        yield brake
+        yield request
         return
 
-    def pull(number: int, frame: FrameType | None) -> None:
+    def take(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, before)
-        brake.is_pulled = True
+        request.is_made = True
         tell()
 
-    signal.signal(signal.SIGINT, pull)
+    signal.signal(signal.SIGINT, take)
     try:
-        yield brake
+        yield request
     finally:
         signal.signal(signal.SIGINT, before)
-    if brake.is_pulled:
+    if request.is_made:
         raise KeyboardInterrupt
 
 
@@ -73,7 +73,7 @@ def braking(tell: Callable[[], object]) -> Iterator[Brake]:
 def listening() -> Iterator[None]:
     """Let Ctrl-C raise KeyboardInterrupt inside, again and again until it was :func:`heard`.
 
-    As in :func:`braking`, nothing changes where Ctrl-C is not for this thread or process.
+    As in :func:`stop_on_request`, nothing changes where Ctrl-C is not for this thread or process.
     """
     before = signal.getsignal(signal.SIGINT)
     if not _is_main() or before == signal.SIG_IGN or sys.platform == "win32":
@@ -99,22 +99,22 @@ def listening() -> Iterator[None]:
 
 def is_pressed() -> bool:
     """Return whether Ctrl-C was pressed and nobody has acted on it."""
-    return _CTRL_C.is_pulled
+    return _CTRL_C.is_made
 
 
 def heard() -> None:
     """Act on Ctrl-C: it is not repeated from now on."""
-    _CTRL_C.is_pulled = False
+    _CTRL_C.is_made = False
     signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _press(number: int, frame: FrameType | None) -> None:
-    _CTRL_C.is_pulled = True
+    _CTRL_C.is_made = True
     _raise(number, frame)
 
 
 def _raise(number: int, frame: FrameType | None) -> None:
-    if _CTRL_C.is_pulled:
+    if _CTRL_C.is_made:
         signal.setitimer(signal.ITIMER_REAL, AGAIN)
         raise KeyboardInterrupt
 

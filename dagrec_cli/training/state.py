@@ -2,22 +2,171 @@
 
 import time
 from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass, field, replace
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from dagrec_cli.errors import RunError
+from dagrec_cli.losses.base import Loss
 from dagrec_cli.models.base import TorchModel
-from dagrec_cli.training.checkpoint import Checkpoint, Standing
-from dagrec_cli.training.early_stopping import EarlyStopping, Snapshot
-from dagrec_cli.training.history import History
+from dagrec_cli.samplers.base import Sampler
+from dagrec_cli.training.batch import TrainingPairs
+from dagrec_cli.training.checkpoint import Checkpoint, Header
 from dagrec_cli.training.optimizers import Optimizer
 
 MODEL, GOOD, BEST, OPTIMIZER, RANDOM = "model.", "good.", "best.", "optimizer.", "random."
 
 
-class State:
+@dataclass
+class History:
+    """One row per epoch, and which epoch's weights were kept.
+
+    Attributes
+    ----------
+    rows
+        ``epoch`` (from 1), ``loss``, ``seconds`` (the training step only), and ``validation_…``
+        metrics where there is a validation share.
+    best_epoch
+        Epoch whose weights the model has now; the last one without early stopping.
+    seconds
+        How long training has taken, validation included, a resumed run from its beginning.
+    """
+
+    rows: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int = 0
+    seconds: float = 0.0
+
+    @property
+    def seconds_per_epoch(self) -> float:
+        """Mean seconds of a training step; 0 if there was none."""
+        return sum(row["seconds"] for row in self.rows) / len(self.rows) if self.rows else 0.0
+
+
+@dataclass(frozen=True)
+class TrainingTask:
+    """What is to be learnt: a model, by a loss, from pairs.
+
+    Attributes
+    ----------
+    model
+        Trained in place.
+    loss, sampler
+        What a batch costs, and where it takes its negatives from.
+    pairs
+        The training pairs.
+    generator
+        Source of the sampler's random numbers; dropout draws from torch's own.
+    history
+        Filled with one row per epoch, also when training fails.
+    """
+
+    model: TorchModel
+    loss: Loss
+    sampler: Sampler
+    pairs: TrainingPairs
+    generator: Generator
+    history: History = field(default_factory=History)
+
+    def on(self, device: torch.device) -> "TrainingTask":
+        """Return the same task on a device, where the model is moved to."""
+        self.model.to(device)
+        if device.type == "cpu":
+            return self
+        generator = Generator(device).manual_seed(self.generator.initial_seed())
+        return replace(self, pairs=self.pairs.on(device), generator=generator)
+
+
+class WeightCopy:
+    """A copy of a model's saved parameters and buffers, overwritten by :meth:`take`."""
+
+    def __init__(self, model: nn.Module) -> None:
+        state = model.state_dict()  # shares memory with the model
+        self._names = list(state)
+        self._live = list(state.values())
+        self._kept = [weight.clone() for weight in self._live]
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """The copied weights by name."""
+        return dict(zip(self._names, self._kept, strict=True))
+
+    def take(self) -> None:
+        """Copy the weights as they are now."""
+        torch._foreach_copy_(self._kept, self._live)
+
+    def restore(self) -> None:
+        """Give the model the copied weights back."""
+        torch._foreach_copy_(self._live, self._kept)
+
+    def load(self, weights: Mapping[str, Tensor]) -> None:
+        """Take these weights as the copy."""
+        for name, kept in zip(self._names, self._kept, strict=True):
+            kept.copy_(weights[name])
+
+
+class EarlyStopping:
+    """Keeps the weights of the best validation, and says when to stop waiting for a better one.
+
+    Parameters
+    ----------
+    model
+        The model that is trained.
+    monitor
+        Metric to watch; higher is better.
+    patience
+        Validations without a new best before :attr:`is_over`; 0 waits for ever.
+
+    Attributes
+    ----------
+    epoch
+        Epoch of the best validation; 0 before the first one.
+    best
+        Its metric; None before the first one.
+    waited
+        Validations since.
+    """
+
+    def __init__(self, model: nn.Module, monitor: str, patience: int) -> None:
+        self.monitor = monitor
+        self.patience = patience
+        self.epoch = 0
+        self.best: float | None = None
+        self.waited = 0
+        self._model = model
+        self._copy: WeightCopy | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """True once patience has run out."""
+        return bool(self.patience) and self.waited >= self.patience
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """The best weights by name; empty before the first validation."""
+        return self._copy.weights if self._copy else {}
+
+    def see(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Compare a validation with the best so far."""
+        self.waited += 1
+        if self.best is None or metrics[self.monitor] > self.best:
+            self.best, self.waited, self.epoch = metrics[self.monitor], 0, epoch
+            self._copy = self._copy or WeightCopy(self._model)
+            self._copy.take()
+
+    def load(self, weights: Mapping[str, Tensor]) -> None:
+        """Take these weights as the best."""
+        self._copy = WeightCopy(self._model)
+        self._copy.load(weights)
+
+    def restore(self) -> int:
+        """Give the model the best weights back and return their epoch."""
+        if self._copy:
+            self._copy.restore()
+        return self.epoch
+
+
+class TrainingState:
     """Everything that the rest of a training depends on.
 
     Attributes
@@ -32,35 +181,35 @@ class State:
         Early stopping, which keeps the best weights.
     """
 
-    def __init__(
-        self,
-        model: TorchModel,
-        optimizer: Optimizer,
-        generator: Generator,
-        history: History,
-        best: EarlyStopping,
-    ) -> None:
-        self.model = model
+    def __init__(self, task: TrainingTask, optimizer: Optimizer, best: EarlyStopping) -> None:
+        self.model = task.model
+        self.generator = task.generator
+        self.history = task.history
         self.optimizer = optimizer
-        self.generator = generator
-        self.history = history
         self.best = best
-        self.good = Snapshot(model)
+        self.good = WeightCopy(task.model)
         self.good_epoch = 0
         self.epoch = 0
-        self.seed = generator.initial_seed()
+        self.seed = task.generator.initial_seed()
         self._began = time.perf_counter()
 
     def take_time(self) -> None:
-        """Write down how long the training has taken, earlier sittings included."""
+        """Add the time since this was last called to the history's."""
         now = time.perf_counter()
         self.history.seconds += now - self._began
         self._began = now
 
     def checkpoint(self) -> Checkpoint:
-        """Return the state; its tensors are the live ones, to be saved before training goes on."""
+        """Return the state; its tensors are the live ones, to be saved before the next step."""
         self.take_time()
-        standing = Standing(
+        tensors = {
+            **_prefixed(MODEL, self.model.state_dict()),
+            **_prefixed(GOOD, self.good.weights),
+            **_prefixed(BEST, self.best.weights),
+            **_prefixed(OPTIMIZER, self.optimizer.moments),
+            **_prefixed(RANDOM, self._random()),
+        }
+        header = Header(
             self.epoch,
             self.history.seconds,
             self.history.rows,
@@ -69,7 +218,7 @@ class State:
             self.best.waited,
             self.good_epoch,
         )
-        return Checkpoint(self._tensors(), standing)
+        return Checkpoint(tensors, header)
 
     def load(self, saved: Checkpoint) -> None:
         """Go back to a saved state.
@@ -79,7 +228,7 @@ class State:
         RunError
             If it is one of another model; without the file's name.
         """
-        tensors, standing = saved
+        tensors, header = saved
         try:
             self.model.load_state_dict(_under(MODEL, tensors))
             self.good.load(_under(GOOD, tensors))
@@ -88,49 +237,36 @@ class State:
             self.optimizer.load(_under(OPTIMIZER, tensors))
             self._load_random(_under(RANDOM, tensors))
         except (RuntimeError, KeyError, ValueError, TypeError) as error:
-            told = " ".join(str(error).split()).rstrip(".")
-            raise RunError(f"does not fit this run ({told})") from error
-        self.epoch, self.good_epoch = standing.epoch, standing.good_epoch
-        self.best.epoch, self.best.best = standing.best_epoch, standing.best
-        self.best.waited = standing.waited
-        self.history.rows[:] = standing.rows
-        self.history.best_epoch = standing.epoch
-        self.history.seconds = standing.seconds
+            reason = " ".join(str(error).split()).rstrip(".")
+            raise RunError(f"does not fit this run ({reason})") from error
+        self.epoch, self.good_epoch = header.epoch, header.good_epoch
+        self.best.epoch, self.best.best = header.best_epoch, header.best
+        self.best.waited = header.waited
+        self.history.rows[:] = header.rows
+        self.history.best_epoch = header.epoch
+        self.history.seconds = header.seconds
 
-    def _tensors(self) -> dict[str, Tensor]:
-        found = {
-            **_named(MODEL, self.model.state_dict()),
-            **_named(GOOD, self.good.weights),
-            **_named(BEST, self.best.weights),
-            **_named(OPTIMIZER, self.optimizer.moments),
-            f"{RANDOM}torch": torch.get_rng_state(),
-            f"{RANDOM}sampler": self.generator.get_state(),
-        }
+    def _random(self) -> dict[str, Tensor]:
+        """Return the states of what dropout and the sampler draw from."""
+        states = {"torch": torch.get_rng_state(), "sampler": self.generator.get_state()}
         if self.generator.device.type == "cuda":
-            found[f"{RANDOM}cuda"] = torch.cuda.get_rng_state(self.generator.device)
-        return found
+            states["cuda"] = torch.cuda.get_rng_state(self.generator.device)
+        return states
 
-    def _load_random(self, tensors: Mapping[str, Tensor]) -> None:
-        torch.set_rng_state(tensors["torch"])
-        if self.generator.device.type == "cuda" and "cuda" in tensors:
-            torch.cuda.set_rng_state(tensors["cuda"], self.generator.device)
-        self.generator.set_state(tensors["sampler"])
-
-
-@runtime_checkable
-class Keeper(Protocol):
-    """Where checkpoints of one training are kept."""
-
-    def load(self, state: State) -> None:
-        """Bring a training to the last state that was kept, if there is one."""
-
-    def save(self, checkpoint: Checkpoint) -> None:
-        """Keep a checkpoint."""
+    def _load_random(self, states: Mapping[str, Tensor]) -> None:
+        torch.set_rng_state(states["torch"])
+        if self.generator.device.type == "cuda" and "cuda" in states:
+            torch.cuda.set_rng_state(states["cuda"], self.generator.device)
+        self.generator.set_state(states["sampler"])
 
 
-def _named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {f"{prefix}{name}": each for name, each in tensors.items()}
+def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}{name}": tensor for name, tensor in tensors.items()}
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {n.removeprefix(prefix): each for n, each in tensors.items() if n.startswith(prefix)}
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }

@@ -7,26 +7,18 @@ from functools import partial
 from math import isfinite
 from typing import Annotated, NamedTuple
 
-from torch import Generator, Tensor
+from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from dagrec_cli.config.kinds import Count, Natural, NotNegative, OneOf, Positive, Share
 from dagrec_cli.errors import ConfigError, TrainingError
-from dagrec_cli.losses.base import Loss
-from dagrec_cli.models.base import TorchModel
-from dagrec_cli.samplers.base import Sampler
 from dagrec_cli.training.batch import Batch, TrainingPairs
-from dagrec_cli.training.early_stopping import EarlyStopping
 from dagrec_cli.training.hardware import Precision, casting, find_device
-from dagrec_cli.training.history import History
-from dagrec_cli.training.interrupt import Brake
 from dagrec_cli.training.optimizers import OPTIMIZERS, optimizer_named
 from dagrec_cli.training.schedule import DECAYS, Schedule
-from dagrec_cli.training.state import Keeper, State
+from dagrec_cli.training.state import EarlyStopping, TrainingState, TrainingTask
 from dagrec_cli.training.step import batch_loss
 
-Watch = Callable[[dict[str, float]], None]
-Validate = Callable[[], dict[str, float]]
 Objective = Callable[[Batch], Tensor]
 
 
@@ -43,6 +35,31 @@ class Step(NamedTuple):
 
     share: float
     batches: Iterable[Batch]
+
+
+class Callback:
+    """What a training asks of whoever runs it, and tells them; this one neither knows nor minds."""
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether training is to end now; asked after each epoch."""
+        return False
+
+    def load(self, state: TrainingState) -> None:
+        """Bring a new training to where an earlier one was saved."""
+
+    def save(self, state: TrainingState) -> None:
+        """Save a training: at its end, when it stops, and between as often as its setting says."""
+
+    def validate(self) -> dict[str, float]:
+        """Return validation metrics of the model as it is; none without validation pairs."""
+        return {}
+
+    def epoch_ended(self, state: TrainingState) -> None:
+        """Take in the newest row of the history, validation included."""
+
+
+NOTHING = Callback()
 
 
 class Trainer(ABC):
@@ -135,117 +152,66 @@ class Trainer(ABC):
     def steps(self, pairs: TrainingPairs, epoch: int, seed: int) -> Iterator[Step]:
         """Yield the optimisation steps of an epoch; seed and epoch decide their order."""
 
-    def objective(
-        self, model: TorchModel, loss: Loss, sampler: Sampler, generator: Generator
-    ) -> Objective:
+    def objective(self, task: TrainingTask) -> Objective:
         """Return the function of a batch that training makes small."""
         return partial(
-            batch_loss, model, loss, sampler, generator=generator, precision=self.precision
+            batch_loss,
+            task.model,
+            task.loss,
+            task.sampler,
+            generator=task.generator,
+            precision=self.precision,
         )
 
-    def start(self, state: State, keeper: Keeper | None) -> None:
-        """Bring a state to where training starts."""
-        if keeper:
-            keeper.load(state)
-
-    def mean(self, value: float) -> float:
-        """Return the mean of a number over all that take part."""
-        return value
-
-    def agree(self, flag: bool) -> bool:
-        """Return what the first of those that take part says."""
-        return flag
-
-    def fit(
-        self,
-        model: TorchModel,
-        loss: Loss,
-        sampler: Sampler,
-        pairs: TrainingPairs,
-        history: History,
-        *,
-        generator: Generator,
-        validate: Validate | None = None,
-        watch: Watch | None = None,
-        keeper: Keeper | None = None,
-        brake: Brake | None = None,
-    ) -> None:
-        """Train a model in place; afterwards it is on the CPU.
+    def fit(self, task: TrainingTask, callback: Callback = NOTHING) -> None:
+        """Train a model; afterwards it is on the CPU.
 
         Parameters
         ----------
-        pairs
-            The training pairs.
-        history
-            Filled with one row per epoch, also when training fails.
-        generator
-            Source of the sampler's random numbers; dropout draws from torch's own.
-        validate
-            Returns validation metrics of the model as it is; the best epoch's weights are kept.
-        watch
-            Called with each epoch's row, for a progress display.
-        keeper
-            Where training starts from, if something is kept there, and checkpoints go.
-        brake
-            Looked at after each epoch.
+        callback
+            Where training starts, what it is validated on and who watches it.
 
         Raises
         ------
         TrainingError
             If loss or gradient is not finite; the model then holds the last weights whose loss was.
         KeyboardInterrupt
-            If the brake was pulled; the model holds the last epoch's weights, which were kept.
+            If the callback asks to stop; the model holds the last epoch's weights, which are saved.
         """
-        device = self.device
-        model.to(device)
-        pairs = pairs.on(device)
-        if device.type != "cpu":
-            generator = Generator(device).manual_seed(generator.initial_seed())
-        sampler.prepare(pairs.counts(model.facts.n_services))
-        optimizer = self.optimizer(model.parameters())
+        task, model = task.on(self.device), task.model
+        task.sampler.prepare(task.pairs.counts(model.facts.n_services))
         best = EarlyStopping(model, self.monitor, self.patience)
-        state = State(model, optimizer, generator, history, best)
-        self.start(state, keeper)
-        objective = self.objective(model, loss, sampler, generator)
+        state = TrainingState(task, self.optimizer(model.parameters()), best)
+        callback.load(state)
+        objective = self.objective(task)
         try:
-            self._run(state, objective, pairs, validate, watch, keeper, brake)
+            while state.epoch < self.epochs and not best.is_over:
+                self._epoch(state, objective, task.pairs)
+                self._end_epoch(state, callback)
+            if best.epoch:
+                task.history.best_epoch = best.restore()
         finally:
             state.take_time()
             model.cpu()
 
-    def _run(
-        self,
-        state: State,
-        objective: Objective,
-        pairs: TrainingPairs,
-        validate: Validate | None,
-        watch: Watch | None,
-        keeper: Keeper | None,
-        brake: Brake | None,
-    ) -> None:
-        history, best = state.history, state.best
-        while state.epoch < self.epochs and not self.agree(best.is_over):
-            start = time.perf_counter()
-            loss = self._epoch(state, objective, pairs)
-            epoch = state.epoch = history.best_epoch = state.epoch + 1
-            row = {"epoch": epoch, "loss": loss, "seconds": time.perf_counter() - start}
-            history.rows.append(row)
-            if validate and epoch % self.validate_every == 0:
-                metrics = validate()
-                row |= {f"validation_{name}": number for name, number in metrics.items()}
-                best.see(epoch, metrics)
-            if watch:
-                watch(row)
-            is_asked = brake is not None and brake.is_pulled
-            if keeper and (is_asked or self._is_due(state)):
-                keeper.save(state.checkpoint())
-            if is_asked:
-                raise KeyboardInterrupt
-        if best.epoch:
-            history.best_epoch = best.restore()
+    def _end_epoch(self, state: TrainingState, callback: Callback) -> None:
+        """Validate, report and save; end the training if the callback asks for it."""
+        epoch, row = state.epoch, state.history.rows[-1]
+        if epoch % self.validate_every == 0 and (metrics := callback.validate()):
+            row |= {f"validation_{name}": number for name, number in metrics.items()}
+            state.best.see(epoch, metrics)
+        callback.epoch_ended(state)
+        is_stopping = callback.is_stopping
+        is_last = epoch == self.epochs or state.best.is_over
+        is_due = bool(self.checkpoint_every) and epoch % self.checkpoint_every == 0
+        if is_stopping or is_last or is_due:
+            callback.save(state)
+        if is_stopping:
+            raise KeyboardInterrupt
 
-    def _epoch(self, state: State, objective: Objective, pairs: TrainingPairs) -> float:
-        """Train for one epoch and return its mean loss."""
+    def _epoch(self, state: TrainingState, objective: Objective, pairs: TrainingPairs) -> None:
+        """Train for one epoch and add its row to the history."""
+        began = time.perf_counter()
         if not state.model.training:  # telling every part again costs as much as a small step
             state.model.train()
         mean = over = 0.0  # mean loss, and share of the epoch that is over
@@ -255,14 +221,16 @@ class Trainer(ABC):
             for batch in step.batches:
                 value = objective(batch)
                 value.backward()  # type: ignore[no-untyped-call]
-                loss += self.mean(value.item())
+                loss += value.item()
             norm = clip_grad_norm_(state.optimizer.parameters, self.gradient_clip).item()
             if not (isfinite(loss) and isfinite(norm)):
                 self._give_up(state, loss, norm)
+            # A finite loss is what tells that the weights it was computed with are good; those in
+            # the middle of an epoch are no place to go back to.
             if number == 0:
                 state.good.take()
                 state.good_epoch = state.epoch
-            start, end = (state.epoch + part for part in (over, over + step.share))
+            start, end = (state.epoch + share for share in (over, over + step.share))
             factor = self.schedule.factor(start / self.epochs, end / self.epochs)
             state.optimizer.learning_rate = self.learning_rate * factor
             over += step.share
@@ -273,9 +241,11 @@ class Trainer(ABC):
                     raise
                 self._give_up(state, loss, norm)
             mean += loss * step.share
-        return mean
+        state.epoch = state.history.best_epoch = state.epoch + 1
+        seconds = time.perf_counter() - began
+        state.history.rows.append({"epoch": state.epoch, "loss": mean, "seconds": seconds})
 
-    def _give_up(self, state: State, loss: float, norm: float) -> None:
+    def _give_up(self, state: TrainingState, loss: float, norm: float) -> None:
         state.good.restore()
         state.history.best_epoch = state.good_epoch
         raise TrainingError(
@@ -283,8 +253,3 @@ class Trainer(ABC):
             f"epoch {state.good_epoch} are kept; try a smaller trainer.learning_rate "
             f"(now {self.learning_rate})."
         )
-
-    def _is_due(self, state: State) -> bool:
-        """Return whether a checkpoint is due after an epoch; the last one always has one."""
-        is_last = state.epoch == self.epochs or state.best.is_over
-        return is_last or bool(self.checkpoint_every and state.epoch % self.checkpoint_every == 0)

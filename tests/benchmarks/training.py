@@ -13,8 +13,8 @@ from dagrec_cli.data.dataset import build_dataset
 from dagrec_cli.data.pairs import Rows
 from dagrec_cli.models.base import TorchModel
 from dagrec_cli.training.batch import TrainingPairs
-from dagrec_cli.training.history import History
 from dagrec_cli.training.split_data import SplitData
+from dagrec_cli.training.state import TrainingTask
 
 NO_DROPOUT = {"dropout_embed": 0.0, "dropout_hidden": 0.0}  # so that both compute the same
 
@@ -31,9 +31,9 @@ class Training:
 
     def __call__(self) -> list[float]:
         """Train and return the loss of each epoch."""
-        history, rules = History(), (self.loss, self.sampler)
-        self.trainer.fit(self.model, *rules, self.pairs, history, generator=self.generator)
-        return [row["loss"] for row in history.rows]
+        task = TrainingTask(self.model, self.loss, self.sampler, self.pairs, self.generator)
+        self.trainer.fit(task)
+        return [row["loss"] for row in task.history.rows]
 
 
 class EpochBenchmark(Benchmark):

@@ -10,11 +10,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
-
-pytest.importorskip("lightning_fabric", reason="needs the extra fabric")
-pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 WORDS = ("trainer=distributed", "trainer.device=cpu", "trainer.batch_size=20")
@@ -22,13 +20,16 @@ WORDS = ("trainer=distributed", "trainer.device=cpu", "trainer.batch_size=20")
 Dagrec = Callable[..., Any]
 
 
+@pytest.mark.slow
 def test_jobs_of_a_multirun_follow_each_other(dagrec: Dagrec) -> None:
     answer = dagrec("train", "-m", *WORDS, "trainer.epochs=2", "seed=0,1")
     assert (answer.code, answer.err) == (0, "")
-    (row,) = csv.DictReader((answer.run / "sweep.csv").read_text().splitlines())
+    row, *ceilings = csv.DictReader((answer.run / "sweep.csv").read_text().splitlines())
     assert row["seeds"] == "2"
+    assert all(each["row"].startswith("ceiling") for each in ceilings)
 
 
+@pytest.mark.slow
 def test_a_longer_run_ends_in_the_same_bytes(dagrec: Dagrec, tmp_path: Path) -> None:
     """With dropout, which every process draws for itself."""
     dagrec("train", *WORDS, "trainer.epochs=4", "hydra.run.dir=whole")
@@ -48,6 +49,7 @@ def is_alive(process: int) -> bool:
     return bool(state) and not state.startswith(b"Z")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("ps") is None, reason="needs ps")
 def test_killing_the_first_process_leaves_none(tmp_path: Path) -> None:
     words = [*WORDS, "trainer.epochs=100000", "trainer.checkpoint_every=1", "hydra.run.dir=run"]
@@ -68,3 +70,25 @@ def test_killing_the_first_process_leaves_none(tmp_path: Path) -> None:
     while any(map(is_alive, others)):
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+TORCHRUN = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
+
+
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_torchrun_for_a_training_that_is_not_distributed_is_refused_once(
+    dagrec: Dagrec, rank: str
+) -> None:
+    with patch.dict(os.environ, TORCHRUN | {"RANK": rank}):
+        answer = dagrec("train", "trainer=mini_batch")
+    line = (
+        "dagrec train: torchrun started 2 processes, and each would train the whole; add "
+        "trainer=distributed, or start dagrec without torchrun.\n"
+    )
+    assert (answer.code, answer.out, answer.err) == ((2, "", line) if rank == "0" else (0, "", ""))
+    assert list(answer.folder.iterdir()) == []
+
+
+def test_one_process_of_torchrun_may_train_alone(dagrec: Dagrec) -> None:
+    with patch.dict(os.environ, TORCHRUN | {"WORLD_SIZE": "1"}):
+        assert dagrec("train", "model=popularity").code == 0

@@ -13,7 +13,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-pytest.importorskip("lightning_fabric", reason="needs the extra fabric")
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ from dagrec_cli.evaluation.metrics import evaluate
 from dagrec_cli.experiment.components import seed_everything
 from dagrec_cli.models.base import Facts
 from dagrec_cli.training.batch import TrainingPairs
-from dagrec_cli.training.history import History
+from dagrec_cli.training.state import TrainingTask
 
 FactsOf = Callable[[Dataset], Facts]
 
@@ -64,7 +64,7 @@ def test_a_preset_gives_one_of_the_reference_s_outcomes(
     pairs = TrainingPairs.of(geoportal, train, model.mask, distinct=True)
     loss, sampler = build(settings.loss, "loss"), build(settings.sampler, "sampler")
     trainer = build(settings.trainer, "trainer")
-    trainer.fit(model, loss, sampler, pairs, History(), generator=generator)
+    trainer.fit(TrainingTask(model, loss, sampler, pairs, generator))
     scores = evaluate_model(model, geoportal.contexts, geoportal.pairs.take(test))
     found = evaluate(scores.outcomes)
 

@@ -24,7 +24,7 @@ from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.samplers.none import NoSampler
 from dagrec_cli.training.batch import Batch, TrainingPairs, encode_once
 from dagrec_cli.training.full_batch import FullBatch
-from dagrec_cli.training.history import History
+from dagrec_cli.training.state import TrainingTask
 from dagrec_cli.training.step import batch_loss
 
 LOSS = CrossEntropy(label_smoothing=0.0)
@@ -105,7 +105,7 @@ def train(model: Model, dataset: Dataset, epochs: int = 3) -> Batch:
             precision=32,
         )
         generator = torch.Generator().manual_seed(0)
-        trainer.fit(model, LOSS, NoSampler(), every, History(), generator=generator)
+        trainer.fit(TrainingTask(model, LOSS, NoSampler(), every, generator))
     else:
         assert isinstance(model, CountingModel)
         pairs = dataset.pairs.distinct()

@@ -18,8 +18,9 @@ from dagrec_cli.models.gru4rec import GRU4Rec
 from dagrec_cli.samplers.base import Sampler
 from dagrec_cli.samplers.none import NoSampler
 from dagrec_cli.training.batch import TrainingPairs
-from dagrec_cli.training.history import History
-from dagrec_cli.training.trainer import Trainer
+from dagrec_cli.training.checkpoint import pack, unpack
+from dagrec_cli.training.state import History, TrainingState, TrainingTask
+from dagrec_cli.training.trainer import Callback, Trainer
 
 CROSS_ENTROPY = CrossEntropy(label_smoothing=0.0)
 
@@ -61,9 +62,46 @@ def pairs_of(dataset: Dataset, model: TorchModel, *, distinct: bool = True) -> T
     return TrainingPairs.of(dataset, rows, model.mask, distinct=distinct)
 
 
+class Script(Callback):
+    """Does what a test says; files go into ``saved``, by their epoch."""
+
+    def __init__(
+        self,
+        validate: Callable[[], dict[str, float]] = dict,
+        watch: Callable[[dict[str, float]], object] = lambda row: None,
+        start: bytes | None = None,
+        saved: dict[int, bytes] | None = None,
+        stop_after: int | None = None,
+    ) -> None:
+        self._validate = validate
+        self._watch = watch
+        self._start = start
+        self._saved = {} if saved is None else saved
+        self._stop_after = stop_after
+        self._epoch = 0
+
+    @property
+    def is_stopping(self) -> bool:
+        return self._epoch == self._stop_after
+
+    def load(self, state: TrainingState) -> None:
+        if self._start:
+            state.load(unpack(self._start))
+
+    def save(self, state: TrainingState) -> None:
+        self._saved[state.epoch] = pack(state.checkpoint())
+
+    def validate(self) -> dict[str, float]:
+        return self._validate()
+
+    def epoch_ended(self, state: TrainingState) -> None:
+        self._epoch = state.epoch
+        self._watch(state.history.rows[-1])
+
+
 @pytest.fixture(scope="session")
 def fit() -> Callable[..., History]:
-    """A function that trains a model on all pairs of a data set, seed 0."""
+    """A function that trains a model on all pairs of a data set, seed 0; options: see Script."""
 
     def fitted(
         trainer: Trainer,
@@ -73,13 +111,11 @@ def fit() -> Callable[..., History]:
         sampler: Sampler | None = None,
         **options: Any,
     ) -> History:
-        history = History()
-        pairs = pairs_of(dataset, model)
-        generator = Generator().manual_seed(0)
-        trainer.fit(
-            model, loss, sampler or NoSampler(), pairs, history, generator=generator, **options
-        )
-        return history
+        pairs, generator = pairs_of(dataset, model), Generator().manual_seed(0)
+        rules, callback = (loss, sampler or NoSampler()), Script(**options)
+        task = TrainingTask(model, *rules, pairs, generator)
+        trainer.fit(task, callback)
+        return task.history
 
     return fitted
 

@@ -16,37 +16,20 @@ from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.errors import RunError, TrainingError
 from dagrec_cli.losses.bpr import BPR
 from dagrec_cli.losses.ce import CrossEntropy
-from dagrec_cli.training.checkpoint import Checkpoint, Standing, pack, unpack
-from dagrec_cli.training.history import History
-from dagrec_cli.training.interrupt import Brake
-from dagrec_cli.training.state import State
+from dagrec_cli.training.checkpoint import Checkpoint, Header, pack, unpack
+from dagrec_cli.training.state import History
 
 Make = Callable[..., Any]
 
-STANDING = Standing(2, 0.5, [{"epoch": 1, "loss": 0.1}], 1, None, 0, 1)
-CONTENT = pack(Checkpoint({"weight": torch.arange(6.0).reshape(2, 3)}, STANDING))
-
-
-class Shelf:
-    """Keeps every checkpoint as the bytes of its file, and starts from one."""
-
-    def __init__(self, start: bytes | None = None) -> None:
-        self.start = start
-        self.kept: dict[int, bytes] = {}
-
-    def load(self, state: State) -> None:
-        if self.start:
-            state.load(unpack(self.start))
-
-    def save(self, checkpoint: Checkpoint) -> None:
-        self.kept[checkpoint.standing.epoch] = pack(checkpoint)
+HEADER = Header(2, 0.5, [{"epoch": 1, "loss": 0.1}], 1, None, 0, 1)
+CONTENT = pack(Checkpoint({"weight": torch.arange(6.0).reshape(2, 3)}, HEADER))
 
 
 def test_a_checkpoint_comes_back() -> None:
-    tensors, standing = unpack(CONTENT)
-    assert standing == STANDING
+    tensors, header = unpack(CONTENT)
+    assert header == HEADER
     assert tensors["weight"].tolist() == [[0, 1, 2], [3, 4, 5]]
-    assert isinstance(standing.rows[0]["epoch"], int)  # 1, not 1.0, in metrics.csv
+    assert isinstance(header.rows[0]["epoch"], int)  # 1, not 1.0, in metrics.csv
 
 
 @given(st.integers(0, len(CONTENT) - 1), st.integers(1, 255))
@@ -74,17 +57,14 @@ def test_another_format_is_named(other: str) -> None:
 def test_a_short_state_of_torch_does_not_fit(
     trainer: Make, gru4rec: Make, tiny: Dataset, fit: Make
 ) -> None:
-    def train(shelf: Shelf, epochs: int) -> None:
-        fit(trainer(epochs=epochs, checkpoint_every=1), gru4rec(), tiny, keeper=shelf)
-
-    shelf = Shelf()
-    train(shelf, 1)
-    tensors, standing = unpack(shelf.kept[1])
+    saved: dict[int, bytes] = {}
+    fit(trainer(epochs=1), gru4rec(), tiny, saved=saved)
+    tensors, header = unpack(saved[1])
     for name in ("random.torch", "random.sampler"):
         for short in (tensors[name][:3], tensors[name][:0], torch.zeros_like(tensors[name])):
-            again = Shelf(pack(Checkpoint(tensors | {name: short}, standing)))
+            start = pack(Checkpoint(tensors | {name: short}, header))
             with pytest.raises(RunError, match="does not fit this run"):
-                train(again, 2)
+                fit(trainer(epochs=2), gru4rec(), tiny, start=start)
 
 
 @pytest.mark.parametrize("loss", ["ce", "bpr"])
@@ -104,7 +84,7 @@ def test_a_resumed_training_ends_in_the_same_bits(
     settings = {"kind": kind, "epochs": 7, "learning_rate": 0.02, "validation_share": 0.2, **extra}
     script = [0.1, 0.4, 0.3, 0.2, 0.5, 0.5, 0.1]
 
-    def run(shelf: Shelf, epochs: int, first: int = 0) -> tuple[torch.Tensor, History]:
+    def run(epochs: int, first: int = 0, **files: Any) -> tuple[torch.Tensor, History]:
         model = gru4rec(dropout_embed=0.3, dropout_hidden=0.3)
         sampler = build(config("sampler", "popularity", n_sample=3), "sampler")
         rule = (BPR(), sampler) if loss == "bpr" else (CrossEntropy(label_smoothing=0.0), None)
@@ -115,24 +95,23 @@ def test_a_resumed_training_ends_in_the_same_bits(
             tiny,
             *rule,
             validate=lambda: {"ndcg": next(values)},
-            keeper=shelf,
+            **files,
         )
         return weights(model), history
 
-    whole = Shelf()
-    expected, history = run(whole, 7)
-    assert list(whole.kept) == [2, 4, 6, 7]
+    whole: dict[int, bytes] = {}
+    expected, history = run(7, saved=whole)
+    assert list(whole) == [2, 4, 6, 7]
     for epoch in (2, 6):
         torch.manual_seed(123)
-        shelf = Shelf(whole.kept[epoch])
-        found, again = run(shelf, 7, first=epoch)
+        found, again = run(7, first=epoch, start=whole[epoch])
         assert torch.equal(found, expected)
         assert again.best_epoch == history.best_epoch == 5
         for one, other in zip(again.rows, history.rows, strict=True):
             assert {**one, "seconds": 0} == {**other, "seconds": 0}
-    short = Shelf()
-    run(short, 4)
-    longer, _ = run(Shelf(short.kept[4]), 7, first=4)  # epochs were raised
+    short: dict[int, bytes] = {}
+    run(4, saved=short)
+    longer, _ = run(7, first=4, start=short[4])  # epochs were raised
     assert torch.equal(longer, expected)
 
 
@@ -158,27 +137,27 @@ def test_every_optimizer_and_schedule_goes_on_where_it_was(
     extra = {"batch_size": 4} if kind == "mini_batch" else {}
     settings = {"epochs": 5, "checkpoint_every": 1, "learning_rate": 0.02, **extra, **chosen}
 
-    def run(shelf: Shelf) -> torch.Tensor:
+    def run(**files: Any) -> torch.Tensor:
         model = gru4rec(dropout_embed=0.3)
-        fit(trainer(kind, **settings), model, tiny, keeper=shelf)
+        fit(trainer(kind, **settings), model, tiny, **files)
         found: torch.Tensor = weights(model)
         return found
 
-    whole = Shelf()
-    expected = run(whole)
+    whole: dict[int, bytes] = {}
+    expected = run(saved=whole)
     for epoch in (1, 3):
         torch.manual_seed(123)
-        assert torch.equal(run(Shelf(whole.kept[epoch])), expected)
+        assert torch.equal(run(start=whole[epoch]), expected)
 
 
 def test_patience_goes_on_where_it_was(
     trainer: Make, gru4rec: Make, tiny: Dataset, fit: Make
 ) -> None:
     settings = {"epochs": 9, "validation_share": 0.2, "patience": 2, "checkpoint_every": 1}
-    shelf = Shelf()
+    saved: dict[int, bytes] = {}
     values = iter([0.5, 0.1, 0.2, 0.9])
-    fit(trainer(**settings), gru4rec(), tiny, validate=lambda: {"ndcg": next(values)}, keeper=shelf)
-    assert list(shelf.kept) == [1, 2, 3]
+    fit(trainer(**settings), gru4rec(), tiny, validate=lambda: {"ndcg": next(values)}, saved=saved)
+    assert list(saved) == [1, 2, 3]
     for epoch in (2, 3):
         values = iter([0.2, 0.9])
         history = fit(
@@ -186,7 +165,7 @@ def test_patience_goes_on_where_it_was(
             gru4rec(),
             tiny,
             validate=lambda: {"ndcg": next(values)},  # noqa: B023 - used before it changes
-            keeper=Shelf(shelf.kept[epoch]),
+            start=saved[epoch],
         )
         assert (len(history.rows), history.best_epoch) == (3, 1)
 
@@ -194,9 +173,10 @@ def test_patience_goes_on_where_it_was(
 def test_the_last_good_weights_outlive_an_interruption(
     trainer: Make, gru4rec: Make, tiny: Dataset, fit: Make, weights: Make
 ) -> None:
-    shelf, model, good = Shelf(), gru4rec(), gru4rec()
+    saved: dict[int, bytes] = {}
+    model, good = gru4rec(), gru4rec()
     fit(trainer(epochs=1), good, tiny)
-    fit(trainer(epochs=2), gru4rec(), tiny, keeper=shelf)
+    fit(trainer(epochs=2), gru4rec(), tiny, saved=saved)
 
     class Fails(CrossEntropy):
         def __call__(self, scores: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -208,22 +188,18 @@ def test_the_last_good_weights_outlive_an_interruption(
             model,
             tiny,
             Fails(label_smoothing=0.0),
-            keeper=Shelf(shelf.kept[2]),
+            start=saved[2],
         )
     assert torch.equal(weights(model), weights(good))
 
 
-def test_a_pulled_brake_keeps_the_epoch_and_stops(
+def test_a_request_to_stop_saves_the_epoch_and_stops(
     trainer: Make, gru4rec: Make, tiny: Dataset, fit: Make
 ) -> None:
-    brake, shelf = Brake(), Shelf()
-
-    def watch(row: dict[str, float]) -> None:
-        brake.is_pulled = row["epoch"] == 3
-
+    saved: dict[int, bytes] = {}
     with pytest.raises(KeyboardInterrupt):
-        fit(trainer(epochs=9), gru4rec(), tiny, watch=watch, brake=brake, keeper=shelf)
-    assert list(shelf.kept) == [3]
+        fit(trainer(epochs=9), gru4rec(), tiny, stop_after=3, saved=saved)
+    assert list(saved) == [3]
 
 
 @pytest.mark.parametrize(
@@ -236,19 +212,19 @@ def test_a_pulled_brake_keeps_the_epoch_and_stops(
 def test_a_checkpoint_of_another_model_is_refused(
     trainer: Make, gru4rec: Make, tiny: Dataset, fit: Make, change: dict[str, int], message: str
 ) -> None:
-    shelf = Shelf()
-    fit(trainer(epochs=1), gru4rec(), tiny, keeper=shelf)
+    saved: dict[int, bytes] = {}
+    fit(trainer(epochs=1), gru4rec(), tiny, saved=saved)
     with pytest.raises(RunError, match=f"does not fit this run .*{message}"):
-        fit(trainer(epochs=2), gru4rec(**change), tiny, keeper=Shelf(shelf.kept[1]))
+        fit(trainer(epochs=2), gru4rec(**change), tiny, start=saved[1])
 
 
 @pytest.mark.parametrize("name", ["optimizer.0.exp_avg", "random.torch", "random.sampler"])
 def test_a_tensor_of_another_shape_is_refused(
     trainer: Make, gru4rec: Make, tiny: Dataset, fit: Make, name: str
 ) -> None:
-    shelf = Shelf()
-    fit(trainer(epochs=1), gru4rec(), tiny, keeper=shelf)
-    tensors, standing = unpack(shelf.kept[1])
-    forged = pack(Checkpoint({**tensors, name: tensors[name][:1].clone()}, standing))
+    saved: dict[int, bytes] = {}
+    fit(trainer(epochs=1), gru4rec(), tiny, saved=saved)
+    tensors, header = unpack(saved[1])
+    forged = pack(Checkpoint({**tensors, name: tensors[name][:1].clone()}, header))
     with pytest.raises(RunError, match="does not fit this run"):
-        fit(trainer(epochs=2), gru4rec(), tiny, keeper=Shelf(forged))
+        fit(trainer(epochs=2), gru4rec(), tiny, start=forged)

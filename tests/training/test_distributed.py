@@ -4,17 +4,12 @@ import multiprocessing
 import os
 from collections.abc import Callable
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 import torch
 
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.errors import ConfigError, TrainingError
-from dagrec_cli.training import distributed
-from dagrec_cli.training.interrupt import Brake
-
-pytest.importorskip("lightning_fabric", reason="needs the extra fabric")
 
 Make = Callable[..., Any]
 
@@ -37,16 +32,24 @@ def test_two_processes_give_the_model_of_one(
     accumulate: int,
 ) -> None:
     assert len(set(tiny.pairs.context.tolist())) == 14
-    settings = {"batch_size": batch_size, "epochs": 5, "learning_rate": 0.01}
+    settings = {"batch_size": batch_size, "accumulate": accumulate, "learning_rate": 0.01}
+    patient = {"validation_share": 0.2, "patience": 2, "epochs": 9}
     models, histories = [], []
     for kind in ("distributed", "mini_batch"):
         models.append(gru4rec(dag_mask=True))
-        asked = trainer(kind, accumulate=accumulate, **settings)
-        histories.append([row["loss"] for row in fit(asked, models[-1], tiny).rows])
+        values = iter([0.1, 0.5, 0.3, 0.4])  # the second epoch's weights are kept
+        history = fit(
+            trainer(kind, **settings, **patient),
+            models[-1],
+            tiny,
+            validate=lambda: {"ndcg": next(values)},  # noqa: B023 - used before it changes
+        )
+        histories.append([row["loss"] for row in history.rows])
+        assert history.best_epoch == 2
     one, other = map(weights, models)
-    assert torch.allclose(one, other, atol=1e-4)
+    assert torch.allclose(one, other, rtol=0, atol=1e-6)
     assert not torch.allclose(one, weights(gru4rec(dag_mask=True)), atol=1e-2)
-    assert histories[0] == pytest.approx(histories[1], abs=1e-5)
+    assert histories[0] == pytest.approx(histories[1], abs=1e-6)
     check_nothing_is_left()
 
 
@@ -74,20 +77,12 @@ def test_a_process_that_dies_takes_the_others_down(
 
 
 @pytest.mark.slow
-def test_a_pulled_brake_stops_all(trainer: Make, gru4rec: Make, tiny: Dataset, fit: Make) -> None:
-    brake = Brake()
-    brake.is_pulled = True
+def test_a_request_to_stop_stops_all(
+    trainer: Make, gru4rec: Make, tiny: Dataset, fit: Make
+) -> None:
     with pytest.raises(KeyboardInterrupt):
-        fit(trainer("distributed", epochs=99), gru4rec(), tiny, brake=brake)
+        fit(trainer("distributed", epochs=99), gru4rec(), tiny, stop_after=1)
     check_nothing_is_left()
-
-
-def test_without_lightning_fabric_it_says_how_to_install_it(trainer: Make) -> None:
-    with (
-        patch.object(distributed, "find_spec", lambda name: None),
-        pytest.raises(ConfigError, match=r"Lightning Fabric; .* pip install .* '\.\[fabric\]'"),
-    ):
-        trainer("distributed")
 
 
 def test_one_process_is_too_few(trainer: Make) -> None:

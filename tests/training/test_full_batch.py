@@ -15,7 +15,7 @@ from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.gru4rec import GRU4Rec
 from dagrec_cli.samplers.none import NoSampler
 from dagrec_cli.training.batch import Batch
-from dagrec_cli.training.history import History
+from dagrec_cli.training.state import History
 from dagrec_cli.training.step import batch_loss
 from dagrec_cli.training.trainer import Trainer
 

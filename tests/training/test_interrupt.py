@@ -10,22 +10,22 @@ from contextlib import suppress
 import pytest
 
 from dagrec_cli.training import interrupt
-from dagrec_cli.training.interrupt import Brake, braking, heard, is_pressed, listening
+from dagrec_cli.training.interrupt import StopRequest, heard, is_pressed, listening, stop_on_request
 
 
 def press() -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_the_first_ctrl_c_pulls_the_brake_and_the_second_stops_at_once() -> None:
+def test_the_first_ctrl_c_makes_a_request_and_the_second_stops_at_once() -> None:
     told: list[str] = []
     before = signal.getsignal(signal.SIGINT)
 
     def train() -> None:
-        with braking(lambda: told.append("stopping")) as brake:
-            assert not brake.is_pulled
+        with stop_on_request(lambda: told.append("stopping")) as request:
+            assert not request.is_made
             press()
-            assert brake.is_pulled
+            assert request.is_made
             press()
             told.append("goes on")
 
@@ -35,11 +35,11 @@ def test_the_first_ctrl_c_pulls_the_brake_and_the_second_stops_at_once() -> None
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_brake_that_nobody_looks_at_any_more_stops_at_the_end() -> None:
+def test_a_request_that_nobody_looks_at_any_more_stops_at_the_end() -> None:
     told: list[str] = []
 
     def train() -> None:
-        with braking(lambda: None):
+        with stop_on_request(lambda: None):
             press()
             told.append("the last epoch ends")
 
@@ -59,7 +59,7 @@ def swallow_in_a_finaliser() -> None:
 
 
 def swallow_in_a_weak_reference() -> None:
-    target = Brake()
+    target = StopRequest()
     reference = weakref.ref(target, lambda _: press())
     del target
     del reference
@@ -102,30 +102,30 @@ def test_listening_leaves_signals_as_they_were() -> None:
 
 
 def test_afterwards_ctrl_c_is_as_before() -> None:
-    with braking(lambda: None):
+    with stop_on_request(lambda: None):
         pass
     with pytest.raises(KeyboardInterrupt):
         press()
 
 
 def test_another_thread_may_train() -> None:
-    found: list[Brake] = []
+    requests: list[StopRequest] = []
 
     def work() -> None:
-        with braking(lambda: None) as brake:
-            found.append(brake)
+        with stop_on_request(lambda: None) as request:
+            requests.append(request)
 
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    assert not found[0].is_pulled
+    assert not requests[0].is_made
 
 
 def test_a_process_told_to_ignore_ctrl_c_goes_on_ignoring_it() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with listening(), braking(lambda: None) as brake:
+        with listening(), stop_on_request(lambda: None) as request:
             press()
-        assert not brake.is_pulled
+        assert not request.is_made
     finally:
         signal.signal(signal.SIGINT, before)

@@ -7,7 +7,7 @@ import pytest
 
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.training.distributed import Distributed
-from dagrec_cli.training.launcher import Place, place
+from dagrec_cli.training.ranks import Rank, launched_rank
 
 TORCHRUN = {
     "RANK": "3",
@@ -29,18 +29,18 @@ SLURM = {
     ("left", "found"),
     [
         ({}, None),
-        (TORCHRUN, Place(3, 4, 1, "head", 29500)),
-        (SLURM, Place(4, 5, 0, "node07", 19567)),
-        (SLURM | {"MASTER_PORT": "4000"}, Place(4, 5, 0, "node07", 4000)),
-        (SLURM | {"SLURM_STEP_NODELIST": "gpu1"}, Place(4, 5, 0, "gpu1", 19567)),
-        (SLURM | {"SLURM_JOB_NODELIST": "r[1-2]n[03,5]"}, Place(4, 5, 0, "r1n03", 19567)),
-        (SLURM | TORCHRUN, Place(3, 4, 1, "head", 29500)),  # srun torchrun …
+        (TORCHRUN, Rank(3, 4, 1, "head", 29500)),
+        (SLURM, Rank(4, 5, 0, "node07", 19567)),
+        (SLURM | {"MASTER_PORT": "4000"}, Rank(4, 5, 0, "node07", 4000)),
+        (SLURM | {"SLURM_STEP_NODELIST": "gpu1"}, Rank(4, 5, 0, "gpu1", 19567)),
+        (SLURM | {"SLURM_JOB_NODELIST": "r[1-2]n[03,5]"}, Rank(4, 5, 0, "r1n03", 19567)),
+        (SLURM | TORCHRUN, Rank(3, 4, 1, "head", 29500)),  # srun torchrun …
         (SLURM | {"SLURM_NTASKS": "1", "SLURM_PROCID": "0"}, None),  # a batch job of one task
     ],
 )
-def test_the_place_is_read_from_the_environment(left: dict[str, str], found: Place | None) -> None:
+def test_the_rank_is_read_from_the_environment(left: dict[str, str], found: Rank | None) -> None:
     with patch.dict(os.environ, left, clear=True):
-        assert place() == found
+        assert launched_rank() == found
 
 
 @pytest.mark.parametrize(
@@ -53,14 +53,12 @@ def test_the_place_is_read_from_the_environment(left: dict[str, str], found: Pla
 )
 def test_a_launched_process_needs_its_group(trainer: object, processes: object, told: str) -> None:
     assert callable(trainer)
-    pytest.importorskip("lightning_fabric", reason="needs the extra fabric")
     with patch.dict(os.environ, TORCHRUN), pytest.raises(ConfigError, match=told):
         trainer("distributed", processes=processes)
 
 
 def test_auto_is_two_processes_here(trainer: object) -> None:
     assert callable(trainer)
-    pytest.importorskip("lightning_fabric", reason="needs the extra fabric")
     made = trainer("distributed")
     assert isinstance(made, Distributed)
     assert made.processes == 2
