@@ -1,7 +1,9 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from dagrec_cli.evaluation.ranks import Outcomes
 from dagrec_cli.reporting.plots.charts import learning_curve
@@ -87,6 +89,20 @@ def test_equal_pictures_are_equal_files(tmp_path: Path) -> None:
     for kind in ("png", "svg"):
         one, two = (tmp_path / name / f"curve.{kind}" for name in ("one", "two"))
         assert one.read_bytes() == two.read_bytes()
+
+
+def test_each_file_is_drawn_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Matplotlib draws a figure that has a layout twice for each file."""
+    figure = learning_curve({0: [{"epoch": 1.0, "loss": 1.0}]}, "ndcg")
+    drawn, plain = [], Figure.draw
+
+    def draw(figure: Figure, renderer: Any) -> None:
+        drawn.append(renderer)
+        plain(figure, renderer)
+
+    monkeypatch.setattr(Figure, "draw", draw)
+    Picture("curve", "Curve", "", figure).save(RunFolder(tmp_path))
+    assert len(drawn) == 2  # a PNG, an SVG
 
 
 def test_svg_in_a_page_has_ids_and_colours_of_the_page() -> None:

@@ -71,7 +71,7 @@ class Picture:
             warnings.filterwarnings("ignore", "Glyph .* missing from font")  # names from data
             if layout := self.figure.get_layout_engine():
                 layout.execute(self.figure)
-            self.figure.set_layout_engine("none")  # laid out once, written twice
+            self.figure.set_layout_engine(None)  # laid out once; with one, each writing draws twice
             folder.write(f"{self.name}.png", lambda file: save_png(self.figure, file))
             self.figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
         folder.write_text(f"{self.name}.svg", svg.getvalue())
