@@ -26,7 +26,7 @@ from dagrec_cli.experiment.seed_run import (
     write_setup,
     write_weights,
 )
-from dagrec_cli.loggers.safe_logger import SafeLogger
+from dagrec_cli.loggers.base import SafeLogger
 from dagrec_cli.models.base import CountingModel, Model, TorchModel
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.reporting.tables import Table

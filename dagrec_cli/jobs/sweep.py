@@ -258,7 +258,7 @@ def _show(sitting: Sitting) -> int:
     from dagrec_cli.app.output import say_report_is_drawn
     from dagrec_cli.config.build import build
     from dagrec_cli.jobs.sweep_folder import save_sweep_table, sweep_entries, sweep_table
-    from dagrec_cli.loggers.safe_logger import SafeLogger
+    from dagrec_cli.loggers.base import SafeLogger
     from dagrec_cli.reporting.report import ReportSheet, write_report
     from dagrec_cli.reporting.terminal import to_rich
     from dagrec_cli.runs.folder import RunFolder

@@ -1,6 +1,6 @@
-"""What a logger is told, and what all of them make of it."""
+"""What a logger gets, what all loggers make of it, and how one may fail alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, Protocol, runtime_checkable
 
@@ -10,8 +10,10 @@ from dagrec_cli.config.build import plain
 from dagrec_cli.config.deciding import flat
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.runs.folder import RunFolder
+from dagrec_cli.runs.log import LOGGER
 from dagrec_cli.runs.provenance import Request
 
+SHOWN_OF_ERROR = 200  # characters of an error that a warning repeats
 Rows = Sequence[Mapping[str, float]]
 
 
@@ -20,16 +22,72 @@ class RunLogger(Protocol):
     """Shows a run somewhere else, while it trains and afterwards."""
 
     def begin(self, folder: RunFolder, config: DictConfig, request: Request) -> None:
-        """Begin a run, or go on with the one that the folder began."""
+        """Begin a run, or continue the one that the folder began."""
 
     def epochs(self, seed: int, rows: Rows) -> None:
-        """Take in a seed's epochs so far, after each of them; some may have been told before."""
+        """Take in a seed's epochs so far, after each of them; some may have come before."""
 
     def end(self, result: Mapping[str, Any]) -> None:
         """Take in ``result.json``; of a run that stopped early it has ``status`` and ``error``."""
 
     def end_sweep(self, folder: RunFolder) -> None:
         """Take in the table and the report of a sweep, whose jobs have ended."""
+
+
+class SafeLogger:
+    """Tells a logger everything until it fails once; then warns, in one line, and is silent.
+
+    Used with ``with``, it also tells of whatever stops the run inside.
+
+    Parameters
+    ----------
+    warn
+        Gets the line.
+    """
+
+    def __init__(self, warn: Callable[[str], object]) -> None:
+        self._warn = warn
+        self._logger: RunLogger | None = None
+
+    def __enter__(self) -> "SafeLogger":
+        return self
+
+    def __exit__(self, kind: object, reason: BaseException | None, trace: object) -> None:
+        if reason is not None:
+            status = "interrupted" if isinstance(reason, KeyboardInterrupt) else "failed"
+            self.end({"status": status, "error": str(reason) or type(reason).__name__})
+
+    def begin(
+        self, logger: RunLogger, folder: RunFolder, config: DictConfig, request: Request
+    ) -> None:
+        """Begin with a logger, see :meth:`RunLogger.begin`."""
+        self._logger = logger
+        self._tell(lambda logger: logger.begin(folder, config, request))
+
+    def end_sweep(self, logger: RunLogger, folder: RunFolder) -> None:
+        """See :meth:`RunLogger.end_sweep`."""
+        self._logger = logger
+        self._tell(lambda logger: logger.end_sweep(folder))
+
+    def epochs(self, seed: int, rows: Rows) -> None:
+        """See :meth:`RunLogger.epochs`."""
+        self._tell(lambda logger: logger.epochs(seed, rows))
+
+    def end(self, result: Mapping[str, Any]) -> None:
+        """See :meth:`RunLogger.end`."""
+        self._tell(lambda logger: logger.end(result))
+
+    def _tell(self, call: Callable[[RunLogger], None]) -> None:
+        if self._logger is None:
+            return
+        try:
+            call(self._logger)
+        except Exception as error:  # whatever it is, the training matters more
+            reason = " ".join(str(error).split())[:SHOWN_OF_ERROR]
+            line = f"{type(self._logger).__name__} stopped ({type(error).__name__}: {reason})"
+            self._logger = None
+            LOGGER.warning(line, exc_info=error)
+            self._warn(f"{line}; the run continues without it.")
 
 
 def check_installed(logger: str, *packages: str) -> None:

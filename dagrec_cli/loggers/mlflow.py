@@ -3,29 +3,30 @@
 import fcntl
 import logging
 import os
+import re
+import sqlite3
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from dagrec_cli.data.plain_files import open_plain, read_plain
-from dagrec_cli.loggers.base import (
-    Rows,
-    check_installed,
-    name_of,
-    params_of,
-    scores_of,
-)
-from dagrec_cli.loggers.mlflow_uri import tracking_store
+from dagrec_cli.config.untrusted import SQLITE
+from dagrec_cli.config.where import user_path
+from dagrec_cli.data.plain_files import kind_of, open_plain, read_plain
+from dagrec_cli.errors import ConfigError
+from dagrec_cli.loggers.base import Rows, check_installed, name_of, params_of, scores_of
 from dagrec_cli.runs.folder import MLFLOW_RUN, RunFolder
 from dagrec_cli.runs.provenance import Request, provenance
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+MLFLOW_TABLES = {"alembic_version", "experiments", "runs"}  # of MLflow, whatever its version
+REMOTE = re.compile(r"(https?|databricks|(postgresql|mysql|mssql)(\+\w+)?)://\S+|databricks")
+STORES = "sqlite:///FILE.db, http://HOST:PORT of an MLflow server, or the URI of another database"
 ARTEFACTS = "mlflow_artifacts"
 STORE_LOCK = ".mlflow.lock"
 ENVIRONMENT = {  # of MLflow, which reads them from the environment, unless the user has set them
@@ -35,16 +36,14 @@ ENVIRONMENT = {  # of MLflow, which reads them from the environment, unless the 
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
 }
 PARENT = "mlflow.parentRunId"
-STATUS = {"interrupted": "KILLED", "failed": "FAILED", "finished": "FINISHED"}
+STATUS = {"interrupted": "KILLED", "failed": "FAILED", "finished": "FINISHED"}  # worst first
 SECONDS = 1.0  # between two writings; one takes longer than an epoch on small data
-BATCH = 1000  # metrics that MLflow takes at once
-PARAMS = 100  # params that it takes at once
 
 
 class MlflowLogger:
     """Logs settings, a metric ``seed_0/loss`` (…) per epoch, final metrics and the folder's files.
 
-    The run's id is kept in the run folder, so that ``resume`` goes on in the same MLflow run, and
+    The run's id is kept in the run folder, so that ``resume`` continues the same MLflow run, and
     that of a sweep's parent in the sweep's folder.
 
     Parameters
@@ -81,25 +80,24 @@ class MlflowLogger:
             self._experiment = self._experiment_of(client)
             parent = self._run_of(RunFolder(Path(request.sweep)), {}) if request.sweep else None
             self._run = run = self._run_of(folder, {PARENT: parent} if parent else {})
-        found = client.get_run(run).data
-        self._parent = found.tags.get(PARENT)
-        for each in filter(None, (self._parent, run)):
-            client.update_run(each, "RUNNING")
-        came_from = provenance("train", request.overrides)
-        client.set_tag(run, "mlflow.source.name", came_from["command_line"])
-        client.set_tag(run, "mlflow.source.git.commit", came_from["git_commit"])
-        if "error" in found.tags:
+        data = client.get_run(run).data
+        self._parent = data.tags.get(PARENT)
+        for run_id in filter(None, (self._parent, run)):
+            client.update_run(run_id, "RUNNING")
+        origin = provenance("train", request.overrides)
+        client.set_tag(run, "mlflow.source.name", origin["command_line"])
+        client.set_tag(run, "mlflow.source.git.commit", origin["git_commit"])
+        if "error" in data.tags:
             client.delete_tag(run, "error")
         settings = params_of(config, request).items()
-        params = [Param(key, str(value)) for key, value in settings if key not in found.params]
-        for start in range(0, len(params), PARAMS):
-            client.log_batch(run, params=params[start : start + PARAMS])
+        params = [Param(key, str(value)) for key, value in settings if key not in data.params]
+        client.log_batch(run, params=params)
 
     def epochs(self, seed: int, rows: Rows) -> None:
         """Log the epochs that the store has not, at most once a second."""
         if seed not in self._last:
-            known = self._client.get_metric_history(str(self._run), f"seed_{seed}/loss")
-            self._last[seed] = max((metric.step for metric in known), default=0)
+            history = self._client.get_metric_history(str(self._run), f"seed_{seed}/loss")
+            self._last[seed] = max((metric.step for metric in history), default=0)
         for row in rows:
             if (epoch := int(row["epoch"])) > self._last[seed]:
                 numbers = {name: value for name, value in row.items() if name != "epoch"}
@@ -123,9 +121,10 @@ class MlflowLogger:
         client.set_terminated(run, STATUS[result["status"]])
         if self._parent:
             jobs = client.search_runs([self._experiment], f"tags.`{PARENT}` = '{self._parent}'")
-            seen = {job.info.status for job in jobs}
-            if "RUNNING" not in seen:
-                client.set_terminated(self._parent, next(s for s in STATUS.values() if s in seen))
+            statuses = {job.info.status for job in jobs}
+            if "RUNNING" not in statuses:  # the last of the jobs: the worst of them counts
+                worst = next(status for status in STATUS.values() if status in statuses)
+                client.set_terminated(self._parent, worst)
 
     def end_sweep(self, folder: RunFolder) -> None:
         """Give the parent run the table and the report."""
@@ -137,7 +136,7 @@ class MlflowLogger:
         """Return what lets one job after another find or make what they share."""
         if self.file:
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            return _locked_store(self.file.with_name(f".{self.file.name}.lock"))
+            return _locked_store(_lock_of(self.file))
         return _locked_store(Path(request.sweep, STORE_LOCK)) if request.sweep else nullcontext()
 
     def _wait(self, numbers: Mapping[str, float], prefix: str = "", step: int = 0) -> None:
@@ -149,29 +148,84 @@ class MlflowLogger:
         ]
 
     def _write(self) -> None:
-        for start in range(0, len(self._waiting), BATCH):
-            self._client.log_batch(str(self._run), self._waiting[start : start + BATCH])
-        self._waiting = []
-        self._written = time.monotonic()
+        self._client.log_batch(str(self._run), self._waiting)  # in parts, where it takes no more
+        self._waiting, self._written = [], time.monotonic()
 
     def _experiment_of(self, client: "MlflowClient") -> str:
         artefacts = (self.file.parent / ARTEFACTS).as_uri() if self.file else None
-        found = client.get_experiment_by_name(self.experiment)
-        if found:
-            return str(found.experiment_id)
+        if experiment := client.get_experiment_by_name(self.experiment):
+            return str(experiment.experiment_id)
         return str(client.create_experiment(self.experiment, artefacts))
 
     def _run_of(self, folder: RunFolder, tags: Mapping[str, str]) -> str:
         """Return the run that a run folder or a sweep's folder names, made first if need be."""
         path = folder.path
         if (path / MLFLOW_RUN).exists():
-            named = read_plain(path / MLFLOW_RUN).decode().strip()
-            if _exists(self._client, named):
-                return named
+            run = read_plain(path / MLFLOW_RUN).decode().strip()
+            if _exists(self._client, run):
+                return run
         tags = {"folder": str(path), **tags}
         created = self._client.create_run(self._experiment, tags=tags, run_name=path.name)
         folder.write_text(MLFLOW_RUN, f"{created.info.run_id}\n")
         return str(created.info.run_id)
+
+
+def tracking_store(uri: str) -> tuple[str, Path | None]:
+    """Return a tracking URI that means the same everywhere, and its file if it is one of SQLite.
+
+    Raises
+    ------
+    ConfigError
+        If MLflow keeps no runs there, or the file is of somebody else.
+    """
+    if REMOTE.fullmatch(uri):
+        return uri, None
+    if not uri.startswith(SQLITE):
+        bare = re.sub("^(file|sqlite):/*", "", uri) or "outputs"
+        example = bare if re.search(r"\.(db|sqlite\d?)$", bare) else f"{bare.rstrip('/')}/mlflow.db"
+        why = "no place where MLflow keeps runs (it has given up folders)"
+        raise ConfigError(f"logger.uri is {uri!r}: {why}; use {STORES}, such as {SQLITE}{example}.")
+    name = uri.removeprefix(SQLITE)
+    if not name or "?" in name:
+        raise ConfigError(f"logger.uri is {uri!r}; name a file after {SQLITE}, without '?'.")
+    file = user_path(name).absolute()
+    if file.exists() or file.is_symlink():
+        _check_own(file)
+    return f"{SQLITE}{file}", file
+
+
+def _check_own(file: Path) -> None:
+    """Refuse to add MLflow's tables to a file that has others."""
+    kind = kind_of(file.resolve())
+    if kind:
+        raise ConfigError(f"logger.uri names {file}: {kind}; name a file for it: {STORES}.")
+    lock = _lock_of(file)
+    if _is_foreign(file):
+        with (
+            _locked_store(lock) if lock.exists() else nullcontext()
+        ):  # whoever holds it may make them
+            is_foreign = _is_foreign(file)
+        if is_foreign:
+            raise ConfigError(
+                f"logger.uri names {file}, a database without MLflow's tables, which are not added "
+                "to it; name another file, new or of MLflow."
+            )
+
+
+def _is_foreign(file: Path) -> bool:
+    """Return whether a database has tables, but not MLflow's."""
+    try:
+        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as base:
+            names = {name for (name,) in base.execute("SELECT name FROM sqlite_master")}
+    except sqlite3.Error as error:
+        raise ConfigError(
+            f"logger.uri names {file}, which SQLite cannot read ({error}); name another file."
+        ) from error
+    return bool(names) and not names >= MLFLOW_TABLES
+
+
+def _lock_of(file: Path) -> Path:
+    return file.with_name(f".{file.name}.lock")
 
 
 @contextmanager

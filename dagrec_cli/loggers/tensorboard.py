@@ -45,8 +45,8 @@ class TensorBoardLogger:
 
     def epochs(self, seed: int, rows: Rows) -> None:
         """Write the epochs that this sitting has not; what an earlier one wrote is void."""
-        writer, told = self._seeds.get(seed) or (self._writer(f"seed_{seed}", purge_step=1), 0)
-        for row in rows[told:]:
+        writer, n_old = self._seeds.get(seed) or (self._writer(f"seed_{seed}", purge_step=1), 0)
+        for row in rows[n_old:]:
             for name, value in row.items():
                 if name != "epoch":
                     writer.add_scalar(name_of(name), value, int(row["epoch"]))

@@ -112,7 +112,7 @@ def test_a_store_that_locks_does_not_stop_the_training(
     assert answer.code == 0
     assert answer.err.count("\n") == 1
     assert answer.err.startswith("MlflowLogger stopped (MlflowException: ")
-    assert answer.err.endswith("; the run goes on without it.\n")
+    assert answer.err.endswith("; the run continues without it.\n")
     assert json.loads((tmp_path / "run/result.json").read_text())["status"] == "finished"
     assert "MlflowLogger stopped" in (tmp_path / "run/run.log").read_text()
 

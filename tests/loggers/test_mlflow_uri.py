@@ -12,7 +12,7 @@ import pytest
 from dagrec_cli.config.untrusted import leads_out
 from dagrec_cli.data.plain_files import open_plain
 from dagrec_cli.errors import ConfigError
-from dagrec_cli.loggers.mlflow_uri import MLFLOW_TABLES, tracking_store
+from dagrec_cli.loggers.mlflow import MLFLOW_TABLES, tracking_store
 
 
 def make(file: Path, *tables: str) -> None:

@@ -13,8 +13,7 @@ from dagrec_cli.config.build import build
 from dagrec_cli.config.where import config_dir
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.jobs.row_jobs import RowJob
-from dagrec_cli.loggers.base import RunLogger, params_of, scores_of
-from dagrec_cli.loggers.safe_logger import SafeLogger
+from dagrec_cli.loggers.base import RunLogger, SafeLogger, params_of, scores_of
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.provenance import Request
 
@@ -154,14 +153,14 @@ def test_a_broken_logger_is_told_nothing_more(tmp_path: Path) -> None:
         logger.end(RESULT)
     assert broken.told == ["begin", 1, 2]
     assert said == [
-        "Broken stopped (OperationalError: database is locked); the run goes on without it."
+        "Broken stopped (OperationalError: database is locked); the run continues without it."
     ]
 
 
 def test_a_sweep_ends_whatever_its_logger_does(tmp_path: Path) -> None:
     said: list[str] = []
     SafeLogger(said.append).end_sweep(Broken(), RunFolder(tmp_path))
-    assert said == ["Broken stopped (ConnectionError: no answer); the run goes on without it."]
+    assert said == ["Broken stopped (ConnectionError: no answer); the run continues without it."]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from dagrec_cli.config.build import build
 from dagrec_cli.loggers import mlflow as mlflow_logger
-from dagrec_cli.loggers.safe_logger import SafeLogger
+from dagrec_cli.loggers.base import SafeLogger
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.provenance import Request
 
