@@ -7,7 +7,7 @@ they are made.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from graphlib import TopologicalSorter
+from graphlib import CycleError, TopologicalSorter
 from itertools import chain
 
 from dagrec_cli.data.composition import PREFIX_SERVICE
@@ -21,6 +21,19 @@ class TooManyLinksError(Exception):
     """What a workflow describes is larger than :data:`MOST`."""
 
 
+class CircleError(Exception):
+    """Nodes without a name feed each other, so nothing that has one feeds them.
+
+    Attributes
+    ----------
+    node
+        One of them.
+    """
+
+    def __init__(self, node: int) -> None:
+        self.node = node
+
+
 def named_links(
     names: Sequence[str], links: Sequence[Link], conditions: Sequence[tuple[int, range]]
 ) -> list[Link]:
@@ -31,7 +44,7 @@ def named_links(
     names
         Name of each node, or empty.
     links
-        Source and target, with a name or without; no cycle among nodes without a name.
+        Source and target, with a name or without.
     conditions
         A node, and the nodes of the subworkflow that waits for it: its services do that come first.
 
@@ -39,6 +52,8 @@ def named_links(
     ------
     TooManyLinksError
         Before they take memory.
+    CircleError
+        If nodes without a name feed each other.
     """
     return _Links(names, links).between_names(links, conditions)
 
@@ -73,7 +88,11 @@ class _Links:
                 parents[target].append(source)
         origins = {node: [node] for node, name in enumerate(self.names) if name}
         nameless = {node: parents.keys() & above for node, above in parents.items()}
-        for node in TopologicalSorter(nameless).static_order():
+        try:
+            order = list(TopologicalSorter(nameless).static_order())
+        except CycleError as error:
+            raise CircleError(error.args[1][0]) from error
+        for node in order:
             found = [origins[parent] for parent in parents[node]]
             if len(found) == 1:  # shared, so a long chain of them costs nothing
                 origins[node] = found[0]

@@ -26,11 +26,10 @@ from dagrec_cli.data.composition import (
     Fault,
     Invalid,
     Shard,
-    closing_links,
 )
 from dagrec_cli.data.readers.base import Reader
 from dagrec_cli.data.readers.galaxy import short_id
-from dagrec_cli.data.readers.galaxy_links import TooManyLinksError, named_links
+from dagrec_cli.data.readers.galaxy_links import CircleError, TooManyLinksError, named_links
 from dagrec_cli.data.readers.json_keys import repeated_key
 
 TOOL, SUBWORKFLOW = "tool", "subworkflow"
@@ -158,12 +157,16 @@ class _Expansion:
 
     def composition(self) -> Composition | Invalid:
         """Return the composition of all nodes that have a name."""
-        if faults := self.faults or self._circle():
-            return Invalid(tuple(faults))
+        if self.faults:
+            return Invalid(tuple(self.faults))
         try:
             links = named_links(self.names, self.links, self.conditions)
         except TooManyLinksError as error:
             return Invalid((Fault(self.file, str(error)),))
+        except CircleError as error:
+            place = f"{self.file}.{self.ids[error.node]}"
+            problem = "fed by itself, through inputs of subworkflows alone"
+            return Invalid((Fault(place, problem),))
         names = tuple(filter(None, self.names))
         position = list(accumulate(map(bool, self.names), initial=0))  # without the nameless
         return Composition(
@@ -173,16 +176,6 @@ class _Expansion:
             place=self.file,
             ids=list(compress(self.ids, self.names)),
         )
-
-    def _circle(self) -> list[Fault]:
-        """Return what keeps nodes without a name from passing on what feeds them."""
-        nameless = [
-            link for link in self.links if not self.names[link[0]] and not self.names[link[1]]
-        ]
-        for _, target in closing_links(len(self.names), nameless):
-            place = f"{self.file}.{self.ids[target]}"
-            return [Fault(place, "fed by itself, through inputs of subworkflows alone")]
-        return []
 
     def _decode(self, workflow: _Workflow, place: str) -> dict[int, tuple[_Step, str]]:
         """Return each step with its place, those that cannot be decoded left out."""
