@@ -1,0 +1,120 @@
+"""What the readers of workflows in JSON share: a file has one, or an array, or JSON Lines.
+
+A workflow's place is its file, ``flow.json``, or, where a file has several, ``flows.json[2]``.
+"""
+
+import re
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from io import BufferedReader
+from itertools import chain
+from typing import Annotated, ClassVar, TypeVar
+
+import msgspec
+
+from dagrec_cli.data.composition import (
+    PREFIX_SERVICE,
+    PREFIX_TABLE,
+    Composition,
+    Fault,
+    Invalid,
+    Shard,
+)
+from dagrec_cli.data.readers.base import Reader
+from dagrec_cli.data.readers.json_keys import repeated_key
+from dagrec_cli.data.readers.json_records import records
+
+Name = Annotated[str, msgspec.Meta(min_length=1)]
+
+Node = TypeVar("Node", bound=Hashable)
+
+BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+class JsonWorkflows(Reader):
+    """Files of workflows in JSON."""
+
+    suffixes: ClassVar[tuple[str, ...]] = (".json", ".jsonl", ".ndjson")
+
+    def parse(self, file: BufferedReader, shard: Shard) -> Iterator[Composition | Invalid]:
+        """Yield the composition of every workflow of a file, or what is wrong with it."""
+        texts = (text for text, _ in records(file, shard.path))
+        first, second = next(texts), next(texts, None)
+        if second is None:
+            yield self.checked(first, shard.name)
+            return
+        for number, text in enumerate(chain([first, second], texts)):
+            yield self.checked(text, f"{shard.name}[{number}]")
+
+    def checked(self, text: bytes, place: str) -> Composition | Invalid:
+        """Return the composition of a workflow that may be damaged."""
+        try:
+            if repeated := repeated_key(text):
+                return Invalid((Fault(place + repeated.place, repeated.problem),))
+            return self.composition(text, place)
+        except BROKEN as error:
+            return Invalid((decoding_fault(error, place),))
+
+    @abstractmethod
+    def composition(self, text: bytes, place: str) -> Composition | Invalid:
+        """Return a workflow's composition, or what is wrong with it.
+
+        Raises
+        ------
+        msgspec.DecodeError, UnicodeDecodeError, RecursionError
+            If the JSON is broken, or a field is not what it must be.
+        """
+
+
+def composition_of(
+    types: Mapping[Node, str],
+    links: Sequence[tuple[Node, Node]],
+    table: re.Pattern[str],
+    ids: Sequence[str],
+    place: str,
+    dropped: Counter[str],
+) -> Composition:
+    """Return the composition of nodes that are named by their types.
+
+    Parameters
+    ----------
+    types
+        Type of each node.
+    table
+        Finds the types that are tables where nothing feeds them; all else are services.
+    ids
+        What messages call the nodes.
+    dropped
+        What was left out, and how often.
+    """
+    fed = {target for _, target in links}
+    is_service = tuple(node in fed or not table.search(kind) for node, kind in types.items())
+    position = {node: k for k, node in enumerate(types)}
+    return Composition(
+        tuple(
+            (PREFIX_SERVICE if service else PREFIX_TABLE) + kind
+            for kind, service in zip(types.values(), is_service, strict=True)
+        ),
+        is_service,
+        tuple((position[source], position[target]) for source, target in links),
+        place=place,
+        ids=ids,
+        dropped=tuple(dropped.items()),
+    )
+
+
+def repeated_ids(ids: Iterable[str], place: str) -> list[Fault]:
+    """Return a fault for each id that an element of ``place`` before it has too."""
+    first: dict[str, int] = {}
+    return [
+        Fault(f"{place}[{k}]", f"{name!r} also names [{first[name]}]; a name names one of them")
+        for k, name in enumerate(ids)
+        if first.setdefault(name, k) < k
+    ]
+
+
+def decoding_fault(error: Exception, place: str) -> Fault:
+    """Return why something at ``place`` could not be decoded, with msgspec's path behind it."""
+    problem, _, path = str(error).partition(" - at `$")
+    return Fault(place + path.removesuffix("`"), problem)

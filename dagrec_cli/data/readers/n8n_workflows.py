@@ -1,0 +1,97 @@
+"""Workflows as n8n exports them: ``nodes`` with name and type, ``connections`` by the nodes' names.
+
+A node is a service, named by its type; a trigger that nothing feeds is a table. Sticky notes and
+disabled nodes are dropped, with their links. A connection leads from the node that it is listed
+under to the one that it names; so do the kinds ``ai_…``, which n8n lists under the sub-node (a
+language model, a tool) and which name the agent that uses it.
+
+A fault's place is file and node, ``flow.json.nodes[3]`` or ``flow.json.connections['If']``.
+
+Source: docs.n8n.io, "Export and import workflows".
+"""
+
+import re
+from collections import Counter
+
+import msgspec
+
+from dagrec_cli.data.composition import Composition, Fault, Invalid
+from dagrec_cli.data.readers.json_workflows import (
+    BROKEN,
+    JsonWorkflows,
+    Name,
+    composition_of,
+    decoding_fault,
+    repeated_ids,
+)
+
+STICKY_NOTE = ".stickyNote"
+# Most triggers are called so; those of the first versions have names of their own.
+TRIGGER = re.compile(r"(trigger|\.(cron|emailreadimap|interval|start|webhook))$", re.IGNORECASE)
+
+
+class _Node(msgspec.Struct):
+    name: Name
+    type: Name
+    disabled: bool | None = None
+
+    def dropped(self) -> str | None:
+        """Return what it is counted as if it is left out."""
+        if self.type.endswith(STICKY_NOTE):
+            return "sticky notes"
+        return "disabled nodes" if self.disabled else None
+
+
+class _Target(msgspec.Struct):
+    node: str
+
+
+class _Workflow(msgspec.Struct):
+    nodes: list[_Node]
+    connections: dict[str, msgspec.Raw]  # decoded one by one, so that a fault can name its node
+
+
+_WORKFLOW = msgspec.json.Decoder(_Workflow)
+_OUTPUTS = msgspec.json.Decoder(dict[str, list[list[_Target] | None] | None])  # of each kind
+
+
+class N8nWorkflows(JsonWorkflows):
+    """Workflows exported from n8n."""
+
+    holds = "a workflow exported from n8n"
+
+    def composition(self, text: bytes, place: str) -> Composition | Invalid:
+        """Return a workflow's composition, or what is wrong with it."""
+        workflow = _WORKFLOW.decode(text)
+        names = [node.name for node in workflow.nodes]
+        links, faults = _links(workflow, place)
+        if faults := repeated_ids(names, f"{place}.nodes") + faults:
+            return Invalid(tuple(faults))
+        types = {node.name: node.type for node in workflow.nodes if not node.dropped()}
+        links = [link for link in links if link[0] in types and link[1] in types]
+        dropped = Counter(filter(None, map(_Node.dropped, workflow.nodes)))
+        return composition_of(types, links, TRIGGER, list(types), place, dropped)
+
+
+def _links(workflow: _Workflow, place: str) -> tuple[list[tuple[str, str]], list[Fault]]:
+    """Return the names at both ends of every link, and the links that cannot be read."""
+    names = {node.name for node in workflow.nodes}
+    links: list[tuple[str, str]] = []
+    faults: list[Fault] = []
+    for source, raw in workflow.connections.items():
+        at = f"{place}.connections[{source!r}]"
+        try:
+            kinds = _OUTPUTS.decode(raw)
+        except BROKEN as error:
+            faults.append(decoding_fault(error, at))
+            continue
+        targets = [
+            t.node for outputs in kinds.values() for output in outputs or () for t in output or ()
+        ]
+        faults += [
+            Fault(at, f"unknown node {name!r}; name a node of the workflow")
+            for name in dict.fromkeys([source, *targets])
+            if name not in names
+        ]
+        links += [(source, target) for target in targets]
+    return links, faults
