@@ -11,6 +11,8 @@ import sys
 from difflib import get_close_matches
 from traceback import walk_tb
 
+from dagrec_cli.config.deciding import flat
+from dagrec_cli.config.where import options
 from dagrec_cli.errors import did_you_mean
 
 READERS = ("hydra", "omegaconf", "antlr4", "yaml")  # packages that read settings
@@ -94,18 +96,18 @@ def _unreadable(override: str) -> str:
 
 
 def _several_values(key: str, values: str) -> str:
-    if _options_of(key):
+    if options(key):
         return f"{key} has several options; add -m to run each."
     a_list = f"seeds=[{values}]" if key == "seed" else f"write a list: {key}=[{values}]"
     return f"{key} has several values; add -m to run each, or {a_list}."
 
 
-def _unknown_option(group: str, option: str, options: list[str]) -> str:
+def _unknown_option(group: str, option: str, known: list[str]) -> str:
     if group == "hydra/launcher" and option in LAUNCHERS:
         install = f"pip install -c constraints.txt -e '.[{LAUNCHERS[option]}]'"
         return f"{group}={option} needs an extra; {install}."
-    hint = did_you_mean(option, options)
-    return f"{group}={option} does not exist; {hint}{group} is one of {', '.join(options)}."
+    hint = did_you_mean(option, known)
+    return f"{group}={option} does not exist; {hint}{group} is one of {', '.join(known)}."
 
 
 def _unknown_setting(key: str, command: str) -> str:
@@ -114,25 +116,11 @@ def _unknown_setting(key: str, command: str) -> str:
     group, _, name = key.partition(".")
     if any(re.match(rf"{re.escape(group)}=.*,", word) for word in sys.argv[1:]):
         return f"Hydra does not look for {key} in several {group}s; write ++{key}=VALUE."
-    if owners := [f"{group}={o}" for o in _options_of(group) if name in _keys_of(group, o)]:
+    if owners := [f"{group}={o}" for o, has in options(group).items() if name in has]:
         return f"the chosen {group} has no setting {name!r}; add {' or '.join(owners[:4])}."
     near = nearest_setting(key, command)
     hint = f"did you mean {near}? " if near else ""
     return f"unknown setting {key!r}; {hint}dagrec {command} --help lists all of them."
-
-
-def _options_of(group: str) -> list[str]:
-    from dagrec_cli.config.where import config_dir
-
-    return sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
-
-
-def _keys_of(group: str, option: str) -> list[str]:
-    from omegaconf import OmegaConf
-
-    from dagrec_cli.config.where import config_dir
-
-    return [str(key) for key in OmegaConf.load(config_dir() / group / f"{option}.yaml")]
 
 
 def _known_settings(command: str) -> list[str]:
@@ -141,10 +129,9 @@ def _known_settings(command: str) -> list[str]:
     from omegaconf import OmegaConf
 
     from dagrec_cli.config.compose import composed
-    from dagrec_cli.config.deciding import flat
 
     chosen = [word for word in sys.argv[1:] if re.fullmatch(r"[a-z]+=\w+", word)]
-    chosen = [word for word in chosen if _options_of(word.partition("=")[0])]
+    chosen = [word for word in chosen if options(word.partition("=")[0])]
     try:
         found = composed(command, chosen)
     except HydraException:

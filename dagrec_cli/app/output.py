@@ -1,7 +1,7 @@
 """A file or folder that the user names with ``output=``: what can go wrong with it, in one line."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from dagrec_cli.errors import ConfigError, RunError
 from dagrec_cli.runs.folder import RunFolder
 
 if TYPE_CHECKING:
+    from dagrec_cli.reporting.report import ReportSheet
     from dagrec_cli.reporting.tables import Table
 
 
@@ -70,6 +71,18 @@ def show_table(table: "Table") -> None:
 
     console = Console()
     console.print(to_rich(table, console.width))
+
+
+def write_tables(folder: RunFolder, title: str, sheets: "Sequence[ReportSheet]") -> None:
+    """Write tables and their report, print the tables, and say where they are."""
+    from dagrec_cli.reporting.report import write_report
+
+    for table in (table for sheet in sheets for table in sheet.tables):
+        table.save(folder)
+        show_table(table)
+    say_report_is_drawn()
+    report = write_report(folder, title, sheets)
+    sys.stdout.write(f"Tables: {folder.path}\nReport: {report}\n")
 
 
 def say_report_is_drawn() -> None:

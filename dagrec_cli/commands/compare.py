@@ -7,8 +7,10 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from dagrec_cli.app.hydra_main import run_with_hydra
+from dagrec_cli.config.build import check_settings
 from dagrec_cli.config.where import user_path
 from dagrec_cli.config.words import is_path, quoted
+from dagrec_cli.errors import ConfigError
 
 Names = str | list[str]
 
@@ -26,13 +28,11 @@ def compare(config: DictConfig) -> None:
     """Print and write the table."""
     from hydra.core.hydra_config import HydraConfig
 
-    from dagrec_cli.app.output import say_report_is_drawn, show_table
-    from dagrec_cli.config.build import check_settings
-    from dagrec_cli.errors import ConfigError
+    from dagrec_cli.app.output import write_tables
     from dagrec_cli.evaluation.metrics import Metric
     from dagrec_cli.reporting.comparison import compare as compared
     from dagrec_cli.reporting.grouping import group_runs
-    from dagrec_cli.reporting.report import ReportSheet, write_report
+    from dagrec_cli.reporting.report import ReportSheet
     from dagrec_cli.runs.claim import TABLES, check_free
     from dagrec_cli.runs.folder import RunFolder
 
@@ -49,11 +49,7 @@ def compare(config: DictConfig) -> None:
     entries.sort(key=lambda entry: (bool(entry.reason), entry.name if entry.runs else ""))
     table = compared(entries, title="Comparison", metric=config.metric)
     with folder.locked():
-        table.save(folder)
-        show_table(table)
-        say_report_is_drawn()
-        report = write_report(folder, "dagrec compare", [ReportSheet([table], entries)])
-    sys.stdout.write(f"Tables: {folder.path}\nReport: {report}\n")
+        write_tables(folder, "dagrec compare", [ReportSheet([table], entries)])
     if any(entry.reason for entry in entries):
         sys.exit(1)
 

@@ -6,15 +6,16 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from dagrec_cli.app.hydra_main import overrides_of
+from dagrec_cli.config.build import check_settings
+from dagrec_cli.errors import ConfigError
+
 
 def evaluate(config: DictConfig) -> None:
     """Print the table and write the run folder."""
     from hydra.core.hydra_config import HydraConfig
 
-    from dagrec_cli.app.hydra_main import overrides_of
     from dagrec_cli.app.output import show_table
-    from dagrec_cli.config.build import check_settings
-    from dagrec_cli.errors import ConfigError
     from dagrec_cli.experiment.evaluate import Side, evaluate_run
     from dagrec_cli.runs.claim import EVALUATION, check_free
     from dagrec_cli.runs.folder import RunFolder

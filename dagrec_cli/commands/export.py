@@ -5,11 +5,12 @@ from typing import Any, Literal
 
 from omegaconf import DictConfig
 
+from dagrec_cli.config.build import check_settings
+
 
 def export(config: DictConfig) -> None:
     """Write the file and say how close its scores are."""
     from dagrec_cli.app.output import output_file, write_output
-    from dagrec_cli.config.build import check_settings
     from dagrec_cli.export.onnx_model import onnx_bytes
     from dagrec_cli.runs.model import load_model, named_run
 

@@ -3,11 +3,15 @@
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from dagrec_cli.config.build import build, check_settings
+from dagrec_cli.config.kinds import Count
+from dagrec_cli.config.where import options, user_path
+from dagrec_cli.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from dagrec_cli.data.queries import Query
@@ -20,9 +24,6 @@ STANDARD = ", or output=null for standard output"
 def predict(config: DictConfig) -> None:
     """Write an answer for each context that is asked for."""
     from dagrec_cli.app.output import output_file, write_output
-    from dagrec_cli.config.build import check_settings
-    from dagrec_cli.config.kinds import Count
-    from dagrec_cli.errors import ConfigError
     from dagrec_cli.evaluation.recommender import recommend
     from dagrec_cli.export.recommendations import Form, lines_of
     from dagrec_cli.runs.model import load_model, named_run
@@ -63,42 +64,27 @@ def predict(config: DictConfig) -> None:
 
 
 def _queries(config: DictConfig, vocabulary: "Vocabulary") -> "Iterator[Query]":
-    from omegaconf import ListConfig, OmegaConf
-
+    from dagrec_cli.data.files import opened
     from dagrec_cli.data.queries import query_of, read_queries, sink_queries
 
     if config.context is not None:
         given = config.context
         names = list(given) if isinstance(given, ListConfig) else [given]
         yield query_of([str(name) for name in names], vocabulary)
+    elif config.input == "-":
+        yield from read_queries(sys.stdin.buffer, vocabulary)
     elif config.input is not None:
-        with _opened(str(config.input)) as lines:
+        with opened(_existing_file(config.input, "input")) as lines:
             yield from read_queries(lines, vocabulary)
     else:
-        from dagrec_cli.config.build import build
-        from dagrec_cli.config.where import config_dir
-
-        node = cast(DictConfig, OmegaConf.load(config_dir() / "data" / "compositions.yaml"))
-        node.path = str(_existing_file(str(config.composition), "composition"))
+        path = str(_existing_file(config.composition, "composition"))
+        node = OmegaConf.create({**options("data")["compositions"], "path": path})
         yield from sink_queries(build(node, "data"), vocabulary)
 
 
-@contextmanager
-def _opened(name: str) -> "Iterator[IO[bytes]]":
-    if name == "-":
-        yield sys.stdin.buffer
-        return
-    from dagrec_cli.data.files import opened
-
-    with opened(_existing_file(name, "input")) as lines:
-        yield lines
-
-
-def _existing_file(name: str, setting: str) -> Path:
-    from dagrec_cli.errors import DataError
-
-    path = os.path.expanduser(name)  # leaves ~nobody as it is
+def _existing_file(name: object, setting: str) -> Path:
+    path = user_path(name)
     if not os.path.isfile(path):
         there = "no file" if os.path.exists(path) else "no such file"
         raise DataError(f"{path}: {there}; name one with {setting}=FILE.")
-    return Path(path)
+    return path

@@ -8,7 +8,6 @@ import glob
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import cache
 from io import StringIO
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -16,18 +15,10 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from dagrec_cli.config.where import PACKAGE, config_dir, is_own
+from dagrec_cli.config.where import PACKAGE, is_own, options
 from dagrec_cli.errors import ConfigError, RunError, visible
 
-HOMES = {
-    "data": "dagrec_cli.data.",
-    "split": "dagrec_cli.data.",
-    "model": "dagrec_cli.models.",
-    "loss": "dagrec_cli.losses.",
-    "sampler": "dagrec_cli.samplers.",
-    "trainer": "dagrec_cli.training.",
-    "logger": "dagrec_cli.loggers.",
-}
+GROUPS = ("data", "split", "model", "loss", "sampler", "trainer", "logger")
 LARGEST_CONFIG = 2**18  # of a config; ours have some thousand, a list of files has more
 DEEPEST_CONFIG = 20
 LARGEST_NUMBER = 10**7  # compositions, epochs, pairs of a batch
@@ -54,10 +45,10 @@ def checked_config(
         See :func:`checked_node`.
     """
     for key, value in config.items():
-        if key not in HOMES:
+        if key not in GROUPS:
             for place, text in _texts(value, key):
                 _refuse_lookup(place, text, file)
-    nodes = {g: checked_node(config, g, file, packages, is_trusted=g in trusted) for g in HOMES}
+    nodes = {g: checked_node(config, g, file, packages, is_trusted=g in trusted) for g in GROUPS}
     return OmegaConf.create({**config, **nodes})
 
 
@@ -104,7 +95,8 @@ def checked_node(
                 f"working folder. If you trust it, add {key}={text[:SHOWN]} (to dagrec evaluate, "
                 f"{group}=OPTION, too)."
             )
-    if node.get("download") and node["download"] not in _public_files():
+    download = node.get("download")
+    if download and download not in [option.get("download") for option in options("data").values()]:
         raise RunError(f"{file}: {group}.download is no public file of configs/data; not fetched.")
     return OmegaConf.create({str(key): value for key, value in node.items()})
 
@@ -129,7 +121,8 @@ def trusted_packages(trust: object) -> tuple[str, ...]:
 
 def _check_target(target: str, group: str, file: Path, packages: Collection[str]) -> None:
     package = target.partition(".")[0]
-    if target in _targets(group) or package in packages or is_own(package):
+    ours = {option.get("_target_") for option in options(group).values()}
+    if target in ours or package in packages or is_own(package):
         return
     told = f"{file}: {group}._target_ is {target[:SHOWN]!r}"
     if "." in target and package.isidentifier() and package != PACKAGE.name:
@@ -139,8 +132,7 @@ def _check_target(target: str, group: str, file: Path, packages: Collection[str]
             "FOLDER with the folder that it lies in."
         )
     raise RunError(
-        f"{told}; only classes of {HOMES[group].rstrip('.')} are built from a run folder, those of "
-        f"configs/{group}."
+        f"{told}; a run folder may only name classes that an option of configs/{group} names."
     )
 
 
@@ -257,18 +249,3 @@ def _reached(text: str) -> Iterator[Path]:
         yield Path(each)
         for folder, inside, files in os.walk(each):
             yield from (Path(folder, name) for name in (*inside, *files))
-
-
-@cache
-def _options(group: str) -> list[dict[str, Any]]:
-    files = sorted((config_dir() / group).glob("*.yaml"))
-    return [OmegaConf.to_container(OmegaConf.load(file)) for file in files]  # type: ignore[misc]
-
-
-def _targets(group: str) -> set[str]:
-    """Return the names of the classes that a group has."""
-    return {option["_target_"] for option in _options(group) if "_target_" in option}
-
-
-def _public_files() -> list[Any]:
-    return [option.get("download") for option in _options("data")]

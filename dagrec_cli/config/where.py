@@ -8,6 +8,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,15 @@ def config_dir() -> Path:
     """
     packaged = PACKAGE / "configs"
     return packaged if packaged.is_dir() else PACKAGE.parent / "configs"
+
+
+@cache
+def options(group: str) -> dict[str, dict[str, Any]]:
+    """Return the content of every built-in option of a group by its name; of no group, nothing."""
+    from omegaconf import OmegaConf
+
+    files = sorted((config_dir() / group).glob("*.yaml"))
+    return {file.stem: OmegaConf.to_container(OmegaConf.load(file)) for file in files}  # type: ignore[misc]
 
 
 def user_path(text: object) -> Path:

@@ -124,7 +124,7 @@ def test_trust_is_in_packages(dagrec: Dagrec, trust: str) -> None:
         ("mymodel.Stone", "which is no Model"),
         ("mymodel.Path", "is no class of mymodel"),
         ("subprocess.Popen", "code of subprocess would run"),
-        ("dagrec_cli.runs.folder.RunFolder", "only classes of dagrec_cli.models are"),
+        ("dagrec_cli.runs.folder.RunFolder", "a run folder may only name classes"),
     ],
 )
 def test_trust_is_no_more_than_it_says(

@@ -37,8 +37,11 @@ def test_our_own_data_are_read_again(name: str) -> None:
         ({"path": "${oc.env:HOME}"}, "must not look anything up"),
         ({"${oc.env:HOME}": 1}, "must not look anything up"),
         ({"_target_": "subprocess.Popen"}, "code of subprocess would run; if you trust it, add"),
-        ({"_target_": "dagrec_cli.models.markov.Markov"}, "only classes of dagrec_cli.data"),
-        ({"_target_": None}, "only classes of dagrec_cli.data"),
+        (
+            {"_target_": "dagrec_cli.models.markov.Markov"},
+            "may only name classes that an option of configs/data",
+        ),
+        ({"_target_": None}, "may only name classes that an option of configs/data"),
     ],
 )
 def test_what_leads_outside_is_refused(changes: dict[str, Any], expected: str) -> None:

@@ -135,11 +135,11 @@ TAMPERED: dict[str, tuple[Tamper, str]] = {
     ),
     "code of ours that is no model": (
         edit_model(model={"_target_": "dagrec_cli.runs.folder.RunFolder"}),
-        "only classes of dagrec_cli.models",
+        "may only name classes that an option of configs/model names",
     ),
     "a class that is no model": (
         edit_model(model={"_target_": "dagrec_cli.models.context_batch.Contexts"}),
-        "only classes of dagrec_cli.models are built from a run folder",
+        "a run folder may only name classes that an option of configs/model names",
     ),
     "environment": (edit_model(model={"hidden": HOME}), "must not look anything up"),
     "absolute path": (edit_model(model={"hidden": "/etc/passwd"}), "below the working folder"),
