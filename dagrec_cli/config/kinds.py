@@ -119,10 +119,10 @@ def _words(kind: Any) -> str:
         case origin if origin in (Union, UnionType):
             return ", or ".join(map(_words, inside))
         case origin if origin is Literal:
-            return _choices(inside)
+            return _alternatives(inside)
         case origin if origin is Annotated:
             if isinstance(inside[1], OneOf):
-                return _choices(inside[1].names)
+                return _alternatives(inside[1].names)
             bounds = _bounds_of(inside[1])
             return f"{_words(inside[0])}{RANGE_WORDS[tuple(bounds)].format(**bounds)}"
         case _ if len(inside) > 1:
@@ -132,7 +132,7 @@ def _words(kind: Any) -> str:
             return f"a list of {each}"
 
 
-def _choices(choices: Iterable[object]) -> str:
+def _alternatives(choices: Iterable[object]) -> str:
     """Return choices as they are written in YAML."""
     names = [str(each).lower() if isinstance(each, bool) else str(each) for each in choices]
     names = list(dict.fromkeys(names))

@@ -14,7 +14,7 @@ from typing import Any
 
 from dagrec_cli.config.where import config_dir
 
-TEXTS = {  # settings that are names or paths, or lists of them
+TEXT_SETTINGS = {  # settings that are names or paths, or lists of them
     *("bench", "by", "composition", "context", "input", "output", "run", "runs", "trust"),
     *("data.default_path", "data.path", "data.download.file", "data.download.url"),
     *("data.download.sha256", "logger.experiment", "logger.uri"),
@@ -24,7 +24,7 @@ TEXTS = {  # settings that are names or paths, or lists of them
 }
 CHOOSING = ("choice", "shuffle", "sort", "tag")  # functions of values that stay as they are
 READ = ("run", "input", "composition", "data.path")  # what lies there is meant, whatever its name
-WITH_TEXTS = {key.rpartition(".")[0] for key in TEXTS}  # such as data.download={file:…}
+WITH_TEXTS = {key.rpartition(".")[0] for key in TEXT_SETTINGS}  # such as data.download={file:…}
 _WORD = re.compile(r"(\+{0,2})([\w.$/-]+)=(.*)", re.S)
 _LITERAL = re.compile(  # no name or path without one of them needs a closer look
     r"(?i)\d|nan|inf|true|false|null|[^\w\s/.,:$%*@?|{}\[\]()+-]|[^\x00-\x7f]|[(){}]"
@@ -75,7 +75,7 @@ def _in_quotes(text: str) -> str:
 
 
 def _is_text(key: str) -> bool:
-    return key in TEXTS or key in WITH_TEXTS or _is_group(key)
+    return key in TEXT_SETTINGS or key in WITH_TEXTS or _is_group(key)
 
 
 def _is_group(key: str) -> bool:
@@ -114,7 +114,7 @@ def _misread(node: Any, key: str, inside: str = "") -> Iterator[tuple[int, int, 
     from hydra.grammar.gen.OverrideParser import OverrideParser as Grammar
 
     if isinstance(node, Grammar.PrimitiveContext):
-        if key in TEXTS or _is_group(key):
+        if key in TEXT_SETTINGS or _is_group(key):
             yield from _literal(node, inside)
         return
     if isinstance(node, Grammar.FunctionContext):

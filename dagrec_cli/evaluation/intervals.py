@@ -16,7 +16,7 @@ from dagrec_cli.evaluation.uncertainty import Groups, Spread, Units, items, spre
 LEVEL = 0.95
 
 
-class Summary(TypedDict):
+class MetricSummary(TypedDict):
     """One metric of a run: mean and sample standard deviation over seeds, and its interval."""
 
     mean: float
@@ -25,9 +25,9 @@ class Summary(TypedDict):
     high: float
 
 
-def summarise(
+def metric_summaries(
     per_seed: Sequence[Outcomes], unit: Units = None, *, level: float = LEVEL
-) -> dict[str, Summary]:
+) -> dict[str, MetricSummary]:
     """Return mean, spread over seeds (None for one seed) and interval of every metric.
 
     The estimand is this model's figure over new groups and new seeds, the training set fixed. With
@@ -55,7 +55,7 @@ def summarise(
         mean = float(column.mean())
         low, high = _bounds(mean, spread([parts], groups, name), name, level)
         std = float(column.std(ddof=1)) if len(per_seed) > 1 else None
-        found[name] = Summary(mean=mean, std=std, low=low, high=high)
+        found[name] = MetricSummary(mean=mean, std=std, low=low, high=high)
     return {name: found[name] for name in METRICS}
 
 

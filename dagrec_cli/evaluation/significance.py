@@ -58,7 +58,7 @@ def paired_difference(
     metric
         What is compared.
     unit, level
-        As in :func:`~dagrec_cli.evaluation.intervals.summarise`.
+        As in :func:`~dagrec_cli.evaluation.intervals.metric_summaries`.
 
     Raises
     ------

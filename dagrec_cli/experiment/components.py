@@ -31,7 +31,7 @@ from dagrec_cli.models.base import Facts, Model
 from dagrec_cli.samplers.base import Sampler
 from dagrec_cli.training.trainer import Trainer
 
-KINDS: dict[str, type] = {
+COMPONENT_TYPES: dict[str, type] = {
     "data": CachedSource,
     "split": Split,
     "loss": Loss,
@@ -64,7 +64,9 @@ class Components:
             If a setting is out of range or two groups do not go together.
         """
         seeds = check_train(config, choices)
-        built = {group: build(config[group], group, kind=kind) for group, kind in KINDS.items()}
+        built = {
+            group: build(config[group], group, kind=kind) for group, kind in COMPONENT_TYPES.items()
+        }
         components = cls(**built, model=factory(config.model, "model", Model), seeds=seeds)
         check("trainer.monitor", components.trainer.monitor, Metric)
         check_side(config.evaluate_on, components.trainer.validation_share)

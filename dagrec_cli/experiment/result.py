@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from dagrec_cli.data.invalid import count_dropped, plural
-from dagrec_cli.data.invalid import summarise as summarise_skipped
-from dagrec_cli.evaluation.intervals import Summary, summarise
+from dagrec_cli.data.invalid import count_dropped, plural, summarise
+from dagrec_cli.evaluation.intervals import MetricSummary, metric_summaries
 from dagrec_cli.evaluation.metrics import BY_RANK, METRICS, evaluate
 from dagrec_cli.evaluation.ranks import Outcomes
 from dagrec_cli.experiment.seed_run import SeedRun
@@ -47,9 +46,9 @@ class Result:
         self.seeds = list(seeds)
         self.seconds = {"data": seconds_data}
         self.started = datetime.now(UTC).isoformat(timespec="seconds")
-        self.metrics: dict[str, Summary] = {}
+        self.metrics: dict[str, MetricSummary] = {}
         self.per_seed: dict[int, dict[str, float]] = {}
-        self.ceilings: dict[str, dict[str, Summary]] = {}
+        self.ceilings: dict[str, dict[str, MetricSummary]] = {}
         self.model: dict[str, Any] = {}
 
     def finish(self, runs: Sequence[SeedRun], bounds: Mapping[str, Outcomes]) -> None:
@@ -57,9 +56,9 @@ class Result:
         dataset = self.data.dataset
         unit = dataset.group[dataset.pairs.composition[self.data.test]]
         outcomes = [run.evaluation.outcomes for run in runs]
-        self.metrics = summarise(outcomes, unit)
+        self.metrics = metric_summaries(outcomes, unit)
         self.per_seed = {run.seed: evaluate(run.evaluation.outcomes) for run in runs}
-        found = {name: summarise([best], unit) for name, best in bounds.items()}
+        found = {name: metric_summaries([best], unit) for name, best in bounds.items()}
         self.ceilings = {  # macro averages may be higher for predictions that are more often wrong
             name: {metric: summary[metric] for metric in BY_RANK} for name, summary in found.items()
         }
@@ -142,7 +141,7 @@ class Result:
         else:
             notes.append(f"Ceiling: the best function of the whole context, chosen on {side}pairs.")
         if data.dataset.skipped:
-            notes.append(f"Left out: {summarise_skipped(data.dataset.skipped)}.")
+            notes.append(f"Left out: {summarise(data.dataset.skipped)}.")
         if data.dataset.dropped:
             notes.append(f"Dropped from compositions: {count_dropped(data.dataset.dropped)}.")
         return notes

@@ -14,7 +14,7 @@ from dagrec_cli.runs.log import LOGGER
 from dagrec_cli.runs.provenance import Request
 
 SHOWN_OF_ERROR = 200  # characters of an error that a warning repeats
-Rows = Sequence[Mapping[str, float]]
+EpochRows = Sequence[Mapping[str, float]]
 
 
 @runtime_checkable
@@ -24,7 +24,7 @@ class RunLogger(Protocol):
     def begin(self, folder: RunFolder, config: DictConfig, request: Request) -> None:
         """Begin a run, or continue the one that the folder began."""
 
-    def epochs(self, seed: int, rows: Rows) -> None:
+    def epochs(self, seed: int, rows: EpochRows) -> None:
         """Take in a seed's epochs so far, after each of them; some may have come before."""
 
     def end(self, result: Mapping[str, Any]) -> None:
@@ -69,7 +69,7 @@ class SafeLogger:
         self._logger = logger
         self._tell(lambda logger: logger.end_sweep(folder))
 
-    def epochs(self, seed: int, rows: Rows) -> None:
+    def epochs(self, seed: int, rows: EpochRows) -> None:
         """See :meth:`RunLogger.epochs`."""
         self._tell(lambda logger: logger.epochs(seed, rows))
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from dagrec_cli.loggers.base import Rows
+from dagrec_cli.loggers.base import EpochRows
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.provenance import Request
 
@@ -16,7 +16,7 @@ class CsvLogger:
     def begin(self, folder: RunFolder, config: DictConfig, request: Request) -> None:
         """Do nothing."""
 
-    def epochs(self, seed: int, rows: Rows) -> None:
+    def epochs(self, seed: int, rows: EpochRows) -> None:
         """Do nothing: the run has written them."""
 
     def end(self, result: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from dagrec_cli.config.untrusted import SQLITE
 from dagrec_cli.config.where import user_path
 from dagrec_cli.data.plain_files import kind_of, open_plain, read_plain
 from dagrec_cli.errors import ConfigError
-from dagrec_cli.loggers.base import Rows, check_installed, name_of, params_of, scores_of
+from dagrec_cli.loggers.base import EpochRows, check_installed, name_of, params_of, scores_of
 from dagrec_cli.runs.folder import MLFLOW_RUN, RunFolder
 from dagrec_cli.runs.provenance import Request, provenance
 
@@ -93,7 +93,7 @@ class MlflowLogger:
         params = [Param(key, str(value)) for key, value in settings if key not in data.params]
         client.log_batch(run, params=params)
 
-    def epochs(self, seed: int, rows: Rows) -> None:
+    def epochs(self, seed: int, rows: EpochRows) -> None:
         """Log the epochs that the store has not, at most once a second."""
         if seed not in self._last:
             history = self._client.get_metric_history(str(self._run), f"seed_{seed}/loss")

@@ -6,7 +6,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from dagrec_cli.loggers.base import (
-    Rows,
+    EpochRows,
     check_installed,
     name_of,
     params_of,
@@ -43,7 +43,7 @@ class TensorBoardLogger:
         self._whole.file_writer.add_summary(start)
         self._whole.flush()
 
-    def epochs(self, seed: int, rows: Rows) -> None:
+    def epochs(self, seed: int, rows: EpochRows) -> None:
         """Write the epochs that this sitting has not; what an earlier one wrote is void."""
         writer, n_old = self._seeds.get(seed) or (self._writer(f"seed_{seed}", purge_step=1), 0)
         for row in rows[n_old:]:

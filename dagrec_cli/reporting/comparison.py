@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dagrec_cli.data.held_out import HeldOut
-from dagrec_cli.evaluation.intervals import summarise
+from dagrec_cli.evaluation.intervals import metric_summaries
 from dagrec_cli.evaluation.metrics import METRICS
 from dagrec_cli.evaluation.ranks import Outcomes
 from dagrec_cli.evaluation.significance import Difference, holm, paired_difference
@@ -167,7 +167,7 @@ def _rows(alike: Sequence[Entry], metric: str) -> list[dict[str, Any]]:
             "row": entry.name,
             "seeds": len(seeds),
             "seconds_per_epoch": entry.seconds_per_epoch,
-            **summarise(seeds, unit),
+            **metric_summaries(seeds, unit),
         }
         for entry, seeds in zip(alike, outcomes, strict=True)
     ]

@@ -14,7 +14,7 @@ from dagrec_cli.runs.folder import (
     RESULT,
     RunFolder,
 )
-from dagrec_cli.training.checkpoint import pack, unpack
+from dagrec_cli.training.checkpoint import pack_checkpoint, unpack_checkpoint
 from dagrec_cli.training.state import TrainingState
 
 KEPT = 2  # the newest, and the one before it in case the newest is damaged
@@ -61,7 +61,7 @@ class CheckpointStore:
         files = self.files
         for file, before in zip_longest(files, files[1:]):
             try:
-                state.load(unpack(read_plain(file)))
+                state.load(unpack_checkpoint(read_plain(file)))
             except RunError as error:
                 line = f"{file}: {error}"
                 if before is None:
@@ -73,7 +73,8 @@ class CheckpointStore:
     def save(self, state: TrainingState) -> None:
         """Write a checkpoint; an older one is removed only when the new one is whole."""
         name = f"seed{self.seed}_epoch{state.epoch:07}.safetensors"
-        RunFolder(self.path).write(name, lambda file: file.write(pack(state.checkpoint())))
+        content = pack_checkpoint(state.checkpoint())
+        RunFolder(self.path).write(name, lambda file: file.write(content))
         for file in self.files[KEPT:]:
             file.unlink()
 

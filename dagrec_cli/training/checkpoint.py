@@ -6,17 +6,16 @@ No pickle is read or written.
 
 import hashlib
 import json
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import torch
 from torch import Tensor
 
+from dagrec_cli.config.kinds import Natural
 from dagrec_cli.errors import RunError
 
 FORMAT = 2
-
-Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Header(msgspec.Struct):
@@ -36,13 +35,13 @@ class Header(msgspec.Struct):
         Epoch of the last weights whose loss was finite.
     """
 
-    epoch: Count
+    epoch: Natural
     seconds: float
     rows: list[dict[str, int | float]]
-    best_epoch: Count
+    best_epoch: Natural
     best: float | None
-    waited: Count
-    good_epoch: Count
+    waited: Natural
+    good_epoch: Natural
 
 
 class Checkpoint(NamedTuple):
@@ -52,7 +51,7 @@ class Checkpoint(NamedTuple):
     header: Header
 
 
-def pack(checkpoint: Checkpoint) -> bytes:
+def pack_checkpoint(checkpoint: Checkpoint) -> bytes:
     """Return a checkpoint as the content of a file."""
     from safetensors.torch import save
 
@@ -65,7 +64,7 @@ def pack(checkpoint: Checkpoint) -> bytes:
     return save(tensors, metadata)
 
 
-def unpack(content: bytes) -> Checkpoint:
+def unpack_checkpoint(content: bytes) -> Checkpoint:
     """Return the checkpoint of a file's content.
 
     Raises

@@ -19,7 +19,7 @@ from dagrec_cli.config.kinds import TwoOrMore
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.models.base import TorchModel
 from dagrec_cli.training.batch import Batch, TrainingPairs
-from dagrec_cli.training.checkpoint import pack, unpack
+from dagrec_cli.training.checkpoint import pack_checkpoint, unpack_checkpoint
 from dagrec_cli.training.hardware import find_device
 from dagrec_cli.training.mini_batch import MiniBatch, cut
 from dagrec_cli.training.ranks import from_first, launched_rank, process_group
@@ -124,7 +124,7 @@ class FirstRank(Callback):
     def load(self, state: TrainingState) -> None:
         """Bring all ranks to the same state."""
         self.callback.load(state)
-        from_first(pack(state.checkpoint()))
+        from_first(pack_checkpoint(state.checkpoint()))
 
     def save(self, state: TrainingState) -> None:
         """See :class:`Callback`."""
@@ -145,7 +145,7 @@ class OtherRank(Callback):
 
     def load(self, state: TrainingState) -> None:
         """Start where rank 0 does."""
-        state.load(unpack(from_first()))
+        state.load(unpack_checkpoint(from_first()))
         self.epoch_ended(state)
 
     def validate(self) -> dict[str, float]:

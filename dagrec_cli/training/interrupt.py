@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-AGAIN = 2.0  # seconds from a Ctrl-C to its repetition; what cleans up takes less
+REPEATED_AFTER = 2.0  # seconds from a Ctrl-C to its repetition; what cleans up takes less
 
 
 class StopRequest:
@@ -79,7 +79,7 @@ def listening() -> Iterator[None]:
     if not _is_main() or before == signal.SIG_IGN or sys.platform == "win32":
         yield
         return
-    alarm_before = signal.signal(signal.SIGALRM, _raise)
+    alarm_before = signal.signal(signal.SIGALRM, _raise_interrupt)
     hook_before = sys.unraisablehook
 
     def drop(problem: Any) -> None:
@@ -110,12 +110,12 @@ def heard() -> None:
 
 def _press(number: int, frame: FrameType | None) -> None:
     _CTRL_C.is_made = True
-    _raise(number, frame)
+    _raise_interrupt(number, frame)
 
 
-def _raise(number: int, frame: FrameType | None) -> None:
+def _raise_interrupt(number: int, frame: FrameType | None) -> None:
     if _CTRL_C.is_made:
-        signal.setitimer(signal.ITIMER_REAL, AGAIN)
+        signal.setitimer(signal.ITIMER_REAL, REPEATED_AFTER)
         raise KeyboardInterrupt
 
 

@@ -15,7 +15,8 @@ from dagrec_cli.training.batch import TrainingPairs
 from dagrec_cli.training.checkpoint import Checkpoint, Header
 from dagrec_cli.training.optimizers import Optimizer
 
-MODEL, GOOD, BEST, OPTIMIZER, RANDOM = "model.", "good.", "best.", "optimizer.", "random."
+CURRENT_WEIGHTS, GOOD_WEIGHTS, BEST_WEIGHTS = "model.", "good.", "best."  # first parts of names
+OPTIMIZER, RANDOM = "optimizer.", "random."
 
 
 @dataclass
@@ -203,9 +204,9 @@ class TrainingState:
         """Return the state; its tensors are the live ones, to be saved before the next step."""
         self.take_time()
         tensors = {
-            **_prefixed(MODEL, self.model.state_dict()),
-            **_prefixed(GOOD, self.good.weights),
-            **_prefixed(BEST, self.best.weights),
+            **_prefixed(CURRENT_WEIGHTS, self.model.state_dict()),
+            **_prefixed(GOOD_WEIGHTS, self.good.weights),
+            **_prefixed(BEST_WEIGHTS, self.best.weights),
             **_prefixed(OPTIMIZER, self.optimizer.moments),
             **_prefixed(RANDOM, self._random()),
         }
@@ -230,9 +231,9 @@ class TrainingState:
         """
         tensors, header = saved
         try:
-            self.model.load_state_dict(_under(MODEL, tensors))
-            self.good.load(_under(GOOD, tensors))
-            if best := _under(BEST, tensors):
+            self.model.load_state_dict(_under(CURRENT_WEIGHTS, tensors))
+            self.good.load(_under(GOOD_WEIGHTS, tensors))
+            if best := _under(BEST_WEIGHTS, tensors):
                 self.best.load(best)
             self.optimizer.load(_under(OPTIMIZER, tensors))
             self._load_random(_under(RANDOM, tensors))

@@ -41,7 +41,7 @@ def batch_loss(
     elif batch.choices is None or batch.choices.is_dense:
         per_row = _dense(model, cast(CatalogueLoss, loss), batch, precision)
     else:
-        per_row = _listed(model, cast(CatalogueLoss, loss), batch, batch.choices, precision)
+        per_row = _allowed_only(model, cast(CatalogueLoss, loss), batch, batch.choices, precision)
     return per_row @ batch.weight / batch.total
 
 
@@ -56,7 +56,7 @@ def _dense(
     return loss(scores.index_select(0, batch.row), batch.target)
 
 
-def _listed(
+def _allowed_only(
     model: TorchModel,
     loss: CatalogueLoss,
     batch: Batch,

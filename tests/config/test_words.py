@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from dagrec_cli.config.build import parameters_of
 from dagrec_cli.config.where import config_dir
-from dagrec_cli.config.words import TEXTS, as_typed, quoted
+from dagrec_cli.config.words import TEXT_SETTINGS, as_typed, quoted
 
 MISREAD = ["1_1_1", "1e5", "1.50", ".5", "-5", "1_000", "nan", "-Inf", "true", "FALSE", "12e34"]
 PLAIN = ["007", "0x10", "2024-01-01", "a b", "service_3", "C:\\dir\\1", "v1.0", "*.jsonl"]
@@ -126,7 +126,7 @@ def test_every_setting_that_takes_texts_is_known() -> None:
         if target.startswith("dagrec_cli."):
             settings = parameters_of(get_class(target)).items()
             found |= {f"{file.parent.name}.{key}" for key, kind in settings if takes_texts(kind)}
-    assert found - CHOICES <= TEXTS
+    assert found - CHOICES <= TEXT_SETTINGS
     assert found >= CHOICES | {"data.path", "data.default_path", "logger.uri", "logger.experiment"}
 
 
@@ -136,5 +136,5 @@ def test_every_setting_at_the_top_is_known() -> None:
         content: Any = OmegaConf.to_container(OmegaConf.load(file))
         keys = {k for k, v in content.items() if v in (None, []) or isinstance(v, str)}
         found |= keys - {"hydra", "defaults"}
-    assert found <= TEXTS | OTHERS
+    assert found <= TEXT_SETTINGS | OTHERS
     assert found >= {"bench", "by", "composition", "context", "input", "output", "run", "runs"}

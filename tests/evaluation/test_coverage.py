@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from dagrec_cli.evaluation.intervals import summarise
+from dagrec_cli.evaluation.intervals import metric_summaries
 from dagrec_cli.evaluation.ranks import Outcomes
 from dagrec_cli.evaluation.significance import paired_difference
 
@@ -65,7 +65,7 @@ def ease(rng: np.random.Generator, unit: np.ndarray) -> np.ndarray:
 
 
 def by_tables(runs: list[Outcomes], unit: np.ndarray) -> tuple[float, float]:
-    found = summarise(runs, unit)["accuracy"]
+    found = metric_summaries(runs, unit)["accuracy"]
     return found["low"], found["high"]
 
 

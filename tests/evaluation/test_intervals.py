@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import t as student_t
 
-from dagrec_cli.evaluation.intervals import summarise
+from dagrec_cli.evaluation.intervals import metric_summaries
 from dagrec_cli.evaluation.metrics import METRICS, evaluate
 from dagrec_cli.evaluation.ranks import Outcomes, outcomes
 
@@ -23,7 +23,7 @@ def first_or_second(right):
 
 
 def bounds(runs, unit=None, metric="accuracy", **settings):
-    found = summarise(runs, unit, **settings)[metric]
+    found = metric_summaries(runs, unit, **settings)[metric]
     return found["low"], found["high"]
 
 
@@ -108,7 +108,7 @@ def test_classes_stay_fixed():
 
 @pytest.mark.parametrize("unit", [None, np.arange(60) // 3, np.minimum(np.arange(60), 9)])
 def test_every_metric_is_inside_its_interval_and_between_0_and_1(unit):
-    for name, found in summarise([model(1), model(2)], unit).items():
+    for name, found in metric_summaries([model(1), model(2)], unit).items():
         assert 0 <= found["low"] <= found["mean"] <= found["high"] <= 1, name
 
 
@@ -120,21 +120,21 @@ def test_order_and_names_of_groups_do_not_matter():
     unit, order = np.random.default_rng(7).integers(12, size=60), np.random.default_rng(8)
     shuffled = order.permutation(60)
     run = model(1)
-    found = summarise([Outcomes(*(c[shuffled] for c in run))], (100 - unit)[shuffled])
-    for name, expected in summarise([run], unit).items():
+    found = metric_summaries([Outcomes(*(c[shuffled] for c in run))], (100 - unit)[shuffled])
+    for name, expected in metric_summaries([run], unit).items():
         assert found[name] == pytest.approx(expected), name
 
 
 def test_summary_holds_mean_and_deviation():
     runs = [first_or_second([1, 1, 1, 0]), first_or_second([1, 1, 0, 0])]
-    accuracy = summarise(runs)["accuracy"]
+    accuracy = metric_summaries(runs)["accuracy"]
     assert accuracy["mean"] == pytest.approx(0.625)
     assert accuracy["std"] == pytest.approx(0.125 * np.sqrt(2))  # sqrt((.125² + .125²) / 1)
     assert type(accuracy["mean"]) is type(accuracy["low"]) is float
 
 
 def test_one_seed_has_no_deviation():
-    summary = summarise([model(1)])
+    summary = metric_summaries([model(1)])
     assert tuple(summary) == METRICS
     assert {metric["std"] for metric in summary.values()} == {None}
 
@@ -142,9 +142,9 @@ def test_one_seed_has_no_deviation():
 def test_seeds_of_other_pairs_are_refused():
     other = model(2)._replace(target=model(2).target[::-1])
     with pytest.raises(ValueError, match="same pairs"):
-        summarise([model(1), other])
+        metric_summaries([model(1), other])
 
 
 def test_no_seeds_are_refused():
     with pytest.raises(ValueError, match="no outcomes"):
-        summarise([])
+        metric_summaries([])

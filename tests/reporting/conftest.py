@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from dagrec_cli.evaluation.intervals import summarise
+from dagrec_cli.evaluation.intervals import metric_summaries
 from dagrec_cli.evaluation.metrics import evaluate
 from dagrec_cli.evaluation.ranks import Outcomes
 from dagrec_cli.runs.run import Run
@@ -55,7 +55,7 @@ def figures(predicted: str, services: list[str], seeds: tuple[int, ...]) -> dict
     rank = np.array([row[6] for row in rows])
     outcomes = Outcomes(target, chosen, rank - 1, np.zeros_like(rank))
     return {
-        "metrics": summarise([outcomes] * len(seeds)),
+        "metrics": metric_summaries([outcomes] * len(seeds)),
         "per_seed": {seed: evaluate(outcomes) for seed in seeds},
     }
 

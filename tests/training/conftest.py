@@ -18,7 +18,7 @@ from dagrec_cli.models.gru4rec import GRU4Rec
 from dagrec_cli.samplers.base import Sampler
 from dagrec_cli.samplers.none import NoSampler
 from dagrec_cli.training.batch import TrainingPairs
-from dagrec_cli.training.checkpoint import pack, unpack
+from dagrec_cli.training.checkpoint import pack_checkpoint, unpack_checkpoint
 from dagrec_cli.training.state import History, TrainingState, TrainingTask
 from dagrec_cli.training.trainer import Callback, Trainer
 
@@ -86,10 +86,10 @@ class Script(Callback):
 
     def load(self, state: TrainingState) -> None:
         if self._start:
-            state.load(unpack(self._start))
+            state.load(unpack_checkpoint(self._start))
 
     def save(self, state: TrainingState) -> None:
-        self._saved[state.epoch] = pack(state.checkpoint())
+        self._saved[state.epoch] = pack_checkpoint(state.checkpoint())
 
     def validate(self) -> dict[str, float]:
         return self._validate()

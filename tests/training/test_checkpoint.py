@@ -16,17 +16,17 @@ from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.errors import RunError, TrainingError
 from dagrec_cli.losses.bpr import BPR
 from dagrec_cli.losses.ce import CrossEntropy
-from dagrec_cli.training.checkpoint import Checkpoint, Header, pack, unpack
+from dagrec_cli.training.checkpoint import Checkpoint, Header, pack_checkpoint, unpack_checkpoint
 from dagrec_cli.training.state import History
 
 Make = Callable[..., Any]
 
 HEADER = Header(2, 0.5, [{"epoch": 1, "loss": 0.1}], 1, None, 0, 1)
-CONTENT = pack(Checkpoint({"weight": torch.arange(6.0).reshape(2, 3)}, HEADER))
+CONTENT = pack_checkpoint(Checkpoint({"weight": torch.arange(6.0).reshape(2, 3)}, HEADER))
 
 
 def test_a_checkpoint_comes_back() -> None:
-    tensors, header = unpack(CONTENT)
+    tensors, header = unpack_checkpoint(CONTENT)
     assert header == HEADER
     assert tensors["weight"].tolist() == [[0, 1, 2], [3, 4, 5]]
     assert isinstance(header.rows[0]["epoch"], int)  # 1, not 1.0, in metrics.csv
@@ -37,13 +37,13 @@ def test_any_changed_byte_is_noticed(position: int, change: int) -> None:
     damaged = bytearray(CONTENT)
     damaged[position] ^= change
     with pytest.raises(RunError, match=r"damaged|of format"):
-        unpack(bytes(damaged))
+        unpack_checkpoint(bytes(damaged))
 
 
 @pytest.mark.parametrize("length", [0, 7, 100, -1])
 def test_a_truncated_file_is_noticed(length: int) -> None:
     with pytest.raises(RunError, match="damaged"):
-        unpack(CONTENT[:length])
+        unpack_checkpoint(CONTENT[:length])
 
 
 @pytest.mark.parametrize("other", ["1", "3"])
@@ -51,7 +51,7 @@ def test_another_format_is_named(other: str) -> None:
     size = int.from_bytes(CONTENT[:8], "little")
     head = json.loads(CONTENT[8 : 8 + size])["__metadata__"]
     with pytest.raises(RunError, match=f"of format {other}, but this version of dagrec reads 2"):
-        unpack(save(load(CONTENT), {**head, "format": other}))
+        unpack_checkpoint(save(load(CONTENT), {**head, "format": other}))
 
 
 def test_a_short_state_of_torch_does_not_fit(
@@ -59,10 +59,10 @@ def test_a_short_state_of_torch_does_not_fit(
 ) -> None:
     saved: dict[int, bytes] = {}
     fit(trainer(epochs=1), gru4rec(), tiny, saved=saved)
-    tensors, header = unpack(saved[1])
+    tensors, header = unpack_checkpoint(saved[1])
     for name in ("random.torch", "random.sampler"):
         for short in (tensors[name][:3], tensors[name][:0], torch.zeros_like(tensors[name])):
-            start = pack(Checkpoint(tensors | {name: short}, header))
+            start = pack_checkpoint(Checkpoint(tensors | {name: short}, header))
             with pytest.raises(RunError, match="does not fit this run"):
                 fit(trainer(epochs=2), gru4rec(), tiny, start=start)
 
@@ -224,7 +224,7 @@ def test_a_tensor_of_another_shape_is_refused(
 ) -> None:
     saved: dict[int, bytes] = {}
     fit(trainer(epochs=1), gru4rec(), tiny, saved=saved)
-    tensors, header = unpack(saved[1])
-    forged = pack(Checkpoint({**tensors, name: tensors[name][:1].clone()}, header))
+    tensors, header = unpack_checkpoint(saved[1])
+    forged = pack_checkpoint(Checkpoint({**tensors, name: tensors[name][:1].clone()}, header))
     with pytest.raises(RunError, match="does not fit this run"):
         fit(trainer(epochs=2), gru4rec(), tiny, start=forged)

@@ -76,7 +76,7 @@ def swallow_in_a_broad_except() -> None:
 def test_a_swallowed_ctrl_c_is_repeated_until_it_is_heard(
     swallow: Callable[[], None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(interrupt, "AGAIN", 0.01)
+    monkeypatch.setattr(interrupt, "REPEATED_AFTER", 0.01)
 
     def work() -> None:
         swallow()
