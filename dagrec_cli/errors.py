@@ -4,6 +4,7 @@ Anything else that is raised is a defect of the program and shows its traceback.
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 
 SEEN = "\u00a0\u3000\u200c\u200d"  # spaces and joiners that names in some scripts have
 
@@ -46,6 +47,13 @@ def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
 
     near = get_close_matches(word, list(known), n=1)
     return f"did you mean {prefix}{near[0]}? " if near else ""
+
+
+def install(extra: str) -> str:
+    """Return the command that installs an extra, in a clone or beside an installed package."""
+    if (Path(__file__).parents[1] / "constraints.txt").is_file():
+        return f"pip install -c constraints.txt -e '.[{extra}]'"
+    return f"pip install 'dagrec[{extra}]'"
 
 
 def one_line(text: str, most: int = 400) -> str:

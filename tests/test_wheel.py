@@ -73,3 +73,10 @@ def test_it_leaves_the_benchmarks_to_the_source(installed: Path, tmp_path: Path)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith("dagrec bench: the benchmarks come with the source")
+
+
+def test_it_names_its_extras_as_a_package_has_them(installed: Path) -> None:
+    code = "from dagrec_cli.errors import install; print(install('onnx'))"
+    env = {"PYTHONPATH": str(installed), "PYTHONSAFEPATH": "1"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
+    assert done.stdout == "pip install 'dagrec[onnx]'\n"

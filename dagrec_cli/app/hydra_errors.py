@@ -13,7 +13,7 @@ from traceback import walk_tb
 
 from dagrec_cli.config.deciding import flat
 from dagrec_cli.config.where import options
-from dagrec_cli.errors import did_you_mean
+from dagrec_cli.errors import did_you_mean, install
 
 READERS = ("hydra", "omegaconf", "antlr4", "yaml")  # packages that read settings
 CALLERS = ("dagrec_cli.app.hydra_main", "dagrec_cli.config.compose")  # call Hydra
@@ -104,8 +104,7 @@ def _several_values(key: str, values: str) -> str:
 
 def _unknown_option(group: str, option: str, known: list[str]) -> str:
     if group == "hydra/launcher" and option in LAUNCHERS:
-        install = f"pip install -c constraints.txt -e '.[{LAUNCHERS[option]}]'"
-        return f"{group}={option} needs an extra; {install}."
+        return f"{group}={option} needs an extra; {install(LAUNCHERS[option])}."
     hint = did_you_mean(option, known)
     return f"{group}={option} does not exist; {hint}{group} is one of {', '.join(known)}."
 

@@ -15,7 +15,7 @@ from dagrec_cli.data.composition import Shard, ShardedSource, Source
 from dagrec_cli.data.dataset import Dataset, assemble
 from dagrec_cli.data.parts import keep_part, load_part, part_of
 from dagrec_cli.data.processes import process_pool
-from dagrec_cli.errors import ConfigError, DagrecError, DataError
+from dagrec_cli.errors import ConfigError, DagrecError, DataError, install
 
 
 def prepare_ahead(
@@ -139,8 +139,7 @@ def _by_ray(source: ShardedSource, shards: list[Shard]) -> Iterator[Collection]:
         import ray
     except ImportError as error:
         raise ConfigError(
-            "engine=ray needs Ray; pip install -c constraints.txt -e '.[ray]', or use "
-            "engine=processes."
+            f"engine=ray needs Ray; {install('ray')}, or use engine=processes."
         ) from error
     try:
         ray.init(ignore_reinit_error=True, log_to_driver=False, logging_level=logging.ERROR)

@@ -22,7 +22,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from dagrec_cli.errors import DagrecError
+from dagrec_cli.errors import DagrecError, install
 from dagrec_cli.models.base import Model, TorchModel
 from dagrec_cli.models.context_batch import Contexts
 
@@ -115,9 +115,7 @@ def _check_packages() -> None:
     from importlib.util import find_spec
 
     if missing := [name for name in ONNX_PACKAGES if find_spec(name) is None]:
-        raise OnnxError(
-            f"ONNX needs {', '.join(missing)}; run: pip install -c constraints.txt -e '.[onnx]'"
-        )
+        raise OnnxError(f"ONNX needs {', '.join(missing)}; run: {install('onnx')}")
 
 
 def _examples(
@@ -138,15 +136,15 @@ def _difference(model: bytes, scorer: _Scorer, nodes: Tensor, length: Tensor) ->
     import onnxruntime
 
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    found: Float[np.ndarray, "contexts services"]
-    found, ranking = session.run(None, {"nodes": nodes.numpy(), "length": length.numpy()})
-    own, own_ranking = (output.numpy() for output in scorer(nodes, length))
-    if not np.allclose(found, own, rtol=TOLERANCE, atol=TOLERANCE):
+    scores: Float[np.ndarray, "contexts services"]
+    scores, ranking = session.run(None, {"nodes": nodes.numpy(), "length": length.numpy()})
+    expected, expected_ranking = (output.numpy() for output in scorer(nodes, length))
+    if not np.allclose(scores, expected, rtol=TOLERANCE, atol=TOLERANCE):
         raise OnnxError("onnxruntime does not give the model's scores; no file is written.")
     unmasked = scorer.model(Contexts(nodes, length)).numpy()
     # Scores that differ by rounding alone may change places, so the scores at each place count.
-    theirs, ours = (np.take_along_axis(unmasked, order, 1) for order in (ranking, own_ranking))
+    theirs, ours = (np.take_along_axis(unmasked, order, 1) for order in (ranking, expected_ranking))
     if not np.allclose(theirs, ours, rtol=TOLERANCE, atol=TOLERANCE):
         raise OnnxError("onnxruntime does not rank as the model does; no file is written.")
-    is_finite = np.isfinite(own)
-    return float(np.abs(found[is_finite] - own[is_finite]).max(initial=0))
+    is_finite = np.isfinite(expected)
+    return float(np.abs(scores[is_finite] - expected[is_finite]).max(initial=0))

@@ -30,8 +30,8 @@ def lines_of(answers: Iterable[Answer], form: str) -> Iterator[str]:
             yield text if number == 0 else text.partition("\n")[2]
         elif form == "json":
             services = [
-                {**each._asdict(), "probability": _round(each.probability)}
-                for each in answer.services
+                {**service._asdict(), "probability": _round(service.probability)}
+                for service in answer.services
             ]
             whole = {**answer.about, "known_to_follow": answer.n_known, "services": services}
             yield _json(whole) + "\n"
@@ -57,13 +57,10 @@ def _table_lines(answer: Answer) -> Iterator[str]:
     yield answer_heading(answer.about)
     if answer.n_known == 0:
         yield f"  No service is known to follow {answer.last}: this ranks all of them."
-    width = max(len(each.service) for each in answer.services)
-    for each in answer.services:
-        times = plural(each.seen, "time")
-        seen = (
-            f"seen {times} after {answer.last}" if each.seen else f"never seen after {answer.last}"
-        )
-        yield f"  {each.service:<{width}}  {each.probability:.4f}  {seen}"
+    width = max(len(name) for name, _, _ in answer.services)
+    for name, probability, n_seen in answer.services:
+        seen = f"seen {plural(n_seen, 'time')}" if n_seen else "never seen"
+        yield f"  {name:<{width}}  {probability:.4f}  {seen} after {answer.last}"
 
 
 def _answer_rows(number: int, answer: Answer) -> Iterator[tuple[object, ...]]:

@@ -17,7 +17,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from dagrec_cli.config.words import as_typed
-from dagrec_cli.errors import ConfigError, InUseError, RunError, visible
+from dagrec_cli.errors import ConfigError, InUseError, RunError, install, visible
 
 if TYPE_CHECKING:
     from hydra.core.utils import JobReturn
@@ -146,9 +146,7 @@ class OptunaSweeper(Sweeper):
         try:
             import optuna
         except ImportError as error:
-            raise ConfigError(
-                "hydra/sweeper=optuna needs Optuna; pip install -c constraints.txt -e '.[search]'."
-            ) from error
+            raise ConfigError(f"hydra/sweeper=optuna needs Optuna; {install('search')}.") from error
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         parser = OverridesParser.create(config_loader=self._loader)
         space = SearchSpace.of(parser.parse_overrides([*self.params, *arguments]))

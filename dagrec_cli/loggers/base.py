@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from dagrec_cli.config.build import plain
 from dagrec_cli.config.deciding import flat
-from dagrec_cli.errors import ConfigError
+from dagrec_cli.errors import ConfigError, install
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.log import LOGGER
 from dagrec_cli.runs.provenance import Request
@@ -94,8 +94,7 @@ def check_installed(logger: str, *packages: str) -> None:
     """Raise ConfigError, naming the extra, if a logger's package is absent."""
     if missing := [name for name in packages if find_spec(name) is None]:
         raise ConfigError(
-            f"logger={logger} needs {missing[0]}; install it with: "
-            f"pip install -c constraints.txt -e '.[{logger}]'."
+            f"logger={logger} needs {missing[0]}; install it with: {install(logger)}."
         )
 
 

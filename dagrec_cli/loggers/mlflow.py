@@ -201,9 +201,8 @@ def _check_own(file: Path) -> None:
         raise ConfigError(f"logger.uri names {file}: {kind}; name a file for it: {STORES}.")
     lock = _lock_of(file)
     if _is_foreign(file):
-        with (
-            _locked_store(lock) if lock.exists() else nullcontext()
-        ):  # whoever holds it may make them
+        # Whoever holds the lock may be making the tables.
+        with _locked_store(lock) if lock.exists() else nullcontext():
             is_foreign = _is_foreign(file)
         if is_foreign:
             raise ConfigError(

@@ -34,8 +34,8 @@ def to_rich(table: Table, width: int) -> "Group":
         return Group(_turned(table, columns), *(_text(n, style="dim") for n in table.notes))
     fitting = _fitting(table, [c for c in columns if c != SECTION], width)
     left_out = [heading(c) for c in columns if c not in (*fitting, SECTION)]
-    told = [f"Only in the files: {', '.join(left_out)}."] if left_out else []
-    notes = (_text(note, style="dim") for note in [*table.notes, *told])
+    hint = [f"Only in the files: {', '.join(left_out)}."] if left_out else []
+    notes = (_text(note, style="dim") for note in [*table.notes, *hint])
     return Group(_upright(table, fitting), *notes)
 
 

@@ -98,9 +98,9 @@ def table_pictures(
         rows = [r for r in table.rows if r.get("test", "") == about and METRICS[0] in r]
         name, where = (f"{table.name}_{number}", f", {about}") if about else (table.name, "")
         for metric in SHOWN_METRICS:
-            told = {row: n for (row, column), n in published.items() if column == heading(metric)}
-            caption = f"Lines: 95 % interval over groups and seeds.{PUBLISHED if told else ''}"
-            figure = metric_bars(rows, metric, told)
+            marks = {row: n for (row, column), n in published.items() if column == heading(metric)}
+            caption = f"Lines: 95 % interval over groups and seeds.{PUBLISHED if marks else ''}"
+            figure = metric_bars(rows, metric, marks)
             yield Picture(f"{name}_{metric}", f"{heading(metric)}{where}", caption, figure)
         yield from _speed(f"{name}_speed", where, rows)
         lengths = [(e.name, by_length(e.outcomes, e.runs[0].predictions.length)) for e in alike]

@@ -52,18 +52,18 @@ def layers(edges: Sequence[Edge]) -> list[list[str]]:
     return _untangled([sorted(layer) for layer in nx.topological_generations(dag)], dag)
 
 
-def _untangled(found: list[list[str]], dag: "nx.DiGraph[str]") -> list[list[str]]:
+def _untangled(ordered: list[list[str]], dag: "nx.DiGraph[str]") -> list[list[str]]:
     """Order each layer by the mean place of its neighbours (barycentre method), to and fro."""
-    place = {node: y for layer in found for node, y in _spread(layer).items()}
+    place = {node: y for layer in ordered for node, y in _spread(layer).items()}
     for sweep in range(SWEEPS):
         neighbours = dag.predecessors if sweep % 2 == 0 else dag.successors
-        for number in range(len(found)):
+        for number in range(len(ordered)):
             at = number if sweep % 2 == 0 else -1 - number
-            pull = {node: [place[other] for other in neighbours(node)] for node in found[at]}
+            pull = {node: [place[other] for other in neighbours(node)] for node in ordered[at]}
             mean = {node: np.mean(ys) if ys else place[node] for node, ys in pull.items()}
-            found[at] = sorted(found[at], key=mean.__getitem__)
-            place |= _spread(found[at])
-    return found
+            ordered[at] = sorted(ordered[at], key=mean.__getitem__)
+            place |= _spread(ordered[at])
+    return ordered
 
 
 def _spread(layer: Sequence[str]) -> dict[str, float]:
@@ -82,13 +82,13 @@ def service_graph(edges: Sequence[Edge], services: frozenset[str]) -> "Figure":
     services
         Names of the nodes that are services.
     """
-    found = layers(edges)
-    height = {node: y for layer in found for node, y in _spread(layer).items()}
-    before, *between = 0.3 + room(found[0]), FAN, *(GAP + room(layer) for layer in found[1:])
+    columns = layers(edges)
+    height = {node: y for layer in columns for node, y in _spread(layer).items()}
+    before, *between = 0.3 + room(columns[0]), FAN, *(GAP + room(layer) for layer in columns[1:])
     *lefts, right = np.cumsum([0, *between]).tolist()
-    at = zip(lefts, found, strict=True)
+    at = zip(lefts, columns, strict=True)
     place = {node: (x, height[node]) for x, layer in at for node in layer}
-    figure = canvas(before + right, 0.4 + 0.26 * max(map(len, found)))
+    figure = canvas(before + right, 0.4 + 0.26 * max(map(len, columns)))
     axes = figure.add_subplot()
     figure.set_layout_engine("none")
     axes.set_position((0, 0, 1, 1))
