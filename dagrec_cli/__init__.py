@@ -172,7 +172,7 @@ def train(
     TrainingError
         If the loss is not finite; the folder holds the last good weights.
     KeyboardInterrupt
-        If it is interrupted; says which command goes on.
+        If it is interrupted; says which command continues it.
     """
     from dagrec_cli.config.build import plain
     from dagrec_cli.config.compose import composed

@@ -44,7 +44,7 @@ Config = Callable[..., DictConfig]
 
 @dataclass
 class Records:
-    """Compositions at hand, as a source."""
+    """Compositions in memory, as a source."""
 
     compositions: Sequence[Composition | Invalid]
     max_paths: int

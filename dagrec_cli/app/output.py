@@ -106,5 +106,5 @@ def output_errors(path: Path) -> Iterator[None]:
 def _check_file(path: Path, otherwise: str = "") -> None:
     kind = "a folder" if path.is_dir() else kind_of(path) or ("no file" if path.name == "-" else "")
     if kind:
-        hint = "name a file in it" if kind == "a folder" else "name a file, which is made anew"
+        hint = "name a file in it" if kind == "a folder" else "name a plain file"
         raise ConfigError(f"output is {str(path)!r}, {kind}; {hint}{otherwise}.")

@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def _main() -> None:
-    """Compose the config and run, or go on with the run that ``resume=`` names."""
+    """Compose the config and run, or continue the run that ``resume=`` names."""
     words = sys.argv[1:]
     if places := [word.removeprefix(RESUME) for word in words if word.startswith(RESUME)]:
         _resume(places[-1], [word for word in words if not word.startswith(RESUME)])
@@ -58,7 +58,7 @@ def _main() -> None:
 
 
 def train(config: DictConfig) -> float | None:
-    """Run one job; in a multirun a failure is written down and the other jobs go on.
+    """Run one job; in a multirun a failure is written down and the other jobs run.
 
     Returns
     -------
@@ -175,7 +175,7 @@ def _job(config: DictConfig, path: Path, request: "Request", name: str) -> float
 
 
 def _metrics(config: DictConfig, path: Path, request: "Request") -> Mapping[str, Any]:
-    """Return the metrics of a job; one that was stopped goes on from its checkpoints."""
+    """Return the metrics of a job; one that was stopped continues from its checkpoints."""
     from dagrec_cli.jobs.sweep_folder import has_ended
     from dagrec_cli.runs.folder import RESULT
     from dagrec_cli.runs.state import fits, whole_run

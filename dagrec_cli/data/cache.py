@@ -114,11 +114,11 @@ def load(entry: Path) -> Dataset | None:
     try:
         return _read(entry)
     except (FileNotFoundError, RunError, ValueError, msgspec.MsgspecError) as error:
-        _LOG.warning("the data set kept in %s is damaged (%s); preparing it anew", entry, error)
+        _LOG.warning("the data set kept in %s is damaged (%s); preparing it again", entry, error)
         discard(entry)
     except OSError as error:
         reason = error.strerror or error
-        _LOG.warning("cannot read the data set kept in %s (%s); preparing it anew", entry, reason)
+        _LOG.warning("cannot read the data set kept in %s (%s); preparing it again", entry, reason)
     return None
 
 

@@ -14,7 +14,7 @@ from dagrec_cli.errors import ConfigError, DataError
 
 
 def locate(*, file: str, url: str, sha256: str) -> Path:
-    """Return the path of a public file, downloading it only if it is nowhere at hand.
+    """Return the path of a public file, downloading it only if it is not there yet.
 
     Looks at ``$DAGREC_DATA_DIR/<file>``, then in pooch's cache folder, then at ``url``.
 
@@ -61,16 +61,16 @@ def _download(file: PurePosixPath, url: str, sha256: str) -> Path:
     import requests
 
     folder = cache_dir() / file.parent
-    at_hand = f"put the file into $DAGREC_DATA_DIR/{file} to go on without it."
+    instead = f"put the file into $DAGREC_DATA_DIR/{file} to work without the download."
     try:
         found = Path(pooch.retrieve(url, f"sha256:{sha256}", fname=file.name, path=folder))
         with suppress(PermissionError):  # another user's, who has shared it
             share(found)
         return found
     except requests.ConnectionError as error:  # its text repeats what each layer below had to say
-        raise DataError(f"no connection to {urlsplit(url).hostname}; {at_hand}") from error
+        raise DataError(f"no connection to {urlsplit(url).hostname}; {instead}") from error
     except OSError as error:  # requests' other errors are among these
         reason = " ".join(str(error).split())
-        raise DataError(f"cannot download {url} to {folder} ({reason}); {at_hand}") from error
+        raise DataError(f"cannot download {url} to {folder} ({reason}); {instead}") from error
     except ValueError as error:  # pooch has compared the hashes
-        raise DataError(f"{url}: its sha256 is not the pinned {sha256}; {at_hand}") from error
+        raise DataError(f"{url}: its sha256 is not the pinned {sha256}; {instead}") from error

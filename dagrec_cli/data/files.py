@@ -205,7 +205,7 @@ def file_errors(path: Path) -> Iterator[None]:
     except IsADirectoryError as error:
         raise DataError(f"{path}: a folder; name one file with data.path=FILE.") from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path}: broken gzip ({error}); fetch or compress it anew.") from error
+        raise DataError(f"{path}: broken gzip ({error}); fetch or compress it again.") from error
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}; make it a readable file.") from error
 

@@ -74,7 +74,7 @@ def load_part(path: Path) -> Collection | None:
     except FileNotFoundError:
         return None
     except (OSError, RunError, ValueError) as error:
-        _LOG.warning("the part kept in %s cannot be used (%s); preparing it anew", path, error)
+        _LOG.warning("the part kept in %s cannot be used (%s); preparing it again", path, error)
         return None
     with np.load(BytesIO(content[DIGEST:])) as kept:
         words = msgspec.json.decode(kept[WORDS].tobytes(), type=_Words)

@@ -83,7 +83,7 @@ class Components:
         return components
 
     def starts(self, facts: Facts) -> Iterator["Start"]:
-        """Yield each seed's untrained model when it is asked for; its random numbers go on."""
+        """Yield each seed's untrained model when it is asked for; its random numbers follow."""
         for seed in self.seeds:
             generator = seed_everything(seed)
             yield Start(seed, generator, self.model(facts))

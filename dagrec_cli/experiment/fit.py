@@ -187,7 +187,7 @@ def run_experiment(
     progress
         A display of how far the work is.
     resume
-        True to go on from the folder's checkpoints; False to begin anew.
+        True to continue from the folder's checkpoints; False to start from scratch.
 
     Returns
     -------
@@ -254,7 +254,7 @@ def _run(
         LOGGER.error("seed %d stopped: %s", stop.seed, stop.reason or "interrupted")
         if isinstance(stop.reason, KeyboardInterrupt):
             again = resume_command(folder.path, request)
-            raise KeyboardInterrupt(f"interrupted; go on with: {again}") from None
+            raise KeyboardInterrupt(f"interrupted; continue with: {again}") from None
         raise stop.reason from None
     bounds = ceilings(dataset, data.test, getattr(components.data, "truth", None))
     result.finish(runs, bounds)

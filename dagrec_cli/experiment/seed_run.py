@@ -81,7 +81,7 @@ def _edges(graph: ServiceGraph) -> list[list[int]]:
 class MetricsFile:
     """``metrics.csv``: a line per seed and epoch, there to be watched once the epoch is over.
 
-    It begins anew with every start of a run, so what a killed one left of a line is gone; the
+    It is begun again with every start of a run, so what a killed one left of a line is gone; the
     epochs behind a checkpoint come back with it.
 
     Parameters

@@ -49,7 +49,7 @@ def write_gru4rec(folder: RunFolder, data: SplitData) -> None:
 
     The pairs of one side that follow each other on a path are one session, so GRU4Rec, which learns
     and tests every step of a session, meets each of them once; a pair whose predecessor is on the
-    other side starts anew with its whole context. Time is the composition's start, or its number
+    other side starts again with its whole context. Time is the composition's start, or its number
     where that is unknown, plus the step within the session.
     """
     number = 0

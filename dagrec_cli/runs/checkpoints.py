@@ -66,7 +66,7 @@ class CheckpointStore:
                 line = f"{file}: {error}"
                 if before is None:
                     raise RunError(f"{line}; run it again.") from error
-                self.warn(f"{line}; going on from {before.name}.")
+                self.warn(f"{line}; continuing from {before.name}.")
             else:
                 return
 

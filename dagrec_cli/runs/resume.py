@@ -57,7 +57,7 @@ def read_beginning(path: Path) -> Beginning:
     """
     file = path / REQUEST
     if not path.is_dir():
-        raise RunError(f"{path}: no such folder; name the run folder to go on with.")
+        raise RunError(f"{path}: no such folder; name the run folder to continue.")
     try:
         found = read_json(file, Beginning)
     except FileNotFoundError as error:
@@ -101,7 +101,7 @@ class Resumption(NamedTuple):
 
 
 def resumption(path: Path, words: Sequence[str]) -> Resumption:
-    """Return a run to go on with.
+    """Return a run to continue.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def resumption(path: Path, words: Sequence[str]) -> Resumption:
 
 
 def resume_command(path: Path, request: Request) -> str:
-    """Return the command line that goes on with a run.
+    """Return the command line that continues a run.
 
     Settings that name a file outside the working folder are not believed from a run folder, so the
     command repeats their group.
@@ -168,8 +168,8 @@ def check_nothing_new(run: Run, config: DictConfig, request: Request) -> None:
     if new := [f"{key}={value}" for key, value in after.items() if before.get(key) != value]:
         words = shlex.join(["dagrec", "train", *request.overrides, KEEP])
         raise RunError(
-            f"{run.path}: the run has finished and kept no checkpoint to go on from with {new[0]}; "
-            f"train it again and keep them: {words}"
+            f"{run.path}: the run has finished and kept no checkpoint to continue from with "
+            f"{new[0]}; train it again and keep them: {words}"
         )
 
 

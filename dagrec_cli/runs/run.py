@@ -75,7 +75,7 @@ class Run:
             if not path.is_dir():
                 told = f"{path}: no such folder; name a run folder, as outputs/train/RUN."
             elif (path / REQUEST).is_file():
-                told += f"still running, or killed: dagrec train resume={path} goes on with it."
+                told += f"still running, or killed: dagrec train resume={path} continues it."
             else:
                 told += "the run has not ended, or is no run."
             raise RunError(told) from error

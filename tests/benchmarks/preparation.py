@@ -46,7 +46,7 @@ class Preparation(Benchmark):
 
 @dataclass
 class InMemory:
-    """Compositions at hand, as a source."""
+    """Compositions in memory, as a source."""
 
     compositions: Sequence[Composition]
     max_paths: int

@@ -35,12 +35,12 @@ TABLES = {"nodes": [{"id": 1}, {"id": 4}], "links": [{"source": 1, "target": 4}]
 FILES: dict[str, tuple[str | bytes, list[str]]] = {
     "empty file": ("", ["file is empty", "a JSON array"]),
     "not JSON": ("hello", ["unexpected 'hello' in line 1", "a JSON array"]),
-    "truncated array": (json.dumps([GOOD])[:-20], ["truncated at line 1, column", "mend it"]),
+    "truncated array": (json.dumps([GOOD])[:-20], ["truncated at line 1, column", "fix it"]),
     "truncated line": (
         f"{json.dumps(GOOD)}\n{json.dumps(GOOD)[:-9]}",
         ["compositions[1] (line 2): JSON ends too early", "one whole composition"],
     ),
-    "broken gzip": (b"\x1f\x8b\x08\x00", ["broken gzip", "compress it anew"]),
+    "broken gzip": (b"\x1f\x8b\x08\x00", ["broken gzip", "compress it again"]),
     "no composition": ("[]", ["no composition"]),
     "a number": ("[1]", ["compositions[0]: Expected `object`, got `int`"]),
     "a cycle": (

@@ -150,7 +150,7 @@ def test_only_a_plain_file_is_replaced(
     answer = dagrec(command, f"run={trained.run}", *context, f"output={output}")
     assert (answer.code, answer.err.count("\n")) == (2, 1)
     assert answer.err.startswith(f"dagrec {command}: output is {str(output)!r}, ")
-    assert "name a file, which is made anew" in answer.err
+    assert "name a plain file" in answer.err
     assert mine.read_text() == "mine"
     assert kind.startswith(("/dev", "-")) or not output.is_file() or output.is_symlink()
 

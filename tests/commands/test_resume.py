@@ -1,4 +1,4 @@
-"""A run that stops goes on to the same bytes; what cannot go on says so in one line."""
+"""A stopped run continues to the same bytes; what cannot says so in one line."""
 
 import errno
 import json
@@ -64,7 +64,7 @@ def half(dagrec_in: Any, tmp_path_factory: pytest.TempPathFactory, ctrl_c_in: Ct
 
 @pytest.fixture
 def run(half: Path, tmp_path: Path) -> Path:
-    """A copy of that run, to go on with."""
+    """A copy of that run, to continue."""
     return Path(shutil.copytree(half, tmp_path / "run"))
 
 
@@ -87,11 +87,11 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(
     assert (answer.code, answer.out) == (130, "")
     said, last = answer.err.splitlines()
     assert said == "Stopping after this epoch; Ctrl-C again stops at once."
-    assert last == "dagrec train: interrupted; go on with: dagrec train resume=run"
+    assert last == "dagrec train: interrupted; continue with: dagrec train resume=run"
     run = tmp_path / "run"
     assert json.loads((run / "result.json").read_text())["status"] == "interrupted"
     assert not (run / "predictions.csv").exists()
-    command = shlex.split(last.partition("go on with: dagrec ")[2])
+    command = shlex.split(last.partition("continue with: dagrec ")[2])
     assert dagrec(*command).code == 0
     assert contents(run) == contents(tmp_path / "whole")
     results = [
@@ -151,7 +151,8 @@ def test_a_finished_run_keeps_no_checkpoint_unless_asked(
     shutil.copytree(whole, tmp_path / "run")
     refused = dagrec("train", "resume=run", "trainer.epochs=6")
     check_refused(
-        refused, "run: the run has finished and kept no checkpoint to go on from with trainer.epoch"
+        refused,
+        "run: the run has finished and kept no checkpoint to continue from with trainer.epoch",
     )
     assert contents(tmp_path / "run") == before
     again = shlex.split(refused.err.partition("keep them: dagrec ")[2])
@@ -274,7 +275,7 @@ def test_a_data_file_elsewhere_is_named_again(
         answer = dagrec(
             "train", *WORDS, "data=compositions", f"data.path={file}", "hydra.run.dir=run"
         )
-    command = shlex.split(answer.err.partition("go on with: dagrec ")[2])
+    command = shlex.split(answer.err.partition("continue with: dagrec ")[2])
     assert command == ["train", "resume=run", "data=compositions", f"data.path={file}"]
     check_refused(dagrec("train", "resume=run"), "data.path is", f"add data.path={file}")
     assert dagrec(*command).code == 0
@@ -295,7 +296,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     assert answer.code == 0
     assert answer.err.count("\n") == 1
     assert answer.err.startswith(f"run/checkpoints/{newest.name}: damaged (")
-    assert answer.err.endswith(f"; going on from {before.name}.\n")
+    assert answer.err.endswith(f"; continuing from {before.name}.\n")
     assert contents(run) == contents(whole)
 
 

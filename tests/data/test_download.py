@@ -102,7 +102,7 @@ def test_without_a_network_the_message_says_where_the_file_may_be_put(web: Web) 
         found()
     place = f"$DAGREC_DATA_DIR/{FILE}"
     assert str(caught.value) == (
-        f"no connection to example.org; put the file into {place} to go on without it."
+        f"no connection to example.org; put the file into {place} to work without the download."
     )
 
 

@@ -256,7 +256,7 @@ def test_killed_runs_and_other_things_in_a_folder(run_of: RunOf, tmp_path: Path)
     (killed / "result.json").rename(killed / "request.json")
     _, entry = group_runs([tmp_path], None)
     assert entry.reason == (
-        f"no result.json; still running, or killed: dagrec train resume={killed} goes on with it."
+        f"no result.json; still running, or killed: dagrec train resume={killed} continues it."
     )
 
 

@@ -1,4 +1,4 @@
-"""What a checkpoint holds comes back the same; what is damaged is refused; training goes on."""
+"""What a checkpoint holds comes back the same; what is damaged is refused; training continues."""
 
 import json
 from collections.abc import Callable

@@ -133,8 +133,8 @@ class JsonArray:
         byte = self._at + _byte_of(told, len(self._text) - self._at + len(head)) - len(head)
         line, column = self._place(self._text[:byte])
         return DataError(
-            f"{self._path}: {_AT_BYTE.sub('', told)} at line {line}, column {column}; mend it "
-            "there, or fetch the file anew if it was cut off."
+            f"{self._path}: {_AT_BYTE.sub('', told)} at line {line}, column {column}; fix it "
+            "there, or fetch the file again if it was cut off."
         )
 
 

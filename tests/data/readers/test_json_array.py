@@ -22,7 +22,7 @@ from dagrec_cli.errors import DataError
 ROOT = Path(__file__).parents[3]
 WHOLE = msgspec.json.Decoder(list[msgspec.Raw])
 PATH = Path("x.json")
-SAID = re.compile(r"^x.json: (.*) at line (\d+), column (\d+); mend it")
+SAID = re.compile(r"^x.json: (.*) at line (\d+), column (\d+); fix it")
 
 values = st.recursive(
     st.none()
