@@ -94,7 +94,7 @@ def test_no_file_imports_itself_by_way_of_others() -> None:
 def test_training_does_not_know_of_evaluation() -> None:
     training = [name for name in TREES if part_of(name) == "training"]
     assert [name for name in training if "evaluation" in parts_imported(name)] == []
-    assert "training/full_batch" in training
+    assert "training/trainer" in training
 
 
 def test_no_import_is_relative() -> None:

@@ -1,4 +1,4 @@
-"""Which device computes, and in which precision."""
+"""What computes: which device, in which precision, with how many threads."""
 
 import re
 from contextlib import AbstractContextManager
@@ -6,10 +6,16 @@ from typing import Any, Literal
 
 import torch
 
+from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.training.step import AS_IS
 
 Precision = Literal[32, "32", "bf16"]
+
+# Below so many padded cells (distinct contexts times the longest) an epoch is a few milliseconds
+# and threads gain nothing. When other processes share the cores they wait for each other: ten times
+# slower was measured with both of two cores taken.
+SMALL_EPOCH = 20_000
 
 
 def find_device(name: object) -> torch.device:
@@ -37,3 +43,18 @@ def find_device(name: object) -> torch.device:
 def casting(precision: Precision, device: torch.device) -> AbstractContextManager[Any]:
     """Return what to enter while a model computes: nothing for ``32``, autocast for ``bf16``."""
     return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else AS_IS
+
+
+def set_threads(wanted: int | Literal["auto"], dataset: Dataset) -> int:
+    """Set torch's threads and return their number.
+
+    Parameters
+    ----------
+    wanted
+        A number of 1 or more, or ``auto``: one for small data, all cores otherwise.
+    """
+    if wanted != "auto":
+        torch.set_num_threads(wanted)
+    elif len(dataset.contexts) * int(dataset.contexts.depth.max()) < SMALL_EPOCH:
+        torch.set_num_threads(1)
+    return torch.get_num_threads()

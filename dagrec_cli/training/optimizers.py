@@ -1,10 +1,12 @@
-"""What makes a step of a gradient: Adam, AdamW, Adagrad, SGD with momentum.
+"""What makes a step of a gradient, and how long steps are as training goes on.
 
 Source: Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015, algorithm 1;
 Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019, algorithm 2; Duchi et
 al., "Adaptive Subgradient Methods for Online Learning and Stochastic Optimization", JMLR 2011,
 eq. 1 with diagonal matrices; Sutskever et al., "On the importance of initialization and momentum in
-deep learning", ICML 2013, eq. 1-2.
+deep learning", ICML 2013, eq. 1-2. Of the schedules: Goyal et al., "Accurate, Large Minibatch SGD",
+2017, §2.2 (gradual warm-up); Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm
+Restarts", ICLR 2017, eq. 5, without restarts.
 Differs from the source: SGD's momentum sums gradients and multiplies them with the step size as it
 is now, as torch has it.
 
@@ -12,10 +14,11 @@ Steps are those of torch's optimiser classes of the same names, by torch's own f
 classes import torch's compiler when they are built, which takes longer than training on small data.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from math import cos, pi
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,15 +29,65 @@ from torch.optim.sgd import sgd
 
 from dagrec_cli.errors import ConfigError
 
-BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # of Adam's paper
-ADAGRAD_EPSILON = 1e-10  # torch's
+
+class Rule(NamedTuple):
+    """How a step changes weights.
+
+    Attributes
+    ----------
+    change
+        Torch's function of weights, their gradients, what is remembered of them, and settings;
+        changes weights and memory in place.
+    moments
+        What is remembered of a weight, by the argument of ``change`` that takes it. Names are
+        torch's: ``step`` is a number, all others have the weight's shape.
+    has_momentum
+        Whether ``change`` takes a momentum.
+    """
+
+    change: Callable[..., None]
+    moments: Mapping[str, str]
+    has_momentum: bool = False
 
 
-class Optimizer(ABC):
+_ADAM = partial(
+    adam,
+    max_exp_avg_sqs=[],
+    fused=True,
+    amsgrad=False,
+    beta1=0.9,  # this and the next two of Adam's paper
+    beta2=0.999,
+    eps=1e-8,
+    maximize=False,
+)
+_ADAM_MOMENTS = {"state_steps": "step", "exp_avgs": "exp_avg", "exp_avg_sqs": "exp_avg_sq"}
+
+OPTIMIZERS: dict[str, Rule] = {
+    # As long as a gradient's running mean is large against its running size.
+    "adam": Rule(_ADAM, _ADAM_MOMENTS),
+    # The same, but weight decay shrinks the weights themselves, and is no part of the gradient.
+    "adamw": Rule(partial(_ADAM, decoupled_weight_decay=True), _ADAM_MOMENTS),
+    # As long as a gradient is large against all gradients so far.
+    "adagrad": Rule(
+        partial(adagrad, foreach=False, lr_decay=0.0, eps=1e-10, maximize=False),
+        {"state_steps": "step", "state_sums": "sum"},
+    ),
+    # Along the gradient or, with momentum, along a fading sum of all gradients so far.
+    "sgd": Rule(
+        partial(sgd, foreach=False, dampening=0.0, nesterov=False, maximize=False),
+        {"momentum_buffer_list": "momentum_buffer"},
+        has_momentum=True,
+    ),
+}
+
+
+class Optimizer:
     """Weights, and what a step remembers of each of them.
 
     Parameters
     ----------
+    rule
+        One of :data:`OPTIMIZERS`.
     parameters
         What to train; those without a gradient stay as they are.
     learning_rate
@@ -42,7 +95,7 @@ class Optimizer(ABC):
     weight_decay
         Pull of all weights towards 0, 0 and up.
     momentum
-        Share of earlier gradients that :class:`SGD` keeps in a step, ``[0, 1)``.
+        Share of earlier gradients that a rule with momentum keeps in a step, ``[0, 1)``.
 
     Attributes
     ----------
@@ -52,10 +105,9 @@ class Optimizer(ABC):
         Of the next step; a schedule may change it.
     """
 
-    remembered: ClassVar[tuple[str, ...]]  # torch's names; "step" is a number, others like weights
-
     def __init__(
         self,
+        rule: Rule,
         parameters: Iterable[Parameter],
         learning_rate: float,
         *,
@@ -64,19 +116,22 @@ class Optimizer(ABC):
     ) -> None:
         self.parameters = list(parameters)
         self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.momentum = momentum
+        self._rule = rule
+        self._settings = {"weight_decay": weight_decay}
+        if rule.has_momentum:
+            self._settings["momentum"] = momentum
         self._moments = [
-            {name: _zero(each, name) for name in self.remembered} for each in self.parameters
+            {name: _zero(weight, name) for name in rule.moments.values()}
+            for weight in self.parameters
         ]
 
     @property
     def moments(self) -> dict[str, Tensor]:
         """What a step changes beside the weights, live; names are torch's, as ``0.exp_avg``."""
         return {
-            f"{number}.{name}": each
+            f"{number}.{name}": moment
             for number, moments in enumerate(self._moments)
-            for name, each in moments.items()
+            for name, moment in moments.items()
         }
 
     def load(self, moments: Mapping[str, Tensor]) -> None:
@@ -87,124 +142,30 @@ class Optimizer(ABC):
         KeyError, ValueError
             If one is missing or of another shape.
         """
-        for name, each in self.moments.items():
-            if moments[name].shape != each.shape:
+        for name, moment in self.moments.items():
+            if moments[name].shape != moment.shape:
                 raise ValueError(f"optimizer.{name} has shape {tuple(moments[name].shape)}")
-            each.copy_(moments[name])
+            moment.copy_(moments[name])
 
     def zero_grad(self) -> None:
         """Forget all gradients."""
-        for each in self.parameters:
-            each.grad = None
+        for weight in self.parameters:
+            weight.grad = None
 
     @torch.no_grad()
     def step(self) -> None:
         """Change the weights once."""
-        used = [
-            (each, each.grad, moments)
-            for each, moments in zip(self.parameters, self._moments, strict=True)
-            if each.grad is not None
-        ]
-        self._change(
-            [each for each, _, _ in used],
-            [gradient for _, gradient, _ in used],
-            *([moments[name] for _, _, moments in used] for name in self.remembered),
-        )
-
-    @abstractmethod
-    def _change(
-        self, weights: list[Tensor], gradients: list[Tensor], *moments: list[Tensor]
-    ) -> None:
-        """Change weights that have a gradient, and what is remembered of them, in place."""
-
-
-class Adam(Optimizer):
-    """Steps as long as a gradient's running mean is large against its running size."""
-
-    remembered = ("step", "exp_avg", "exp_avg_sq")
-    decoupled: ClassVar[bool] = False
-
-    def _change(
-        self, weights: list[Tensor], gradients: list[Tensor], *moments: list[Tensor]
-    ) -> None:
-        step, mean, size = moments
-        adam(
-            weights,
-            gradients,
-            mean,
-            size,
-            [],
-            step,
-            fused=True,
-            decoupled_weight_decay=self.decoupled,
-            amsgrad=False,
-            beta1=BETA_1,
-            beta2=BETA_2,
+        used = [k for k, weight in enumerate(self.parameters) if weight.grad is not None]
+        self._rule.change(
+            [self.parameters[k] for k in used],
+            [self.parameters[k].grad for k in used],
             lr=self.learning_rate,
-            weight_decay=self.weight_decay,
-            eps=EPSILON,
-            maximize=False,
+            **{
+                argument: [self._moments[k][name] for k in used]
+                for argument, name in self._rule.moments.items()
+            },
+            **self._settings,
         )
-
-
-class AdamW(Adam):
-    """Adam whose weight decay shrinks the weights themselves, and is no part of the gradient."""
-
-    decoupled = True
-
-
-class Adagrad(Optimizer):
-    """Steps as long as a gradient is large against all gradients so far."""
-
-    remembered = ("step", "sum")
-
-    def _change(
-        self, weights: list[Tensor], gradients: list[Tensor], *moments: list[Tensor]
-    ) -> None:
-        step, total = moments
-        adagrad(
-            weights,
-            gradients,
-            total,
-            step,
-            foreach=False,
-            lr=self.learning_rate,
-            weight_decay=self.weight_decay,
-            lr_decay=0.0,
-            eps=ADAGRAD_EPSILON,
-            maximize=False,
-        )
-
-
-class SGD(Optimizer):
-    """Steps along the gradient or, with momentum, along a fading sum of all gradients so far."""
-
-    remembered = ("momentum_buffer",)
-
-    def _change(
-        self, weights: list[Tensor], gradients: list[Tensor], *moments: list[Tensor]
-    ) -> None:
-        (sums,) = moments
-        sgd(
-            weights,
-            gradients,
-            list(sums),
-            foreach=False,
-            lr=self.learning_rate,
-            weight_decay=self.weight_decay,
-            momentum=self.momentum,
-            dampening=0.0,
-            nesterov=False,
-            maximize=False,
-        )
-
-
-OPTIMIZERS: dict[str, type[Optimizer]] = {
-    "adam": Adam,
-    "adamw": AdamW,
-    "adagrad": Adagrad,
-    "sgd": SGD,
-}
 
 
 def optimizer_named(
@@ -217,13 +178,15 @@ def optimizer_named(
     ConfigError
         If there is a momentum that would do nothing.
     """
-    if momentum and name != "sgd":
+    rule = OPTIMIZERS[name]
+    if momentum and not rule.has_momentum:
         raise ConfigError(
             f"trainer.momentum is {momentum} but {name} has no momentum to set; use "
             "trainer.optimizer=sgd, or trainer.momentum=0."
         )
     return partial(
-        OPTIMIZERS[name],
+        Optimizer,
+        rule,
         learning_rate=learning_rate,
         weight_decay=weight_decay,
         momentum=momentum,
@@ -234,3 +197,42 @@ def _zero(weight: Parameter, name: str) -> Tensor:
     if name == "step":
         return torch.zeros((), dtype=torch.float32, device=weight.device)
     return torch.zeros_like(weight, requires_grad=False)
+
+
+DECAYS: dict[str, Callable[[float], float]] = {
+    "constant": lambda past: 1.0,
+    "linear": lambda past: 1.0 - past,
+    "cosine": lambda past: (1.0 + cos(pi * past)) / 2,
+}
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What the learning rate is multiplied with, by how much of the training is over.
+
+    The rise is a share of the training, as the decay is, and no number of steps: both keep their
+    shape with other epochs or batches, and all that a resumed training needs to know is its epoch.
+
+    Parameters
+    ----------
+    decay
+        ``constant``, ``linear`` or ``cosine``, down to 0.
+    warmup
+        Share of the training in which the rate rises from 0, ``[0, 1)``.
+    """
+
+    decay: str
+    warmup: float
+
+    def factor(self, start: float, end: float) -> float:
+        """Return the factor of a step, given how much is over before and after it, ``[0, 1]``.
+
+        The rise asks for the end of a step and the decay for its start, or the first step of the
+        one and the last of the other would train nothing.
+
+        >>> [round(Schedule("linear", 0.5).factor(k / 4, (k + 1) / 4), 3) for k in range(4)]
+        [0.5, 1.0, 1.0, 0.5]
+        """
+        if end < self.warmup:
+            return end / self.warmup
+        return DECAYS[self.decay](max(0.0, (start - self.warmup) / (1 - self.warmup)))

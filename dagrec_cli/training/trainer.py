@@ -1,4 +1,10 @@
-"""The training loop, one for all trainers; they differ in which batches make a step."""
+"""The training loop, one for all trainers; they differ in which batches make a step.
+
+Source: PAPER §5.
+Differs from the source: equal pairs are one weighted row and a distinct context is encoded once,
+unless ``distinct_contexts`` is false. The loss is the same number; dropout is drawn per distinct
+context.
+"""
 
 import time
 from abc import ABC, abstractmethod
@@ -14,8 +20,7 @@ from dagrec_cli.config.kinds import Count, Natural, NotNegative, OneOf, Positive
 from dagrec_cli.errors import ConfigError, TrainingError
 from dagrec_cli.training.batch import Batch, TrainingPairs
 from dagrec_cli.training.hardware import Precision, casting, find_device
-from dagrec_cli.training.optimizers import OPTIMIZERS, optimizer_named
-from dagrec_cli.training.schedule import DECAYS, Schedule
+from dagrec_cli.training.optimizers import DECAYS, OPTIMIZERS, Schedule, optimizer_named
 from dagrec_cli.training.state import EarlyStopping, TrainingState, TrainingTask
 from dagrec_cli.training.step import batch_loss
 
@@ -253,3 +258,11 @@ class Trainer(ABC):
             f"epoch {state.good_epoch} are kept; try a smaller trainer.learning_rate "
             f"(now {self.learning_rate})."
         )
+
+
+class FullBatch(Trainer):
+    """Steps over the whole training set; settings as in :class:`Trainer`."""
+
+    def steps(self, pairs: TrainingPairs, epoch: int, seed: int) -> Iterator[Step]:
+        """Yield the one step of every epoch."""
+        yield Step(1.0, [pairs.whole])

@@ -23,9 +23,9 @@ from dagrec_cli.models.base import CountingModel, Facts, Model, TorchModel
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.samplers.none import NoSampler
 from dagrec_cli.training.batch import Batch, TrainingPairs, encode_once
-from dagrec_cli.training.full_batch import FullBatch
 from dagrec_cli.training.state import TrainingTask
 from dagrec_cli.training.step import batch_loss
+from dagrec_cli.training.trainer import FullBatch
 
 LOSS = CrossEntropy(label_smoothing=0.0)
 MODELS = sorted(path.stem for path in (config_dir() / "model").glob("*.yaml"))

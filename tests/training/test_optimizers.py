@@ -10,7 +10,7 @@ from torch import Generator
 from torch.nn import Parameter
 
 from dagrec_cli.errors import ConfigError
-from dagrec_cli.training.optimizers import OPTIMIZERS, Adam, Optimizer, optimizer_named
+from dagrec_cli.training.optimizers import OPTIMIZERS, Optimizer, optimizer_named
 
 SHAPES = ((3, 4), (5,), ())
 N_STEPS = 20
@@ -60,7 +60,7 @@ def test_steps_are_torch_s(name: str, settings: dict[str, float]) -> None:
     other = THEIRS[name](theirs, lr=0.01, **settings)
     for number in range(N_STEPS):
         take_steps(other, theirs, number)
-    take_steps(OPTIMIZERS[name](ours, 0.01, **settings), ours, *range(N_STEPS))
+    take_steps(Optimizer(OPTIMIZERS[name], ours, 0.01, **settings), ours, *range(N_STEPS))
     for one, two in zip(ours, theirs, strict=True):
         assert torch.allclose(one, two, rtol=0, atol=1e-6)
     assert not are_equal(ours, weights())
@@ -69,15 +69,15 @@ def test_steps_are_torch_s(name: str, settings: dict[str, float]) -> None:
 @pytest.mark.parametrize(("name", "settings"), CASES)
 def test_every_setting_changes_the_steps(name: str, settings: dict[str, float]) -> None:
     given, bare = weights(), weights()
-    take_steps(OPTIMIZERS[name](given, 0.01, **settings), given, *range(3))
-    take_steps(OPTIMIZERS[name](bare, 0.01), bare, *range(3))
+    take_steps(Optimizer(OPTIMIZERS[name], given, 0.01, **settings), given, *range(3))
+    take_steps(Optimizer(OPTIMIZERS[name], bare, 0.01), bare, *range(3))
     assert are_equal(given, bare) == (not any(settings.values()))
 
 
 @pytest.mark.parametrize("learning_rate", [0.0, 0.01, 3.0])
 def test_adam_s_steps_are_torch_s_bit_for_bit(learning_rate: float) -> None:
     ours, theirs = weights(), weights()
-    take_steps(Adam(ours, learning_rate), ours, *range(N_STEPS))
+    take_steps(Optimizer(OPTIMIZERS["adam"], ours, learning_rate), ours, *range(N_STEPS))
     take_steps(torch.optim.Adam(theirs, learning_rate, fused=True), theirs, *range(N_STEPS))
     assert are_equal(ours, theirs)
     assert are_equal(ours, weights()) == (learning_rate == 0)
@@ -88,7 +88,10 @@ def test_a_changed_learning_rate_is_that_of_the_next_step(
     name: str, settings: dict[str, float]
 ) -> None:
     ours, theirs = weights(), weights()
-    optimizer, other = OPTIMIZERS[name](ours, 0.0, **settings), THEIRS[name](theirs, **settings)
+    optimizer, other = (
+        Optimizer(OPTIMIZERS[name], ours, 0.0, **settings),
+        THEIRS[name](theirs, **settings),
+    )
     for number in range(4):
         optimizer.learning_rate = other.param_groups[0]["lr"] = 0.1 / (1 + number)
         take_steps(optimizer, ours, number)
@@ -99,7 +102,10 @@ def test_a_changed_learning_rate_is_that_of_the_next_step(
 @pytest.mark.parametrize("name", ["adam", "adamw"])
 def test_moments_are_torch_s_by_name(name: str) -> None:
     ours, theirs = weights(), weights()
-    optimizer, other = OPTIMIZERS[name](ours, 0.01), THEIRS[name](theirs, 0.01, fused=True)
+    optimizer, other = (
+        Optimizer(OPTIMIZERS[name], ours, 0.01),
+        THEIRS[name](theirs, 0.01, fused=True),
+    )
     take_steps(optimizer, ours, *range(N_STEPS))
     take_steps(other, theirs, *range(N_STEPS))
     expected = {
@@ -115,7 +121,7 @@ def test_moments_are_torch_s_by_name(name: str) -> None:
 @pytest.mark.parametrize(("name", "settings"), CASES)
 def test_loaded_moments_go_on_bit_for_bit(name: str, settings: dict[str, float]) -> None:
     def made(trained: list[Parameter]) -> Optimizer:
-        return OPTIMIZERS[name](trained, 0.01, **settings)
+        return Optimizer(OPTIMIZERS[name], trained, 0.01, **settings)
 
     through, halves = weights(), weights()
     take_steps(made(through), through, 0, 1, 2, 3)
@@ -130,13 +136,13 @@ def test_loaded_moments_go_on_bit_for_bit(name: str, settings: dict[str, float])
 
 @pytest.mark.parametrize(("name", "shape"), [("0.exp_avg", 4), ("2.step", 1)])
 def test_a_moment_of_another_shape_is_refused(name: str, shape: int) -> None:
-    optimizer = Adam(weights(), 0.01)
+    optimizer = Optimizer(OPTIMIZERS["adam"], weights(), 0.01)
     with pytest.raises(ValueError, match=f"optimizer.{name} has shape"):
         optimizer.load({**optimizer.moments, name: torch.zeros(shape)})
 
 
 def test_a_missing_moment_is_missed() -> None:
-    optimizer = Adam(weights(), 0.01)
+    optimizer = Optimizer(OPTIMIZERS["adam"], weights(), 0.01)
     moments = optimizer.moments
     del moments["1.exp_avg_sq"]
     with pytest.raises(KeyError, match=r"1\.exp_avg_sq"):
@@ -151,10 +157,10 @@ def test_momentum_that_would_do_nothing() -> None:
 def test_no_optimizer_imports_torch_s_compiler() -> None:
     code = (
         "import sys, torch\n"
-        "from dagrec_cli.training.optimizers import OPTIMIZERS\n"
-        "for kind in OPTIMIZERS.values():\n"
+        "from dagrec_cli.training.optimizers import OPTIMIZERS, Optimizer\n"
+        "for rule in OPTIMIZERS.values():\n"
         "    weight = torch.nn.Parameter(torch.ones(2))\n"
-        "    optimizer = kind([weight], 0.1, weight_decay=0.1, momentum=0.9)\n"
+        "    optimizer = Optimizer(rule, [weight], 0.1, weight_decay=0.1, momentum=0.9)\n"
         "    weight.sum().backward()\n"
         "    optimizer.step()\n"
         "sys.exit('torch._dynamo' in sys.modules)\n"

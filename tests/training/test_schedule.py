@@ -11,9 +11,8 @@ import pytest
 import torch
 
 from dagrec_cli.data.dataset import Dataset
-from dagrec_cli.training import schedule
-from dagrec_cli.training.optimizers import Adam
-from dagrec_cli.training.schedule import Schedule
+from dagrec_cli.training import optimizers
+from dagrec_cli.training.optimizers import Optimizer, Schedule
 
 Make = Callable[..., Any]
 
@@ -52,7 +51,7 @@ def test_decays_are_torch_s(decay: str) -> None:
     assert factors(decay, 0.0, 20) == pytest.approx(rates, abs=1e-6)
 
 
-@pytest.mark.parametrize("decay", schedule.DECAYS)
+@pytest.mark.parametrize("decay", optimizers.DECAYS)
 @pytest.mark.parametrize("warmup", [0.0, 0.1, 0.15, 0.99])
 def test_every_step_trains_and_the_rate_rises_before_it_falls(decay: str, warmup: float) -> None:
     found = factors(decay, warmup, 40)
@@ -67,15 +66,15 @@ def test_a_trainer_steps_at_the_scheduled_rates(
     kind: str, trainer: Make, gru4rec: Make, tiny: Dataset, fit: Make
 ) -> None:
     """Mini-batches: the share of the weight that is over counts, so rates fall within an epoch."""
-    rates, plain = [], Adam.step
+    rates, plain = [], Optimizer.step
 
-    def step(optimizer: Adam) -> None:
+    def step(optimizer: Optimizer) -> None:
         rates.append(optimizer.learning_rate)
         plain(optimizer)
 
     extra = {"batch_size": 4} if kind == "mini_batch" else {}
     settings = {"epochs": 4, "learning_rate": 0.5, "schedule": "linear", **extra}
-    with patch.object(Adam, "step", step):
+    with patch.object(Optimizer, "step", step):
         fit(trainer(kind, **settings), gru4rec(), tiny)
     per_epoch = len(rates) // 4
     assert rates[::per_epoch] == pytest.approx([0.5, 0.375, 0.25, 0.125])
@@ -85,4 +84,4 @@ def test_a_trainer_steps_at_the_scheduled_rates(
 
 
 def test_the_example_holds() -> None:
-    assert doctest.testmod(schedule) == (0, 1)
+    assert doctest.testmod(optimizers) == (0, 1)

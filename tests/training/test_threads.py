@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dagrec_cli.data.dataset import Dataset
-from dagrec_cli.training import threads
+from dagrec_cli.training import hardware
 
 
 @pytest.fixture(autouse=True)
@@ -16,13 +16,13 @@ def _as_before() -> Iterator[None]:
 
 
 def test_small_data_gets_one_thread(tiny: Dataset) -> None:
-    assert threads.set_threads("auto", tiny) == 1
+    assert hardware.set_threads("auto", tiny) == 1
 
 
 def test_large_data_keeps_all(tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "SMALL_EPOCH", 1)
-    assert threads.set_threads("auto", tiny) == 2
+    monkeypatch.setattr(hardware, "SMALL_EPOCH", 1)
+    assert hardware.set_threads("auto", tiny) == 2
 
 
 def test_a_number_is_taken_as_it_is(tiny: Dataset) -> None:
-    assert threads.set_threads(2, tiny) == 2
+    assert hardware.set_threads(2, tiny) == 2
