@@ -178,7 +178,7 @@ def train(
     from dagrec_cli.config.compose import composed
     from dagrec_cli.config.where import packages_of
     from dagrec_cli.experiment.fit import run_experiment
-    from dagrec_cli.jobs.row_jobs import parted
+    from dagrec_cli.jobs.job import request_of, without_hydra
     from dagrec_cli.jobs.search import check_no_search
     from dagrec_cli.runs.folder import RunFolder
     from dagrec_cli.runs.log import LOGGER
@@ -187,7 +187,8 @@ def train(
     asked = [*words] if seeds is None else [*words, f"seeds={list(seeds)}".replace(" ", "")]
     own = [] if config_dir is None else [os.path.abspath(config_dir)]
     whole = composed("train", asked, own)
-    config, request = parted(whole, asked)
+    config = without_hydra(whole)
+    request = request_of(whole.hydra, config, asked)
     if config.resume is not None:
         raise ConfigError("resume=RUN is for the command line: dagrec train resume=RUN.")
     place = RunFolder(Path(whole.hydra.run.dir if folder is None else folder))

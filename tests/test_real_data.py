@@ -9,7 +9,7 @@ import pytest
 
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.experiment.fit import run_experiment
-from dagrec_cli.jobs.row_jobs import compose_train
+from dagrec_cli.jobs.job import compose_train
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.training.progress import Silent
 

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from dagrec_cli.app.hydra_main import own_folders
 
 if TYPE_CHECKING:
-    from dagrec_cli.jobs.tables import Sheet
+    from dagrec_cli.jobs.tables import TableRun
 
 
 def reproduce(config: DictConfig) -> None:
@@ -22,18 +22,18 @@ def reproduce(config: DictConfig) -> None:
     from dagrec_cli.config.build import check_settings
     from dagrec_cli.config.kinds import Count
     from dagrec_cli.evaluation.metrics import Metric
-    from dagrec_cli.jobs.tables import read_tables, run_sheets
+    from dagrec_cli.jobs.tables import ROWS, engine_of, read_tables, run_tables
     from dagrec_cli.reporting.report import ReportSheet, write_report
     from dagrec_cli.runs.claim import TABLES, check_free
     from dagrec_cli.runs.folder import RunFolder
-    from dagrec_cli.training.progress import progress
 
-    folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))
+    hydra = HydraConfig.get()
+    folder = RunFolder(Path(hydra.runtime.output_dir))
     check_free(folder.path, TABLES)
-    name = HydraConfig.get().runtime.choices["table"]
+    name = hydra.runtime.choices["table"]
     try:
         settings: Any = OmegaConf.to_container(config, resolve=True)
-        settings["own_configs"] = own_folders(HydraConfig.get())
+        settings["own_configs"] = own_folders(hydra)
         check_settings(
             config,
             table=Any,
@@ -44,13 +44,16 @@ def reproduce(config: DictConfig) -> None:
             metric=Metric,
             progress=Any,
         )
-        sheets = read_tables(name, settings["table"], settings, folder.path.parent)
-        with progress(config.progress) as display:
-            run_sheets(sheets, settings, display)
+        words = [f"progress={config.progress}"]
+        if "n_jobs" in hydra.launcher:
+            words.append(f"hydra.launcher.n_jobs={config.n_jobs}")
+        engine = engine_of(hydra, folder.path.parent / ROWS, *words)
+        runs = read_tables(name, settings["table"], settings, engine)
+        run_tables(runs, engine, resume=config.resume)
     finally:
         folder.remove_if_empty()
     folder = RunFolder(folder.path)
-    pages = [ReportSheet(sheet.tables(settings), sheet.entries) for sheet in sheets]
+    pages = [ReportSheet(run.tables(settings), run.entries) for run in runs]
     with folder.locked():
         for table in (table for page in pages for table in page.tables):
             table.save(folder)
@@ -58,12 +61,12 @@ def reproduce(config: DictConfig) -> None:
         say_report_is_drawn()
         report = write_report(folder, f"dagrec reproduce table={name}", pages)
     sys.stdout.write(f"Tables: {folder.path}\nReport: {report}\n")
-    sys.exit(_say_problems(sheets))
+    sys.exit(_say_problems(runs))
 
 
-def _say_problems(sheets: "Sequence[Sheet]") -> int:
+def _say_problems(runs: "Sequence[TableRun]") -> int:
     """Print what failed or missed what it must give, and return the exit code."""
-    problems = [line for sheet in sheets for line in sheet.problems]
+    problems = [line for run in runs for line in run.problems]
     for line in problems:
         sys.stderr.write(f"dagrec reproduce: {line}\n")
     return 1 if problems else 0

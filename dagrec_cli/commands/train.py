@@ -51,9 +51,10 @@ def _main() -> None:
     if places := [word.removeprefix(RESUME) for word in words if word.startswith(RESUME)]:
         _resume(places[-1], [word for word in words if not word.startswith(RESUME)])
     else:
-        from dagrec_cli.jobs.search import register
+        from dagrec_cli.jobs.pool import PoolLauncher, register
+        from dagrec_cli.jobs.search import OptunaSweeper
 
-        register()
+        register(PoolLauncher, OptunaSweeper)
         run_sweep(lambda: run_with_hydra("train", train))
 
 

@@ -38,13 +38,11 @@ from dagrec_cli.runs.provenance import Request
 from dagrec_cli.runs.resume import check_same_data, resume_command, write_beginning
 from dagrec_cli.training.batch import TrainingPairs, encode_once
 from dagrec_cli.training.hardware import set_threads
-from dagrec_cli.training.interrupt import StopRequest, heard, stop_on_request
+from dagrec_cli.training.interrupt import STOPPING, StopRequest, heard, stop_on_request
 from dagrec_cli.training.progress import Progress
 from dagrec_cli.training.split_data import SplitData
 from dagrec_cli.training.state import History, TrainingState, TrainingTask
 from dagrec_cli.training.trainer import Callback
-
-STOPPING = "Stopping after this epoch; Ctrl-C again stops at once."
 
 
 @dataclass(frozen=True)

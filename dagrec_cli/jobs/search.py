@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 
 from dagrec_cli.config.words import as_typed
 from dagrec_cli.errors import ConfigError, InUseError, RunError, install, visible
+from dagrec_cli.jobs.pool import PLUGINS
 
 if TYPE_CHECKING:
     from hydra.core.utils import JobReturn
@@ -28,14 +29,9 @@ if TYPE_CHECKING:
     from dagrec_cli.jobs.study import Trial
     from dagrec_cli.runs.folder import RunFolder
 
-NAME = "hydra_plugins.dagrec.OptunaSweeper"  # Hydra takes plugins of this package only
+NAME = f"{PLUGINS}.OptunaSweeper"
 SIDE = "evaluate_on"
 SQLITE_FILES = ("", "-journal", "-wal", "-shm")  # what it adds to the name of a database
-
-
-def register() -> None:
-    """Make ``hydra/sweeper=optuna`` known to Hydra."""
-    Plugins.instance().class_name_to_class[NAME] = OptunaSweeper
 
 
 def check_no_search(sweeper: DictConfig, overrides: Sequence[str], folder: "RunFolder") -> None:

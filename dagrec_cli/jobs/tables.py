@@ -1,29 +1,40 @@
 """The tables of ``configs/table``: which rows they have, and what came of them."""
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dagrec_cli.config.build import seeds_of
+from hydra._internal.callbacks import Callbacks
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig
+
+from dagrec_cli.app.hydra_main import overrides_of
+from dagrec_cli.config.build import plain, seeds_of
 from dagrec_cli.config.table import check_table
-from dagrec_cli.config.where import config_dir
+from dagrec_cli.config.where import code_sha256, config_dir
 from dagrec_cli.errors import ConfigError
-from dagrec_cli.jobs.row_jobs import ROWS, RowJob, run_all
-from dagrec_cli.jobs.sweep_folder import outcome
+from dagrec_cli.jobs.job import Job, without_hydra
+from dagrec_cli.jobs.pool import PoolLauncher, register
+from dagrec_cli.jobs.run import Engine
 from dagrec_cli.reporting.comparison import Entry, basis, by_reason, compare
 from dagrec_cli.reporting.tables import Table, heading
 from dagrec_cli.reporting.verdict import COMPARED, judge
-from dagrec_cli.training.progress import Progress
+from dagrec_cli.runs.provenance import config_hash
+from dagrec_cli.runs.state import state_of
 
+if TYPE_CHECKING:
+    from hydra.conf import HydraConf
+
+ELSEWHERE = ("hydra.run.", "hydra.mode=", "hydra/launcher=")  # of a command, not of its jobs
+ROWS = "rows"  # folder of all rows, beside those of the tables
 VERDICT = "difference: ours − paper. reproduced: as published within the row's tolerance."
 
 
 @dataclass
-class Sheet:
+class TableRun:
     """One table: its rows as jobs.
 
     Attributes
@@ -43,7 +54,7 @@ class Sheet:
     name: str
     title: str
     rows: Sequence[Mapping[str, Any]]
-    jobs: Sequence[RowJob]
+    jobs: Sequence[Job]
     problems: list[str] = field(default_factory=list)
 
     @cached_property
@@ -51,8 +62,8 @@ class Sheet:
         """What came of each row, once all have run."""
         found = []
         for row, job in zip(self.rows, self.jobs, strict=True):
-            run = job.finished
-            found.append(Entry(row["name"], [run] if run else [], "" if run else job.reason))
+            state = state_of(job.folder)
+            found.append(Entry(row["name"], [state.run] if state.run else [], state.reason))
         return found
 
     def tables(self, settings: Mapping[str, Any]) -> list[Table]:
@@ -93,14 +104,37 @@ class Sheet:
         return Table(f"{self.title}: paper and ours", columns, lines, notes, f"{self.name}_paper")
 
 
+def engine_of(hydra: "DictConfig | HydraConf", folder: Path, *words: str) -> Engine:
+    """Return an engine for a command other than ``dagrec train``, with that command's launcher.
+
+    Parameters
+    ----------
+    hydra
+        Hydra's own settings in that command.
+    folder
+        Of all jobs, absolute.
+    words
+        Settings of ``dagrec train`` and of the launcher, where the command line has none.
+    """
+    register(PoolLauncher)
+    loader = GlobalHydra.instance().config_loader()
+    launcher = f"hydra/launcher={hydra.runtime.choices['hydra/launcher']}"
+    given = [
+        w for w in overrides_of(hydra)["hydra"] if not w.startswith(("hydra.run.", "hydra.mode="))
+    ]
+    overrides = [launcher, *words, *given, "hydra.mode=MULTIRUN"]
+    config = loader.load_configuration("train", overrides, RunMode.MULTIRUN)
+    return Engine(config, HydraContext(loader, Callbacks()), folder)
+
+
 def read_tables(
     name: str,
     table: Mapping[str, Any],
     settings: Mapping[str, Any],
-    below: Path,
+    engine: Engine,
     inside: Sequence[str] = (),
-) -> list[Sheet]:
-    """Return the sheets of a table: one, one per ``vary``, or those of every named table.
+) -> list[TableRun]:
+    """Return the runs of a table: one, one per ``vary``, or those of every named table.
 
     Parameters
     ----------
@@ -110,8 +144,8 @@ def read_tables(
         Content of its YAML.
     settings
         ``seeds``, ``overrides`` and ``own_configs`` (folders) of the command.
-    below
-        Folder of the tables; rows go to ``rows/`` in it.
+    engine
+        Composes the rows; their folders are in its own.
     inside
         Names of the tables that this one is part of.
 
@@ -123,12 +157,12 @@ def read_tables(
     check_table(name, table)
     if name in inside:
         raise ConfigError(f"table {name} is part of itself ({' > '.join([*inside, name])}).")
-    own = settings["own_configs"]
     if "tables" in table:
+        parts = {part: _read(part, settings["own_configs"]) for part in table["tables"]}
         return [
-            sheet
-            for each in table["tables"]
-            for sheet in read_tables(each, _read(each, own), settings, below, [*inside, name])
+            run
+            for part, content in parts.items()
+            for run in read_tables(part, content, settings, engine, [*inside, name])
         ]
     seeds = seeds_of(0, table.get("seeds", [0]) if settings["seeds"] is None else settings["seeds"])
     if not isinstance(settings["overrides"], list):
@@ -137,56 +171,46 @@ def read_tables(
             "'overrides=[\"trainer.epochs=5\"]'."
         )
     shared = [*table.get("base", []), f"seeds={list(seeds)}".replace(" ", "")]
-    sheets = []
+    runs = []
     for varied in table.get("vary") or [None]:
-        extra = [] if varied is None else [varied]
+        suffix, title = ("", "") if varied is None else (f"_{_slug(varied)}", f", {varied}")
+        file = f"{name}{suffix}".replace("/", "_")
+        common = [*shared, *filter(None, [varied])]
         jobs = []
         for row in table["rows"]:
-            words = [*shared, *extra, *row["overrides"], *settings["overrides"]]
+            words = [*common, *row["overrides"], *settings["overrides"]]
             try:
-                jobs.append(RowJob.of(words, below / ROWS, own))
+                jobs.append(row_job(engine, f"{file}: {row['name']}", words))
             except Exception as error:
                 error.add_note(f"table {name}, row {row['name']!r}")
                 raise
-        suffix, title = ("", "") if varied is None else (f"_{_slug(varied)}", f", {varied}")
-        file = f"{name}{suffix}".replace("/", "_")
-        sheets.append(Sheet(file, f"{table.get('title') or name}{title}", table["rows"], jobs))
-    return sheets
+        runs.append(TableRun(file, f"{table.get('title') or name}{title}", table["rows"], jobs))
+    return runs
 
 
-def run_sheets(sheets: Sequence[Sheet], settings: Mapping[str, Any], progress: Progress) -> None:
-    """Run every job of the sheets that is not finished; equal jobs run once.
+def row_job(engine: Engine, name: str, words: Sequence[str]) -> Job:
+    """Return the job of a row; equal rows of two tables are one job.
+
+    Its folder is named by what decides its files. Torch gets one thread, since rows run side by
+    side, and the same figures come back from any launcher.
+    """
+    config = engine.compose(words)
+    content = plain(without_hydra(config))
+    digest = config_hash(content, with_place=True, code=code_sha256(content))
+    return Job(name, (*words, "threads=1"), engine.folder / digest[:16], config)
+
+
+def run_tables(runs: Sequence[TableRun], engine: Engine, *, resume: bool) -> None:
+    """Run every job of some tables that is not done; equal jobs run once.
 
     Raises
     ------
     KeyboardInterrupt
         If the user stops it; says what the same command will do.
     """
-    jobs = {job.folder: job for sheet in sheets for job in sheet.jobs}
-    names = {
-        job.folder: f"{sheet.name}: {row['name']}"
-        for sheet in sheets
-        for job, row in zip(sheet.jobs, sheet.rows, strict=True)
-    }
-    start, ended = time.monotonic(), count(1)
-
-    def tell(job: RowJob) -> None:
-        progress.step(number := next(ended))
-        if settings["progress"] is not False:
-            minutes, seconds = divmod(int(time.monotonic() - start), 60)
-            text, _ = outcome(job.folder, job.folder.parent)
-            progress.say(
-                f"[{number}/{len(todo)} {minutes}:{seconds:02}] {names[job.folder]}: {text}"
-            )
-
-    n_jobs, resume = settings["n_jobs"], settings["resume"]
-    todo = [job for job in jobs.values() if not (resume and job.is_done)]
-    progress.start(f"rows ({len(jobs) - len(todo)} of {len(jobs)} at hand)", len(todo))
-    try:
-        run_all(todo, n_jobs, resume=resume, watch=tell, say=progress.say)
-    except KeyboardInterrupt:
-        then = "the same command goes on with the rest" if resume else "resume=true keeps what ran"
-        raise KeyboardInterrupt(f"interrupted; {then}.") from None
+    jobs = {job.folder: job for run in runs for job in run.jobs}
+    with engine.display(len(jobs)) as display:
+        engine.run(list(jobs.values()), display, resume=resume)
 
 
 def _slug(override: str) -> str:

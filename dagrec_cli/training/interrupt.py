@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Any
 
 REPEATED_AFTER = 2.0  # seconds from a Ctrl-C to its repetition; what cleans up takes less
+STOPPING = "Stopping after this epoch; Ctrl-C again stops at once."  # of a training
 
 
 class StopRequest:

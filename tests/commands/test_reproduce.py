@@ -38,11 +38,12 @@ def write_table(folder: Path, rows: list[dict[str, Any]], **more: Any) -> None:
 
 @pytest.fixture
 def tabled(dagrec: Dagrec, tmp_path: Path) -> Tabled:
-    """A function of rows and words: ``dagrec reproduce`` of a table of these rows."""
+    """A function of rows and words: ``dagrec reproduce`` of a table of these rows, in turn."""
 
     def answer(rows: list[dict[str, Any]], *words: str, **more: Any) -> Any:
         write_table(tmp_path, rows, **more)
-        return dagrec("reproduce", "-cd", "own", "table=mine", "progress=false", *words)
+        shared = ("-cd", "own", "table=mine", "progress=false", "hydra/launcher=basic")
+        return dagrec("reproduce", *shared, *words)
 
     return answer
 
@@ -139,7 +140,7 @@ def test_a_table_for_each_split_and_its_report(tabled: Tabled, tmp_path: Path) -
     words = ("seeds=[0]", "progress=auto")
     answer = tabled(rows, *words, vary=["split=paper", "split=composition"])
     assert answer.code == 0
-    told = answer.err.splitlines()
+    told = answer.out.splitlines()[:4]
     assert [line.split()[0] for line in told] == ["[1/4", "[2/4", "[3/4", "[4/4"]
     assert sum("mine_split_composition: pairs: accuracy ." in line for line in told) == 1
     names = {path.name for path in newest(tmp_path).iterdir()}
@@ -318,8 +319,8 @@ def test_ctrl_c_ends_after_the_epoch(
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
     assert err.splitlines() == [
-        "Rows stop after their epoch; Ctrl-C again stops at once.",
-        "dagrec reproduce: interrupted; the same command goes on with the rest.",
+        "Jobs stop after their epoch; Ctrl-C again stops at once.",
+        "dagrec reproduce: interrupted; the same command continues with the rest.",
     ]
     found = results(tmp_path)
     assert [result["status"] for result in found.values()] == ["interrupted"] * 2
@@ -334,3 +335,47 @@ def test_killed_it_leaves_no_process(
     process.communicate()
     wait_until_let_go(tmp_path)
     assert not results(tmp_path)
+
+
+DEADLY = """
+import os, signal
+
+from dagrec_cli.models.popularity import Popularity
+
+class Deadly(Popularity):
+    def count(self, *words):
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("launcher", "reason"), [("pool", "SIGKILL"), ("joblib", "TerminatedWorkerError")]
+)
+def test_a_row_whose_process_dies_leaves_the_others_alone(
+    tmp_path: Path, launcher: str, reason: str
+) -> None:
+    if launcher == "joblib":
+        pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs the extra joblib")
+    deadly = row("deadly", "model=deadly")
+    others = [row(f"seed {seed}", "model=popularity", f"split.seed={seed}") for seed in range(4)]
+    write_table(tmp_path, [*others[:1], deadly, *others[1:]])
+    (tmp_path / "own/model").mkdir()
+    (tmp_path / "own/deadly.py").write_text(DEADLY)
+    model = yaml.safe_load((config_dir() / "model/popularity.yaml").read_text())
+    model["_target_"] = "deadly.Deadly"
+    (tmp_path / "own/model/deadly.yaml").write_text(yaml.dump(model))
+    words = ["reproduce", "-cd", "own", "table=mine", "n_jobs=2", f"hydra/launcher={launcher}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "dagrec_cli", *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    told, problem = done.stderr.splitlines()
+    assert f"mine: deadly: failed: its process died: {reason}" in told
+    assert problem.startswith("dagrec reproduce: mine: row 'deadly' failed: its process died: ")
+    states = [result["status"] for result in results(tmp_path).values()]
+    assert sorted(states) == ["failed", *["finished"] * 4]

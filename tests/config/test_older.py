@@ -7,7 +7,7 @@ import pytest
 
 from dagrec_cli.config.build import plain
 from dagrec_cli.config.older import completed
-from dagrec_cli.jobs.row_jobs import compose_train
+from dagrec_cli.jobs.job import compose_train
 
 CHOICES = [
     "trainer=mini_batch",

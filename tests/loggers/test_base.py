@@ -12,7 +12,6 @@ from omegaconf import DictConfig, OmegaConf
 from dagrec_cli.config.build import build
 from dagrec_cli.config.where import config_dir
 from dagrec_cli.errors import ConfigError
-from dagrec_cli.jobs.row_jobs import RowJob
 from dagrec_cli.loggers.base import RunLogger, SafeLogger, params_of, scores_of
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.provenance import Request
@@ -110,13 +109,6 @@ def test_a_missing_package_is_one_line(
     monkeypatch.setattr(name, lambda package: None)
     with pytest.raises(ConfigError, match=rf"needs \w+; .*pip install .* '\.\[{option}\]'\.$"):
         build(config("logger", option), "logger")
-
-
-@pytest.mark.parametrize("name", OPTIONS)
-def test_a_row_of_a_table_is_the_same_job_with_any_logger(tmp_path: Path, name: str) -> None:
-    plain = RowJob.of(["model=popularity"], tmp_path)
-    assert RowJob.of(["model=popularity", f"logger={name}"], tmp_path).folder == plain.folder
-    assert RowJob.of(["model=markov", f"logger={name}"], tmp_path).folder != plain.folder
 
 
 # SafeLogger.

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from dagrec_cli.errors import ConfigError, DagrecError, RunError
 from dagrec_cli.experiment.fit import run_experiment
-from dagrec_cli.jobs.row_jobs import compose_train
+from dagrec_cli.jobs.job import compose_train
 from dagrec_cli.jobs.sweep_folder import outcome
 from dagrec_cli.reporting.comparison import compare
 from dagrec_cli.reporting.grouping import group_runs

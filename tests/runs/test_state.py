@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from dagrec_cli.errors import DagrecError
 from dagrec_cli.experiment.fit import run_experiment
-from dagrec_cli.jobs.row_jobs import compose_train
+from dagrec_cli.jobs.job import compose_train
 from dagrec_cli.runs import state
 from dagrec_cli.runs.folder import LOCK, RunFolder
 from dagrec_cli.runs.state import done_run, fits, state_of, whole_run

@@ -1,0 +1,186 @@
+"""A job: one config of ``dagrec train``, one folder, one rule for whether it need not be run."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from dagrec_cli.config.build import plain
+from dagrec_cli.config.compose import composed
+from dagrec_cli.config.where import code_sha256
+from dagrec_cli.errors import DagrecError, visible
+from dagrec_cli.reporting.tables import heading, short
+from dagrec_cli.runs.folder import RESULT, is_in_use
+from dagrec_cli.runs.provenance import Request, is_part
+from dagrec_cli.runs.state import State, fits, state_of, whole_run
+
+POLL = 0.25  # seconds
+SHOWN = ("accuracy", "ndcg")  # of a job that has finished
+OTHER = State("begun", "its folder holds a run of other settings, data or version")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One experiment of many.
+
+    Attributes
+    ----------
+    name
+        For reading.
+    overrides
+        Overrides of ``dagrec train``.
+    folder
+        Its run folder, absolute.
+    config
+        What the overrides compose to, with Hydra's own settings.
+    number
+        From 0 on, among those that are run together.
+    """
+
+    name: str
+    overrides: tuple[str, ...]
+    folder: Path
+    config: DictConfig = field(repr=False, compare=False)
+    number: int = 0
+
+    @property
+    def state(self) -> State:
+        """What came of it; what its folder holds of other settings or data does not count."""
+        with as_hydra_config(self.config):
+            return job_state(self.folder, without_hydra(self.config))
+
+
+def job_state(folder: Path, config: DictConfig) -> State:
+    """Return what came of a job, which is done if its state is ``finished``."""
+    state = state_of(folder)
+    if state.run is None:
+        return state
+    try:
+        is_done = whole_run(folder) is not None and fits(folder, config)
+    except DagrecError:  # the data cannot be read, so nothing better could come
+        is_done = True
+    except OmegaConfBaseException:  # said when it is run
+        is_done = False
+    return state if is_done else OTHER
+
+
+def in_words(state: State, metrics: Sequence[str] = SHOWN) -> str:
+    """Return what came of a job, in one line."""
+    if state.run:
+        figures = state.run.result["metrics"]
+        return ", ".join(f"{heading(name)} {short(figures.get(name))}" for name in metrics)
+    is_asked = state.kind == "stopped" and state.reason == "interrupted"
+    return visible(state.reason if is_asked else f"failed: {state.reason}")
+
+
+def compose_train(
+    overrides: Sequence[str], own_configs: Sequence[str] = ()
+) -> tuple[DictConfig, Request]:
+    """Return the config that ``dagrec train OVERRIDES`` would have, and what it was asked for."""
+    whole = composed("train", overrides, own_configs)
+    config = without_hydra(whole)
+    return config, request_of(whole.hydra, config, overrides)
+
+
+def request_of(hydra: Any, config: DictConfig, overrides: Sequence[str]) -> Request:
+    """Return what a run was asked for.
+
+    Parameters
+    ----------
+    hydra
+        Hydra's own settings.
+    config
+        The others.
+    overrides
+        As they were written.
+    """
+    choices = {str(k): str(v) for k, v in hydra.runtime.choices.items() if is_part(str(k))}
+    return Request(choices, list(overrides), code_sha256=code_sha256(plain(config)))
+
+
+def without_hydra(config: DictConfig) -> DictConfig:
+    """Return the settings of ``dagrec train`` alone."""
+    return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+
+
+@contextmanager
+def as_hydra_config(config: DictConfig) -> Iterator[None]:
+    """Let ``${hydra:…}`` look into this config, as it will in the job."""
+    before = HydraConfig.instance().cfg
+    HydraConfig.instance().set_config(config)
+    try:
+        yield
+    finally:
+        HydraConfig.instance().cfg = before
+
+
+class Batch:
+    """Jobs that are launched together.
+
+    Parameters
+    ----------
+    tell
+        Called once with each job that comes to a result.
+
+    Attributes
+    ----------
+    jobs
+        All of them.
+    left
+        Those without a result since the batch was made.
+    """
+
+    def __init__(self, jobs: Sequence[Job], tell: Callable[[Job], object]) -> None:
+        self.jobs, self.left, self._tell = list(jobs), list(jobs), tell
+        places = [path for job in jobs for path in (job.folder, job.folder / RESULT)]
+        self._before = {path: _stamp(path) for path in places}
+
+    @property
+    def begun(self) -> list[Job]:
+        """Those left that have written into their folders."""
+        return [job for job in self.left if self._is_new(job.folder)]
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Tell of each job as it ends; a single one is told of when its launch is over."""
+        ended = threading.Event()
+
+        def watch() -> None:
+            while not ended.wait(POLL):
+                self.look()
+
+        thread = threading.Thread(target=watch, daemon=True)
+        if len(self.jobs) > 1:
+            thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            if thread.ident:
+                thread.join()
+            self.look()
+
+    def look(self) -> None:
+        """Tell of the jobs that have come to a result."""
+        for job in list(self.left):
+            if self._is_new(job.folder / RESULT) and not is_in_use(job.folder):
+                self.left.remove(job)
+                self._tell(job)
+
+    def _is_new(self, path: Path) -> bool:
+        return _stamp(path) not in (None, self._before[path])
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Return what changes when a file is written anew, or something in a folder."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns

@@ -1,0 +1,102 @@
+"""``hydra/launcher=pool``: jobs side by side in processes of this machine, without an extra."""
+
+from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import active_children
+from multiprocessing.process import BaseProcess
+from signal import SIGTERM, Signals
+
+from hydra.core.plugins import Plugins
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, run_job, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.plugin import Plugin
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
+
+from dagrec_cli.config.kinds import Count, check
+from dagrec_cli.data.processes import process_pool
+
+PLUGINS = "hydra_plugins.dagrec"  # Hydra takes plugins of this package only
+
+
+def register(*plugins: type[Plugin]) -> None:
+    """Make launchers and sweepers of this part known to Hydra."""
+    for plugin in plugins:
+        Plugins.instance().class_name_to_class[f"{PLUGINS}.{plugin.__name__}"] = plugin
+
+
+class WorkerDiedError(Exception):
+    """A process died: by which signal, or with which exit code."""
+
+
+class PoolLauncher(Launcher):
+    """Runs ``n_jobs`` jobs at a time; a process that has ended one takes the next.
+
+    Raises
+    ------
+    ConfigError
+        If ``n_jobs`` is no number of 1 or more.
+    """
+
+    def __init__(self, n_jobs: int) -> None:
+        check("hydra.launcher.n_jobs", n_jobs, Count)
+        self._n_jobs = n_jobs
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Take what Hydra hands over."""
+        self._job = hydra_context, task_function, config
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        """Run lists of overrides, and return what came of each.
+
+        Raises
+        ------
+        WorkerDiedError
+            If a process dies; the others are stopped then.
+        """
+        hydra = Singleton.get_state()["instances"]
+        workers: list[BaseProcess] = []
+        try:
+            with process_pool(min(self._n_jobs, len(job_overrides))) as pool:
+                ended = [
+                    pool.submit(_run, *self._job, hydra, list(words), number)
+                    for number, words in enumerate(job_overrides, initial_job_idx)
+                ]
+                workers += active_children()
+                return [job.result() for job in ended]
+        except BrokenProcessPool as error:
+            codes = [process.exitcode or 0 for process in workers]
+            own = [code for code in codes if code not in (0, -SIGTERM)] or [-SIGTERM]
+            raise WorkerDiedError(_in_words(own[0])) from error
+
+
+def _in_words(code: int) -> str:
+    return f"exit code {code}" if code > 0 else Signals(-code).name
+
+
+def _run(
+    context: HydraContext,
+    task: TaskFunction,
+    config: DictConfig,
+    hydra: dict[type, object],
+    words: list[str],
+    number: int,
+) -> JobReturn:
+    """Do in another process what Hydra's own launcher does in this one."""
+    setup_globals()
+    Singleton.set_state({**Singleton.get_state(), "instances": hydra})  # resolvers do not pickle
+    job = context.config_loader.load_sweep_config(config, words)
+    with open_dict(job):
+        job.hydra.job.id = job.hydra.job.num = number
+    return run_job(
+        hydra_context=context,
+        task_function=task,
+        config=job,
+        job_dir_key="hydra.sweep.dir",
+        job_subdir_key="hydra.sweep.subdir",
+    )
