@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dagrec_cli.data.composition import Shard
 from dagrec_cli.data.readers.comfyui_workflows import ComfyUIWorkflows
-from dagrec_cli.errors import DataError
+from dagrec_cli.errors import DataError, install
 
 PACKAGE = "comfyui_workflow_templates_json"
 OTHERS = ("index", "fuse_options")  # how the names of files begin that hold no workflow
@@ -31,8 +31,7 @@ class ComfyUITemplates(ComfyUIWorkflows):
         spec = find_spec(PACKAGE)
         if spec is None or spec.origin is None:
             raise DataError(
-                f"data=comfyui needs the package {PACKAGE.replace('_', '-')}; "
-                "pip install 'dagrec[comfyui]'."
+                f"data=comfyui needs the package {PACKAGE.replace('_', '-')}; {install('comfyui')}."
             )
         return str(Path(spec.origin).parent / "templates")
 
