@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from dagrec_cli.app.hydra_main import own_folders
+from dagrec_cli.config.build import check_settings
+from dagrec_cli.config.kinds import Count
 
 if TYPE_CHECKING:
     from dagrec_cli.jobs.tables import TableRun
@@ -18,12 +20,10 @@ def reproduce(config: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
-    from dagrec_cli.app.output import say_report_is_drawn, show_table
-    from dagrec_cli.config.build import check_settings
-    from dagrec_cli.config.kinds import Count
+    from dagrec_cli.app.output import write_tables
     from dagrec_cli.evaluation.metrics import Metric
     from dagrec_cli.jobs.tables import ROWS, engine_of, read_tables, run_tables
-    from dagrec_cli.reporting.report import ReportSheet, write_report
+    from dagrec_cli.reporting.report import ReportSheet
     from dagrec_cli.runs.claim import TABLES, check_free
     from dagrec_cli.runs.folder import RunFolder
 
@@ -31,36 +31,27 @@ def reproduce(config: DictConfig) -> None:
     folder = RunFolder(Path(hydra.runtime.output_dir))
     check_free(folder.path, TABLES)
     name = hydra.runtime.choices["table"]
-    try:
-        settings: Any = OmegaConf.to_container(config, resolve=True)
-        settings["own_configs"] = own_folders(hydra)
-        check_settings(
-            config,
-            table=Any,
-            seeds=Any,
-            overrides=Any,
-            n_jobs=Count,
-            resume=bool,
-            metric=Metric,
-            progress=Any,
-        )
-        words = [f"progress={config.progress}"]
-        if "n_jobs" in hydra.launcher:
-            words.append(f"hydra.launcher.n_jobs={config.n_jobs}")
-        engine = engine_of(hydra, folder.path.parent / ROWS, *words)
-        runs = read_tables(name, settings["table"], settings, engine)
-        run_tables(runs, engine, resume=config.resume)
-    finally:
-        folder.remove_if_empty()
-    folder = RunFolder(folder.path)
-    pages = [ReportSheet(run.tables(settings), run.entries) for run in runs]
+    check_settings(
+        config,
+        table=Any,
+        seeds=Any,
+        overrides=Any,
+        n_jobs=Count,
+        resume=bool,
+        metric=Metric,
+        progress=Any,
+    )
+    settings: Any = OmegaConf.to_container(config, resolve=True)
+    settings["own_configs"] = own_folders(hydra)
+    words = [f"progress={config.progress}"]
+    if "n_jobs" in hydra.launcher:
+        words.append(f"hydra.launcher.n_jobs={config.n_jobs}")
+    engine = engine_of(hydra, folder.path.parent / ROWS, *words)
+    runs = read_tables(name, settings["table"], settings, engine)
+    run_tables(runs, engine, resume=config.resume)
     with folder.locked():
-        for table in (table for page in pages for table in page.tables):
-            table.save(folder)
-            show_table(table)
-        say_report_is_drawn()
-        report = write_report(folder, f"dagrec reproduce table={name}", pages)
-    sys.stdout.write(f"Tables: {folder.path}\nReport: {report}\n")
+        sheets = [ReportSheet(run.tables(settings), run.entries) for run in runs]
+        write_tables(folder, f"dagrec reproduce table={name}", sheets)
     sys.exit(_say_problems(runs))
 
 

@@ -74,7 +74,7 @@ FILES: dict[str, tuple[str | bytes, list[str]]] = {
     ),
 }
 SETTINGS = {
-    "data=nosuch": "data=nosuch does not exist; data is one of compositions,",
+    "data=nosuch": "data=nosuch does not exist; data is one of comfyui, ",
     "model=nosuch": "model=nosuch does not exist; model is one of ",
     "model.hidden=0": "model.hidden is 0; use a whole number of 1 or more.",
     "model.dropout_embed=1.5": "model.dropout_embed is 1.5; use a number from 0 up to, not incl",
