@@ -88,8 +88,8 @@ class TrainedRun:
         import pandas as pd
 
         self._check()
-        found = self._run.result["metrics"]
-        figures: DataFrame = pd.DataFrame.from_dict(found, orient="index", dtype=float)
+        metrics = self._run.result["metrics"]
+        figures: DataFrame = pd.DataFrame.from_dict(metrics, orient="index", dtype=float)
         return figures
 
     @cached_property
@@ -135,8 +135,8 @@ class TrainedRun:
 
         check("k", k, Count)
         known = self.model.facts.vocabulary
-        names = (each if isinstance(each, str) else list(each) for each in contexts)
-        answers = recommend(self.model, (query_of(each, known) for each in names), k)
+        names = (context if isinstance(context, str) else list(context) for context in contexts)
+        answers = recommend(self.model, (query_of(context, known) for context in names), k)
         return [answer.services for answer in answers]
 
     def _check(self) -> None:
@@ -185,8 +185,8 @@ def train(
     from dagrec_cli.training.progress import Silent
 
     asked = [*words] if seeds is None else [*words, f"seeds={list(seeds)}".replace(" ", "")]
-    own = [] if config_dir is None else [os.path.abspath(config_dir)]
-    whole = composed("train", asked, own)
+    folders = [] if config_dir is None else [os.path.abspath(config_dir)]
+    whole = composed("train", asked, folders)
     config = without_hydra(whole)
     request = request_of(whole.hydra, config, asked)
     if config.resume is not None:
@@ -254,7 +254,7 @@ def compare(
     given = [runs] if isinstance(runs, str | PathLike | TrainedRun) else [*runs]
     if not given:
         raise ConfigError("no runs given; name run folders, or a folder that holds some.")
-    folders = [each.folder if isinstance(each, TrainedRun) else Path(each) for each in given]
+    folders = [run.folder if isinstance(run, TrainedRun) else Path(run) for run in given]
     entries = group_runs(folders, by)
     return tested(entries, title="", metric=metric).to_frame()
 

@@ -45,8 +45,8 @@ def explained(command: str) -> Iterator[None]:
         except BaseException as error:
             if is_pressed() or isinstance(error, KeyboardInterrupt):
                 heard()
-                told = str(error) if isinstance(error, KeyboardInterrupt) else ""
-                _end(EXIT_INTERRUPTED, f"{name}: {told or 'interrupted.'}")
+                text = str(error) if isinstance(error, KeyboardInterrupt) else ""
+                _end(EXIT_INTERRUPTED, f"{name}: {text or 'interrupted.'}")
             if isinstance(error, ReaderGoneError):
                 _end(EXIT_BROKEN_PIPE)
             line = explain(error, command) if isinstance(error, Exception) else None

@@ -56,12 +56,12 @@ def nearest_setting(key: str, command: str) -> str | None:
 
 
 def _line_for(message: str, command: str) -> str:
-    if found := re.search(r"Could not find '([\w/]+)/([^']*)'", message):
-        return _unknown_option(found[1], found[2], re.findall(r"^\t(\S+)$", message, re.M))
-    if found := re.search(r"Could not override '([^']+)'", message):
-        return _unknown_setting(found[1], command)
-    if found := re.search(r"Ambiguous value for argument '([^=]+)=([^']+)'", message):
-        return _several_values(*found.groups())
+    if match := re.search(r"Could not find '([\w/]+)/([^']*)'", message):
+        return _unknown_option(match[1], match[2], re.findall(r"^\t(\S+)$", message, re.M))
+    if match := re.search(r"Could not override '([^']+)'", message):
+        return _unknown_setting(match[1], command)
+    if match := re.search(r"Ambiguous value for argument '([^=]+)=([^']+)'", message):
+        return _several_values(*match.groups())
     text, _, rest = message.partition(FULL_KEY)
     key = f"{rest.split()[0]}: " if rest else ""
     return f"{key}{' '.join(text.split()).rstrip('.')}."
@@ -132,9 +132,9 @@ def _known_settings(command: str) -> list[str]:
     chosen = [word for word in sys.argv[1:] if re.fullmatch(r"[a-z]+=\w+", word)]
     chosen = [word for word in chosen if options(word.partition("=")[0])]
     try:
-        found = composed(command, chosen)
+        config = composed(command, chosen)
     except HydraException:
-        found = composed(command, [])
-    keys = [key for key, _ in flat(OmegaConf.to_container(found)) if not key.endswith("_target_")]
+        config = composed(command, [])
+    keys = [key for key, _ in flat(OmegaConf.to_container(config)) if not key.endswith("_target_")]
     groups = {key.rpartition(".")[0]: None for key in keys if "." in key}
     return [key for key in (*keys, *groups) if not key.startswith("hydra.")]

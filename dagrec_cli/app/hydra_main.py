@@ -47,9 +47,9 @@ def run_with_hydra(command: str, task: Callable[[DictConfig], object]) -> None:
     config_name = command.replace(" ", "_")
     sys.argv[1:] = map(as_typed, sys.argv[1:])
     flags = _check_flags(command)
-    own = [*filter(None, [flags.config_dir])]
+    folders = [*filter(None, [flags.config_dir])]
     _check_lengths(command)
-    use_folders(own, _search_path())
+    use_folders(folders, _search_path())
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting
     failures: list[Exception] = []
 
@@ -102,7 +102,9 @@ def overrides_of(hydra: "DictConfig | HydraConf") -> dict[str, list[str]]:
 
 def own_folders(hydra: "DictConfig | HydraConf") -> list[str]:
     """Return the folders of a task that ``-cd`` named."""
-    return [each.path for each in hydra.runtime.config_sources if each.provider == "command-line"]
+    return [
+        source.path for source in hydra.runtime.config_sources if source.provider == "command-line"
+    ]
 
 
 def _print_help(main: Callable[[], object], config_name: str) -> None:
@@ -110,7 +112,7 @@ def _print_help(main: Callable[[], object], config_name: str) -> None:
     from omegaconf import OmegaConf
 
     defaults = OmegaConf.load(config_dir() / f"{config_name}.yaml").defaults
-    groups = {key for each in defaults if not isinstance(each, str) for key in each}
+    groups = {key for entry in defaults if not isinstance(entry, str) for key in entry}
     said = StringIO()
     try:
         with redirect_stdout(said):
@@ -133,7 +135,7 @@ def _search_path() -> list[str]:
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     words = [word for word in sys.argv[1:] if word.startswith("hydra.searchpath=")]
-    given = [each.value() for each in OverridesParser.create().parse_overrides(words)]
+    given = [override.value() for override in OverridesParser.create().parse_overrides(words)]
     return [str(place) for places in given if isinstance(places, list) for place in places]
 
 
@@ -146,7 +148,7 @@ def _check_flags(command: str) -> Namespace:
     parser = get_args_parser()
     parser.exit_on_error = False
     try:
-        found, unknown = parser.parse_known_args()
+        flags, unknown = parser.parse_known_args()
     except ArgumentError as error:
         raise ConfigError(f"{error}; --help lists the flags.") from error
     for word in unknown:
@@ -163,8 +165,8 @@ def _check_flags(command: str) -> Namespace:
             f"unknown flag {flag!r}; "
             + (f"did you mean {hint}?" if hint else "--help lists flags and settings.")
         )
-    if found.experimental_rerun:
+    if flags.experimental_rerun:
         raise ConfigError("--experimental-rerun reads a pickle and is not supported.")
-    if found.shell_completion and not any(word.startswith(SHELLS) for word in found.overrides):
+    if flags.shell_completion and not any(word.startswith(SHELLS) for word in flags.overrides):
         raise ConfigError("-sc needs to know what to do, such as dagrec -sc install=bash.")
-    return found
+    return flags

@@ -25,9 +25,11 @@ def describe(config: DictConfig) -> None:
     check_settings(config, data=Any, split=Any, format=Literal["table", "json"])
     choices = HydraConfig.get().runtime.choices
     split = build(config.split, "split")
-    found = Description.of(cached_dataset(build(config.data, "data")), split, choices["split"])
+    description = Description.of(
+        cached_dataset(build(config.data, "data")), split, choices["split"]
+    )
     if config.format == "json":
-        sys.stdout.write(f"{json.dumps(found.to_json(), indent=2, ensure_ascii=False)}\n")
+        sys.stdout.write(f"{json.dumps(description.to_json(), indent=2, ensure_ascii=False)}\n")
         return
 
     from rich.console import Console
@@ -35,7 +37,7 @@ def describe(config: DictConfig) -> None:
     from rich.text import Text
 
     table = Table(title=f"data={choices['data']}", show_header=False)
-    for heading, text in found.lines():
+    for heading, text in description.lines():
         table.add_row(heading, Text(text, overflow="fold"))
     Console().print(table)
 
@@ -98,8 +100,8 @@ def prepare(config: DictConfig) -> None:
     check_settings(config, data=Any, part=Natural | None, engine=engine, n_jobs=Count, progress=Any)
     source = build(config.data, "data")
     if config.part is not None:
-        found, path = prepare_part(source, config.part)
-        sys.stdout.write(f"part {config.part}, {len(found.time):,} compositions: {path}\n")
+        part, path = prepare_part(source, config.part)
+        sys.stdout.write(f"part {config.part}, {len(part.time):,} compositions: {path}\n")
         return
     with progress(config.progress) as display:
         display.start("files", None)

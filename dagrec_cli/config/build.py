@@ -107,17 +107,17 @@ def parameters_of(cls: type) -> dict[str, Any]:
 
     A constructor that takes ``**settings`` hands them to its parent, whose settings then count too.
     """
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for ancestor in cls.__mro__:
         if "__init__" not in vars(ancestor):
             continue
         parameters = inspect.signature(ancestor.__init__).parameters.values()  # type: ignore[misc]
         kinds = _annotations(ancestor.__init__)  # type: ignore[misc]
-        own = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in found]
-        found |= {name: kinds.get(name, Any) for name in own}
+        names = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in settings]
+        settings |= {name: kinds.get(name, Any) for name in names}
         if all(p.kind is not p.VAR_KEYWORD for p in parameters):
             break
-    return found
+    return settings
 
 
 def _annotations(function: Callable[..., Any]) -> dict[str, Any]:
@@ -187,11 +187,11 @@ def seeds_of(seed: object, seeds: object) -> list[int]:
     if seeds is not None and (isinstance(seeds, str) or not isinstance(seeds, Sequence)):
         raise ConfigError(f"seeds is {seeds!r}; give a list, such as seeds=[0,1,2].")
     chosen = [seed] if seeds is None else list(seeds)
-    for each in chosen:
-        check("seed", each, Seed)
+    for value in chosen:
+        check("seed", value, Seed)
     if len(set(chosen)) < len(chosen) or not chosen:
         raise ConfigError(f"seeds is {chosen}; give one or more seeds, each once.")
-    return [int(each) for each in chosen if isinstance(each, int)]
+    return [int(value) for value in chosen if isinstance(value, int)]
 
 
 def _other(node: DictConfig, group: str, kind: type) -> ConfigError:
@@ -203,18 +203,18 @@ def _import(target: str, group: str) -> type:
 
     module, _, name = target.rpartition(".")
     package = module.partition(".")[0]
-    told = f"{group}._target_ {target!r}"
+    setting = f"{group}._target_ {target!r}"
     check_code(package)
     try:
-        found = getattr(import_module(module), name)
+        cls = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"{told} does not exist ({error}).") from error
+        raise ConfigError(f"{setting} does not exist ({error}).") from error
     except Exception as error:  # of the user's own code
         raise ConfigError(
-            f"{told} cannot be imported ({type(error).__name__}: {error})."
+            f"{setting} cannot be imported ({type(error).__name__}: {error})."
         ) from error
-    if not inspect.isclass(found) or found.__module__.partition(".")[0] != package:
-        raise ConfigError(f"{told} is no class of {package}.")
-    if missing := getattr(found, "__abstractmethods__", None):
-        raise ConfigError(f"{told} lacks {', '.join(sorted(missing))}.")
-    return found
+    if not inspect.isclass(cls) or cls.__module__.partition(".")[0] != package:
+        raise ConfigError(f"{setting} is no class of {package}.")
+    if missing := getattr(cls, "__abstractmethods__", None):
+        raise ConfigError(f"{setting} lacks {', '.join(sorted(missing))}.")
+    return cls

@@ -33,7 +33,7 @@ class InstalledConfigs(SearchPathPlugin):
             search_path.append(ENTRY_POINTS, f"{SCHEME}{folder}")
 
 
-def use_folders(own: Sequence[str], search_path: Sequence[str] = ()) -> None:
+def use_folders(folders: Sequence[str], search_path: Sequence[str] = ()) -> None:
     """Let configs and code of installed packages and of the user's folders be used.
 
     Parameters
@@ -47,17 +47,17 @@ def use_folders(own: Sequence[str], search_path: Sequence[str] = ()) -> None:
         If a built-in config would hide one of them.
     """
     Plugins.instance().register(InstalledConfigs)
-    check_own([*own, *search_path])
-    use_code(own)
+    check_own([*folders, *search_path])
+    use_code(folders)
 
 
-def composed(command: str, words: Sequence[str], own: Sequence[str] = ()) -> DictConfig:
+def composed(command: str, words: Sequence[str], folders: Sequence[str] = ()) -> DictConfig:
     """Return the config of ``dagrec COMMAND WORDS``, with Hydra's own settings in it.
 
     Parameters
     ----------
-    own
-        Folders of the user's own configs and code.
+    folders
+        Those of the user's own configs and code.
 
     Raises
     ------
@@ -66,9 +66,9 @@ def composed(command: str, words: Sequence[str], own: Sequence[str] = ()) -> Dic
     ConfigError
         If a built-in config would hide one of the user's.
     """
-    use_folders(own)
-    places = ",".join(quoted(f"file://{folder}") for folder in own)
-    search_path = [f"hydra.searchpath=[{places}]"] if own else []
+    use_folders(folders)
+    places = ",".join(quoted(f"file://{folder}") for folder in folders)
+    search_path = [f"hydra.searchpath=[{places}]"] if folders else []
     outer = GlobalHydra.instance().hydra  # of a program that uses Hydra itself
     GlobalHydra.instance().clear()
     try:

@@ -74,11 +74,11 @@ def _allows(kind: Any, value: Any) -> bool:
     inside = get_args(kind)
     match get_origin(kind):
         case origin if origin in (Union, UnionType):
-            return any(_allows(each, value) for each in inside)
+            return any(_allows(option, value) for option in inside)
         case origin if origin is Annotated:
             return _allows(inside[0], value) and _is_within(value, inside[1])
         case origin if origin is Literal:
-            return any(value == each and type(value) is type(each) for each in inside)
+            return any(value == option and type(value) is type(option) for option in inside)
         case origin if kind in KIND_WORDS or origin in CONTAINERS:
             return _is_a(value, origin or kind) and _allows_inside(inside, value)
         case _:
@@ -96,7 +96,7 @@ def _is_a(value: Any, cls: type) -> bool:
 def _allows_inside(inside: tuple[Any, ...], value: Any) -> bool:
     if isinstance(value, Mapping):
         return all(_allows(inside[0], k) and _allows(inside[1], v) for k, v in value.items())
-    return not inside or all(_allows(inside[0], each) for each in value)
+    return not inside or all(_allows(inside[0], item) for item in value)
 
 
 def _is_within(value: Any, limit: object) -> bool:
@@ -107,8 +107,8 @@ def _is_within(value: Any, limit: object) -> bool:
 
 def _bounds_of(limit: object) -> dict[str, Any]:
     """Return the bounds of a ``Meta``; none of what else an annotation may have."""
-    found = {name: getattr(limit, name, None) for name in COMPARISONS}
-    return {name: bound for name, bound in found.items() if bound is not None}
+    bounds = {name: getattr(limit, name, None) for name in COMPARISONS}
+    return {name: bound for name, bound in bounds.items() if bound is not None}
 
 
 def _words(kind: Any) -> str:
@@ -128,12 +128,12 @@ def _words(kind: Any) -> str:
         case _ if len(inside) > 1:
             return f"a mapping from {' to '.join(map(_words, inside))}"
         case _:
-            each = _words(inside[0]).replace("a whole number", "whole numbers")
-            return f"a list of {each}"
+            item = _words(inside[0]).replace("a whole number", "whole numbers")
+            return f"a list of {item}"
 
 
 def _alternatives(choices: Iterable[object]) -> str:
     """Return choices as they are written in YAML."""
-    names = [str(each).lower() if isinstance(each, bool) else str(each) for each in choices]
+    names = [str(choice).lower() if isinstance(choice, bool) else str(choice) for choice in choices]
     names = list(dict.fromkeys(names))
     return f"one of {', '.join(names)}" if len(names) > 1 else names[0]

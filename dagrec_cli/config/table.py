@@ -69,17 +69,17 @@ def check_table(name: str, table: Any) -> None:
         if is_several:
             msgspec.convert(table, Tables)
             return
-        found = msgspec.convert(table, Rows)
+        content = msgspec.convert(table, Rows)
     except msgspec.ValidationError as error:
-        told = str(error).replace(" - at `$.", " at `").replace(" - at `$`", "")
-        raise ConfigError(f"table {name}: {told}; see configs/table/*.yaml.") from error
-    for row in found.rows:
+        reason = str(error).replace(" - at `$.", " at `").replace(" - at `$`", "")
+        raise ConfigError(f"table {name}: {reason}; see configs/table/*.yaml.") from error
+    for row in content.rows:
         if row.paper and not (row.reference and row.tolerance):
             raise ConfigError(
                 f"table {name}: row {row.name!r} has a paper but no reference or tolerance; "
                 "say what its code gives, and how near ours must be."
             )
-    (most, times), *_ = Counter(row.name for row in found.rows).most_common()
+    (most, times), *_ = Counter(row.name for row in content.rows).most_common()
     if times > 1:
         raise ConfigError(
             f"table {name}: {times} rows are called {most!r}; give each its own name."

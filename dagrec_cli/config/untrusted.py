@@ -124,15 +124,15 @@ def _check_target(target: str, group: str, file: Path, packages: Collection[str]
     ours = {option.get("_target_") for option in options(group).values()}
     if target in ours or package in packages or is_own(package):
         return
-    told = f"{file}: {group}._target_ is {target[:SHOWN]!r}"
+    setting = f"{file}: {group}._target_ is {target[:SHOWN]!r}"
     if "." in target and package.isidentifier() and package != PACKAGE.name:
         package = package[:SHOWN]
         raise RunError(
-            f"{told}: code of {package} would run; if you trust it, add trust={package}, or -cd "
+            f"{setting}: code of {package} would run; if you trust it, add trust={package}, or -cd "
             "FOLDER with the folder that it lies in."
         )
     raise RunError(
-        f"{told}; a run folder may only name classes that an option of configs/{group} names."
+        f"{setting}; a run folder may only name classes that an option of configs/{group} names."
     )
 
 
@@ -170,14 +170,14 @@ def read_config(text: str, file: Path) -> dict[str, Any]:
     """
     try:
         _check_events(text, file)
-        found = OmegaConf.to_container(OmegaConf.load(StringIO(text)), resolve=False)
-        _check_values(found)
+        config = OmegaConf.to_container(OmegaConf.load(StringIO(text)), resolve=False)
+        _check_values(config)
     except RunError:
         raise
     except Exception as error:  # whatever a YAML parser raises: the file is damaged
-        told = visible(" ".join(str(error).split()))
-        raise RunError(f"{file}: missing or damaged ({told}).") from error
-    return {str(k): v for k, v in found.items()} if isinstance(found, dict) else {}
+        reason = visible(" ".join(str(error).split()))
+        raise RunError(f"{file}: missing or damaged ({reason}).") from error
+    return {str(k): v for k, v in config.items()} if isinstance(config, dict) else {}
 
 
 def _check_events(text: str, file: Path) -> None:
@@ -245,7 +245,7 @@ def leads_out(key: str, text: str) -> bool:
 
 def _reached(text: str) -> Iterator[Path]:
     """Yield what a path or glob may make a reader open."""
-    for each in (text, *(glob.iglob(text, recursive=True) if glob.has_magic(text) else ())):
-        yield Path(each)
-        for folder, inside, files in os.walk(each):
+    for path in (text, *(glob.iglob(text, recursive=True) if glob.has_magic(text) else ())):
+        yield Path(path)
+        for folder, inside, files in os.walk(path):
             yield from (Path(folder, name) for name in (*inside, *files))

@@ -74,9 +74,9 @@ def check_own(folders: Iterable[str]) -> None:
 def _check_seen(place: Path, above: Iterable[Path]) -> None:
     for built_in in above:
         for file in sorted(built_in.rglob("*.yaml")):  # the user's folder may be any
-            own = place / file.relative_to(built_in)
-            if os.path.exists(own) and not os.path.samefile(own, file):
-                raise _hidden(own, file)
+            users_file = place / file.relative_to(built_in)
+            if os.path.exists(users_file) and not os.path.samefile(users_file, file):
+                raise _hidden(users_file, file)
 
 
 def installed() -> list[Path]:
@@ -89,7 +89,7 @@ def installed() -> list[Path]:
     """
     from importlib.metadata import entry_points
 
-    found = []
+    folders = []
     for entry in sorted(entry_points(group=ENTRY_POINTS)):
         package, *inside = entry.value.split(".")
         places = [place.joinpath(*inside) for place in _places(package)]  # nothing is imported
@@ -98,8 +98,8 @@ def installed() -> list[Path]:
                 f"the entry point {entry.name} of {ENTRY_POINTS} names {entry.value!r}, but there "
                 "is no such folder; install its package again, or uninstall it."
             )
-        found += [place for place in there if place not in found]
-    return found
+        folders += [place for place in there if place not in folders]
+    return folders
 
 
 def split_flag(words: Iterable[str]) -> tuple[list[str], list[str]]:
@@ -129,8 +129,8 @@ def config_flag() -> list[str]:
 def packages_of(config: Mapping[str, Any]) -> list[str]:
     """Return the packages, other than this one, whose classes a config names."""
     nodes = [node for node in config.values() if isinstance(node, Mapping)]
-    found = {str(node["_target_"]).partition(".")[0] for node in nodes if "_target_" in node}
-    return sorted(found - {PACKAGE.name})
+    packages = {str(node["_target_"]).partition(".")[0] for node in nodes if "_target_" in node}
+    return sorted(packages - {PACKAGE.name})
 
 
 def is_own(package: str) -> bool:
@@ -142,9 +142,9 @@ def is_own(package: str) -> bool:
 
 def check_code(package: str) -> None:
     """Raise ConfigError if the code of a package in the user's folder would not be what is run."""
-    found = _places(package) if is_own(package) else []
-    for place in found[:1]:
-        if not any(each.is_relative_to(folder) for each in found for folder in _FOLDERS):
+    places = _places(package) if is_own(package) else []
+    for place in places[:1]:
+        if not any(path.is_relative_to(folder) for path in places for folder in _FOLDERS):
             raise _hidden(_FOLDERS[0] / f"{package}.py", place)
 
 
@@ -178,7 +178,7 @@ def _places(package: str) -> list[Path]:
     return [place for place in map(Path, named) if place.exists()]  # some are inside Python itself
 
 
-def _hidden(own: Path, by: Path) -> ConfigError:
+def _hidden(file: Path, by: Path) -> ConfigError:
     return ConfigError(
-        f"{own} would be hidden by the built-in {by}; rename it, such as my_{own.name}."
+        f"{file} would be hidden by the built-in {by}; rename it, such as my_{file.name}."
     )

@@ -97,9 +97,9 @@ def _parse_tree(word: str) -> Any:
 
     lexer = OverrideLexer(InputStream(word))
     parser: Any = OverrideParser(CommonTokenStream(lexer))
-    for each in (lexer, parser):
-        each.removeErrorListeners()
-        each.addErrorListener(HydraErrorListener())
+    for recognizer in (lexer, parser):
+        recognizer.removeErrorListeners()
+        recognizer.addErrorListener(HydraErrorListener())
     return parser.override()
 
 
