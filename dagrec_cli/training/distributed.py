@@ -7,7 +7,8 @@ the weight of the whole step, not of its share.
 """
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -29,6 +30,7 @@ from dagrec_cli.training.trainer import NOTHING, Callback, Objective
 Processes = TwoOrMore | Literal["auto"]
 
 
+@dataclass(kw_only=True)
 class Distributed(MiniBatch):
     """Mini-batches dealt out to processes, which average their gradients.
 
@@ -50,13 +52,15 @@ class Distributed(MiniBatch):
         processes.
     """
 
-    def __init__(self, *, processes: Processes, **settings: Any) -> None:
-        here = launched_rank()
-        self.processes = (here.n_ranks if here else 2) if processes == "auto" else processes
-        super().__init__(**settings)
-        if here and here.n_ranks != self.processes:
+    processes: Processes
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        here, asked = launched_rank(), self.processes
+        self.n_ranks = (here.n_ranks if here else 2) if asked == "auto" else asked
+        if here and here.n_ranks != self.n_ranks:
             raise ConfigError(
-                f"trainer.processes is {processes} but torchrun or srun started {here.n_ranks}; "
+                f"trainer.processes is {asked} but torchrun or srun started {here.n_ranks}; "
                 "use trainer.processes=auto."
             )
         if here and not distributed.is_initialized():
@@ -65,8 +69,8 @@ class Distributed(MiniBatch):
                 "trainer=distributed on the command line, also beside resume=FOLDER, or start "
                 "again if a process has died."
             )
-        if self.device.type == "cuda" and not here:
-            find_device(f"cuda:{self.processes - 1}")
+        if not here and find_device(self.device).type == "cuda":
+            find_device(f"cuda:{self.n_ranks - 1}")
 
     def fit(self, task: TrainingTask, callback: Callback = NOTHING) -> None:
         """Train a model, see :meth:`Trainer.fit`; the other processes end with it.
@@ -77,9 +81,9 @@ class Distributed(MiniBatch):
             Also if one of the processes dies.
         """
         n_threads = torch.get_num_threads()
-        n_each = n_threads if launched_rank() else max(1, n_threads // self.processes)
+        n_each = n_threads if launched_rank() else max(1, n_threads // self.n_ranks)
         try:
-            with process_group(self.processes):
+            with process_group(self.n_ranks):
                 from_first((self.fit_rank, task, OtherRank(), n_each))
                 self.fit_rank(task, FirstRank(callback), n_each)
         finally:
@@ -88,9 +92,9 @@ class Distributed(MiniBatch):
     def fit_rank(self, task: TrainingTask, callback: Callback, n_threads: int) -> None:
         """Train as one rank of the group, on a device of its own."""
         torch.set_num_threads(n_threads)
-        if self.device.type == "cuda":
+        if find_device(self.device).type == "cuda":
             here = launched_rank()
-            self.device = find_device(f"cuda:{here.local_rank if here else distributed.get_rank()}")
+            self.device = f"cuda:{here.local_rank if here else distributed.get_rank()}"
         super().fit(task, callback)
 
     def batches(
@@ -99,9 +103,9 @@ class Distributed(MiniBatch):
         """Yield this rank's share of each batch; without one, rows that weigh nothing."""
         rank = distributed.get_rank()
         for batch in cut(chosen, self.batch_size):
-            share = np.array_split(batch, self.processes)[rank]  # neighbours stay together
+            share = np.array_split(batch, self.n_ranks)[rank]  # neighbours stay together
             # Gradients are averaged over ranks: a mean of sums over total / n is their sum / total.
-            rows = pairs.batch(share if len(share) else batch[:1], total / self.processes)
+            rows = pairs.batch(share if len(share) else batch[:1], total / self.n_ranks)
             yield rows if len(share) else rows._replace(weight=torch.zeros_like(rows.weight))
 
     def objective(self, task: TrainingTask) -> Objective:

@@ -8,7 +8,7 @@ a batch steps over the prefixes that they share once.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from dagrec_cli.training.batch import Batch, TrainingPairs
 from dagrec_cli.training.trainer import Step, Trainer
 
 
+@dataclass(kw_only=True)
 class MiniBatch(Trainer):
     """Steps over shuffled batches of contexts; further settings as in :class:`Trainer`.
 
@@ -33,13 +34,9 @@ class MiniBatch(Trainer):
         for a wholly random order.
     """
 
-    def __init__(
-        self, *, batch_size: Count, accumulate: Count, blocks_per_step: Count, **settings: Any
-    ) -> None:
-        super().__init__(**settings)
-        self.batch_size = batch_size
-        self.accumulate = accumulate
-        self.blocks_per_step = blocks_per_step
+    batch_size: Count
+    accumulate: Count
+    blocks_per_step: Count
 
     def steps(self, pairs: TrainingPairs, epoch: int, seed: int) -> Iterator[Step]:
         """Yield steps over blocks of contexts in an order that seed and epoch decide."""

@@ -27,8 +27,6 @@ from torch.optim.adagrad import adagrad
 from torch.optim.adam import adam
 from torch.optim.sgd import sgd
 
-from dagrec_cli.errors import ConfigError
-
 
 class Rule(NamedTuple):
     """How a step changes weights.
@@ -166,31 +164,6 @@ class Optimizer:
             },
             **self._settings,
         )
-
-
-def optimizer_named(
-    name: str, learning_rate: float, weight_decay: float, momentum: float
-) -> Callable[[Iterable[Parameter]], Optimizer]:
-    """Return the function of parameters that makes a trainer's optimiser.
-
-    Raises
-    ------
-    ConfigError
-        If there is a momentum that would do nothing.
-    """
-    rule = OPTIMIZERS[name]
-    if momentum and not rule.has_momentum:
-        raise ConfigError(
-            f"trainer.momentum is {momentum} but {name} has no momentum to set; use "
-            "trainer.optimizer=sgd, or trainer.momentum=0."
-        )
-    return partial(
-        Optimizer,
-        rule,
-        learning_rate=learning_rate,
-        weight_decay=weight_decay,
-        momentum=momentum,
-    )
 
 
 def _zero(weight: Parameter, name: str) -> Tensor:

@@ -63,20 +63,8 @@ def progress(wanted: object) -> Iterator[Progress]:
     if not (sys.stderr.isatty() if wanted == "auto" else wanted):
         yield Silent()
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as RichProgress
-
-    display = RichProgress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[detail]}"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
-    with display:
-        bars = _Bars(display)
+    bars = _Bars()
+    with bars.display:
         try:
             yield bars
         finally:
@@ -86,23 +74,34 @@ def progress(wanted: object) -> Iterator[Progress]:
 class _Bars:
     """One line after another; one whose end is not known goes when the next one comes."""
 
-    def __init__(self, display: "RichProgress") -> None:  # type: ignore[name-defined] # noqa: F821
-        self._display = display
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        self.display = RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[detail]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
         self._is_open = False
 
     def start(self, name: str, total: int | None) -> None:
         self.end()
-        self._task = self._display.add_task(name, total=total, detail="")
+        self._task = self.display.add_task(name, total=total, detail="")
         self._is_open = total is None
 
     def step(self, done: int, detail: str = "") -> None:
-        self._display.update(self._task, completed=done, detail=detail)
+        self.display.update(self._task, completed=done, detail=detail)
 
     def say(self, line: str) -> None:
-        self._display.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self.display.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def end(self) -> None:
         """Take away a line that would stay as ``reading 0/?``."""
         if self._is_open:
-            self._display.remove_task(self._task)
+            self.display.remove_task(self._task)
             self._is_open = False

@@ -9,6 +9,7 @@ context.
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from math import isfinite
 from typing import Annotated, NamedTuple
@@ -20,7 +21,7 @@ from dagrec_cli.config.kinds import Count, Natural, NotNegative, OneOf, Positive
 from dagrec_cli.errors import ConfigError, TrainingError
 from dagrec_cli.training.batch import Batch, TrainingPairs
 from dagrec_cli.training.hardware import Precision, casting, find_device
-from dagrec_cli.training.optimizers import DECAYS, OPTIMIZERS, Schedule, optimizer_named
+from dagrec_cli.training.optimizers import DECAYS, OPTIMIZERS, Optimizer, Schedule
 from dagrec_cli.training.state import EarlyStopping, TrainingState, TrainingTask
 from dagrec_cli.training.step import batch_loss
 
@@ -67,6 +68,7 @@ class Callback:
 NOTHING = Callback()
 
 
+@dataclass(kw_only=True)
 class Trainer(ABC):
     """Steps of an optimiser, gradient norm clipped.
 
@@ -114,44 +116,35 @@ class Trainer(ABC):
         optimiser that has none.
     """
 
-    def __init__(
-        self,
-        *,
-        epochs: Count,
-        optimizer: Annotated[str, OneOf(OPTIMIZERS)],
-        learning_rate: NotNegative,
-        weight_decay: NotNegative,
-        momentum: Share,
-        schedule: Annotated[str, OneOf(DECAYS)],
-        warmup: Share,
-        gradient_clip: Positive,
-        distinct_contexts: bool,
-        validation_share: Share,
-        validate_every: Count,
-        monitor: str,
-        patience: Natural,
-        checkpoint_every: Natural,
-        device: str,
-        precision: Precision,
-    ) -> None:
-        if patience and not validation_share:
+    epochs: Count
+    optimizer: Annotated[str, OneOf(OPTIMIZERS)]
+    learning_rate: NotNegative
+    weight_decay: NotNegative
+    momentum: Share
+    schedule: Annotated[str, OneOf(DECAYS)]
+    warmup: Share
+    gradient_clip: Positive
+    distinct_contexts: bool
+    validation_share: Share
+    validate_every: Count
+    monitor: str
+    patience: Natural
+    checkpoint_every: Natural
+    device: str
+    precision: Precision
+
+    def __post_init__(self) -> None:
+        find_device(self.device)
+        if self.patience and not self.validation_share:
             raise ConfigError(
                 "trainer.patience needs validation pairs but trainer.validation_share is 0; "
                 "use trainer.validation_share=0.2, or trainer.patience=0."
             )
-        self.epochs = epochs
-        self.learning_rate = learning_rate
-        self.optimizer = optimizer_named(optimizer, learning_rate, weight_decay, momentum)
-        self.schedule = Schedule(schedule, warmup)
-        self.gradient_clip = gradient_clip
-        self.distinct_contexts = distinct_contexts
-        self.validation_share = validation_share
-        self.validate_every = validate_every
-        self.monitor = monitor
-        self.patience = patience
-        self.checkpoint_every = checkpoint_every
-        self.device = find_device(device)
-        self.precision = casting(precision, self.device)
+        if self.momentum and not OPTIMIZERS[self.optimizer].has_momentum:
+            raise ConfigError(
+                f"trainer.momentum is {self.momentum} but {self.optimizer} has no momentum to set; "
+                "use trainer.optimizer=sgd, or trainer.momentum=0."
+            )
 
     @abstractmethod
     def steps(self, pairs: TrainingPairs, epoch: int, seed: int) -> Iterator[Step]:
@@ -165,7 +158,7 @@ class Trainer(ABC):
             task.loss,
             task.sampler,
             generator=task.generator,
-            precision=self.precision,
+            precision=casting(self.precision, task.pairs.device),
         )
 
     def fit(self, task: TrainingTask, callback: Callback = NOTHING) -> None:
@@ -183,10 +176,17 @@ class Trainer(ABC):
         KeyboardInterrupt
             If the callback asks to stop; the model holds the last epoch's weights, which are saved.
         """
-        task, model = task.on(self.device), task.model
+        task, model = task.on(find_device(self.device)), task.model
         task.sampler.prepare(task.pairs.counts(model.facts.n_services))
         best = EarlyStopping(model, self.monitor, self.patience)
-        state = TrainingState(task, self.optimizer(model.parameters()), best)
+        optimizer = Optimizer(
+            OPTIMIZERS[self.optimizer],
+            model.parameters(),
+            self.learning_rate,
+            weight_decay=self.weight_decay,
+            momentum=self.momentum,
+        )
+        state = TrainingState(task, optimizer, best)
         callback.load(state)
         objective = self.objective(task)
         try:
@@ -219,6 +219,7 @@ class Trainer(ABC):
         began = time.perf_counter()
         if not state.model.training:  # telling every part again costs as much as a small step
             state.model.train()
+        schedule = Schedule(self.schedule, self.warmup)
         mean = over = 0.0  # mean loss, and share of the epoch that is over
         for number, step in enumerate(self.steps(pairs, state.epoch + 1, state.seed)):
             state.optimizer.zero_grad()
@@ -236,7 +237,7 @@ class Trainer(ABC):
                 state.good.take()
                 state.good_epoch = state.epoch
             start, end = (state.epoch + share for share in (over, over + step.share))
-            factor = self.schedule.factor(start / self.epochs, end / self.epochs)
+            factor = schedule.factor(start / self.epochs, end / self.epochs)
             state.optimizer.learning_rate = self.learning_rate * factor
             over += step.share
             try:

@@ -9,8 +9,7 @@ import torch
 from torch import Generator
 from torch.nn import Parameter
 
-from dagrec_cli.errors import ConfigError
-from dagrec_cli.training.optimizers import OPTIMIZERS, Optimizer, optimizer_named
+from dagrec_cli.training.optimizers import OPTIMIZERS, Optimizer
 
 SHAPES = ((3, 4), (5,), ())
 N_STEPS = 20
@@ -147,11 +146,6 @@ def test_a_missing_moment_is_missed() -> None:
     del moments["1.exp_avg_sq"]
     with pytest.raises(KeyError, match=r"1\.exp_avg_sq"):
         optimizer.load(moments)
-
-
-def test_momentum_that_would_do_nothing() -> None:
-    with pytest.raises(ConfigError, match=r"trainer.momentum is 0.9 but adamw has no momentum"):
-        optimizer_named("adamw", 0.1, 0.0, 0.9)
 
 
 def test_no_optimizer_imports_torch_s_compiler() -> None:

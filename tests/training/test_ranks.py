@@ -61,4 +61,4 @@ def test_auto_is_two_processes_here(trainer: object) -> None:
     assert callable(trainer)
     made = trainer("distributed")
     assert isinstance(made, Distributed)
-    assert made.processes == 2
+    assert made.n_ranks == 2
