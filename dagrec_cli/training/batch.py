@@ -47,11 +47,6 @@ class Batch(NamedTuple):
     choices: AllowedServices | None
     total: float
 
-    @classmethod
-    def of(cls, dataset: Dataset, rows: Rows, mask: DagMask | None, *, distinct: bool) -> "Batch":
-        """Return the given pairs as one batch; see :meth:`TrainingPairs.of`."""
-        return TrainingPairs.of(dataset, rows, mask, distinct=distinct).whole
-
 
 @dataclass(frozen=True)
 class TrainingPairs:

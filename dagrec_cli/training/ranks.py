@@ -5,7 +5,6 @@ so they need neither data nor settings. They are started here, or by ``torchrun`
 ``srun``, on any machines.
 """
 
-import logging
 import os
 import re
 import signal
@@ -15,23 +14,21 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import cache
+from multiprocessing import connection
+from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple
 
 from torch import distributed
 from torch.distributed import DistError, ProcessGroup, TCPStore  # type: ignore[attr-defined]  # it is C++
-from torch.multiprocessing.spawn import ProcessContext, ProcessException, spawn
 
-from dagrec_cli.data.processes import end_with_parent
+from dagrec_cli.data.processes import SPAWN, end_with_parent
 from dagrec_cli.errors import ConfigError, TrainingError
 
 HERE = "127.0.0.1"
 JOINING = timedelta(minutes=10)  # until all are there, and for one step of the slowest
 PATIENCE = timedelta(hours=6)  # rank 0 may read, or validate, for long
 POLL_SECONDS, ENDING_SECONDS = 0.05, 5.0
-CONTINUE = "resume=FOLDER continues from the last checkpoint"
 CHOSEN = re.compile(r"trainer=.*\bdistributed\b")
-
-logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)  # says whom it stops
 
 
 class Rank(NamedTuple):
@@ -148,21 +145,28 @@ def process_group(n_ranks: int) -> Iterator[None]:
     TrainingError
         If another rank dies.
     """
-    if not distributed.is_initialized():
-        with _started(n_ranks):
-            yield
-        return
+    others: list[BaseProcess] = []
     try:
+        if not distributed.is_initialized():
+            _start(n_ranks, others)
         yield
     except TrainingError:  # all ranks met it, and wait for what comes next
         raise
-    except BaseException as error:  # the others may wait for anything
-        _leave()
+    except BaseException as error:
+        _leave()  # the others may wait for anything
         if not _is_loss(error):
             raise
+        who = _first_dead(others, ENDING_SECONDS) if others else ""
         raise TrainingError(
-            f"another training process died and the rest was stopped; {CONTINUE}."
+            f"{who or 'another training process died'} and the others were stopped; "
+            "resume=FOLDER continues from the last checkpoint."
         ) from error
+    finally:
+        for process in others:
+            process.terminate()
+            process.join()
+        if others:
+            _leave()
 
 
 def from_first(content: Any = None) -> Any:
@@ -180,47 +184,34 @@ def _patient_group() -> ProcessGroup:
     return group
 
 
-@contextmanager
-def _started(n_ranks: int) -> Iterator[None]:
-    """Start the other ranks on this machine and be rank 0; afterwards none is left."""
+def _start(n_ranks: int, others: list[BaseProcess]) -> None:
+    """Start the other ranks on this machine, into a list, and join them as rank 0."""
     # The system picks the port. Rank 0 serves it before anybody asks, and once for both uses: to
     # see that the others have begun, and for torch's own rendezvous.
     store = TCPStore(HERE, 0, is_master=True, wait_for_workers=False, multi_tenant=True)
-    others: ProcessContext = spawn(  # type: ignore[no-untyped-call]  # as torch has it
-        _be_started, (n_ranks, store.port), n_ranks - 1, join=False, daemon=True
-    )
-    try:
-        while not store.check([str(rank) for rank in range(1, n_ranks)]):
-            _check_alive(others, POLL_SECONDS)
-        _join(Rank(0, n_ranks, 0, HERE, store.port))
-        yield
-    except RuntimeError:
-        _check_alive(others, ENDING_SECONDS)
-        raise
-    finally:
-        for process in others.processes:
-            process.terminate()
-            process.join()
-        _leave()
+    ranks = [Rank(number, n_ranks, number, HERE, store.port) for number in range(n_ranks)]
+    for rank in ranks[1:]:
+        others.append(SPAWN.Process(target=_be_started, args=(rank,), daemon=True))
+        others[-1].start()
+    while not store.check([str(rank.number) for rank in ranks[1:]]):
+        if who := _first_dead(others, POLL_SECONDS):
+            raise TrainingError(f"{who} before it could train; start again.")
+    _join(ranks[0])
 
 
-def _be_started(index: int, n_ranks: int, port: int) -> None:
+def _be_started(rank: Rank) -> None:
     end_with_parent()
-    rank = Rank(index + 1, n_ranks, index + 1, HERE, port)
-    TCPStore(HERE, port, is_master=False).set(str(rank.number), "has begun")
+    TCPStore(HERE, rank.port, is_master=False).set(str(rank.number), "has begun")
     work_for_first(rank)
 
 
-def _check_alive(others: ProcessContext, seconds: float) -> None:
-    """Wait so long for a started rank to die; raise TrainingError and stop the rest if one does."""
-    try:
-        others.join(seconds)
-    except ProcessException as death:
-        code = getattr(death, "exit_code", 1)  # 1: an error, whose traceback is the cause's text
-        raise TrainingError(
-            f"training process {death.error_index + 1} died (exit code {code}) and the others were "
-            f"stopped; {CONTINUE}."
-        ) from death
+def _first_dead(others: Sequence[BaseProcess], seconds: float) -> str:
+    """Return which process has died, waiting so long for that to happen; empty if none has."""
+    connection.wait([process.sentinel for process in others], seconds)
+    ended = [(process.exitcode, rank) for rank, process in enumerate(others, start=1)]
+    # The code of one that was killed is negative; those that noticed its absence end with 1.
+    dead = sorted((code, rank) for code, rank in ended if code is not None)
+    return f"training process {dead[0][1]} died (exit code {dead[0][0]})" if dead else ""
 
 
 def _join(rank: Rank) -> None:

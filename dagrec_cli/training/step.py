@@ -1,6 +1,7 @@
 """The loss of one batch, the same for every model, loss and trainer."""
 
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -15,86 +16,77 @@ from dagrec_cli.training.batch import Batch
 AS_IS = nullcontext()
 
 
-def batch_loss(
-    model: TorchModel,
-    loss: Loss,
-    sampler: Sampler,
-    batch: Batch,
-    generator: Generator,
-    precision: AbstractContextManager[Any] = AS_IS,
-) -> Tensor:
-    """Return the weighted sum of the loss over a batch's rows, divided by ``batch.total``.
+@dataclass(frozen=True)
+class BatchLoss:
+    """The weighted sum of the loss over a batch's rows, divided by ``batch.total``.
 
     That is the weighted mean where a step is one batch; where it spans several, their values and
     gradients add up to the mean over all. Catalogue losses see masked scores, of all services or of
     those that the mask allows, whichever is quicker (:class:`AllowedServices`); sampled losses
     score their positive and their samples only, unmasked (PAPER §4).
 
-    Parameters
+    Attributes
     ----------
+    generator
+        Source of the sampler's random numbers.
     precision
         Entered while the model computes; the loss itself always has 32 bits.
     """
-    if loss.needs_negatives:
-        sampled = cast(SampledLoss, loss)
-        per_row = _sampled(model, sampled, sampler, batch, generator, precision)
-    elif batch.choices is None or batch.choices.is_dense:
-        per_row = _dense(model, cast(CatalogueLoss, loss), batch, precision)
-    else:
-        per_row = _allowed_only(model, cast(CatalogueLoss, loss), batch, batch.choices, precision)
-    return per_row @ batch.weight / batch.total
 
+    model: TorchModel
+    loss: Loss
+    sampler: Sampler
+    generator: Generator
+    precision: AbstractContextManager[Any] = AS_IS
 
-def _dense(
-    model: TorchModel, loss: CatalogueLoss, batch: Batch, precision: AbstractContextManager[Any]
-) -> Tensor:
-    with precision:
-        scores = model(batch.contexts)
-    scores = scores.float()
-    if batch.choices is not None:
-        scores = scores.masked_fill(batch.choices.forbidden, -torch.inf)
-    return loss(scores.index_select(0, batch.row), batch.target)
+    def __call__(self, batch: Batch) -> Tensor:
+        """Return the batch's loss."""
+        if self.loss.needs_negatives:
+            per_row = self._sampled(cast(SampledLoss, self.loss), batch)
+        elif batch.choices is None or batch.choices.is_dense:
+            per_row = self._dense(cast(CatalogueLoss, self.loss), batch)
+        else:
+            per_row = self._allowed_only(cast(CatalogueLoss, self.loss), batch, batch.choices)
+        return per_row @ batch.weight / batch.total
 
+    def _dense(self, loss: CatalogueLoss, batch: Batch) -> Tensor:
+        """Return each row's loss from a table of all scores, contexts × services."""
+        with self.precision:
+            scores = self.model(batch.contexts)
+        scores = scores.float()
+        if batch.choices is not None:
+            scores = scores.masked_fill(batch.choices.forbidden, -torch.inf)
+        # A context's scores serve all of its rows, which differ in their target.
+        return loss(scores.index_select(0, batch.row), batch.target)
 
-def _allowed_only(
-    model: TorchModel,
-    loss: CatalogueLoss,
-    batch: Batch,
-    choices: AllowedServices,
-    precision: AbstractContextManager[Any],
-) -> Tensor:
-    """Return the same as :func:`_dense`, with no score of a service that the mask forbids."""
-    with precision:
-        states = model.encode(batch.contexts)
-    losses, rows = [], []
-    for part, mine, row in choices.split(batch.row):
-        with precision:
-            scores = model.head.listed(states.index_select(0, part.context), part.classes)
-        column, is_listed = part.find(row, batch.target[mine])
-        value = loss(scores.float().index_select(0, row), column)
-        losses.append(value.where(is_listed, torch.inf))
-        rows.append(mine)
-    return torch.cat(losses)[torch.cat(rows).argsort()]
+    def _allowed_only(self, loss: CatalogueLoss, batch: Batch, choices: AllowedServices) -> Tensor:
+        """Return the same as :meth:`_dense`, with no score of a service that the mask forbids."""
+        with self.precision:
+            states = self.model.encode(batch.contexts)
+        losses, rows = [], []
+        # Contexts with about equally many allowed services share a table as wide as the longest
+        # list; the loss sees that as a small catalogue, whose classes are columns.
+        for part, of_part, context in choices.split(batch.row):
+            with self.precision:
+                scores = self.model.head.listed(states.index_select(0, part.context), part.classes)
+            column, is_listed = part.find(context, batch.target[of_part])
+            value = loss(scores.float().index_select(0, context), column)
+            losses.append(value.where(is_listed, torch.inf))  # a forbidden target costs all
+            rows.append(of_part)
+        return torch.cat(losses)[torch.cat(rows).argsort()]  # in the order of the batch again
 
-
-def _sampled(
-    model: TorchModel,
-    loss: SampledLoss,
-    sampler: Sampler,
-    batch: Batch,
-    generator: Generator,
-    precision: AbstractContextManager[Any],
-) -> Tensor:
-    choices = None
-    if sampler.needs_mask and batch.choices is not None:
-        choices = batch.choices.of(batch.row)
-    negatives = sampler.sample(batch.target, generator, choices)
-    candidates = torch.cat([batch.target[:, None], negatives], dim=1)
-    with precision:
-        states = model.encode(batch.contexts).index_select(0, batch.row)
-        scores = model.head.candidates(states, candidates)
-    scores = scores.float()
-    positive, negative = scores[:, :1], scores[:, 1:]
-    if loss.needs_correction:
-        negative = negative - sampler.log_expected(batch.target, negatives, choices)
-    return loss(positive, negative)
+    def _sampled(self, loss: SampledLoss, batch: Batch) -> Tensor:
+        """Return each row's loss from its target, in column 0, and its samples beside it."""
+        choices = None
+        if self.sampler.needs_mask and batch.choices is not None:
+            choices = batch.choices.of(batch.row)
+        negatives = self.sampler.sample(batch.target, self.generator, choices)
+        candidates = torch.cat([batch.target[:, None], negatives], dim=1)
+        with self.precision:
+            states = self.model.encode(batch.contexts).index_select(0, batch.row)
+            scores = self.model.head.candidates(states, candidates)
+        scores = scores.float()
+        positive, negative = scores[:, :1], scores[:, 1:]
+        if loss.needs_correction:
+            negative = negative - self.sampler.log_expected(batch.target, negatives, choices)
+        return loss(positive, negative)

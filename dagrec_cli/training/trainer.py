@@ -10,7 +10,6 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from math import isfinite
 from typing import Annotated, NamedTuple
 
@@ -23,7 +22,7 @@ from dagrec_cli.training.batch import Batch, TrainingPairs
 from dagrec_cli.training.hardware import Precision, casting, find_device
 from dagrec_cli.training.optimizers import DECAYS, OPTIMIZERS, Optimizer, Schedule
 from dagrec_cli.training.state import EarlyStopping, TrainingState, TrainingTask
-from dagrec_cli.training.step import batch_loss
+from dagrec_cli.training.step import BatchLoss
 
 Objective = Callable[[Batch], Tensor]
 
@@ -152,14 +151,8 @@ class Trainer(ABC):
 
     def objective(self, task: TrainingTask) -> Objective:
         """Return the function of a batch that training makes small."""
-        return partial(
-            batch_loss,
-            task.model,
-            task.loss,
-            task.sampler,
-            generator=task.generator,
-            precision=casting(self.precision, task.pairs.device),
-        )
+        precision = casting(self.precision, task.pairs.device)
+        return BatchLoss(task.model, task.loss, task.sampler, task.generator, precision)
 
     def fit(self, task: TrainingTask, callback: Callback = NOTHING) -> None:
         """Train a model; afterwards it is on the CPU.

@@ -21,8 +21,8 @@ from dagrec_cli.losses.ce import CrossEntropy
 from dagrec_cli.models.base import Facts
 from dagrec_cli.models.gru4rec import GRU4Rec
 from dagrec_cli.samplers.none import NoSampler
-from dagrec_cli.training.batch import Batch, TrainingPairs
-from dagrec_cli.training.step import batch_loss
+from dagrec_cli.training.batch import TrainingPairs
+from dagrec_cli.training.step import BatchLoss
 
 COMPOSITIONS = 20_076  # have 104,620 paths, 127,959 contexts
 
@@ -57,11 +57,11 @@ class GruTrie(DeepContexts):
         """Give both models the same weights."""
         slow, quick = (self.model(encoding) for encoding in ("padded", "trie"))
         rows = np.flatnonzero(self.dataset.pairs.context < size)
-        batch = Batch.of(self.dataset, rows, slow.mask, distinct=True)
+        batch = TrainingPairs.of(self.dataset, rows, slow.mask, distinct=True).whole
 
         def step(model: GRU4Rec) -> Mapping[str, Tensor]:
             rules = CrossEntropy(label_smoothing=0.0), NoSampler()
-            return step_of(model, batch_loss(model, *rules, batch, Generator()))
+            return step_of(model, BatchLoss(model, *rules, Generator())(batch))
 
         def check() -> None:
             require_all_close(step(slow), step(quick))

@@ -26,8 +26,8 @@ from dagrec_cli.models.layers.dag_mask import AllowedServices
 from dagrec_cli.samplers.base import Sampler
 from dagrec_cli.samplers.none import NoSampler
 from dagrec_cli.samplers.popularity import PopularitySampler
-from dagrec_cli.training.batch import Batch
-from dagrec_cli.training.step import batch_loss
+from dagrec_cli.training.batch import Batch, TrainingPairs
+from dagrec_cli.training.step import BatchLoss
 
 CONTEXTS = 1000
 SUCCESSORS = 10
@@ -63,7 +63,7 @@ class StepBenchmark(Benchmark):
         facts = Facts(dataset.vocabulary, dataset.graph(), longest_context=1)
         model = StateTable(facts, contexts=CONTEXTS, hidden=HIDDEN)
         rows = one_row_per_context(rng, dataset)
-        return model, Batch.of(dataset, rows, model.mask, distinct=True)
+        return model, TrainingPairs.of(dataset, rows, model.mask, distinct=True).whole
 
 
 class CeStep(StepBenchmark):
@@ -138,6 +138,6 @@ def case(
         return step_of(model, plain_loss())
 
     def fast() -> Mapping[str, Tensor]:
-        return step_of(model, batch_loss(model, loss, sampler, batch, Generator()))
+        return step_of(model, BatchLoss(model, loss, sampler, Generator())(batch))
 
     return Case(plain, fast, lambda: require_all_close(plain(), fast()))

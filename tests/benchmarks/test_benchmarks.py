@@ -25,8 +25,9 @@ from dagrec_cli.evaluation.ranks import Outcomes, outcomes
 from dagrec_cli.models.base import TorchModel
 from dagrec_cli.models.layers.edge_attention import EdgeAttention
 from dagrec_cli.training import mini_batch
+from dagrec_cli.training.batch import Batch
 from dagrec_cli.training.mini_batch import shuffled_blocks
-from dagrec_cli.training.step import batch_loss
+from dagrec_cli.training.step import BatchLoss
 
 NAMES = sorted(BENCHMARKS)
 SIZE = 60
@@ -86,9 +87,9 @@ def one_pair_less(*arguments: Any) -> Dataset:
     return Dataset(**{**vars(found), "pairs": Pairs(*(column[:-1] for column in found.pairs))})
 
 
-def jittered(model: TorchModel, *arguments: Any) -> Tensor:
+def jittered(model: TorchModel, *rules: Any) -> Callable[[Batch], Tensor]:
     weight = 1 if getattr(model, "encoding", None) == "padded" else 1.001
-    return weight * batch_loss(model, *arguments)
+    return lambda batch: weight * BatchLoss(model, *rules)(batch)
 
 
 def deaf(attention: EdgeAttention, *arguments: Any) -> Tensor:
@@ -112,7 +113,7 @@ class Doubled(steps.BPR):
         ("bpr_step", steps, "BPR", Doubled),
         ("gru4rec_epoch", gru4rec_epoch, "FORBIDDEN", 0.0),
         ("ce_step", steps, "FORBIDDEN", 0.0),
-        ("gru_trie", deep_contexts, "batch_loss", jittered),
+        ("gru_trie", deep_contexts, "BatchLoss", jittered),
         ("dagnn2021_epoch", EdgeAttention, "gather", deaf),
         ("mini_batch", mini_batch, "shuffled_blocks", one_context_less),
     ],

@@ -140,5 +140,7 @@ def test_all_end_when_one_does(
     assert first[0] == code
     assert all(each[0] in (1, -9) and each[1:] == ("", "") for each in others)
     if killed == 1:
-        assert first[2].startswith("dagrec train: another training process died and the rest was")
+        assert first[2].startswith(
+            "dagrec train: another training process died and the others were"
+        )
         assert first[2].count("\n") == 1

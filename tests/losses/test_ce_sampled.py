@@ -15,8 +15,8 @@ from dagrec_cli.models.base import Facts
 from dagrec_cli.samplers.base import Sampler
 from dagrec_cli.samplers.none import NoSampler
 from dagrec_cli.samplers.popularity import PopularitySampler
-from dagrec_cli.training.batch import Batch
-from dagrec_cli.training.step import batch_loss
+from dagrec_cli.training.batch import TrainingPairs
+from dagrec_cli.training.step import BatchLoss
 
 Value = Callable[[Loss, Sampler], Tensor]
 
@@ -27,12 +27,12 @@ def value(config: Callable[..., DictConfig], tiny: Dataset) -> Value:
     torch.manual_seed(0)
     model = build(config("model", "gru4rec"), "model", Facts(tiny.vocabulary, tiny.graph(), 4))
     torch.nn.init.normal_(model.head.bias)
-    batch = Batch.of(tiny, np.arange(len(tiny.pairs.context)), None, distinct=True)
+    batch = TrainingPairs.of(tiny, np.arange(len(tiny.pairs.context)), None, distinct=True).whole
 
     def of(loss: Loss, sampler: Sampler) -> Tensor:
         counts = torch.zeros(len(tiny.vocabulary.services))
         sampler.prepare(counts.index_add(0, batch.target, batch.weight))
-        return batch_loss(model.eval(), loss, sampler, batch, Generator().manual_seed(0))
+        return BatchLoss(model.eval(), loss, sampler, Generator().manual_seed(0))(batch)
 
     return of
 

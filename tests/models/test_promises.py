@@ -24,7 +24,7 @@ from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.samplers.none import NoSampler
 from dagrec_cli.training.batch import Batch, TrainingPairs, encode_once
 from dagrec_cli.training.state import TrainingTask
-from dagrec_cli.training.step import batch_loss
+from dagrec_cli.training.step import BatchLoss
 from dagrec_cli.training.trainer import FullBatch
 
 LOSS = CrossEntropy(label_smoothing=0.0)
@@ -79,7 +79,7 @@ def chains(
 
 def batch_of(dataset: Dataset, model: Model) -> Batch:
     rows = np.arange(len(dataset.pairs.context))
-    return Batch.of(dataset, rows, model.mask, distinct=True)
+    return TrainingPairs.of(dataset, rows, model.mask, distinct=True).whole
 
 
 def train(model: Model, dataset: Dataset, epochs: int = 3) -> Batch:
@@ -166,7 +166,7 @@ def test_a_gradient_reaches_every_parameter(
     if not isinstance(model, TorchModel):
         assert not list(model.parameters())
         return
-    loss = batch_loss(model, LOSS, NoSampler(), batch_of(tiny, model), torch.Generator())
+    loss = BatchLoss(model, LOSS, NoSampler(), torch.Generator())(batch_of(tiny, model))
     loss.backward()  # type: ignore[no-untyped-call]
     unreached = {
         weight for weight, p in model.named_parameters() if p.grad is None or not p.grad.any()

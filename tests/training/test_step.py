@@ -14,8 +14,8 @@ from dagrec_cli.losses.ce import CrossEntropy
 from dagrec_cli.models.base import Facts, TorchModel
 from dagrec_cli.models.layers import dag_mask, scoring_head
 from dagrec_cli.samplers.none import NoSampler
-from dagrec_cli.training.batch import Batch
-from dagrec_cli.training.step import batch_loss
+from dagrec_cli.training.batch import Batch, TrainingPairs
+from dagrec_cli.training.step import BatchLoss
 
 
 def lists_only(patch: pytest.MonkeyPatch) -> None:
@@ -27,7 +27,7 @@ def lists_only(patch: pytest.MonkeyPatch) -> None:
 def value_and_gradients(model: TorchModel, batch: Batch, smoothing: float) -> list[Tensor]:
     model.zero_grad()
     loss = CrossEntropy(label_smoothing=smoothing)
-    value = batch_loss(model, loss, NoSampler(), batch, Generator())
+    value = BatchLoss(model, loss, NoSampler(), Generator())(batch)
     value.backward()  # type: ignore[no-untyped-call]
     return [value.detach(), *(p.grad for p in model.parameters() if p.grad is not None)]
 
@@ -50,7 +50,7 @@ def test_lists_give_the_numbers_of_the_table(
     torch.manual_seed(0)
     model: TorchModel = build(config("model", "gru4rec", **settings), "model", facts).eval()
     torch.nn.init.normal_(model.head.bias)
-    whole = Batch.of(tiny, rows, model.mask, distinct=distinct)
+    whole = TrainingPairs.of(tiny, rows, model.mask, distinct=distinct).whole
     assert whole.choices is not None
     is_valid = ~whole.choices.forbidden[whole.row, whole.target]
     row, target, weight = (each[is_valid] for each in (whole.row, whole.target, whole.weight))
@@ -72,8 +72,8 @@ def test_a_forbidden_target_costs_infinitely_much(
     facts = Facts(tiny.vocabulary, tiny.graph(), 5)
     model: TorchModel = build(config("model", "gru4rec"), "model", facts)
     lists_only(monkeypatch)
-    batch = Batch.of(tiny, np.arange(4), model.mask, distinct=True)
+    batch = TrainingPairs.of(tiny, np.arange(4), model.mask, distinct=True).whole
     assert batch.choices is not None
     batch.target[0] = batch.choices.forbidden[batch.row[0]].nonzero()[0]
     loss = CrossEntropy(label_smoothing=0.0)
-    assert batch_loss(model, loss, NoSampler(), batch, Generator()).isinf()
+    assert BatchLoss(model, loss, NoSampler(), Generator())(batch).isinf()

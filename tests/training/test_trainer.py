@@ -14,9 +14,9 @@ from dagrec_cli.models.base import Facts, TorchModel
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.gru4rec import GRU4Rec
 from dagrec_cli.samplers.none import NoSampler
-from dagrec_cli.training.batch import Batch
+from dagrec_cli.training.batch import Batch, TrainingPairs
 from dagrec_cli.training.state import History
-from dagrec_cli.training.step import batch_loss
+from dagrec_cli.training.step import BatchLoss
 from dagrec_cli.training.trainer import Trainer
 
 CROSS_ENTROPY = CrossEntropy(label_smoothing=0.0)
@@ -57,7 +57,7 @@ class FailsAt(CatalogueLoss):
 
 def batch_of(dataset: Dataset, model: TorchModel, *, distinct: bool = True) -> Batch:
     rows = np.arange(len(dataset.pairs.context))
-    return Batch.of(dataset, rows, model.mask, distinct=distinct)
+    return TrainingPairs.of(dataset, rows, model.mask, distinct=distinct).whole
 
 
 def scripted(*values: float) -> Callable[[], dict[str, float]]:
@@ -85,7 +85,7 @@ def test_weighted_distinct_rows_equal_repeated_rows(
     for distinct in (True, False):
         model = gru4rec(dag_mask=dag_mask)
         batch = batch_of(tiny, model, distinct=distinct)
-        loss = batch_loss(model, CROSS_ENTROPY, NoSampler(), batch, Generator())
+        loss = BatchLoss(model, CROSS_ENTROPY, NoSampler(), Generator())(batch)
         loss.backward()  # type: ignore[no-untyped-call]
         losses.append(loss.item())
         found.append(gradients(model))
@@ -99,7 +99,7 @@ def test_the_loss_is_the_mean_over_pairs_of_masked_scores(
 ) -> None:
     model = gru4rec(dag_mask=True)
     batch = batch_of(tiny, model)
-    found = batch_loss(model, CROSS_ENTROPY, NoSampler(), batch, Generator())
+    found = BatchLoss(model, CROSS_ENTROPY, NoSampler(), Generator())(batch)
     expected = []
     for context, target in zip(tiny.pairs.context, tiny.pairs.target, strict=True):
         one = Contexts.of(tiny.contexts, np.array([context], np.int32))
