@@ -68,7 +68,7 @@ def compose_walks(*walks: str, time: float | None = None) -> Composition:
         tuple(PREFIX[node[0]] + node[1:].strip("'") for node in nodes),
         tuple(node[0] == "s" for node in nodes),
         tuple(links),
-        time=time,
+        start_time=time,
     )
 
 

@@ -105,7 +105,7 @@ def collect(
             paths.extend(found)
             n_paths.append(len(found))
         which.append(number)
-        time.append(np.nan if item.time is None else item.time)
+        time.append(np.nan if item.start_time is None else item.start_time)
     _, place = block_places(np.array(n_paths), np.array(which))
     return numbers.collection(
         np.array(paths)[place], np.array(n_paths)[which], np.array(time), skipped, dropped

@@ -45,8 +45,9 @@ class Composition(NamedTuple):
         ``(source, target)`` positions, in the order of the file.
     owner
         Who made it, if the file says so.
-    time
-        When its first service started, in seconds since 1970 (UTC), if the file says so.
+    start_time, end_time
+        When its first service started and its last one ended, in seconds since 1970 (UTC), if the
+        file says so.
     place
         Where it lies, such as ``compositions[17]``, for messages; empty if it lies in no file.
     ids
@@ -59,7 +60,8 @@ class Composition(NamedTuple):
     is_service: tuple[bool, ...]
     links: tuple[tuple[int, int], ...]
     owner: str | None = None
-    time: float | None = None
+    start_time: float | None = None
+    end_time: float | None = None
     place: str = ""
     ids: Sequence[str] = ()
     dropped: tuple[tuple[str, int], ...] = ()

@@ -229,7 +229,7 @@ def test_the_graph_of_some_rows_knows_their_compositions_only(
 
 
 def test_times_are_kept(compositions: list[Composition], tiny: Dataset) -> None:
-    assert tiny.time.tolist() == [record.time for record in compositions]
+    assert tiny.time.tolist() == [record.start_time for record in compositions]
 
 
 def test_a_composition_of_too_many_paths_is_refused(walks: Walks, dataset_of: DatasetOf) -> None:

@@ -7,19 +7,48 @@ made acyclic as ``data.on_cycle`` has it.
 """
 
 import os
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
 from io import BufferedReader
 from pathlib import Path
 from typing import ClassVar
 
 from dagrec_cli.config.kinds import Count
-from dagrec_cli.data.composition import Composition, Invalid, OnCycle, Shard, as_dag
+from dagrec_cli.data.composition import Composition, Fault, Invalid, OnCycle, Shard, as_dag
 from dagrec_cli.data.files import file_errors, find_files, opened, sha256_of, sha256_of_all
 from dagrec_cli.data.invalid import OnInvalid
+from dagrec_cli.data.readers.formats import START, likely_option
 from dagrec_cli.errors import DataError
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+LATEST = 253_402_300_799  # seconds since 1970 at the end of the year 9999
+
+_NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
+
+
+def seconds(moment: object) -> float:
+    """Return seconds since 1970 of an ISO 8601 date (UTC unless it says otherwise) or a number.
+
+    Raises
+    ------
+    ValueError
+        If it is neither; the text says what is allowed.
+    """
+    number = moment
+    if isinstance(moment, str):
+        with suppress(ValueError, OverflowError):
+            date = datetime.fromisoformat(moment)
+            return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+        number = float(moment) if _NUMBER.fullmatch(moment) else None
+    if isinstance(number, int | float) and type(number) is not bool and abs(number) <= LATEST:
+        return float(number)
+    raise ValueError(
+        f"unreadable date {str(moment)[:30]!r}; use ISO 8601, such as 2020-03-16T12:24:15Z, or "
+        "seconds since 1970"
+    )
 
 
 class Reader(ABC):
@@ -42,6 +71,7 @@ class Reader(ABC):
         Whether a large data set is kept once it is prepared.
     """
 
+    option: ClassVar[str] = ""  # of the group data; empty: the name of the reader's module
     holds: ClassVar[str]  # what a file holds, for messages: "a Galaxy workflow"
     suffixes: ClassVar[tuple[str, ...]]  # of the files in a folder, ".gz" aside: (".ga",)
 
@@ -97,8 +127,31 @@ class Reader(ABC):
         with opened(shard.path) as file:
             if file.peek(len(BYTE_ORDER_MARK)).startswith(BYTE_ORDER_MARK):
                 file.read(len(BYTE_ORDER_MARK))
-            for item in self.parse(file, shard):
-                yield item if isinstance(item, Invalid) else as_dag(item, self.on_cycle)
+            is_first = True
+            try:
+                for item in self.parse(file, shard):
+                    if isinstance(item, Composition):
+                        item = as_dag(item, self.on_cycle)
+                    elif is_first:
+                        item = self._with_hint(item, shard)
+                    is_first = False
+                    yield item
+            except DataError as error:
+                hint = self._hint(shard) if is_first else ""
+                raise DataError(f"{error}{hint and f' {hint}.'}") from error
+
+    def _with_hint(self, invalid: Invalid, shard: Shard) -> Invalid:
+        """Return what is wrong with a file, and which reader it is for if that is not this one."""
+        if not invalid.is_fault or not (hint := self._hint(shard)):
+            return invalid
+        (place, problem), *others = invalid.faults
+        return invalid._replace(faults=(Fault(place, f"{problem} ({hint})"), *others))
+
+    def _hint(self, shard: Shard) -> str:
+        with opened(shard.path) as file:
+            option = likely_option(file.read(START))
+        this = self.option or type(self).__module__.rpartition(".")[2]
+        return f"it looks like a file for data={option}" if option not in ("", this) else ""
 
     def shards(self) -> list[Shard]:
         """Return the files, sorted by path."""

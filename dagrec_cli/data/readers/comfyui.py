@@ -18,6 +18,8 @@ OTHERS = ("index", "fuse_options")  # how the names of files begin that hold no 
 class ComfyUITemplates(ComfyUIWorkflows):
     """The workflows of the package, or of a folder like its own."""
 
+    option = "comfyui_workflows"
+
     def given(self) -> str | Sequence[str]:
         """Return ``path``, or the package's folder of templates.
 
