@@ -1,8 +1,12 @@
 """Compositions in JSON: an array of them, or one per line (JSON Lines), gzipped or not.
 
 A composition has ``nodes`` (``id``, ``mid``) and ``links`` (``source``, ``target``), bare or as
-``{"composition": {...}}``; other fields are ignored. A node is a table if its ``mid`` is absent,
-null, or a number of ``table_mid_min`` and more. Ids are compared as text: ``"3985"`` is ``3985``.
+``{"composition": {...}}``; other fields are ignored. ``links`` may be called ``edges``, so that
+networkx's node-link graphs are compositions. A node is a table if its ``mid`` is absent, null, or a
+number of ``table_mid_min`` and more; it is named by its ``id``, or by ``table`` if that is given.
+Ids are compared as text: ``"3985"`` is ``3985`` is ``3985.0``. Owner and times are the
+composition's, or else those of its service calls: their first owner, from the earliest start to the
+latest end.
 
 A fault's place counts compositions from 0, and in JSON Lines names the file's line, from 1:
 ``compositions[17].links[2].target`` and ``compositions[17].links[2].target (line 18)``. Of several
@@ -11,10 +15,8 @@ files it names the file first: ``b.jsonl: compositions[17]``.
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from difflib import get_close_matches
 from io import BufferedReader
-from itertools import compress
 from typing import Any
 
 import msgspec
@@ -29,41 +31,17 @@ from dagrec_cli.data.composition import (
     inside,
 )
 from dagrec_cli.data.download import locate
-from dagrec_cli.data.readers.base import Reader
+from dagrec_cli.data.readers.base import Reader, seconds
 from dagrec_cli.data.readers.json_array import ALLOWED, LONGEST
-from dagrec_cli.data.readers.json_keys import repeated_key
+from dagrec_cli.data.readers.json_graph import ID, UNSET, Keys, decoded, repeated
 from dagrec_cli.data.readers.json_records import EmptyFileError, records
+from dagrec_cli.errors import ConfigError
 
-NOT_GIVEN = (None, "", msgspec.UNSET)
+NOT_GIVEN = (None, "", UNSET)
 UNKNOWN = -1
 HINTS, NEAR, SHORT = 3, 100, 100  # faults with a hint, ids looked at for it, characters of an id
+NAMED = 10  # keys that a message names
 
-
-class _Node(msgspec.Struct, gc=False):
-    id: int | str
-    mid: int | str | msgspec.UnsetType | None = msgspec.UNSET
-    owner: int | str | msgspec.UnsetType | None = msgspec.UNSET
-    start_time: Any = msgspec.UNSET
-
-
-class _Link(msgspec.Struct, gc=False):
-    source: int | str
-    target: int | str
-
-
-class _Body(msgspec.Struct):
-    nodes: list[_Node] = []
-    links: list[_Link] = []
-    owner: int | str | msgspec.UnsetType | None = msgspec.UNSET
-    start_time: Any = msgspec.UNSET
-
-
-class _Record(_Body):
-    composition: _Body | None = None
-
-
-KEYS = {key for each in (_Record, _Node, _Link) for key in each.__struct_fields__}
-_RECORD = msgspec.json.Decoder(_Record)
 _LOG = logging.getLogger(__name__)
 
 
@@ -72,6 +50,9 @@ class JsonFile(Reader):
 
     Parameters
     ----------
+    service_key, owner_key, time_key, end_key
+        What the file calls ``mid``, ``owner``, ``start_time`` and ``end_time``; ``service_key`` may
+        be ``id``, which makes every node a service.
     table_mid_min
         A node with a ``mid`` of this number or more is a table.
     download
@@ -79,13 +60,32 @@ class JsonFile(Reader):
         it is read where ``path`` is null.
     """
 
+    option = "compositions"
     holds = ALLOWED
     suffixes = (".json", ".jsonl", ".ndjson")
 
     def __init__(
-        self, *, table_mid_min: int, download: Mapping[str, str] | None, **settings: Any
+        self,
+        *,
+        service_key: str,
+        owner_key: str,
+        time_key: str,
+        end_key: str,
+        table_mid_min: int,
+        download: Mapping[str, str] | None,
+        **settings: Any,
     ) -> None:
         super().__init__(**settings)
+        self.service_key = service_key
+        self.owner_key = owner_key
+        self.time_key = time_key
+        self.end_key = end_key
+        keys = Keys(service_key, owner_key, time_key, end_key)
+        if len({"table", ID, *keys}) < 2 + len(keys) - (service_key == ID):
+            raise ConfigError(
+                f"data.service_key, owner_key, time_key, end_key are {', '.join(keys)}; use "
+                "different keys, not table, and id for service_key alone."
+            )
         self.table_mid_min = table_mid_min
         self.download = download
 
@@ -119,74 +119,145 @@ class JsonFile(Reader):
         return super().given()
 
     def _composition(self, text: bytes, place: str) -> Composition | Invalid:
+        keys = Keys(self.service_key, self.owner_key, self.time_key, self.end_key)
         try:
             unpacked = str(text, "utf-8")  # msgspec does not look into fields that it ignores
             if len(unpacked) > LONGEST:
                 return Invalid((Fault(place, f"longer than {LONGEST:,} characters"),))
-            record = _RECORD.decode(text)
-            if may_repeat(unpacked, record) and (found := repeated_key(unpacked, KEYS)):
+            record = decoded(text, keys)
+            if found := repeated(unpacked, record, keys):
                 return Invalid((Fault(inside(place, found.place), found.problem),))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return Invalid((_decoding_fault(error, place),))
-        body: _Body = record
+        body = record
         if record.composition is not None:
             body, place = record.composition, inside(place, ".composition")
-        nodes = body.nodes
-        ids = [str(node.id) for node in nodes]
-        position = {name: k for k, name in enumerate(ids)}
-        links = [
-            (position.get(str(link.source), UNKNOWN), position.get(str(link.target), UNKNOWN))
-            for link in body.links
-        ]
-        if faults := _faults(body, ids, links, place):
-            return Invalid(tuple(faults))
-        is_service = [not self._is_table(node.mid) for node in nodes]
-        names = [
-            f"{PREFIX_SERVICE}{node.mid}" if service else f"{PREFIX_TABLE}{name}"
-            for node, name, service in zip(nodes, ids, is_service, strict=True)
-        ]
+        if problem := _other_format(body, text):
+            return Invalid((Fault(place, problem),))
+        graph = _Graph(body, keys, place)
+        is_service = tuple([not self._is_table(mid) for mid in graph.mids])
+        starts, ends = (graph.moments(name, is_service) for name in ("start_time", "end_time"))
+        links = graph.links()
+        if graph.faults:
+            return Invalid(tuple(graph.faults))
         return Composition(
-            tuple(names),
-            tuple(is_service),
+            graph.names(is_service),
+            is_service,
             tuple(links),
-            _owner(body),
-            _time(body, is_service),
+            graph.owner(),
+            min(starts, default=None),
+            max(ends, default=None),
             place,
-            ids,
+            graph.ids,
         )
 
-    def _is_table(self, mid: int | str | msgspec.UnsetType | None) -> bool:
+    def _is_table(self, mid: object) -> bool:
         if isinstance(mid, int):
             return mid >= self.table_mid_min
-        if not isinstance(mid, str) or mid in NOT_GIVEN:
+        if not isinstance(mid, str):
             return True
         # float, since int() refuses digits by the thousand
         return mid.isdecimal() and float(mid) >= self.table_mid_min
 
 
-def may_repeat(text: str, record: _Record) -> bool:
-    """Return whether an object may have a key twice, of those that are read.
+class _Graph:
+    """Nodes and links of a decoded composition, and what is wrong with them."""
 
-    Counting is fast. A key that stands in the text no more often than in what was decoded stands in
-    no object twice; one that is spelled with an escape is not found so.
-    """
-    body = record.composition or record
-    nodes, n_links = body.nodes, len(body.links)
-    holders: list[Any] = [*nodes, body, record] if body is not record else [*nodes, body]
-    return (
-        text.count('source"') > n_links  # without the quote before it is found faster
-        or text.count('target"') > n_links
-        or text.count('"id"') > len(nodes)
-        or text.count('"mid"') > _n_given([node.mid for node in nodes])
-        or text.count('"owner"') > _n_given([each.owner for each in holders])
-        or text.count('"start_time"') > _n_given([each.start_time for each in holders])
-        or any(text.count(key) > 1 for key in ('"nodes"', '"links"', '"composition"'))
-        or ("\\" in text and "\\u00" in text)
-    )
+    def __init__(self, body: Any, keys: Keys, place: str) -> None:
+        self.body = body
+        self.nodes = body.nodes
+        self.keys = keys
+        self.place = place
+        self.ids = [str(node.id) for node in body.nodes]
+        self.mids = self.ids if keys.mid == ID else [node.mid for node in body.nodes]
+        self.faults: list[Fault] = []
+        if len(set(self.ids)) < len(self.ids):
+            first: dict[str, int] = {}
+            for k, name in enumerate(self.ids):
+                if first.setdefault(name, k) < k:
+                    self._add(
+                        f".nodes[{k}].id", f"duplicate id {name!r}; nodes[{first[name]}] has it"
+                    )
+        for k, mid in enumerate(self.mids):
+            if isinstance(mid, str) and not mid.strip():
+                self._add(
+                    f".nodes[{k}].{keys.mid}", "empty; name a service, or write null for a table"
+                )
+
+    def names(self, is_service: Sequence[bool]) -> tuple[str, ...]:
+        """Return the name of each node."""
+        tables = [
+            name if node.table in NOT_GIVEN else str(node.table)
+            for node, name in zip(self.nodes, self.ids, strict=True)
+        ]
+        return tuple(
+            [
+                f"{PREFIX_SERVICE}{mid}" if service else f"{PREFIX_TABLE}{table}"
+                for mid, table, service in zip(self.mids, tables, is_service, strict=True)
+            ]
+        )
+
+    def links(self) -> list[tuple[int, int]]:
+        """Return both ends of each link."""
+        key = "edges" if self.body.links is UNSET else "links"
+        given = getattr(self.body, key)
+        position = {name: k for k, name in enumerate(self.ids)}
+        ends = [
+            (position.get(str(link.source), UNKNOWN), position.get(str(link.target), UNKNOWN))
+            for link in given
+        ]
+        if any([UNKNOWN in link for link in ends]):  # noqa: C419 - a list is faster here
+            unknown = [
+                (f".{key}[{k}].{end}", str(getattr(link, end)))
+                for k, link in enumerate(given)
+                for end, node in zip(("source", "target"), ends[k], strict=True)
+                if node == UNKNOWN
+            ]
+            for n, (part, name) in enumerate(unknown):
+                near = self.ids[:NEAR] if n < HINTS and len(name) <= SHORT else []
+                self._add(part, _unknown(name, near))
+        return ends
+
+    def moments(self, name: str, is_service: Sequence[bool]) -> list[float]:
+        """Return when the composition starts or ends, or else when its services do."""
+        key, given = getattr(self.keys, name), getattr(self.body, name)
+        moments = [(f".{key}", given)]
+        if given in NOT_GIVEN:
+            moments = [
+                (f".nodes[{k}].{key}", getattr(node, name))
+                for k, node in enumerate(self.nodes)
+                if is_service[k] and getattr(node, name) not in NOT_GIVEN
+            ]
+        found = []
+        for part, moment in moments:
+            try:
+                found.append(seconds(moment))
+            except ValueError as error:
+                self._add(part, str(error))
+        return found
+
+    def owner(self) -> str | None:
+        """Return whose composition it is, or else its first node that has an owner."""
+        for each in (self.body, *self.nodes):
+            if each.owner not in NOT_GIVEN:
+                return str(each.owner)
+        return None
+
+    def _add(self, part: str, problem: str) -> None:
+        self.faults.append(Fault(inside(self.place, part), problem))
 
 
-def _n_given(values: list[Any]) -> int:
-    return len(values) - values.count(msgspec.UNSET)
+def _other_format(body: Any, text: bytes) -> str:
+    """Return why a record is no composition, empty if it is one."""
+    if body.directed is False:
+        return "an undirected graph; links must have a direction"
+    for wanted, given in (("nodes", [body.nodes]), ("links", [body.links, body.edges])):
+        if all(each is UNSET for each in given):
+            keys = list(msgspec.json.decode(text))
+            more = ", …" if len(keys) > NAMED else ""
+            told = ", ".join(str(key)[:SHORT] for key in keys[:NAMED]) + more
+            return f"no {wanted} among its keys ({told or 'it has none'})"
+    return ""
 
 
 def _decoding_fault(error: Exception, place: str) -> Fault:
@@ -201,63 +272,6 @@ def _decoding_fault(error: Exception, place: str) -> Fault:
     return Fault(inside(place, path.removesuffix("`")), problem)
 
 
-def _faults(
-    body: _Body, ids: Sequence[str], links: Sequence[tuple[int, int]], place: str
-) -> list[Fault]:
-    """Return every broken rule of a decoded composition."""
-    if not ids:
-        return [Fault(inside(place, ".nodes"), "no node; a composition needs at least two")]
-    faults: list[Fault] = []
-    if len(set(ids)) < len(ids):
-        first: dict[str, int] = {}
-        faults += [
-            Fault(
-                inside(place, f".nodes[{k}].id"),
-                f"duplicate id {name!r}; nodes[{first[name]}] has it",
-            )
-            for k, name in enumerate(ids)
-            if first.setdefault(name, k) < k
-        ]
-    if any([UNKNOWN in link for link in links]):  # noqa: C419 - a list is faster here
-        unknown = [
-            (inside(place, f".links[{k}].{end}"), str(getattr(link, end)))
-            for k, link in enumerate(body.links)
-            for end, node in zip(("source", "target"), links[k], strict=True)
-            if node == UNKNOWN
-        ]
-        faults += [
-            Fault(at, _unknown(name, ids[:NEAR] if n < HINTS and len(name) <= SHORT else []))
-            for n, (at, name) in enumerate(unknown)
-        ]
-    return faults
-
-
 def _unknown(name: str, ids: Sequence[str]) -> str:
     near = ", ".join(map(repr, get_close_matches(name, ids)))
     return f"unknown node {name!r}; " + (f"nearest ids: {near}" if near else "use a node's id")
-
-
-def _owner(body: _Body) -> str | None:
-    holders: tuple[_Body | _Node, ...] = (body, *body.nodes)
-    for each in holders:
-        if each.owner not in NOT_GIVEN:
-            return str(each.owner)
-    return None
-
-
-def _time(body: _Body, is_service: Sequence[bool]) -> float | None:
-    if body.start_time not in NOT_GIVEN:
-        return _seconds(body.start_time)
-    starts = [_seconds(node.start_time) for node in compress(body.nodes, is_service)]
-    return min([start for start in starts if start is not None], default=None)
-
-
-def _seconds(moment: Any) -> float | None:
-    """Return seconds since 1970 of an ISO 8601 date (UTC unless it says otherwise) or a number."""
-    try:
-        if isinstance(moment, str):
-            date = datetime.fromisoformat(moment)
-            return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
-        return float(moment)
-    except (TypeError, ValueError, OverflowError):
-        return None

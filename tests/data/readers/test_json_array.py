@@ -171,6 +171,7 @@ import resource, sys
 from dagrec_cli.data.readers.json_file import JsonFile
 reader = JsonFile(
     path=sys.argv[1], default_path=None, download=None, table_mid_min=10,
+    service_key="mid", owner_key="owner", time_key="start_time", end_key="end_time",
     on_cycle="error", on_invalid="error", max_paths=9, cache=False,
 )
 if len(sys.argv) > 2:

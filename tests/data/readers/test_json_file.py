@@ -6,14 +6,16 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import networkx as nx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from dagrec_cli.config.build import build
 from dagrec_cli.data.composition import REMEDY, Composition, Invalid
 from dagrec_cli.data.readers.json_file import JsonFile
-from dagrec_cli.errors import DataError
+from dagrec_cli.errors import ConfigError, DataError
 
 CONFIGS = Path(__file__).parents[3] / "configs" / "data"
 BOM = b"\xef\xbb\xbf"
@@ -34,6 +36,10 @@ def json_file(path: Path | str | list[str] | None) -> JsonFile:
         table_mid_min=1_000_000,
         default_path=None,
         on_cycle="error",
+        service_key="mid",
+        owner_key="owner",
+        time_key="start_time",
+        end_key="end_time",
         on_invalid="error",
         max_paths=10_000,
         cache=False,
@@ -73,7 +79,8 @@ def message(path: Path | str | None) -> str:
     [
         {"id": 5},
         {"id": "5", "mid": None},
-        {"id": 5, "mid": ""},
+        {"id": 5, "table": 5},
+        {"id": 5.0},
         {"id": 5, "mid": 1_000_000},
         {"id": 5, "mid": 1_002_132},
         {"id": 5, "mid": "1000000"},
@@ -164,32 +171,47 @@ NODES = [
     {"id": 1, "owner": None, "start_time": "2001-01-01T00:00:00Z"},  # a table does not start
     {"id": 2, "mid": 8, "owner": 42, "start_time": "2020-03-16T12:24:15.000Z"},
     {"id": 3, "mid": 9, "owner": "b", "start_time": "2020-03-16T14:24:14+02:00"},
-    {"id": 4, "mid": 9, "start_time": "yesterday"},
-    {"id": 5, "mid": 9, "start_time": [1]},
+    {"id": 4, "mid": 9, "end_time": "2020-03-16 14:24:15+02"},
+    {"id": 5, "mid": 9, "end_time": "", "start_time": None},
 ]
+END = 1_584_361_455.0
 
 
 @pytest.mark.parametrize(
-    ("fields", "owner", "time"),
+    ("fields", "owner", "start", "end"),
     [
-        ({}, "42", 1_584_361_454.0),  # 2020-03-16 12:24:14 UTC, by `date -u +%s`
-        ({"owner": "top", "start_time": 12.5}, "top", 12.5),
-        ({"start_time": "1970-01-01T00:01:00"}, "42", 60.0),
-        ({"start_time": "unknown"}, "42", None),
+        ({}, "42", 1_584_361_454.0, END),  # 2020-03-16 12:24:14 UTC, by `date -u +%s`
+        ({"owner": "top", "start_time": 12.5, "end_time": 13}, "top", 12.5, 13.0),
+        ({"start_time": "1970-01-01T00:01:00"}, "42", 60.0, END),
+        ({"start_time": "1970-01-02", "end_time": "86400.5"}, "42", 86_400.0, 86_400.5),
     ],
 )
-def test_owner_and_time(
-    tmp_path: Path, fields: dict[str, Any], owner: str, time: float | None
+def test_owner_and_times(
+    tmp_path: Path, fields: dict[str, Any], owner: str, start: float, end: float
 ) -> None:
     item = read_one(tmp_path, {"nodes": NODES, "links": [{"source": 1, "target": 2}], **fields})
     assert isinstance(item, Composition)
-    assert (item.owner, item.time) == (owner, time)
+    assert (item.owner, item.start_time, item.end_time) == (owner, start, end)
+
+
+@pytest.mark.parametrize("moment", ["yesterday", [1], True, 1e12, "2013-02", "1_0", 10**30])
+def test_a_date_that_cannot_be_read_is_a_fault(tmp_path: Path, moment: object) -> None:
+    change = {"nodes": [{**node, "start_time": moment} for node in PLAIN["nodes"]]}  # a table's too
+    for fields, places in (
+        ({"end_time": moment}, [".end_time"]),
+        (change, [".nodes[1].start_time", ".nodes[2].start_time"]),
+    ):
+        found = faults(read_one(tmp_path, {**PLAIN, **fields}))
+        assert [fault.partition(": ")[0] for fault in found] == [
+            f"compositions[0]{place}" for place in places
+        ]
+        assert all(": unreadable date " in fault for fault in found)
 
 
 def test_owner_and_time_may_be_missing(tmp_path: Path) -> None:
     item = read_one(tmp_path, PLAIN)
     assert isinstance(item, Composition)
-    assert (item.owner, item.time) == (None, None)
+    assert (item.owner, item.start_time, item.end_time) == (None, None, None)
 
 
 def link(source: object, target: object) -> dict[str, object]:
@@ -199,7 +221,20 @@ def link(source: object, target: object) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"nodes": []}, [".nodes: no node; a composition needs at least two"]),
+        ({"nodes": [], "links": []}, [".links: no link, so no step"]),
+        (
+            {"nodes": [{"id": 5}, {"id": 6, "mid": ""}, {"id": 7, "mid": " "}]},
+            [
+                ".nodes[1].mid: empty; name a service, or write null for a table",
+                ".nodes[2].mid: empty; name a service, or write null for a table",
+            ],
+        ),
+        ({"directed": False}, [": an undirected graph; links must have a direction"]),
+        ({"nodes": [{"id": 5}, {"id": 6.5}]}, [".nodes[1].id: Expected `int | str`, got `float`"]),
+        (
+            {"edges": [], "links": [link(5, 8)]},
+            [".links[0].target: unknown node '8'; use a node's"],
+        ),
         ({"links": []}, [".links: no link, so no step"]),
         ({"nodes": None}, [".nodes: Expected `array`, got `null`"]),
         (
@@ -238,7 +273,8 @@ def test_faults_name_their_place(
     first, second = read(tmp_path, text.encode())
     assert first == EXPECTED
     expected = [".nodes[0].id: Number out of range"] if expected is None else expected
-    assert faults(second) == [f"{place}{fault}" for fault in expected]
+    found = zip(faults(second), expected, strict=True)
+    assert [told[: len(place + start)] for told, start in found] == [place + f for f in expected]
 
 
 @pytest.mark.parametrize(
@@ -386,7 +422,7 @@ def test_geoportal_has_the_figures_of_its_description() -> None:
     assert Counter(len(item.names) for item in items) == {2: 886, 3: 41, 4: 16}
     assert sum(len(item.links) for item in items) == 1_016
     assert items[0].names == ("table_1002132", "service_308", "service_309")
-    assert items[0].time == 1_584_361_455.0  # 2020-03-16T12:24:15Z
+    assert items[0].start_time == 1_584_361_455.0  # 2020-03-16T12:24:15Z
 
 
 @pytest.mark.real
@@ -405,3 +441,56 @@ def test_cycles_of_n8n_s_workflows_are_cut() -> None:
     assert (len(items), len(found)) == (4_348, 4_297)
     assert n_cut + n_left == 55_242
     assert abs(n_cut - 1_330) < 13.3
+
+
+def test_a_node_link_graph_of_networkx_is_a_composition(tmp_path: Path) -> None:
+    graph = nx.DiGraph()
+    graph.add_nodes_from([("reads", {}), ("m", {"tool": "map"}), ("c", {"tool": "call"})])
+    graph.add_edges_from([("reads", "m"), ("m", "c")])
+    for key in ("links", "edges"):
+        text = nx.node_link_data(graph, edges=key)
+        path = tmp_path / "graph.json"
+        for content in (text, [text, text]):
+            path.write_text(json.dumps(content))
+            reader = json_file(path)
+            reader.service_key = "tool"
+            items = list(reader.read())
+            assert len(items) == (2 if content is not text else 1)
+            for item in items:
+                assert isinstance(item, Composition)
+                assert item.names == ("table_reads", "service_map", "service_call")
+                assert item.links == ((0, 1), (1, 2))
+            reader.service_key = "id"
+            (first, *_) = reader.read()
+            assert isinstance(first, Composition)
+            assert first.names == ("service_reads", "service_m", "service_c")
+    path.write_text(json.dumps(nx.node_link_data(graph.to_undirected(), edges="links")))
+    assert "an undirected graph" in faults(*json_file(path).read())[0]
+
+
+def test_other_keys_name_service_owner_and_times(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    nodes = [{"id": 1, "tool": "a", "user": "me", "mid": 7}, {"id": 2, "tool": "b", "began": 5}]
+    path.write_text(json.dumps({"nodes": nodes, "links": [link(1, 2)], "done": "1970-01-02"}))
+    reader = json_file(path)
+    reader.service_key, reader.owner_key = "tool", "user"
+    reader.time_key, reader.end_key = "began", "done"
+    (item,) = reader.read()
+    assert isinstance(item, Composition)
+    assert item.names == ("service_a", "service_b")
+    assert (item.owner, item.start_time, item.end_time) == ("me", 5.0, 86_400.0)
+    path.write_text(path.read_text().replace('"began": 5', '"began": 5, "began": 6'))
+    assert "duplicate key 'began'" in faults(*reader.read())[0]
+
+
+@pytest.mark.parametrize("keys", [{"owner_key": "mid"}, {"time_key": "id"}, {"end_key": "table"}])
+def test_keys_must_differ(config: Any, keys: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="use different keys"):
+        build(config("data", "compositions", **keys), "data")
+
+
+def test_numbers_as_pandas_writes_them(tmp_path: Path) -> None:
+    nodes = [{**node, "id": float(node["id"])} for node in PLAIN["nodes"]]
+    nodes[1]["mid"] = 308.0
+    links = [link(float(each["source"]), float(each["target"])) for each in PLAIN["links"]]
+    assert read_one(tmp_path, {"nodes": nodes, "links": links}) == EXPECTED

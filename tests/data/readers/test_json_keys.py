@@ -14,6 +14,12 @@ from dagrec_cli.data.readers.json_keys import repeated_key
 from dagrec_cli.data.vocabulary import Vocabulary
 from dagrec_cli.errors import DataError
 
+KEYS = {
+    "service_key": "mid",
+    "owner_key": "owner",
+    "time_key": "start_time",
+    "end_key": "end_time",
+}
 READER: dict[str, Any] = {
     "default_path": None,
     "on_cycle": "error",
@@ -42,7 +48,7 @@ def read(file: Path, text: str) -> Composition | Invalid:
     if file.suffix == ".ga":
         reader: Any = GalaxyWorkflows(path=str(file), **READER)
     else:
-        reader = JsonFile(path=str(file), table_mid_min=10**6, download=None, **READER)
+        reader = JsonFile(path=str(file), table_mid_min=10**6, download=None, **KEYS, **READER)
     (found,) = reader.read()
     assert isinstance(found, Composition | Invalid)
     return found

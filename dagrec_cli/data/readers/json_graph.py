@@ -1,0 +1,109 @@
+"""One composition's JSON decoded: nodes and links under the keys that a file uses."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import msgspec
+
+from dagrec_cli.data.readers.json_keys import Repeated, repeated_key
+
+UNSET = msgspec.UNSET
+ID = "id"
+GRAPH = ("nodes", "links", "edges", "directed", "composition")
+
+Id = int | str
+
+
+class Keys(NamedTuple):
+    """What a file calls what is read of its nodes; ``mid`` may be the same as ``id``."""
+
+    mid: str
+    owner: str
+    start_time: str
+    end_time: str
+
+
+class Link(msgspec.Struct, gc=False):
+    """A link between two nodes, by their ids."""
+
+    source: Id
+    target: Id
+
+
+def decoded(text: bytes, keys: Keys) -> Any:
+    """Return a record: ``composition``, or else ``nodes``, ``links``, ``edges``, ``directed``.
+
+    Bodies and nodes have ``owner``, ``start_time``, ``end_time``, nodes also ``id``, ``table`` and,
+    unless it is the id, ``mid``; what is not given is ``UNSET``. Whole numbers may be written as
+    pandas does, ``308.0``.
+
+    Raises
+    ------
+    msgspec.DecodeError, UnicodeDecodeError, RecursionError
+        If it is no JSON, or a field is not what it must be.
+    """
+    decoder = _decoder(keys)
+    try:
+        return decoder.decode(text)
+    except msgspec.ValidationError as error:
+        if "got `float`" not in str(error):
+            raise
+        return decoder.decode(msgspec.json.encode(_whole(msgspec.json.decode(text))))
+
+
+@cache
+def _decoder(keys: Keys) -> msgspec.json.Decoder[Any]:
+    given, names = Id | msgspec.UnsetType | None, keys._asdict()
+    about = [("owner", given, UNSET), ("start_time", Any, UNSET), ("end_time", Any, UNSET)]
+    service = [] if keys.mid == ID else [("mid", given, UNSET)]
+    fields: list[Any] = [(ID, Id), ("table", given, UNSET), *service, *about]
+    node: Any = msgspec.defstruct("Node", fields, rename=names, gc=False)
+    graph = [
+        ("nodes", list[node] | msgspec.UnsetType, UNSET),
+        ("links", list[Link] | msgspec.UnsetType, UNSET),
+        ("edges", list[Link] | msgspec.UnsetType, UNSET),
+        ("directed", bool, True),
+    ]
+    body: Any = msgspec.defstruct("Body", [*graph, *about], rename=names)
+    record = msgspec.defstruct("Record", [("composition", body | None, None)], bases=(body,))
+    return msgspec.json.Decoder(record)
+
+
+def _whole(value: Any) -> Any:
+    """Return what was decoded with whole numbers instead of floats that are whole."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [_whole(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _whole(each) for key, each in value.items()}
+    return value
+
+
+def repeated(text: str, record: Any, keys: Keys) -> Repeated | None:
+    """Return the first key, of those that are read, that an object of a record has twice.
+
+    Counting is fast. A key that stands in the text no more often than in what was decoded stands in
+    no object twice; one that is spelled with an escape is not found so.
+    """
+    body = record if record.composition is None else record.composition
+    nodes, links = body.nodes or (), [*(body.links or ()), *(body.edges or ())]
+    holders = [*nodes, body] if body is record else [*nodes, body, record]
+    most = {ID: len(nodes), **dict.fromkeys(GRAPH, 1), "table": _given(nodes, "table")}
+    most |= {getattr(keys, name): _given(holders, name) for name in keys._fields[1:]}
+    if keys.mid != ID:
+        most[keys.mid] = _given(nodes, "mid")
+    if (
+        text.count('source"') > len(links)  # without the quote before it is found faster
+        or text.count('target"') > len(links)
+        or any([text.count(f'"{key}"') > n for key, n in most.items()])  # noqa: C419 - faster
+        or ("\\" in text and "\\u00" in text)
+    ):
+        return repeated_key(text, {*most, "source", "target"})
+    return None
+
+
+def _given(holders: Sequence[Any], name: str) -> int:
+    values = [getattr(each, name) for each in holders]
+    return len(values) - values.count(UNSET)
