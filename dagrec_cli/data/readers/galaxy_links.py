@@ -8,9 +8,9 @@ they are made.
 from collections import defaultdict
 from collections.abc import Sequence
 from graphlib import CycleError, TopologicalSorter
-from itertools import chain
+from itertools import accumulate, chain, compress
 
-from dagrec_cli.data.composition import PREFIX_SERVICE
+from dagrec_cli.data.composition import PREFIX_SERVICE, Composition, Fault, Invalid
 
 MOST = 10**6  # links, those included that turn out to be equal; real workflows have thousands
 
@@ -32,6 +32,33 @@ class CircleError(Exception):
 
     def __init__(self, node: int) -> None:
         self.node = node
+
+
+def pass_on(
+    composition: Composition, conditions: Sequence[tuple[int, range]] = ()
+) -> Composition | Invalid:
+    """Return a composition without the nodes that have no name: each passes on what feeds it.
+
+    Parameters
+    ----------
+    conditions
+        As in :func:`named_links`.
+    """
+    names, ids, place = composition.names, composition.ids, composition.place
+    try:
+        links = named_links(names, composition.links, conditions)
+    except TooManyLinksError as error:
+        return Invalid((Fault(place, str(error)),))
+    except CircleError as error:
+        problem = "it is fed by itself, through nodes alone that pass on what feeds them"
+        return Invalid((Fault(f"{place} {ids[error.node]}", problem),))
+    position = list(accumulate(map(bool, names), initial=0))  # without the nameless
+    return composition._replace(
+        names=tuple(filter(None, names)),
+        is_service=tuple(compress(composition.is_service, names)),
+        links=tuple((position[source], position[target]) for source, target in links),
+        ids=list(compress(ids, names)),
+    )
 
 
 def named_links(

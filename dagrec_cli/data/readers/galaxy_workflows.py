@@ -7,6 +7,8 @@ step reads the inner step behind the output's label. An inner input that nothing
 table. The condition of a subworkflow (its connection ``when``) feeds the inner steps that come
 first.
 
+A ``pause`` step passes on what feeds it.
+
 A fault's place is file and step, ``rnaseq.ga.steps[24].subworkflow.steps[3]``.
 
 Source: the exports of github.com/galaxyproject/iwc.
@@ -15,7 +17,7 @@ Source: the exports of github.com/galaxyproject/iwc.
 from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from io import BufferedReader
-from itertools import accumulate, compress
+from typing import Any
 
 import msgspec
 
@@ -29,10 +31,11 @@ from dagrec_cli.data.composition import (
 )
 from dagrec_cli.data.readers.base import Reader
 from dagrec_cli.data.readers.galaxy import short_id
-from dagrec_cli.data.readers.galaxy_links import CircleError, TooManyLinksError, named_links
+from dagrec_cli.data.readers.galaxy_links import pass_on
 from dagrec_cli.data.readers.json_keys import repeated_key
 
 TOOL, SUBWORKFLOW = "tool", "subworkflow"
+PAUSE = "pause"  # until somebody has looked at what it passes on
 INPUTS = ("data_input", "data_collection_input", "parameter_input")
 CONDITION = "when"
 LONGEST = 2**24  # bytes of a file
@@ -55,14 +58,14 @@ class _Workflow(msgspec.Struct):
 
 class _Step(msgspec.Struct):
     type: str
-    tool_id: str | None = None
-    input_connections: dict[str, _Connection | list[_Connection]] = {}
-    workflow_outputs: list[_Output] = []
+    tool_id: Any = None  # of a subworkflow, a number of the server's own
+    input_connections: dict[str, _Connection | list[_Connection]] | None = None
+    workflow_outputs: list[_Output] | None = None
     subworkflow: _Workflow | None = None
 
     def sources(self) -> Iterator[tuple[str, _Connection]]:
         """Yield each connection with the name of the input it feeds."""
-        for name, found in self.input_connections.items():
+        for name, found in (self.input_connections or {}).items():
             for connection in found if isinstance(found, list) else [found]:
                 yield name, connection
 
@@ -111,6 +114,7 @@ class _Part:
     node: dict[int, int] = field(default_factory=dict)  # of each tool and input step
     inner: dict[int, "_Part"] = field(default_factory=dict)  # of each subworkflow step
     outputs: dict[str, int | None] = field(default_factory=dict)  # node behind each label
+    is_broken: bool = False  # it has a fault, so that others may miss what it hands out
     nodes: range = range(0)  # all of its own, those further in included
 
     def source(self, step: int, output: str) -> int | None:
@@ -135,7 +139,7 @@ class _Expansion:
 
     def add(self, workflow: _Workflow, place: str, fed: Set[int | None] = frozenset()) -> _Part:
         """Add a workflow whose input steps ``fed`` are fed from outside."""
-        part, first = _Part(), len(self.names)
+        part, first, n_faults = _Part(), len(self.names), len(self.faults)
         steps = self._decode(workflow, place)
         for k, (step, at) in steps.items():
             if step.subworkflow:
@@ -151,34 +155,23 @@ class _Expansion:
         part.outputs = {
             output.label or f"{k}:{output.output_name}": part.source(k, output.output_name)
             for k, (step, _) in steps.items()
-            for output in step.workflow_outputs
+            for output in step.workflow_outputs or ()
         }
+        part.is_broken = len(self.faults) > n_faults
         return part
 
     def composition(self) -> Composition | Invalid:
         """Return the composition of all nodes that have a name."""
         if self.faults:
             return Invalid(tuple(self.faults))
-        try:
-            links = named_links(self.names, self.links, self.conditions)
-        except TooManyLinksError as error:
-            return Invalid((Fault(self.file, str(error)),))
-        except CircleError as error:
-            place = f"{self.file}.{self.ids[error.node]}"
-            problem = "fed by itself, through inputs of subworkflows alone"
-            return Invalid((Fault(place, problem),))
-        names = tuple(filter(None, self.names))
-        position = list(accumulate(map(bool, self.names), initial=0))  # without the nameless
-        return Composition(
-            names,
-            tuple(name.startswith(PREFIX_SERVICE) for name in names),
-            tuple((position[source], position[target]) for source, target in links),
-            place=self.file,
-            ids=list(compress(self.ids, self.names)),
+        is_service = tuple(name.startswith(PREFIX_SERVICE) for name in self.names)
+        whole = Composition(
+            tuple(self.names), is_service, tuple(self.links), place=self.file, ids=self.ids
         )
+        return pass_on(whole, self.conditions)
 
     def _decode(self, workflow: _Workflow, place: str) -> dict[int, tuple[_Step, str]]:
-        """Return each step with its place, those that cannot be decoded left out."""
+        """Return each step with its place; one that cannot be decoded still counts as a step."""
         steps = {}
         for k in sorted(workflow.steps):
             at = f"{place}.steps[{k}]"
@@ -186,21 +179,24 @@ class _Expansion:
                 steps[k] = (_STEP.decode(workflow.steps[k]), at)
             except _BROKEN as error:
                 self.faults.append(_decoding_fault(error, at))
+                steps[k] = (_Step(PAUSE), at)
         return steps
 
     def _add_node(self, step: _Step, at: str, *, is_fed: bool) -> int:
         name = ""
-        if step.type == TOOL and step.tool_id:
-            name = PREFIX_SERVICE + short_id(step.tool_id)
-        elif step.type == TOOL:
-            self.faults.append(Fault(at, "no tool_id; a step of type tool must name its tool"))
+        if step.type == TOOL:
+            if isinstance(step.tool_id, str) and step.tool_id:
+                name = PREFIX_SERVICE + short_id(step.tool_id)
+            else:
+                problem = f"tool_id is {step.tool_id!r:.30}; a step of type tool must name its tool"
+                self.faults.append(Fault(at, problem))
         elif step.type == SUBWORKFLOW:
             self.faults.append(Fault(at, "no subworkflow; export the workflow with what it embeds"))
-        elif step.type not in INPUTS:
-            known = ", ".join([TOOL, SUBWORKFLOW, *INPUTS])
+        elif step.type in INPUTS:
+            name = "" if is_fed else PREFIX_TABLE + step.type
+        elif step.type != PAUSE:
+            known = ", ".join([TOOL, SUBWORKFLOW, PAUSE, *INPUTS])
             self.faults.append(Fault(f"{at}.type", f"unknown type {step.type!r}; known: {known}"))
-        elif not is_fed:
-            name = PREFIX_TABLE + step.type
         self.names.append(name)
         self.ids.append(at.removeprefix(f"{self.file}."))
         return len(self.names) - 1
@@ -208,6 +204,8 @@ class _Expansion:
     def _connect(self, part: _Part, k: int, name: str, connection: _Connection) -> str | None:
         """Link what a connection names to step ``k``, or return why that cannot be."""
         source = part.source(connection.id, connection.output_name)
+        if source is None and connection.id in part.inner and part.inner[connection.id].is_broken:
+            return None  # one cause, one fault
         if source is None:
             unknown = f"{connection.id}: {connection.output_name}"
             return (
