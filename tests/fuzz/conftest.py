@@ -71,6 +71,12 @@ ONE = {
     ],
     "links": [{"source": 1, "target": 2}, {"source": 2, "target": 3}],
 }
+HEADER = "wf_id\twf_updated\tout_id\tout_tool\tout_v\tin_id\tin_tool\tin_v\tdeleted\thas_errors"
+LINKS = [
+    "workflow,source,target,source_id,target_id,time,owner",
+    "w,table_a,b,1,2,2020-03-16,me",
+    "w,b,c,2,3,,",
+]
 ROWS = ["w1\t2019-02-07\t1\t\t\t2\tCut1\t1", "w1\t2019-02-07\t2\tCut1\t1\t3\tSort1\t1"]
 SYNTHETIC = {
     "array.json": json.dumps([ONE, {"composition": ONE}], indent=1),
@@ -78,6 +84,8 @@ SYNTHETIC = {
     "one.json": json.dumps(ONE, indent=1),
     "flow.ga": json.dumps(FLOW),
     "table.tsv": "\n".join(ROWS),
+    "header.tsv": "\n".join([HEADER, *(f"{row}\tf\t0" for row in ROWS)]),
+    "links.csv": "\n".join(LINKS),
 }
 
 Told = tuple[int, str, str]
@@ -90,7 +98,7 @@ class TooSlowError(BaseException):
 
 def data_of(name: str) -> str:
     """Return the option of the group ``data`` that reads such a file."""
-    return {".ga": "galaxy_workflows", ".tsv": "galaxy_connections"}.get(
+    return {".ga": "galaxy_workflows", ".tsv": "galaxy_connections", ".csv": "edges"}.get(
         Path(name.removesuffix(".gz")).suffix, "compositions"
     )
 

@@ -1,22 +1,23 @@
-"""A table of Galaxy tool connections: tab-separated, no header, gzipped or not.
+"""Tables of Galaxy tool connections: tab-separated, gzipped or not, a row for each connection.
 
-Columns: workflow id, updated, source step id, source tool, version, target step id, target tool;
-what follows is ignored. The rows of one workflow id, wherever they stand, are one composition. A
-step id is a node; its service is named by the tool's short id, and a step without a tool is an
-input dataset, a table.
+With a header, columns go by their names: ``wf_id``, ``in_id``, ``in_tool``, ``out_id``,
+``out_tool``, and perhaps ``wf_updated``, ``published``, ``deleted``, ``has_errors``. Without one
+they are workflow id, updated, source step id, source tool, version, target step id, target tool;
+what follows is ignored. The rows of one workflow id, wherever they stand, are one composition.
 
-Source: the extract of usegalaxy.eu in github.com/anuprulez/galaxy_tool_recommendation.
+A step is a service, named by its tool's short id. A step without a tool is an input dataset, a
+table; one between other steps (a pause) is no input, so what reads it reads what feeds it.
+
+Source: the extracts of usegalaxy.eu in github.com/anuprulez/galaxy_tool_recommendation (no header)
+and github.com/anuprulez/similar_galaxy_workflow (with one, ``out_*`` being the source). Later
+versions of that query, in github.com/galaxyproject/gxadmin, mean the source by ``in_*``.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import partial
 from io import BufferedReader
-from pathlib import Path
-
-import msgspec
+from itertools import chain
+from typing import Any, Literal
 
 from dagrec_cli.data.composition import (
     PREFIX_SERVICE,
@@ -28,102 +29,130 @@ from dagrec_cli.data.composition import (
 )
 from dagrec_cli.data.readers.base import Reader
 from dagrec_cli.data.readers.galaxy import short_id
+from dagrec_cli.data.readers.galaxy_links import pass_on
+from dagrec_cli.data.readers.link_table import EMPTY, Workflow, lines_of, places_of
 from dagrec_cli.errors import DataError
 
-HOLDS = "a tab-separated table of tool connections, in UTF-8, gzipped or not"
-COLUMNS = 7  # that are read
-LONGEST = 2**20  # bytes of a row
 INPUT_DATASET = f"{PREFIX_TABLE}data_input"  # as the same step is named in a workflow file
-
-
-class _Row(msgspec.Struct, array_like=True):
-    workflow: str
-    updated: datetime | None
-    source: str
-    source_tool: str | None
-    source_version: str | None
-    target: str
-    target_tool: str | None
-
-
-@dataclass
-class _Workflow:
-    """What the rows of one workflow id say."""
-
-    names: dict[str, str] = field(default_factory=dict)  # of each step id
-    links: dict[tuple[str, str], None] = field(default_factory=dict)
-    time: float | None = None
-    faults: list[Fault] = field(default_factory=list)
+WITHOUT_HEADER = {"workflow": 0, "time": 1, "source": 2, "source_tool": 3, "target": 5}
+WITHOUT_HEADER["target_tool"] = 6
+FLAGS = ("published", "deleted", "has_errors")
+MEANINGS = {"t": True, "true": True, "1": True, "f": False, "false": False, "0": False, "": None}
 
 
 class GalaxyConnections(Reader):
-    """Tables of Galaxy tool connections."""
+    """Tables of Galaxy tool connections.
 
-    holds = HOLDS
+    Parameters
+    ----------
+    source
+        ``out``: where there is a header, ``out_*`` is the step whose output is used, and ``in_*``
+        the one that uses it; ``in``: the other way round.
+    published, deleted, has_errors
+        Which workflows are read where the table has such a column: those of which it is true,
+        those of which it is false, or null for all.
+    """
+
+    holds = "a tab-separated table of tool connections, in UTF-8, gzipped or not"
     suffixes = (".tsv", ".tabular", ".txt")
+
+    def __init__(
+        self,
+        *,
+        source: Literal["in", "out"],
+        published: bool | None,
+        deleted: bool | None,
+        has_errors: bool | None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(**settings)
+        self.source = source
+        self.published = published
+        self.deleted = deleted
+        self.has_errors = has_errors
 
     def parse(self, file: BufferedReader, shard: Shard) -> Iterator[Composition | Invalid]:
         """Yield the composition of each workflow id, in the order of their first rows.
 
-        Steps and links of the whole table are held, since its last row may belong to any workflow.
-
         Raises
         ------
         DataError
-            If the file as a whole cannot be read: empty, not UTF-8.
+            If the file as a whole cannot be read: empty, not UTF-8, other columns.
         """
-        workflows: dict[str, _Workflow] = defaultdict(_Workflow)
-        for number, line in _lines(file, shard.path):
-            cells = line.split("\t", COLUMNS)
-            _add_row(workflows[cells[0]], cells, f"{shard.name} line {number}")
-        if not workflows:
-            raise DataError(f"{shard.path}: the file is empty; it must hold {self.holds}.")
+        lines = lines_of(file, shard.path, self.holds)
+        number, header = next(lines)
+        columns = self._columns(header, shard)
+        if not columns:
+            lines, columns = chain([(number, header)], lines), WITHOUT_HEADER
+            _check_first_row(header, shard)
+        workflows: dict[str, Workflow] = defaultdict(Workflow)
+        for number, line in lines:
+            self._add_row(workflows, line.split("\t"), columns, f"{shard.name} line {number}")
         for key, workflow in workflows.items():
             yield _composition(workflow, f"{shard.name} workflow {key}")
 
+    def _columns(self, header: str, shard: Shard) -> dict[str, int]:
+        """Return the place of each column that is read, none if the line is no header."""
+        cells = [cell.strip().lower() for cell in header.split("\t")]
+        if not {"in_id", "out_id"} & set(cells):
+            return {}
+        target = "in" if self.source == "out" else "out"
+        names = {"workflow": "wf_id", "time": "wf_updated"}
+        for role, end in (("source", self.source), ("target", target)):
+            names |= {role: f"{end}_id", f"{role}_tool": f"{end}_tool"}
+        names |= {flag: flag for flag in FLAGS}
+        return places_of(cells, names, ("time", *FLAGS), shard.path)
 
-def _lines(file: BufferedReader, path: Path) -> Iterator[tuple[int, str]]:
-    """Yield each line that is not blank, with its number from 1."""
-    for number, line in enumerate(iter(partial(file.readline, LONGEST + 1), b""), start=1):
-        if len(line) > LONGEST:
-            raise DataError(
-                f"{path}: line {number} is longer than {LONGEST:,}; give {GalaxyConnections.holds}."
-            )
-        try:
-            text = line.decode("utf-8").rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            raise DataError(
-                f"{path}: line {number} is not UTF-8; give {GalaxyConnections.holds}."
-            ) from error
-        if text.strip():
-            yield number, text
+    def _add_row(
+        self, workflows: dict[str, Workflow], cells: list[str], columns: dict[str, int], place: str
+    ) -> None:
+        if len(cells) <= max(columns.values()):
+            problem = f"{len(cells)} columns; {max(columns.values()) + 1} or more are expected"
+            workflows[cells[0]].faults.append(Fault(place, problem))
+            return
+        row = {role: "" if cells[k] in EMPTY else cells[k] for role, k in columns.items()}
+        workflow = workflows[row["workflow"]]
+        for role in ("workflow", "source", "target"):
+            if not row[role]:
+                workflow.faults.append(Fault(place, f"no {role} id"))
+        for role in ("source", "target"):
+            tool = row[f"{role}_tool"]
+            name = PREFIX_SERVICE + short_id(tool) if tool else INPUT_DATASET
+            workflow.add_step(row[role], name, place)
+        workflow.links[row["source"], row["target"]] = None
+        if row.get("time"):
+            workflow.add_time(row["time"], place)
+        self._filter(workflow, row, place)
+
+    def _filter(self, workflow: Workflow, row: dict[str, str], place: str) -> None:
+        for flag in FLAGS:
+            value, wanted = row.get(flag, "").lower(), getattr(self, flag)
+            if value not in MEANINGS:
+                workflow.faults.append(Fault(place, f"{flag} is {value[:20]!r}; use t or f"))
+            elif None not in (wanted, MEANINGS[value]) and MEANINGS[value] != wanted:
+                workflow.unwanted = f"{'' if MEANINGS[value] else 'not '}{flag}"
 
 
-def _add_row(workflow: _Workflow, cells: list[str], place: str) -> None:
-    try:
-        row = msgspec.convert([cell or None for cell in cells], _Row)
-    except msgspec.ValidationError as error:
-        problem, _, column = str(error).partition(" - at `$")
-        workflow.faults.append(Fault(place + column.removesuffix("`"), problem))
-        return
-    for step, tool in ((row.source, row.source_tool), (row.target, row.target_tool)):
-        name = PREFIX_SERVICE + short_id(tool) if tool else INPUT_DATASET
-        known = workflow.names.setdefault(step, name)
-        if known != name:
-            problem = f"two tools '{known}', '{name}' of one step; a step has one tool"
-            workflow.faults.append(Fault(f"{place} step {step}", problem))
-    workflow.links[row.source, row.target] = None
-    if row.updated:
-        workflow.time = row.updated.replace(tzinfo=row.updated.tzinfo or UTC).timestamp()
+def _check_first_row(line: str, shard: Shard) -> None:
+    """Raise DataError if a table without a header has too few columns in its first row."""
+    n_columns = len(line.split("\t"))
+    expected = max(WITHOUT_HEADER.values()) + 1
+    if n_columns < expected:
+        hint = "; is it comma-separated? data=edges reads that" if "," in line else ""
+        raise DataError(
+            f"{shard.path}: {expected} tab-separated columns are expected, {n_columns} found in "
+            f"the first row{hint}."
+        )
 
 
-def _composition(workflow: _Workflow, place: str) -> Composition | Invalid:
-    if workflow.faults:
-        return Invalid(tuple(workflow.faults))
-    position = {step: k for k, step in enumerate(workflow.names)}
-    links = tuple((position[source], position[target]) for source, target in workflow.links)
-    names = tuple(workflow.names.values())
-    is_service = tuple(name != INPUT_DATASET for name in names)
-    return Composition(
-        names, is_service, links, time=workflow.time, place=place, ids=list(position)
-    )
+def _composition(workflow: Workflow, place: str) -> Composition | Invalid:
+    found = workflow.composition(place)
+    if isinstance(found, Invalid):
+        return found
+    inner = {a for a, _ in found.links} & {b for _, b in found.links}
+    passing = {k for k in inner if not found.is_service[k]}
+    if not passing:
+        return found
+    names = tuple("" if k in passing else name for k, name in enumerate(found.names))
+    dropped = (("steps without a tool between others", len(passing)),)
+    return pass_on(found._replace(names=names, dropped=dropped))

@@ -1,6 +1,7 @@
 import gzip
+import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -20,6 +21,10 @@ def table(path: Path | str | None) -> GalaxyConnections:
         path=None if path is None else str(path),
         default_path="galaxy/table.tsv",
         on_cycle="error",
+        source="out",
+        published=None,
+        deleted=False,
+        has_errors=False,
         on_invalid="error",
         max_paths=1_000,
         cache=False,
@@ -53,14 +58,16 @@ FIRST = Composition(
     ("table_data_input", "service_bwa_mem", "service_Cut1", "table_data_input", "service_Cut1"),
     (False, True, True, False, True),
     ((0, 1), (1, 2), (3, 2), (1, 4)),
-    time=86_400.5,
+    start_time=86_400.5,
+    end_time=86_400.5,
     place="table.tsv workflow 5",
 )
 SECOND = Composition(
     ("service_b", "service_a"),
     (True, True),
     ((0, 1),),
-    time=86_400.5,
+    start_time=86_400.5,
+    end_time=86_400.5,
     place="table.tsv workflow 12",
 )
 ROWS = [
@@ -93,25 +100,25 @@ def test_time_may_be_missing_or_have_an_offset(
 ) -> None:
     (item,) = read(tmp_path, row("5", "1=a", "2=b", time))
     assert isinstance(item, Composition)
-    assert item.time == expected
+    assert item.start_time == expected
 
 
 @pytest.mark.parametrize(
     ("lines", "expected"),
     [
-        (["5\tx"], ["table.tsv line 2: Expected `array` of at least length 7, got 2"]),
+        (["5\tx"], ["table.tsv line 2: 2 columns; 7 or more are expected"]),
         (
             [row("5", "=a", "2=b"), row("5", "1=a", "2=b", "yesterday")],
             [
-                "table.tsv line 2[2]: Expected `str`, got `null`",
-                "table.tsv line 3[1]: Invalid RFC3339 encoded datetime",
+                "table.tsv line 2: no source id",
+                "table.tsv line 3: unreadable date 'yesterday'; use ISO 8601, such as 2020",
             ],
         ),
         (
             [row("5", "1=a", "2=b"), row("5", "1=", "3=b")],
             [
-                "table.tsv line 3 step 1: two tools 'service_a', 'table_data_input' of one step; "
-                "a step has one tool"
+                "table.tsv line 3 step 1: two names 'service_a', 'table_data_input' of one step; "
+                "a step has one"
             ],
         ),
         (
@@ -167,6 +174,175 @@ def test_the_hash_is_that_of_the_file(tmp_path: Path) -> None:
     # FIPS 180-2, appendix B.1
     expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert table(path).sha256() == expected
+
+
+HEADER = "wf_id\twf_updated\tin_id\tin_tool\tin_tool_v\tout_id\tout_tool\tout_tool_v"
+
+
+@pytest.mark.parametrize("source", ["out", "in"])
+def test_a_header_names_the_columns(tmp_path: Path, source: Literal["in", "out"]) -> None:
+    """Columns of the other end first, in another order, others between them."""
+    order = [7, 0, 6, 5, 4, 3, 2, 1] if source == "in" else range(8)
+    rows = [row("5", "2=b", "1=a"), row("5", "3=", "2=b"), row("5", "4=", "2=b")]
+    cells = [line.split("\t")[:8] for line in (HEADER, *rows)]
+    path = tmp_path / "table.tsv"
+    path.write_text("".join("\t".join(each[k] for k in order) + "\r\n" for each in cells))
+    reader = table(path)
+    reader.source = source
+    (item,) = reader.read()
+    assert isinstance(item, Composition)
+    names = [name.split("_", 1)[1] for name in item.names]
+    links = {(names[a], names[b]) for a, b in item.links}
+    forward = {("b", "a"), ("data_input", "b")}
+    assert links == (forward if source == "in" else {(b, a) for a, b in forward})
+    assert len(item.links) == 3
+
+
+@pytest.mark.parametrize(
+    ("first", "problem"),
+    [
+        (
+            "wf_id\tin_id\tin_tool\tout_id",
+            "column 'out_tool' is missing; the header has wf_id, in_",
+        ),
+        (HEADER + "\twf_id", "column 'wf_id' is there twice; the header has wf_id, wf_updated, "),
+        (
+            "1,2013-02-07,1,a,1,2,b",
+            "7 tab-separated columns are expected, 1 found in the first row;",
+        ),
+        ("1\t2013-02-07", "7 tab-separated columns are expected, 2 found in the first row."),
+    ],
+)
+def test_other_columns_are_one_line(tmp_path: Path, first: str, problem: str) -> None:
+    path = tmp_path / "table.tsv"
+    path.write_text(first + f"\n{first}" * 1000)
+    with pytest.raises(DataError) as caught:
+        list(table(path).read())
+    assert str(caught.value).startswith(f"{path}: {problem}")
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [
+        ({}, "145"),
+        ({"deleted": None, "has_errors": None}, "12345"),
+        ({"published": True}, "15"),  # 5 does not say
+        ({"published": False}, "45"),
+        ({"deleted": True, "has_errors": None}, "25"),
+    ],
+)
+def test_workflows_are_left_out_by_their_flags(
+    tmp_path: Path, settings: dict[str, bool | None], kept: str
+) -> None:
+    flags = {"1": "t\tf\tf", "2": "t\tt\tf", "3": "t\tf\tTrue", "4": "0\tf\tf", "5": "\t\\N\t"}
+    path = tmp_path / "table.tsv"
+    path.write_text(
+        f"{HEADER}\tpublished\tdeleted\thas_errors\n"
+        + "".join(
+            "\t".join(row(key, "1=a", "2=b").split("\t")[:8]) + f"\t{each}\n"
+            for key, each in flags.items()
+        )
+    )
+    reader = table(path)
+    for name, value in settings.items():
+        setattr(reader, name, value)
+    items = dict(zip(flags, reader.read(), strict=True))
+    found = {key for key, item in items.items() if isinstance(item, Composition)}
+    assert found == set(kept)
+    assert not any(item.is_fault for item in items.values() if isinstance(item, Invalid))
+
+
+def test_a_dump_s_empty_cells_are_empty(tmp_path: Path) -> None:
+    plain = read(tmp_path, *ROWS, row("5", "9=", "3=Cut1", ""))
+    lines = [*ROWS, row("5", "9=", "3=Cut1", "")]
+    dumped = ["\t".join(cell or r"\N" for cell in line.split("\t")) for line in lines]
+    assert r"\N" in dumped[0]
+    assert read(tmp_path, *dumped) == plain
+
+
+def test_a_step_without_a_tool_between_others_passes_on(tmp_path: Path) -> None:
+    rows = [
+        row("5", "1=a", "2="),
+        row("5", "3=", "2="),
+        row("5", "2=", "4=b"),
+        row("5", "4=b", "5="),
+    ]
+    (item,) = read(tmp_path, *rows)
+    assert isinstance(item, Composition)
+    assert item.names == ("service_a", "table_data_input", "service_b", "table_data_input")
+    assert item.links == ((0, 2), (1, 2), (2, 3))
+    assert item.dropped == (("steps without a tool between others", 1),)
+    (circle,) = read(tmp_path, row("5", "1=", "2="), row("5", "2=", "1="), row("5", "2=", "3=b"))
+    assert "fed by itself" in faults(circle)[0]
+
+
+def test_dates_of_all_spellings(tmp_path: Path) -> None:
+    for time in ("1970-01-02", "1970-01-02 00:00:00+00", "1970-01-02T03:00:00+0300", "86400"):
+        (item,) = read(tmp_path, row("5", "1=a", "2=b", time))
+        assert isinstance(item, Composition)
+        assert item.start_time == item.end_time == 86_400
+
+
+@pytest.mark.real
+def test_the_table_of_2019_has_the_figures_of_its_description() -> None:
+    folder = Path(os.environ["DAGREC_DATA_DIR"])
+    reader = table(folder / "galaxy_1903" / "workflow-connections-19-03.tsv")
+    reader.on_cycle = "skip"
+    items = list(reader.read())
+    found = [item for item in items if isinstance(item, Composition)]
+    assert (len(items), len(found)) == (637, 636)  # one links to itself
+    assert sum(len(item.links) for item in found) == 9_488
+    followers = {(item.names[b], item.is_service[b]) for item in found for _, b in item.links}
+    assert len({name for name, is_service in followers if is_service}) == 263
+    assert all(is_service for _, is_service in followers)
+    reader.on_cycle = "cut"
+    items = list(reader.read())
+    n_left = sum(len(item.links) for item in items if isinstance(item, Composition))
+    assert n_left == 9_488 + 2  # 9,491 distinct links, one of them from a step to itself
+
+
+@pytest.mark.real
+def test_both_tables_have_the_same_links() -> None:
+    """In the table of 2019 ``in_*`` is the target; that of 7,000 rows has the source first."""
+    folder = Path(os.environ["DAGREC_DATA_DIR"])
+    readers = [
+        table(folder / "galaxy_tsv" / "workflow-connections.tsv"),
+        table(folder / "galaxy_1903" / "workflow-connections-19-03.tsv"),
+    ]
+    sampled, whole = [
+        {
+            item.place.rpartition(" ")[2]: {
+                (item.ids[a], item.names[a], item.ids[b], item.names[b]) for a, b in item.links
+            }
+            for item in reader.read()
+            if isinstance(item, Composition)
+        }
+        for reader in readers
+    ]
+    shared = sampled.keys() & whole.keys()
+    assert len(shared) == 399
+    assert all(sampled[key] <= whole[key] for key in shared)
+    lines = (folder / "galaxy_tsv" / "workflow-connections.tsv").read_text().splitlines()
+    assert sum(line.partition("\t")[0] in shared for line in lines) == 2_410
+    readers[1].source = "in"
+    assert not any(
+        (item.ids[a], item.names[a], item.ids[b], item.names[b]) in links
+        for item in readers[1].read()
+        if isinstance(item, Composition)
+        for links in [sampled.get(item.place.rpartition(" ")[2], set())]
+        for a, b in item.links
+    )
+
+
+@pytest.mark.real
+def test_the_table_with_the_empty_cells_of_a_dump_reads_alike(tmp_path: Path) -> None:
+    file = Path(os.environ["DAGREC_DATA_DIR"], "galaxy_tsv", "workflow-connections.tsv")
+    lines = file.read_text().splitlines()
+    dumped = tmp_path / file.name
+    dumped.write_text(
+        "".join("\t".join(c or r"\N" for c in line.split("\t")) + "\n" for line in lines)
+    )
+    assert list(table(dumped).read()) == list(table(file).read())
 
 
 @pytest.mark.real
