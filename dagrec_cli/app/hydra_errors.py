@@ -18,15 +18,7 @@ from dagrec_cli.errors import did_you_mean, install
 READERS = ("hydra", "omegaconf", "antlr4", "yaml")  # packages that read settings
 CALLERS = ("dagrec_cli.app.hydra_main", "dagrec_cli.config.compose")  # call Hydra
 FULL_KEY = "\n    full_key: "  # how OmegaConf goes on after what it says
-LAUNCHERS = {  # which extra brings them
-    "joblib": "joblib",
-    "submitit_local": "submitit",
-    "submitit_slurm": "submitit",
-    "ray": "ray",
-}
-REMOVED = {
-    "bootstrap": "intervals and tests need no resamples any more; leave it out.",
-}
+LAUNCHERS = ("joblib", "submitit_local", "submitit_slurm", "ray")  # of extras, named before the _
 
 
 def explain_hydra(error: Exception, command: str) -> str | None:
@@ -104,14 +96,12 @@ def _several_values(key: str, values: str) -> str:
 
 def _unknown_option(group: str, option: str, known: list[str]) -> str:
     if group == "hydra/launcher" and option in LAUNCHERS:
-        return f"{group}={option} needs an extra; {install(LAUNCHERS[option])}."
+        return f"{group}={option} needs an extra; {install(option.partition('_')[0])}."
     hint = did_you_mean(option, known)
     return f"{group}={option} does not exist; {hint}{group} is one of {', '.join(known)}."
 
 
 def _unknown_setting(key: str, command: str) -> str:
-    if key in REMOVED:
-        return f"there is no setting {key!r}: {REMOVED[key]}"
     group, _, name = key.partition(".")
     if any(re.match(rf"{re.escape(group)}=.*,", word) for word in sys.argv[1:]):
         return f"Hydra does not look for {key} in several {group}s; write ++{key}=VALUE."

@@ -99,7 +99,6 @@ SETTINGS = {
     "seed=-1": "seed is -1; use a whole number from 0 to 4294967295.",
     "seeds=3": "seeds is 3; give a list, such as seeds=[0,1,2].",
     "seeds=[0,0]": "seeds is [0, 0]; give one or more seeds, each once.",
-    "bootstrap=20": "there is no setting 'bootstrap': intervals and tests need no resamples any",
     "progress=maybe": "progress is 'maybe'; use one of auto, true, false.",
     "model._target_=os.system": "model._target_ 'os.system' is no class of os.",
     "model._target_=sys.exit": "model._target_ 'sys.exit' is no class of sys.",
