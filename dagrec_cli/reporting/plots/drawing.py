@@ -6,7 +6,7 @@ Pictures are drawn without pyplot: no window, no global state, less time to impo
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -132,7 +132,7 @@ class Spot(NamedTuple):
 
     point: tuple[float, float]
     offset: tuple[float, float] = (0, 0)
-    side: str = "center"
+    side: Literal["left", "center", "right"] = "center"
 
 
 class Labels:
@@ -157,14 +157,16 @@ class Labels:
 
     def write(self, text: str, spots: Iterable[Spot], **look: Any) -> bool:
         """Write a label at the first free spot; return False if there is none."""
+        label = self.axes.annotate(
+            text, (0, 0), (0, 0), textcoords="offset points", va="center", **look
+        )
         for point, offset, side in spots:
-            label = self.axes.annotate(
-                text, point, offset, textcoords="offset points", ha=side, va="center", **look
-            )
+            label.xy, label.xyann = point, offset
+            label.set_horizontalalignment(side)
             box = label.get_window_extent()
-            inside = self.axes.bbox.x0 <= box.x0 and box.x1 <= self.axes.bbox.x1
-            if inside and not any(box.overlaps(other) for other in self.taken):
+            is_inside = self.axes.bbox.x0 <= box.x0 and box.x1 <= self.axes.bbox.x1
+            if is_inside and not any(box.overlaps(other) for other in self.taken):
                 self.taken.append(box)
                 return True
-            label.remove()
+        label.remove()
         return False
