@@ -11,14 +11,12 @@ from omegaconf import DictConfig
 from dagrec_cli.app.failures import explain
 from dagrec_cli.app.hydra_main import overrides_of, run_with_hydra
 from dagrec_cli.config.where import (
-    code_sha256,
     config_dir,
     short_path,
     split_flag,
     use_code,
     user_path,
 )
-from dagrec_cli.jobs.sweep import run_sweep
 
 if TYPE_CHECKING:
     from dagrec_cli.reporting.tables import Table
@@ -53,9 +51,11 @@ def _main() -> None:
     else:
         from dagrec_cli.jobs.pool import PoolLauncher, register
         from dagrec_cli.jobs.search import OptunaSweeper
+        from dagrec_cli.jobs.sweep import register_sweeper
 
         register(PoolLauncher, OptunaSweeper)
-        run_sweep(lambda: run_with_hydra("train", train))
+        register_sweeper()
+        run_with_hydra("train", train)
 
 
 def train(config: DictConfig) -> float | None:
@@ -70,24 +70,40 @@ def train(config: DictConfig) -> float | None:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from dagrec_cli.config.build import plain
+    from dagrec_cli.jobs.job import request_of
     from dagrec_cli.jobs.search import check_no_search
     from dagrec_cli.runs.folder import RunFolder
-    from dagrec_cli.runs.provenance import Request, is_part
 
     hydra = HydraConfig.get()
     path = Path(hydra.runtime.output_dir)
-    choices = {k: v for k, v in hydra.runtime.choices.items() if is_part(k)}
-    is_job = hydra.mode == RunMode.MULTIRUN
-    sweep = hydra.sweep.dir if is_job else None
-    request = Request(choices, overrides_of(hydra)["task"], sweep, code_sha256(plain(config)))
-    if is_job:
-        return _job(config, path, request, f"job {hydra.job.num} {hydra.job.override_dirname}")
+    if hydra.mode == RunMode.MULTIRUN:
+        return _job(config, path)
+    request = request_of(hydra, config, overrides_of(hydra)["task"])
     check_no_search(hydra.sweeper, request.overrides, RunFolder(path))
     table = _run(config, path, request)
     _show(table, path)
     sys.stdout.write(_hint(hydra.runtime.choices, request.overrides))
     return _objective(config, table.rows[0])
+
+
+def _job(config: DictConfig, path: Path) -> float | None:
+    """Run a job of a sweeper that is none of ours unless it is done, and say what came of it."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from dagrec_cli.jobs.job import in_words, job_state
+    from dagrec_cli.jobs.task import run_job
+    from dagrec_cli.runs.claim import SWEEP_REQUEST
+    from dagrec_cli.training.progress import progress
+
+    hydra = HydraConfig.get()
+    state = job_state(path, config)
+    if config.rerun or state.run is None:
+        run_job(config, progress(config.progress), resume=not config.rerun)
+        state = job_state(path, config)
+    if not Path(hydra.sweep.dir, SWEEP_REQUEST).is_file():
+        stream = sys.stdout if state.run else sys.stderr
+        stream.write(f"job {hydra.job.num} {hydra.job.override_dirname}: {in_words(state)}\n")
+    return _objective(config, state.run.result["metrics"] if state.run else {})
 
 
 def _resume(place: str, words: list[str]) -> None:
@@ -136,7 +152,8 @@ def _hint(choices: Mapping[str, str | None], words: Sequence[str]) -> str:
 
 def _run(config: DictConfig, path: Path, request: "Request", *, resume: bool = False) -> "Table":
     from dagrec_cli.experiment.fit import run_experiment
-    from dagrec_cli.runs.folder import RESULT, RunFolder
+    from dagrec_cli.jobs.task import write_failure
+    from dagrec_cli.runs.folder import RunFolder
     from dagrec_cli.training.progress import progress
 
     folder = RunFolder(path)
@@ -145,55 +162,10 @@ def _run(config: DictConfig, path: Path, request: "Request", *, resume: bool = F
             return run_experiment(config, folder, request, display, resume=resume)
     except Exception as error:
         if explain(error, "train") is None:  # a defect, which nobody else writes down
-            folder.write_json(RESULT, _failure(f"{type(error).__name__}: {error}", request))
+            write_failure(folder, f"{type(error).__name__}: {error}", request)
         raise
     finally:
         folder.remove_if_empty()
-
-
-def _job(config: DictConfig, path: Path, request: "Request", name: str) -> float | None:
-    """Run a job of a multirun unless it was finished before, and say what came of it.
-
-    In a sweep whoever began it says so, for every launcher.
-    """
-    from dagrec_cli.errors import InUseError
-    from dagrec_cli.jobs.sweep_folder import has_ended, is_sweep, outcome
-    from dagrec_cli.runs.folder import RESULT, RunFolder
-
-    value, sweep = None, Path(str(request.sweep))
-    try:
-        value = _objective(config, _metrics(config, path, request))
-    except InUseError:  # whoever holds the folder writes its result
-        return None
-    except Exception as error:
-        line = explain(error, "train") or f"{type(error).__name__}: {error}"
-        if not has_ended(path, sweep):
-            RunFolder(path).write_json(RESULT, _failure(line, request))
-    if not is_sweep(sweep):
-        text, is_finished = outcome(path, sweep)
-        (sys.stdout if is_finished else sys.stderr).write(f"{name} {text}\n")
-    return value
-
-
-def _metrics(config: DictConfig, path: Path, request: "Request") -> Mapping[str, Any]:
-    """Return the metrics of a job; one that was stopped continues from its checkpoints."""
-    from dagrec_cli.jobs.sweep_folder import has_ended
-    from dagrec_cli.runs.folder import RESULT
-    from dagrec_cli.runs.state import fits, whole_run
-
-    has_run = has_ended(path, Path(str(request.sweep)))  # launched twice: a process had died
-    is_begun_before = has_run or (not config.rerun and fits(path, config))
-    if is_begun_before and (run := whole_run(path)):
-        (path / RESULT).touch()  # it counts for this sitting
-        metrics: Mapping[str, Any] = run.result["metrics"]
-        return metrics
-    if has_run:
-        return {}
-    return _run(config, path, request, resume=is_begun_before).rows[0]
-
-
-def _failure(line: str, request: "Request") -> dict[str, Any]:
-    return {"status": "failed", "error": line, **request._asdict()}
 
 
 def _objective(config: DictConfig, metrics: Mapping[str, Any]) -> float | None:

@@ -14,6 +14,8 @@ from pathlib import Path
 from textwrap import shorten
 from uuid import uuid4
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
@@ -117,6 +119,10 @@ class Engine:
     def is_in_turn(self) -> bool:
         """Whether jobs are run one after another, in this process."""
         return self._name == "basic"
+
+    def parse(self, words: Sequence[str]) -> list[Override]:
+        """Return overrides as Hydra reads them, ranges and choices included."""
+        return OverridesParser.create(self._context.config_loader).parse_overrides(list(words))
 
     def compose(self, overrides: Sequence[str], number: int = 0) -> DictConfig:
         """Return the config of a job, with Hydra's own settings in it.

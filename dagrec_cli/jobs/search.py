@@ -112,8 +112,7 @@ class OptunaSweeper(Sweeper):
         space = self._space(arguments)  # before anything is imported that needs Optuna
         from dagrec_cli.jobs.search_end import finish
         from dagrec_cli.jobs.search_study import open_study, trials_of
-        from dagrec_cli.jobs.sweep_folder import write_sweep_request
-        from dagrec_cli.runs.claim import SWEEP, check_free
+        from dagrec_cli.runs.claim import SWEEP, SWEEP_REQUEST, check_free
         from dagrec_cli.runs.folder import RunFolder
 
         self._folder = RunFolder(Path(self._config.hydra.sweep.dir))
@@ -121,7 +120,7 @@ class OptunaSweeper(Sweeper):
         check_free(self._folder.path, SWEEP, "hydra.sweep.dir", besides=self._check_storage())
         with self._in_use():
             study = open_study(self.study_name, self.storage, space, self._config)
-            write_sweep_request(self._folder, arguments)
+            self._folder.write_json(SWEEP_REQUEST, {"overrides": arguments})
             self._run(study, space)
             drawn = enumerate(trials_of(study, space))
             trials = [self._trial(place, each, space) for place, each in drawn]

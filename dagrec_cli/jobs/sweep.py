@@ -1,178 +1,198 @@
-"""``dagrec train -m``: where a sweep goes on, what is told meanwhile, and its table.
+"""``dagrec train -m``: every combination of values with commas between them, and one table."""
 
-Launchers differ in what they do when a process dies, so nothing here relies on what they return: a
-job is done when its folder holds a ``result.json`` that is newer than the sitting's beginning.
-"""
-
+import json
 import os
 import sys
-import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from itertools import pairwise
 from pathlib import Path
-from textwrap import shorten
 from traceback import walk_tb
-from typing import Any
 
-from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, open_dict, read_write
+from hydra._internal.core_plugins import basic_sweeper
+from hydra.core.config_store import ConfigStore
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from dagrec_cli.app.hydra_errors import is_about_settings
+from dagrec_cli.app.hydra_errors import first_line
 from dagrec_cli.app.hydra_main import overrides_of
-from dagrec_cli.config.words import quoted
-from dagrec_cli.errors import DagrecError, RunError
-from dagrec_cli.training.interrupt import heard
+from dagrec_cli.app.output import say_report_is_drawn, show_table
+from dagrec_cli.config.build import build
+from dagrec_cli.config.where import short_path
+from dagrec_cli.data.invalid import plural
+from dagrec_cli.data.plain_files import check_own_folders, read_plain
+from dagrec_cli.errors import ConfigError, RunError
+from dagrec_cli.jobs.job import Job, as_hydra_config
+from dagrec_cli.jobs.pool import PLUGINS, register
+from dagrec_cli.jobs.run import CONTINUES, Engine
+from dagrec_cli.reporting.comparison import Entry, compare
+from dagrec_cli.reporting.grouping import group_runs
+from dagrec_cli.reporting.tables import Table
+from dagrec_cli.runs.claim import SWEEP, SWEEP_REQUEST, TRAINING, check_free
+from dagrec_cli.runs.folder import RunFolder
+from dagrec_cli.runs.state import state_of
 
-POLL = 0.25  # seconds
-LONGEST = 160  # characters of what a launcher says
+FAILED = "failed"
+GIVEN = "hydra.sweep.dir="
+NUMBER = ("${hydra.job.num}", "${hydra:job.num}")
+REMEDY = "use ${hydra.job.num} in hydra.sweep.subdir"
+NOT_REACHED = "not reached"
+MOST = 5  # names in a message
 
 
-@dataclass
-class Sitting:
-    """One call of ``dagrec train -m``.
+class CombinationSweeper(Sweeper):
+    """Runs every combination and writes one table; takes the place of Hydra's ``basic`` sweeper.
 
-    Attributes
+    Parameters
     ----------
-    folder
-        The sweep's folder, absolute.
-    config
-        The config without what is swept.
-    jobs
-        Overrides of each job by its folder.
-    hold
-        Holds the folder until it is closed, so that no other sitting begins in it.
-    is_one_by_one
-        True once a launcher gave up and each job gets a launch of its own.
+    max_batch_size
+        Jobs that the launcher gets at a time; None for all of them.
+    params
+        Values by setting, as on the command line.
     """
 
-    folder: Path
-    config: DictConfig
-    jobs: Mapping[Path, Sequence[str]]
-    hold: ExitStack
-    is_one_by_one: bool = False
-    start: float = field(default_factory=time.monotonic)
-    told: set[Path] = field(default_factory=set)
-    ended: threading.Event = field(default_factory=threading.Event)
-    telling: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self, max_batch_size: int | None, params: DictConfig | None = None) -> None:
+        self._max_batch_size = max_batch_size
+        self._params = [f"{key!s}={value}" for key, value in (params or {}).items()]
 
-    @property
-    def names(self) -> dict[Path, str]:
-        """A name for each job: its number, and what not every job has."""
-        common = set.intersection(*map(set, self.jobs.values())) if len(self.jobs) > 1 else set()
-        return {
-            path: " ".join([f"job {k}", *(o for o in overrides if o not in common)])
-            for k, (path, overrides) in enumerate(self.jobs.items())
-        }
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Take what Hydra hands over; jobs have a task of their own."""
+        self._context, self._config = hydra_context, config
 
-    @property
-    def left(self) -> list[Path]:
-        """The jobs without a result of this sitting."""
-        from dagrec_cli.jobs.sweep_folder import has_ended
+    def sweep(self, arguments: list[str]) -> None:
+        """Run what is not done, in the newest folder with these arguments or in a new one.
 
-        return [path for path in self.jobs if not has_ended(path, self.folder)]
+        Raises
+        ------
+        DagrecError
+            If a setting or a folder keeps it from beginning.
+        KeyboardInterrupt
+            If the user stops it, after the table over what has finished.
+        SystemExit
+            If a job did not finish.
+        """
+        config, path = self._config, Path(self._config.hydra.sweep.dir)
+        is_given = any(word.startswith(GIVEN) for word in overrides_of(config.hydra)["hydra"])
+        if not is_given and not config.rerun:
+            path = newest_sweep(path.parent, arguments) or path
+        path = path.absolute()
+        check_free(path, SWEEP, "hydra.sweep.dir")
+        engine = Engine(config, self._context, path)
+        jobs = jobs_of(engine, [*self._params, *arguments])
+        for job in jobs:
+            check_free(job.folder, TRAINING, "hydra.sweep.subdir")
+            check_own_folders(job.folder, path)
+        folder = RunFolder(path)
+        with folder.locked("hydra.sweep.dir"):
+            folder.write_json(SWEEP_REQUEST, {"overrides": arguments})
+            folder.write_text("multirun.yaml", OmegaConf.to_yaml(config))
+            n_failed = self._run(engine, jobs, folder)
+        if n_failed:
+            sys.exit(1)
 
-    def watch(self) -> None:
-        """Say what comes of each job until the sitting ends."""
-        while not self.ended.wait(POLL):
-            self.tell()
-
-    def tell(self) -> None:
-        """Say what came of the jobs that have ended and were not told of yet."""
-        from dagrec_cli.jobs.sweep_folder import outcome
-
-        with self.telling:
-            left = set(self.left)
-            for path, name in self.names.items():
-                if path not in self.told and path not in left:
-                    self.told.add(path)
-                    minutes, seconds = divmod(int(time.monotonic() - self.start), 60)
-                    text, is_finished = outcome(path, self.folder)
-                    stream = sys.stdout if is_finished else sys.stderr
-                    place = f"{len(self.told)}/{len(self.jobs)} {minutes}:{seconds:02}"
-                    stream.write(f"[{place}] {name} {text}\n")
-                    stream.flush()
-
-    def wait(self) -> None:
-        """Wait until no process works on a job any more."""
-        from dagrec_cli.runs.folder import is_in_use
-
-        while any(map(is_in_use, self.jobs)):
-            time.sleep(POLL)
-
-    def end(self) -> None:
-        """Stop watching, and say what was not told yet."""
-        self.ended.set()
-        self.tell()
+    def _run(self, engine: Engine, jobs: Sequence[Job], folder: RunFolder) -> int:
+        """Run jobs, write and print table and report; return how many jobs did not finish."""
+        size = self._max_batch_size or len(jobs)
+        try:
+            with engine.display(len(jobs)) as display:
+                for begin in range(0, len(jobs), size):
+                    engine.run(jobs[begin : begin + size], display, resume=not self._config.rerun)
+        except KeyboardInterrupt as stop:
+            if not _broke_off_import(stop):
+                _show(engine, jobs, folder, display.told)
+            raise
+        try:
+            return _show(engine, jobs, folder, display.told)
+        except KeyboardInterrupt as stop:
+            raise KeyboardInterrupt(CONTINUES) from stop
 
 
-_SITTINGS: list[Sitting] = []  # at most one: Hydra makes the callback itself, and several times
+def register_sweeper() -> None:
+    """Make the sweeper known to Hydra as ``basic``, the one that is there without a choice.
+
+    A choice of ours in ``configs/train.yaml`` would win over that of an experiment such as
+    ``experiment=search``.
+    """
+    register(CombinationSweeper)
+    node = basic_sweeper.BasicSweeperConf(_target_=f"{PLUGINS}.{CombinationSweeper.__name__}")
+    ConfigStore.instance().store(group="hydra/sweeper", name="basic", node=node, provider="dagrec")
 
 
-class _Refused(SystemExit):
-    """A sitting that cannot begin; Hydra would turn an Exception of a callback into a warning."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__()
-        self.error = error
-
-
-class Sweep(Callback):
-    """Hydra callback: choose the sweep's folder before its sweeper and launcher are made."""
-
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Go on in the newest folder that was begun with the same overrides, or in a new one."""
-        hydra = config.hydra
-        if not hydra.sweeper._target_.endswith(".BasicSweeper"):  # others have ends of their own
-            return
-        if not _SITTINGS:
-            try:
-                _SITTINGS.append(_begin(config))
-            except Exception as error:  # or the jobs would run without a sweep around them
-                raise _Refused(error) from error
-            threading.Thread(target=_SITTINGS[0].watch, daemon=True).start()
-        sitting = _SITTINGS[0]
-        with read_write(hydra), open_dict(hydra):
-            hydra.sweep.dir = str(sitting.folder)
-            words = [f"hydra.sweep.dir={quoted(str(sitting.folder))}"]
-            if hydra.runtime.choices["hydra/launcher"] == "submitit_local":  # all at once, unshared
-                share = max(1, (os.cpu_count() or 1) // len(sitting.jobs))
-                words.append(f"+hydra.job.env_set.OMP_NUM_THREADS='{share}'")
-            hydra.overrides.hydra.extend(words)
-            if sitting.is_one_by_one:
-                hydra.sweeper.max_batch_size = 1
+def newest_sweep(below: Path, overrides: Sequence[str]) -> Path | None:
+    """Return the newest folder whose sweep was begun with these overrides, in this order."""
+    for file in sorted(below.glob(f"*/{SWEEP_REQUEST}"), reverse=True):
+        try:
+            if json.loads(read_plain(file))["overrides"] == list(overrides):
+                return file.parent
+        except (OSError, RunError, ValueError, LookupError, TypeError):  # damaged: begin anew
+            continue
+    return None
 
 
-def run_sweep(run: Callable[[], None]) -> None:
-    """Run Hydra; if that was a sweep, print and write its table, whatever came of its jobs.
+def jobs_of(engine: Engine, words: Sequence[str]) -> list[Job]:
+    """Return a job per combination of values, each with the folder that Hydra would give it.
 
     Raises
     ------
-    Exception
-        What keeps the sweep from beginning, such as another process in its folder.
-    KeyboardInterrupt
-        If the user stops it, after the table over what is finished.
+    ConfigError
+        If jobs would share a folder, or one is not known before its job runs.
+    HydraException
+        If a word does not fit the config of ``dagrec train``.
     """
-    _SITTINGS.clear()
+    (combinations,) = basic_sweeper.BasicSweeper.split_arguments(
+        engine.parse(words), max_batch_size=None
+    )
+    common = set.intersection(*map(set, combinations)) if len(combinations) > 1 else set()
+    jobs = []
+    for number, given in enumerate(combinations):
+        config = engine.compose(given, number)
+        folder = Path(os.path.abspath(engine.folder / _subdir(config)))
+        # What names look up once, such as ${now:…}, the next ones find the same.
+        OmegaConf.copy_cache(from_config=config, to_config=engine.config)
+        name = " ".join([f"job {number}", *(word for word in given if word not in common)])
+        own = tuple(_with_number(word, number) for word in given)
+        jobs.append(Job(name, own, folder, config, number))
+    _check_apart(jobs, engine.folder)
+    return jobs
+
+
+def _with_number(word: str, number: int) -> str:
+    """Return an override without looking up a number that a launch of some jobs counts anew."""
+    for name in NUMBER:
+        word = word.replace(name, str(number))
+    return word
+
+
+def _subdir(config: DictConfig) -> str:
     try:
-        _launch(run)
-        n_failed = _show(_SITTINGS[0]) if _SITTINGS else 0
-    except _Refused as refused:
-        raise refused.error from None
-    except KeyboardInterrupt as stop:
-        if not _SITTINGS:
-            raise
-        heard()
-        if not _broke_off_import(stop):
-            _show(_SITTINGS[0])
-        raise KeyboardInterrupt("interrupted; the same command goes on with the rest.") from None
-    finally:
-        for sitting in _SITTINGS:
-            sitting.ended.set()
-            sitting.hold.close()
-    if n_failed:
-        sys.exit(1)
+        with as_hydra_config(config):
+            return str(config.hydra.sweep.subdir)
+    except OmegaConfBaseException as error:
+        raise ConfigError(
+            f"hydra.sweep.subdir is not known before its job runs ({first_line(error)}); {REMEDY}."
+        ) from error
+
+
+def _check_apart(jobs: Sequence[Job], folder: Path) -> None:
+    """Raise ConfigError if a job would write where another one does, or the sweep itself."""
+    sweep = Path(os.path.realpath(folder))
+    users: dict[Path, list[str]] = {sweep: ["the sweep"]}
+    for job in jobs:
+        users.setdefault(Path(os.path.realpath(job.folder)), []).append(f"job {job.number}")
+    for place, names in users.items():
+        if len(names) > 1:
+            shown = [*names[:MOST], *([f"{len(names) - MOST} more"] if len(names) > MOST else [])]
+            listed = f"{', '.join(shown[:-1])} and {shown[-1]}"
+            raise ConfigError(f"{listed} would share the folder {place}; {REMEDY}.")
+    for outer, inner in pairwise(sorted(users)):  # by part, so what a folder holds comes after it
+        if outer != sweep and inner.is_relative_to(outer):
+            raise ConfigError(
+                f"{users[outer][0]} would have the folder {outer}, which holds that of "
+                f"{users[inner][0]}; {REMEDY}."
+            )
 
 
 def _broke_off_import(error: BaseException | None) -> bool:
@@ -189,95 +209,57 @@ def _broke_off_import(error: BaseException | None) -> bool:
     return False
 
 
-def _begin(config: DictConfig) -> Sitting:
-    from dagrec_cli.data.plain_files import check_own_folders
-    from dagrec_cli.jobs.sweep_folder import newest_sweep, write_sweep_request
-    from dagrec_cli.jobs.sweep_jobs import jobs_of
-    from dagrec_cli.runs.claim import SWEEP, TRAINING, check_free
-    from dagrec_cli.runs.folder import RunFolder
-
-    hydra = config.hydra
-    given = overrides_of(hydra)
-    path = Path(hydra.sweep.dir)
-    is_given = any(each.startswith("hydra.sweep.dir=") for each in given["hydra"])
-    if not is_given and not config.rerun:
-        path = newest_sweep(path.parent, given["task"]) or path
-    folder, hold = RunFolder(path.absolute()), ExitStack()
-    check_free(folder.path, SWEEP, "hydra.sweep.dir")
-    jobs = jobs_of(config, given["task"], folder.path)
-    for job in jobs:
-        check_free(job, TRAINING, "hydra.sweep.subdir")
-        check_own_folders(job, folder.path)
-    hold.enter_context(folder.locked("hydra.sweep.dir"))
-    write_sweep_request(folder, given["task"])
-    return Sitting(folder.path, config, jobs, hold)
-
-
-def _launch(run: Callable[[], None]) -> None:
-    """Run Hydra; if a process dies and the launcher gives up, launch what is left one by one."""
-    while True:
-        try:
-            run()
-            error = None
-        except Exception as raised:
-            error = raised
-        if error and (not _SITTINGS or _is_mistake(error)):
-            raise error
-        if not _SITTINGS:
-            return
-        sitting = _SITTINGS[0]
-        if error is None:
-            return
-        sitting.wait()
-        if not sitting.left:
-            return
-        _after_death(sitting, sitting.left, error)
-        sitting.is_one_by_one = True
-
-
-def _is_mistake(error: Exception) -> bool:
-    """Return whether a setting is wrong, so that no launch could go better."""
-    return isinstance(error, DagrecError) or is_about_settings(error)
-
-
-def _after_death(sitting: Sitting, left: Sequence[Path], error: Exception) -> None:
-    from dagrec_cli.jobs.sweep_folder import has_begun, write_death
-
-    text = shorten(f"{type(error).__name__}: {error}", LONGEST, placeholder=" …")
-    if not any(has_begun(path, sitting.folder) for path in sitting.jobs):
-        name = sitting.config.hydra.runtime.choices["hydra/launcher"]
-        raise RunError(f"hydra/launcher={name} could not start a job: {text}") from error
-    if sitting.is_one_by_one:
-        write_death(left[0], text, sitting.jobs[left[0]])
-
-
-def _show(sitting: Sitting) -> int:
+def _show(engine: Engine, jobs: Sequence[Job], folder: RunFolder, reached: Collection[Path]) -> int:
     """Write and print table and report; return how many jobs did not finish."""
-    from rich.console import Console
-
-    from dagrec_cli.app.output import say_report_is_drawn
-    from dagrec_cli.config.build import build
-    from dagrec_cli.jobs.sweep_folder import save_sweep_table, sweep_entries, sweep_table
     from dagrec_cli.loggers.base import SafeLogger
     from dagrec_cli.reporting.report import ReportSheet, write_report
-    from dagrec_cli.reporting.terminal import to_rich
-    from dagrec_cli.runs.folder import RunFolder
 
-    sitting.end()
-    folder, config = RunFolder(sitting.folder), sitting.config
-    entries = sweep_entries(sitting.names)
-    table = sweep_table(entries, n_jobs=len(sitting.jobs), metric=config.trainer.monitor)
+    config = engine.config
+    entries = sweep_entries(jobs, reached)
+    table = sweep_table(entries, n_jobs=len(jobs), metric=config.trainer.monitor)
     save_sweep_table(table, folder)
-    console = Console()
-    console.print(to_rich(table, console.width))
+    show_table(table)
     say_report_is_drawn()
     report = write_report(folder, "dagrec train -m", [ReportSheet([table], entries)])
-    sys.stdout.write(f"Sweep folder: {_short(folder.path)}\nReport: {_short(report)}\n")
+    sys.stdout.write(f"Sweep folder: {short_path(folder.path)}\nReport: {short_path(report)}\n")
     if any(not entry.reason for entry in entries):  # else its logger may be what is missing
         logger = build(config.logger, "logger")
         SafeLogger(lambda line: sys.stderr.write(f"{line}\n")).end_sweep(logger, folder)
     return sum(bool(entry.reason) for entry in entries)
 
 
-def _short(path: Path) -> Path:
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+def sweep_entries(jobs: Sequence[Job], reached: Collection[Path]) -> list[Entry]:
+    """Return an entry per combination without its seeds, then one per job that did not finish.
+
+    Parameters
+    ----------
+    reached
+        Folders of the jobs that were run now, or are reused; of others it is not known whether
+        their folders hold what they would make.
+    """
+    states = [(job, state_of(job.folder)) for job in jobs]
+    finished = [job.folder for job, state in states if state.run and job.folder in reached]
+    broken = [
+        Entry(job.name, [], state.reason or NOT_REACHED)
+        for job, state in states
+        if job.folder not in finished
+    ]
+    return [*(group_runs(finished, None) if finished else []), *broken]
+
+
+def sweep_table(entries: Sequence[Entry], *, n_jobs: int, metric: str) -> Table:
+    """Return the comparison of the finished rows, and a row for each job that did not finish."""
+    broken = [entry for entry in entries if entry.reason]
+    ended = f"{len(broken)} not finished" if broken else "all finished"
+    table = compare(entries, title=f"{plural(n_jobs, 'job')}, {ended}", metric=metric)
+    table.rows += [{"row": e.name, "mark": FAILED, "reason": e.reason} for e in broken]
+    table.name = "sweep"
+    return table
+
+
+def save_sweep_table(table: Table, folder: RunFolder) -> None:
+    """Write the table's files; the CSV, which has no notes, gets a column for the reasons."""
+    table.save(folder)
+    if any("reason" in row for row in table.rows):
+        with_reason = Table(table.title, [*table.columns, "reason"], table.rows)
+        folder.write_text(f"{table.name}.csv", with_reason.to_csv())

@@ -168,7 +168,7 @@ def test_sweeps_tables_and_other_processes_find_it(dagrec: Dagrec, mine: Path) -
     words = ("reproduce", "-cd", "mine", "table=t", "seeds=[0]")
     answer = dagrec(*words)
     assert answer.code == 0
-    assert "t: mine: accuracy .3377" in answer.err
+    assert "t: mine: accuracy .3377" in answer.out
     dagrec(*words)
     assert len(list(answer.folder.glob("outputs/reproduce/rows/*"))) == 1
     change(mine)

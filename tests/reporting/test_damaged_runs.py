@@ -12,8 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from dagrec_cli.errors import ConfigError, DagrecError, RunError
 from dagrec_cli.experiment.fit import run_experiment
-from dagrec_cli.jobs.job import compose_train
-from dagrec_cli.jobs.sweep_folder import outcome
+from dagrec_cli.jobs.job import compose_train, in_words
 from dagrec_cli.reporting.comparison import compare
 from dagrec_cli.reporting.grouping import group_runs
 from dagrec_cli.reporting.report import ReportSheet, write_report
@@ -62,7 +61,8 @@ def compared(folder: Path) -> None:
 
 def judged(folder: Path) -> None:
     """Ask what a sweep and a table ask; they get an answer, never an error."""
-    texts = [state_of(folder).reason, outcome(folder, folder.parent)[0]]
+    state = state_of(folder)
+    texts = [state.reason, in_words(state)]
     assert all(text.isprintable() for text in texts)
     assert (whole_run(folder) is None) == bool(texts[0])
 

@@ -328,3 +328,11 @@ def test_a_table_needs_no_file_of_its_runs_any_more(run_of: RunOf, tmp_path: Pat
     table = compare(entries, title="", metric="accuracy")
     report = write_report(RunFolder(tmp_path / "out"), "dagrec", [ReportSheet([table], entries)])
     assert "some.Split" in report.read_text()
+
+
+def test_runs_with_seeds_in_common_count_them_once(run_of: RunOf, tmp_path: Path) -> None:
+    """``train -m seeds=[0,1],[1,2]``: three seeds of one row."""
+    for job, seeds in enumerate([(0, 1), (1, 2)]):
+        run_of(tmp_path / str(job), seeds=seeds, started=f"2026-01-0{job + 1}")
+    (entry,) = group_runs([tmp_path / "0", tmp_path / "1"], None)
+    assert [run.result["seeds"] for run in entry.runs] == [[0], [1, 2]]

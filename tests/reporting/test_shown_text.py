@@ -11,13 +11,14 @@ from rich.console import Console
 
 from dagrec_cli.errors import visible
 from dagrec_cli.export.recommendations import _json
-from dagrec_cli.jobs.sweep_folder import outcome
+from dagrec_cli.jobs.job import in_words
 from dagrec_cli.reporting.comparison import Entry, compare
 from dagrec_cli.reporting.report import ReportSheet, write_report
 from dagrec_cli.reporting.tables import Table
 from dagrec_cli.reporting.terminal import to_rich
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.run import Run
+from dagrec_cli.runs.state import state_of
 
 ACTING = "a\x1b[31m\x9b2J\x07\x7f\u202eb\u2066\u2028c"
 LINKS = (
@@ -73,9 +74,7 @@ def test_nothing_in_a_report_acts(run_of: RunOf, tmp_path: Path) -> None:
 
 def test_what_a_job_says_is_one_line(run_of: RunOf, tmp_path: Path) -> None:
     run_of(tmp_path / "run", is_finished=False, error=ACTING + "\nsecond")
-    told, is_finished = outcome(tmp_path / "run", tmp_path)
-    assert not is_finished
-    assert told.isprintable()
+    assert in_words(state_of(tmp_path / "run")).isprintable()
 
 
 def test_json_of_acting_names_reads_back_the_same() -> None:
