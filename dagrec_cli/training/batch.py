@@ -1,4 +1,18 @@
-"""Training pairs as tensors: distinct contexts once, rows that refer to them, weights."""
+"""Training pairs as tensors: distinct contexts once, rows that refer to them, weights.
+
+::
+
+    pairs       a→x   b→y   a→x   b→z         context → target, as they come
+
+    entries     a     b                       contexts, each encoded once
+    size        1     2                       how many rows a context has
+    target      x     y  z                    rows, those of one context side by side
+    weight      2     1  1                    how often the pair occurs
+
+    batch([1])        b                       contexts
+                      0  0                    row: which of the batch's contexts
+                      y  z  1  1              target, weight
+"""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -92,6 +106,7 @@ class TrainingPairs:
         """
         pairs = dataset.pairs.take(rows)
         weighted = pairs.distinct() if distinct else pairs.repeated()
+        # Rows come sorted by context (or are one per context), so that their blocks lie end to end.
         entries, row = encode_once(weighted, distinct=distinct)
         return cls(
             dataset.contexts,
@@ -138,6 +153,7 @@ class TrainingPairs:
             See :class:`Batch`.
         """
         contexts = Contexts.of(self.trie, self.entries[chosen])
+        # Rows lie in blocks, one per context: read those of the chosen ones, whatever their number.
         row, place = map(torch.from_numpy, block_places(self.size, chosen))
         return Batch(
             contexts.to(self.device),

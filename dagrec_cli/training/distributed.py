@@ -95,6 +95,7 @@ class Distributed(MiniBatch):
         if find_device(self.device).type == "cuda":
             here = launched_rank()
             self.device = f"cuda:{here.local_rank if here else distributed.get_rank()}"
+            torch.cuda.set_device(self.device)  # or every rank keeps something on the first one too
         super().fit(task, callback)
 
     def batches(

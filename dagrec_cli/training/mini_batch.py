@@ -45,6 +45,7 @@ class MiniBatch(Trainer):
         block = max(1, size // self.blocks_per_step)
         order = pairs.depth_first[shuffled_blocks(len(pairs.entries), block, rng)]
         for chosen in cut(order.astype(np.int32), size):
+            # Contexts are drawn, and their pairs weigh differently: a step counts by its weight.
             total = float(pairs.weight_of[chosen].sum())
             yield Step(total / pairs.total, self.batches(pairs, chosen, total))
 
@@ -52,7 +53,7 @@ class MiniBatch(Trainer):
         self, pairs: TrainingPairs, chosen: NDArray[np.int32], total: float
     ) -> Iterator[Batch]:
         """Yield a step's batches one by one; ``total`` is the weight of all their rows."""
-        return (pairs.batch(each, total) for each in cut(chosen, self.batch_size))
+        return (pairs.batch(part, total) for part in cut(chosen, self.batch_size))
 
 
 def shuffled_blocks(n: int, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -60,6 +61,9 @@ def shuffled_blocks(n: int, size: int, rng: np.random.Generator) -> NDArray[np.i
 
     Where blocks begin is drawn too, so that the first and the last may be shorter.
     """
+    # n = 7, size = 3, shift 2:  number  0 1 2 3 4 5 6
+    #                            block   0 1 1 1 2 2 2     drawn order of blocks: 2, 0, 1
+    #                            rank    1 2 2 2 0 0 0     and sorted by it: 4 5 6 0 1 2 3
     block = (np.arange(n) + rng.integers(size)) // size
     rank: NDArray[np.int64] = rng.permutation(block[-1] + 1)[block]
     return np.argsort(rank, kind="stable")
