@@ -247,7 +247,7 @@ def compare(
     """
     from dagrec_cli.config.kinds import check
     from dagrec_cli.evaluation.metrics import Metric
-    from dagrec_cli.reporting.comparison import compare as tested
+    from dagrec_cli.reporting.comparison import compare_rows
     from dagrec_cli.reporting.grouping import group_runs
 
     check("metric", metric, Metric)
@@ -256,7 +256,7 @@ def compare(
         raise ConfigError("no runs given; name run folders, or a folder that holds some.")
     folders = [run.folder if isinstance(run, TrainedRun) else Path(run) for run in given]
     entries = group_runs(folders, by)
-    return tested(entries, title="", metric=metric).to_frame()
+    return compare_rows(entries, title="", metric=metric).to_frame()
 
 
 @_explained()

@@ -33,7 +33,7 @@ LIMITS = {  # what is said in an OSError, or in whatever a library makes of it
     "can't start new thread": "too many threads run; allow more with: ulimit -u 4096",
     os.strerror(errno.EIO): "the disk or device has failed; use another one",
 }
-ELSEWHERE = "write elsewhere with hydra.run.dir=FOLDER"
+WRITE_ELSEWHERE = "write elsewhere with hydra.run.dir=FOLDER"
 
 
 def explain(error: Exception, command: str) -> str | None:
@@ -65,7 +65,7 @@ def _explain_system(error: Exception) -> str | None:
         return None
     place = "" if error.filename is None else f" {error.filename}"
     if error.errno in DISK:
-        return f"cannot write{place}: {DISK[error.errno]}; {ELSEWHERE}."
+        return f"cannot write{place}: {DISK[error.errno]}; {WRITE_ELSEWHERE}."
     return f"cannot use{place or ' a file'}: {error.strerror}."
 
 

@@ -12,8 +12,6 @@ from dagrec_cli.config.where import user_path
 from dagrec_cli.config.words import is_path, quoted
 from dagrec_cli.errors import ConfigError
 
-Names = str | list[str]
-
 
 def main() -> None:
     """Turn plain arguments into the ``runs`` setting, compose the config and run."""
@@ -30,13 +28,13 @@ def compare(config: DictConfig) -> None:
 
     from dagrec_cli.app.output import write_tables
     from dagrec_cli.evaluation.metrics import Metric
-    from dagrec_cli.reporting.comparison import compare as compared
+    from dagrec_cli.reporting.comparison import compare_rows
     from dagrec_cli.reporting.grouping import group_runs
     from dagrec_cli.reporting.report import ReportSheet
     from dagrec_cli.runs.claim import TABLES, check_free
     from dagrec_cli.runs.folder import RunFolder
 
-    check_settings(config, runs=Names, by=Names | None, metric=Metric)
+    check_settings(config, runs=str | list[str], by=str | list[str] | None, metric=Metric)
     if not config.runs:
         raise ConfigError("no runs given; write dagrec compare FOLDER [FOLDER …].")
     folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))
@@ -47,7 +45,7 @@ def compare(config: DictConfig) -> None:
     # The first row is the reference: by name, since folders are named by time and a run that is
     # repeated would change it.
     entries.sort(key=lambda entry: (bool(entry.reason), entry.name if entry.runs else ""))
-    table = compared(entries, title="Comparison", metric=config.metric)
+    table = compare_rows(entries, title="Comparison", metric=config.metric)
     with folder.locked():
         write_tables(folder, "dagrec compare", [ReportSheet([table], entries)])
     if any(entry.reason for entry in entries):

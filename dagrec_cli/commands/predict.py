@@ -25,7 +25,7 @@ def predict(config: DictConfig) -> None:
     """Write an answer for each context that is asked for."""
     from dagrec_cli.app.output import output_file, write_output
     from dagrec_cli.evaluation.recommender import recommend
-    from dagrec_cli.export.recommendations import Form, lines_of
+    from dagrec_cli.export.recommendations import Form, answer_lines
     from dagrec_cli.runs.model import load_model, named_run
 
     check_settings(
@@ -53,12 +53,12 @@ def predict(config: DictConfig) -> None:
     if form == "auto":
         form = "table" if path is None and sys.stdout.isatty() else "json"
     if path is None:
-        for text in lines_of(answers, form):
+        for text in answer_lines(answers, form):
             sys.stdout.write(text)
         return
 
     def fill(file: IO[bytes]) -> None:
-        file.writelines(text.encode() for text in lines_of(answers, form))
+        file.writelines(text.encode() for text in answer_lines(answers, form))
 
     write_output(path, fill)
 

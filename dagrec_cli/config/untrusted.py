@@ -24,7 +24,7 @@ DEEPEST_CONFIG = 20
 LARGEST_NUMBER = 10**7  # compositions, epochs, pairs of a batch
 PATHS = ("path",)  # settings that name files
 SQLITE = "sqlite:///"
-SHOWN = 60  # characters of a refused text that a message repeats
+QUOTED = 60  # characters of a refused text that a message repeats
 
 
 def checked_config(
@@ -91,8 +91,8 @@ def checked_node(
         _refuse_lookup(key, text, file)
         if leads_out(key, text) and not is_trusted:
             raise RunError(
-                f"{file}: {key} is {text[:SHOWN]!r}; a run folder may only name paths below the "
-                f"working folder. If you trust it, add {key}={text[:SHOWN]} (to dagrec evaluate, "
+                f"{file}: {key} is {text[:QUOTED]!r}; a run folder may only name paths below the "
+                f"working folder. If you trust it, add {key}={text[:QUOTED]} (to dagrec evaluate, "
                 f"{group}=OPTION, too)."
             )
     download = node.get("download")
@@ -124,9 +124,9 @@ def _check_target(target: str, group: str, file: Path, packages: Collection[str]
     ours = {option.get("_target_") for option in options(group).values()}
     if target in ours or package in packages or is_own(package):
         return
-    setting = f"{file}: {group}._target_ is {target[:SHOWN]!r}"
+    setting = f"{file}: {group}._target_ is {target[:QUOTED]!r}"
     if "." in target and package.isidentifier() and package != PACKAGE.name:
-        package = package[:SHOWN]
+        package = package[:QUOTED]
         raise RunError(
             f"{setting}: code of {package} would run; if you trust it, add trust={package}, or -cd "
             "FOLDER with the folder that it lies in."
@@ -154,7 +154,7 @@ def check_whole_numbers(node: Any, place: str, file: Path, most: int) -> None:
             check_whole_numbers(value, place, file, most)
     elif isinstance(node, int) and abs(node) > most:
         raise RunError(
-            f"{file}: {place} is {str(node)[:SHOWN]}; from a run folder {most:,} is the most that "
+            f"{file}: {place} is {str(node)[:QUOTED]}; from a run folder {most:,} is the most that "
             "is taken."
         )
 
@@ -220,7 +220,7 @@ def _texts(node: Any, place: str) -> Iterator[tuple[str, str]]:
 def _refuse_lookup(key: str, text: str, file: Path) -> None:
     if "${" in text:
         raise RunError(
-            f"{file}: {key} is {text[:SHOWN]!r}; a run folder must not look anything up, "
+            f"{file}: {key} is {text[:QUOTED]!r}; a run folder must not look anything up, "
             "write the value itself."
         )
 

@@ -14,7 +14,7 @@ Form = Literal["auto", "table", "json", "csv"]
 ANSWER_COLUMNS = ("query", "about", "known_to_follow", "rank", "service", "probability", "seen")
 
 
-def lines_of(answers: Iterable[Answer], form: str) -> Iterator[str]:
+def answer_lines(answers: Iterable[Answer], form: str) -> Iterator[str]:
     """Yield the text of each answer.
 
     Parameters

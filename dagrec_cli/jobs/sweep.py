@@ -26,7 +26,7 @@ from dagrec_cli.errors import ConfigError, RunError
 from dagrec_cli.jobs.job import Job, as_hydra_config
 from dagrec_cli.jobs.pool import PLUGINS, register
 from dagrec_cli.jobs.run import CONTINUES, Engine
-from dagrec_cli.reporting.comparison import Entry, compare
+from dagrec_cli.reporting.comparison import Entry, compare_rows
 from dagrec_cli.reporting.grouping import group_runs
 from dagrec_cli.reporting.tables import Table
 from dagrec_cli.runs.claim import SWEEP, SWEEP_REQUEST, TRAINING, check_free
@@ -251,7 +251,7 @@ def sweep_table(entries: Sequence[Entry], *, n_jobs: int, metric: str) -> Table:
     """Return the comparison of the finished rows, and a row for each job that did not finish."""
     broken = [entry for entry in entries if entry.reason]
     ended = f"{len(broken)} not finished" if broken else "all finished"
-    table = compare(entries, title=f"{plural(n_jobs, 'job')}, {ended}", metric=metric)
+    table = compare_rows(entries, title=f"{plural(n_jobs, 'job')}, {ended}", metric=metric)
     table.rows += [{"row": e.name, "mark": FAILED, "reason": e.reason} for e in broken]
     table.name = "sweep"
     return table

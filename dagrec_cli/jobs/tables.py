@@ -19,7 +19,7 @@ from dagrec_cli.errors import ConfigError
 from dagrec_cli.jobs.job import Job, without_hydra
 from dagrec_cli.jobs.pool import PoolLauncher, register
 from dagrec_cli.jobs.run import Engine
-from dagrec_cli.reporting.comparison import Entry, basis, by_reason, compare
+from dagrec_cli.reporting.comparison import Entry, basis, by_reason, compare_rows
 from dagrec_cli.reporting.tables import Table, heading
 from dagrec_cli.reporting.verdict import COMPARED, judge
 from dagrec_cli.runs.provenance import config_hash
@@ -73,7 +73,7 @@ class TableRun:
             f"{self.name}: row {' and '.join(map(repr, names))} failed: {reason}"
             for reason, names in by_reason(entries).items()
         ]
-        table = compare(entries, title=self.title, metric=settings["metric"])
+        table = compare_rows(entries, title=self.title, metric=settings["metric"])
         table.name = self.name
         judged = [
             (r, e) for r, e in zip(self.rows, entries, strict=True) if r.get("paper") and e.runs

@@ -15,7 +15,7 @@ from dagrec_cli.reporting.tables import Table, heading
 from dagrec_cli.runs.run import Run
 
 SIGNIFICANT = 0.05
-BEST, AS_GOOD = "best", "≈ best"
+BEST_ROW, AS_GOOD = "best", "≈ best"
 BOUNDS = {
     "last_node": "ceiling: last node",
     "context": "ceiling: whole context",
@@ -76,7 +76,7 @@ class Entry:
         return float(np.mean(seconds)) or None
 
 
-def compare(entries: Sequence[Entry], *, title: str, metric: str) -> Table:
+def compare_rows(entries: Sequence[Entry], *, title: str, metric: str) -> Table:
     """Return a row per entry, with tests between those about the same test pairs.
 
     ``difference`` and ``p`` compare a row with the first one about its test pairs, which is the
@@ -95,7 +95,7 @@ def compare(entries: Sequence[Entry], *, title: str, metric: str) -> Table:
     ceilings: dict[str, None] = {}
     for about, alike in by_test(entries):
         bounds = alike[0].runs[0].result.get("ceilings", {})
-        found = _rows(alike, metric)
+        found = _compared_rows(alike, metric)
         found += [{"row": BOUNDS[name], **bound} for name, bound in bounds.items()]
         ceilings |= dict.fromkeys(bounds)
         if about:
@@ -157,7 +157,7 @@ def _test_notes(tables: Sequence[Sequence[Entry]], metric: str) -> list[str]:
     return notes
 
 
-def _rows(alike: Sequence[Entry], metric: str) -> list[dict[str, Any]]:
+def _compared_rows(alike: Sequence[Entry], metric: str) -> list[dict[str, Any]]:
     """Return the rows of entries about the same test pairs."""
     services = _catalogue([run for entry in alike for run in entry.runs])
     outcomes = [_outcomes(entry.runs, services) for entry in alike]
@@ -188,7 +188,7 @@ def _rows(alike: Sequence[Entry], metric: str) -> list[dict[str, Any]]:
         if p is not None:
             row |= {"p": p, "p_is_floor": found.is_floor and p < 1}
     best = max(range(len(rows)), key=lambda row: rows[row][metric]["mean"])
-    rows[best]["mark"] = BEST
+    rows[best]["mark"] = BEST_ROW
     for row, _, p in tested(best):
         if p is not None and p >= SIGNIFICANT:
             row["mark"] = AS_GOOD
@@ -222,16 +222,16 @@ def basis(entries: Sequence[Entry]) -> list[str]:
     if any(len(entry.outcomes) > 1 for entry in entries):
         spread, over = "mean ± standard deviation over seeds, ", " and seeds"
     return [
-        f"n = {_told(entries, _pairs)}; seeds {_told(entries, _seeds)}; {spread}[95 % interval "
+        f"n = {_joint(entries, _pairs)}; seeds {_joint(entries, _seeds)}; {spread}[95 % interval "
         f"over groups of equal compositions{over}].",
-        f"Leakage: {_told(entries, _leakage)}.",
+        f"Leakage: {_joint(entries, _leakage)}.",
         *_held_out(entries),
-        f"A DAG mask knows the edges {_told(entries, _mask)}.",
-        f"Ties: {_told(entries, _ties)}; accuracy takes the first of equal services.",
+        f"A DAG mask knows the edges {_joint(entries, _mask)}.",
+        f"Ties: {_joint(entries, _ties)}; accuracy takes the first of equal services.",
     ]
 
 
-def _told(entries: Sequence[Entry], tell: Callable[[Entry], str]) -> str:
+def _joint(entries: Sequence[Entry], tell: Callable[[Entry], str]) -> str:
     """Return what is said of all entries; ``0, 1; Popularity: 0`` where they differ."""
     texts = {entry.name: tell(entry) for entry in entries}
     common = max(texts.values(), key=list(texts.values()).count)

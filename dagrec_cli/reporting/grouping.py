@@ -18,11 +18,11 @@ from dagrec_cli.runs.folder import REQUEST, RESULT
 from dagrec_cli.runs.provenance import is_part
 from dagrec_cli.runs.run import Run
 
-SIDE = "evaluate_on"  # test and validation are never one row
+EVALUATED_ON = "evaluate_on"  # test and validation are never one row
 SOURCE = "run"  # of a saved model that was evaluated; never one row with a model of its own
 VERSION = "dagrec"  # figures of two versions are never one row
 CODE = "code"  # neither are figures of two states of the user's own code
-TESTED = ("data", "split", SIDE)
+TESTED = ("data", "split", EVALUATED_ON)
 LEARNT = ("loss", "sampler", "trainer")  # mean nothing to a model that counts, except this:
 HELD_OUT = "trainer.validation_share"  # which leaves it fewer pairs to count
 ALWAYS = ("data", "model", SOURCE)  # in every name
@@ -51,18 +51,18 @@ def group_runs(paths: Sequence[Path], by: Sequence[str] | None) -> list[Entry]:
         If a run has no such key.
     """
     folders = list(dict.fromkeys(folder for path in paths for folder in find_runs(path)))
-    finished, broken = _read(folders)
+    finished, broken = _read_runs(folders)
     if not finished:
         first = broken[0]
         raise RunError(f"none of {len(folders)} runs is finished; {first.name}: {first.reason}")
     by_test: dict[tuple[str, str], list[Run]] = {}
     for run in _each_seed_once(finished):
         by_test.setdefault(run.test, []).append(run)
-    tested = _names([_settings(runs[0]) for runs in by_test.values()], is_about_test=True)
+    tested = _names([_naming_settings(runs[0]) for runs in by_test.values()], is_about_test=True)
     entries = [
         entry
         for about, runs in zip(tested, by_test.values(), strict=True)
-        for entry in _rows(about, runs, by)
+        for entry in _entries_of(about, runs, by)
     ]
     return entries + broken
 
@@ -89,7 +89,7 @@ def _natural(path: Path) -> list[tuple[int, str]]:
     return [(int(part or 0), text) for text, part in re.findall(r"(\D*)(\d*)", str(path))]
 
 
-def _read(folders: Iterable[Path]) -> tuple[list[Run], list[Entry]]:
+def _read_runs(folders: Iterable[Path]) -> tuple[list[Run], list[Entry]]:
     """Return the finished runs, and an entry with the reason for each other one."""
     finished, broken = [], []
     for folder in folders:
@@ -125,7 +125,7 @@ def _identity(run: Run) -> str:
     That is all that decides their figures: the content of the data, the test pairs, the config.
     Names of options are not: ``data=geoportal`` and a file of the same bytes are one data set.
     """
-    told = settings(run.config, {Effect.FIGURES}) | _origin(run)
+    told = settings(run.config, {Effect.FIGURES}) | _deciding_origin(run)
     figures = {key: value for key, value in told.items() if not _is_idle(key, run)}
     return json.dumps([run.test, figures], sort_keys=True, default=str)
 
@@ -135,30 +135,30 @@ def _is_idle(key: str, run: Run) -> bool:
     return run.counts and key.split(".")[0] in LEARNT and key != HELD_OUT
 
 
-def _origin(run: Run) -> dict[str, Any]:
+def _deciding_origin(run: Run) -> dict[str, Any]:
     """Return what decides a run's figures besides its config and data."""
     side = run.result.get("evaluated_on", "test")
     code = str(run.result.get("code_sha256") or "")[:8] or None
-    return {SIDE: side, SOURCE: run.source, VERSION: run.version or None, CODE: code}
+    return {EVALUATED_ON: side, SOURCE: run.source, VERSION: run.version or None, CODE: code}
 
 
-def _rows(about: str, runs: Sequence[Run], by: Sequence[str] | None) -> list[Entry]:
+def _entries_of(about: str, runs: Sequence[Run], by: Sequence[str] | None) -> list[Entry]:
     """Return the entries of runs about the same test pairs."""
     keys = [*by, SOURCE] if by else []
-    told = [_settings(run) for run in runs]
+    told = [_naming_settings(run) for run in runs]
     groups: dict[str, list[int]] = {}
     for k, run in enumerate(runs):
         by_keys = json.dumps([_value(told[k], key, run) for key in keys])
         groups.setdefault(by_keys if by else _identity(run), []).append(k)
     firsts = [told[members[0]] for members in groups.values()]
-    names = _unique([_told(each, keys) for each in firsts]) if by else _names(firsts)
+    names = _unique([_in_words(each, keys) for each in firsts]) if by else _names(firsts)
     return [
         Entry(name, [runs[k] for k in members], about=about)
         for name, members in zip(names, groups.values(), strict=True)
     ]
 
 
-def _settings(run: Run) -> dict[str, Any]:
+def _naming_settings(run: Run) -> dict[str, Any]:
     """Return what names may tell of a run: options, settings by dotted keys, what it was tested on.
 
     Where the data lie may name a set of test pairs, so it is among them.
@@ -166,7 +166,7 @@ def _settings(run: Run) -> dict[str, Any]:
     told = run.result.get("choices", {})
     choices = {k: v for k, v in told.items() if is_part(k) and effect(k) is Effect.FIGURES}
     named = settings(run.config, {Effect.FIGURES, Effect.PLACE}) | choices
-    return named | {key: None for key in named if _is_idle(key, run)} | _origin(run)
+    return named | {key: None for key in named if _is_idle(key, run)} | _deciding_origin(run)
 
 
 def _value(settings: Settings, key: str, run: Run) -> Any:
@@ -191,7 +191,7 @@ def _names(rows: Sequence[Settings], *, is_about_test: bool = False) -> list[str
         for name, row in zip(names, rows, strict=True):
             seen.setdefault(name, set()).add(json.dumps(row.get(key)))
         names = [
-            f"{name} {_told(row, [key])}".strip() if _is_telling(key, seen[name]) else name
+            f"{name} {_in_words(row, [key])}".strip() if _is_telling(key, seen[name]) else name
             for name, row in zip(names, rows, strict=True)
         ]
     return _unique(names)
@@ -214,7 +214,7 @@ def _rank(key: str) -> tuple[int, bool, str]:
     return OPTIONS.index(key) if key in OPTIONS else len(OPTIONS), "." in key, key
 
 
-def _told(settings: Settings, keys: Iterable[str]) -> str:
+def _in_words(settings: Settings, keys: Iterable[str]) -> str:
     """Return values in words: ``gru4rec bpr trainer.epochs=5``; what is not set is left out."""
     return " ".join(
         str(settings[key]) if key in OPTIONS else f"{key}={settings[key]}"

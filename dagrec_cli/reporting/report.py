@@ -32,8 +32,8 @@ class ReportSheet:
     Attributes
     ----------
     tables
-        The first is from :func:`~dagrec_cli.reporting.comparison.compare`; one with the columns
-        ``row metric paper`` gives the published numbers.
+        The first is from :func:`~dagrec_cli.reporting.comparison.compare_rows`; one with the
+        columns ``row metric paper`` gives the published numbers.
     entries
         One per row, those that failed too.
     """
@@ -57,7 +57,7 @@ class Shown(NamedTuple):
     svg: Markup
 
 
-class Row(NamedTuple):
+class ReportRow(NamedTuple):
     """A row's part of the page."""
 
     entry: Entry
@@ -81,7 +81,7 @@ def write_report(folder: RunFolder, title: str, sheets: Sequence[ReportSheet]) -
         If a file of a finished row's run folder is missing or damaged.
     """
     beside = folder.below(PICTURES)
-    rows: dict[tuple[Path, ...], Row] = {}
+    rows: dict[tuple[Path, ...], ReportRow] = {}
     shown = []
     for sheet in sheets:
         main = sheet.tables[0]
@@ -89,7 +89,7 @@ def write_report(folder: RunFolder, title: str, sheets: Sequence[ReportSheet]) -
         drawn = _best(sheet)
         for number, entry in enumerate(sheet.entries, start=1):
             if _key(entry) not in rows:  # rows of several tables are drawn once
-                name = f"{main.name}_{number}_{_slug(entry.name)}"
+                name = f"{main.name}_{number}_{_anchor(entry.name)}"
                 rows[_key(entry)] = _row(name, entry, beside, is_drawn=_key(entry) in drawn)
         parts = [rows[_key(entry)]._replace(entry=entry) for entry in sheet.entries]
         n_finished = sum(bool(entry.runs) for entry in sheet.entries)
@@ -125,14 +125,14 @@ def _best(sheet: ReportSheet) -> set[tuple[Path, ...]]:
     return {key for _, key in found[:MOST_ROWS]}
 
 
-def _row(name: str, entry: Entry, beside: RunFolder, *, is_drawn: bool) -> Row:
+def _row(name: str, entry: Entry, beside: RunFolder, *, is_drawn: bool) -> ReportRow:
     if not entry.runs:
-        return Row(entry, [], [])
+        return ReportRow(entry, [], [])
     pictures = _save(row_pictures(name, entry), beside) if is_drawn else []
-    return Row(entry, pictures, [_origin(run) for run in entry.runs])
+    return ReportRow(entry, pictures, [_provenance_of(run) for run in entry.runs])
 
 
-def _origin(run: Run) -> tuple[str, dict[str, str], str]:
+def _provenance_of(run: Run) -> tuple[str, dict[str, str], str]:
     """Return a run's folder, what its numbers come from, and its config."""
     result: Mapping[str, Any] = run.result
     model, seconds = result.get("model", {}), result.get("seconds", {})
@@ -159,5 +159,5 @@ def _graphs(sheets: Sequence[ReportSheet]) -> Iterable[Picture]:
             yield picture
 
 
-def _slug(name: str) -> str:
+def _anchor(name: str) -> str:
     return re.sub("[^a-z0-9]+", "_", name.lower()).strip("_")[:40]

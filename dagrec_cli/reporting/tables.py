@@ -18,11 +18,11 @@ from dagrec_cli.runs.folder import RunFolder
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-Summary = Mapping[str, float | None]
-Value = str | int | float | None | Summary
+FigureSummary = Mapping[str, float | None]
+Value = str | int | float | None | FigureSummary
 
 HEADINGS = {"f1": "F1", "ndcg": "nDCG", "mrr": "MRR", "seconds_per_epoch": "s/epoch"}
-FLAGS = ("is_reference", "p_is_floor")  # of a row; for people they are words in its cells
+ROW_FLAGS = ("is_reference", "p_is_floor")  # of a row; for people they are words in its cells
 LATEX_COLUMNS = 9  # what a page holds
 SPARE = (
     "hr@1",
@@ -150,7 +150,7 @@ class Table:
             wide.append(column)
             if any(isinstance(row.get(column), Mapping) for row in self.rows):
                 wide += [f"{column}_{part}" for part in ("std", "low", "high")]
-        return wide + [flag for flag in FLAGS if any(flag in row for row in self.rows)]
+        return wide + [flag for flag in ROW_FLAGS if any(flag in row for row in self.rows)]
 
     def to_markdown(self) -> str:
         """Return a Markdown table with the title above and the notes below."""
@@ -238,7 +238,7 @@ def template(name: str) -> Template:
         *(TEX_MARKS if name.endswith(".tex.jinja") else MARKS),
         loader=PackageLoader("dagrec_cli.reporting"),
         autoescape=select_autoescape(["html.jinja"]),
-        finalize=_shown,
+        finalize=_without_control,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -257,7 +257,7 @@ def template(name: str) -> Template:
     return environment.get_template(name)
 
 
-def _shown(value: object) -> object:
+def _without_control(value: object) -> object:
     """Return text of the data without control characters; pictures, which are markup, stay."""
     return "\n".join(map(visible, value.split("\n"))) if type(value) is str else value
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dagrec_cli.evaluation.metrics import evaluate
-from dagrec_cli.reporting.comparison import compare
+from dagrec_cli.reporting.comparison import compare_rows
 from dagrec_cli.reporting.grouping import group_runs
 from dagrec_cli.runs.run import Run
 
@@ -111,7 +111,7 @@ def test_all_pairs_need_no_split(dagrec: Dagrec, trained: Any, tmp_path: Path) -
 def test_what_it_leaves_reads_as_a_run(trained: Any, dagrec: Dagrec, tmp_path: Path) -> None:
     dagrec("evaluate", f"run={trained.run}", "split=composition")
     entries = group_runs([tmp_path / "outputs/evaluate", trained.run], None)
-    table = compare(entries, title="both", metric="ndcg")
+    table = compare_rows(entries, title="both", metric="ndcg")
     rows = [(row["row"].split("=")[0], row["test"]) for row in table.rows if "seeds" in row]
     assert rows == [("gru4rec run", "synthetic composition"), ("gru4rec", "synthetic paper")]
     assert entries[0].runs[0].history == {}

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from dagrec_cli.reporting.comparison import compare
+from dagrec_cli.reporting.comparison import compare_rows
 from dagrec_cli.reporting.grouping import group_runs
 
 optuna = pytest.importorskip("optuna", reason="needs the extra 'search'")
@@ -225,7 +225,7 @@ def test_a_study_is_about_one_content_of_its_data(dagrec: Dagrec, tmp_path: Path
 
 def test_compare_keeps_validation_and_test_apart(searched: Any) -> None:
     entries = group_runs([searched.folder / STUDY], ["model"])
-    table = compare(entries, title="", metric="ndcg")
+    table = compare_rows(entries, title="", metric="ndcg")
     rows = [row for row in table.rows if not row["row"].startswith("ceiling: ")]
     assert len({row["test"] for row in rows}) == len(rows) == 2
     assert sum("validation pairs" in note for note in table.notes) == 1

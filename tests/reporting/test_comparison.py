@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from dagrec_cli.experiment.result import TIE_RULE
-from dagrec_cli.reporting.comparison import AS_GOOD, BEST, Entry, basis, compare
+from dagrec_cli.reporting.comparison import AS_GOOD, BEST_ROW, Entry, basis, compare_rows
 from dagrec_cli.reporting.tables import Table
 from dagrec_cli.runs.run import Run
 
@@ -15,7 +15,7 @@ NO_LEAKAGE = {"leakage": {"pairs": 0, "contexts": 0}}
 
 
 def table_of(entries: list[Entry]) -> Table:
-    return compare(entries, title="", metric="accuracy")
+    return compare_rows(entries, title="", metric="accuracy")
 
 
 def test_differences_are_from_the_first_row_and_marks_about_the_best(
@@ -30,7 +30,7 @@ def test_differences_are_from_the_first_row_and_marks_about_the_best(
     assert "is_reference" not in second
     assert second["difference"]["mean"] == 1 / 3
     assert second["p"] > 0.05  # of three pairs
-    assert [first["mark"], second["mark"]] == [AS_GOOD, BEST]
+    assert [first["mark"], second["mark"]] == [AS_GOOD, BEST_ROW]
 
 
 def test_one_seed_of_a_trained_model_is_not_tested(run_of: RunOf, tmp_path: Path) -> None:
@@ -39,13 +39,13 @@ def test_one_seed_of_a_trained_model_is_not_tested(run_of: RunOf, tmp_path: Path
     three = run_of(tmp_path / "three", predicted="service_3", seeds=(0, 1, 2))
     named = [Entry(run.path.name, [run]) for run in (counted, one, three)]
     table = table_of(named)
-    assert [row.get("mark") for row in table.rows] == [None, BEST, None]  # the best is one seed
+    assert [row.get("mark") for row in table.rows] == [None, BEST_ROW, None]  # the best is one seed
     assert ["p" in row for row in table.rows] == [False, False, True]
     assert "difference" in table.rows[1]  # of the model that was trained
     (note,) = (note for note in table.notes if note.startswith("No p"))
     assert note.endswith("seeds=[0,1,2]): one.")
     without = table_of([named[0], named[2]])
-    assert [row["mark"] for row in without.rows] == [BEST, AS_GOOD]
+    assert [row["mark"] for row in without.rows] == [BEST_ROW, AS_GOOD]
     assert not any(note.startswith("No p") for note in without.notes)
 
 
@@ -86,9 +86,9 @@ def test_every_set_of_test_pairs_has_its_own_tests_and_notes(run_of: RunOf, tmp_
     ]
     table = table_of(entries)
     assert [(row["row"], row["test"], row["mark"]) for row in table.rows] == [
-        ("a", "set True", BEST),
+        ("a", "set True", BEST_ROW),
         ("b", "set True", AS_GOOD),
-        ("x", "set False", BEST),
+        ("x", "set False", BEST_ROW),
         ("y", "set False", AS_GOOD),
     ]
     assert table.rows[3]["difference"]["mean"] == -1 / 3

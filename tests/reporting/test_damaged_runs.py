@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from dagrec_cli.errors import ConfigError, DagrecError, RunError
 from dagrec_cli.experiment.fit import run_experiment
 from dagrec_cli.jobs.job import compose_train, in_words
-from dagrec_cli.reporting.comparison import compare
+from dagrec_cli.reporting.comparison import compare_rows
 from dagrec_cli.reporting.grouping import group_runs
 from dagrec_cli.reporting.report import ReportSheet, write_report
 from dagrec_cli.runs.folder import RunFolder
@@ -55,7 +55,7 @@ def resumed(folder: Path) -> None:
 
 def compared(folder: Path) -> None:
     entries = group_runs([folder], None)
-    table = compare(entries, title="t", metric="accuracy")
+    table = compare_rows(entries, title="t", metric="accuracy")
     write_report(RunFolder(folder.parent / "report"), "t", [ReportSheet([table], entries)])
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dagrec_cli.errors import ConfigError, DataError, RunError
-from dagrec_cli.reporting.comparison import Entry, compare
+from dagrec_cli.reporting.comparison import Entry, compare_rows
 from dagrec_cli.reporting.grouping import group_runs
 from dagrec_cli.reporting.report import ReportSheet, write_report
 from dagrec_cli.runs.folder import RunFolder
@@ -92,7 +92,7 @@ def test_of_overlapping_runs_each_seed_counts_once(run_of: RunOf, tmp_path: Path
         run_of(tmp_path / name, seeds=seeds, started=f"2026-01-{day}", predicted=right)
     entries = group_runs([tmp_path], None)
     assert seeds_of(entries) == [("b", [2]), ("c", [3, 4]), ("d", [0, 1])]
-    (row,) = compare(entries, title="", metric="accuracy").rows
+    (row,) = compare_rows(entries, title="", metric="accuracy").rows
     assert row["seeds"] == 5
     each = [2 / 3, 1 / 3, 1 / 3, 2 / 3, 2 / 3]
     assert row["accuracy"]["mean"] == pytest.approx(sum(each) / 5)
@@ -325,7 +325,7 @@ def test_a_table_needs_no_file_of_its_runs_any_more(run_of: RunOf, tmp_path: Pat
         run_of(tmp_path / "runs" / name, choices={"model": name})
     entries = group_runs([tmp_path / "runs"], None)
     shutil.rmtree(tmp_path / "runs")
-    table = compare(entries, title="", metric="accuracy")
+    table = compare_rows(entries, title="", metric="accuracy")
     report = write_report(RunFolder(tmp_path / "out"), "dagrec", [ReportSheet([table], entries)])
     assert "some.Split" in report.read_text()
 

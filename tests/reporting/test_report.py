@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from dagrec_cli.reporting import report
-from dagrec_cli.reporting.comparison import Entry, compare
+from dagrec_cli.reporting.comparison import Entry, compare_rows
 from dagrec_cli.reporting.plots.drawing import VARIABLES
 from dagrec_cli.reporting.plots.gallery import Picture
 from dagrec_cli.reporting.report import ReportSheet, write_report
@@ -66,7 +66,7 @@ def folder(run_of: RunOf, tmp_path_factory: pytest.TempPathFactory) -> Path:
         Entry("popularity", [run_of(path / "runs" / "counting", is_trained=False)]),
         Entry("broken", [], "the <b>disk</b> is full"),
     ]
-    table = compare(entries, title="Rows & more", metric="accuracy")
+    table = compare_rows(entries, title="Rows & more", metric="accuracy")
     published = [{"row": "popularity", "metric": "F1", "paper": 0.25}]
     paper = Table("Paper", ["row", "metric", "paper"], published)
     write_report(RunFolder(path), f"Report {EVIL}", [ReportSheet([table, paper], entries)])
@@ -172,7 +172,7 @@ def test_an_old_row_of_two_tables_is_drawn_once_and_without_its_graph(
     run = run_of(tmp_path / "old", is_trained=False)
     (run.path / "graph.json").unlink()
     entries = [Entry("a", [run])]
-    tables = [compare(entries, title=title, metric="accuracy") for title in ("one", "two")]
+    tables = [compare_rows(entries, title=title, metric="accuracy") for title in ("one", "two")]
     for table in tables:
         table.name = table.title
     sheets = [ReportSheet([table], entries) for table in tables]
@@ -186,7 +186,7 @@ def test_an_old_row_of_two_tables_is_drawn_once_and_without_its_graph(
 
 def test_rows_that_all_failed_make_a_page(tmp_path: Path) -> None:
     entries = [Entry("broken", [], "no data")]
-    table = compare(entries, title="", metric="accuracy")
+    table = compare_rows(entries, title="", metric="accuracy")
     page = Page(write_report(RunFolder(tmp_path), "", [ReportSheet([table], entries)]).read_text())
     assert "no data" in page.text
     assert "figure" not in page.tags
@@ -199,7 +199,7 @@ def test_of_many_rows_the_best_have_pictures(
     predicted = ["service_2", FIRST, "service_3", FIRST]  # the first target is EVIL
     runs = [run_of(tmp_path / "runs" / str(k), predicted=name) for k, name in enumerate(predicted)]
     entries = [Entry(f"row {k}", [run]) for k, run in enumerate(runs)] + [Entry("x", [], "why")]
-    table = compare(entries, title="Rows", metric="accuracy")
+    table = compare_rows(entries, title="Rows", metric="accuracy")
     html = write_report(RunFolder(tmp_path), "Report", [ReportSheet([table], entries)]).read_text()
     drawn = sorted(file.name for file in (tmp_path / "pictures").glob("*_confusion.svg"))
     assert drawn == ["table_2_row_1_confusion.svg", "table_4_row_3_confusion.svg"]
@@ -227,6 +227,6 @@ def test_no_figure_outlives_its_files(
 
     monkeypatch.setattr(Picture, "save", save)
     entries = [Entry(f"row {k}", [run_of(tmp_path / "runs" / str(k))]) for k in range(3)]
-    table = compare(entries, title="Rows", metric="accuracy")
+    table = compare_rows(entries, title="Rows", metric="accuracy")
     write_report(RunFolder(tmp_path), "Report", [ReportSheet([table], entries)])
     assert most[0] <= 2

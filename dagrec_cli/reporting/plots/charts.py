@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from dagrec_cli.reporting.plots.drawing import (
     BLUE,
     INK,
-    MUTED,
     ORANGE,
+    PALE,
     Labels,
     Spot,
     canvas,
@@ -62,7 +62,7 @@ def metric_bars(
     Parameters
     ----------
     rows
-        Rows of :func:`~dagrec_cli.reporting.comparison.compare` with a summary of ``metric``.
+        Rows of :func:`~dagrec_cli.reporting.comparison.compare_rows` with a summary of ``metric``.
     published
         The published number by name of row, for rows that have one.
     """
@@ -82,7 +82,7 @@ def metric_bars(
     for row, dash in zip(bounds, DASHES, strict=False):
         level = row[metric]["mean"]
         label = f"{row['row']} {short({'mean': level})}"
-        axes.axvline(level, color=MUTED, linestyle=dash, linewidth=1.2, label=label)
+        axes.axvline(level, color=PALE, linestyle=dash, linewidth=1.2, label=label)
     marks = [(published[row["row"]], k) for k, row in enumerate(bars) if row["row"] in published]
     if marks:
         axes.plot(*zip(*marks, strict=True), "D", color=ORANGE, markersize=4, label="published")
@@ -108,7 +108,7 @@ def speed(rows: Sequence[Mapping[str, Any]], metric: str) -> "Figure":
     points = [(row["seconds_per_epoch"], row[metric]["mean"]) for row in rows]
     seconds, means = zip(*points, strict=True)
     lows, highs = ([row[metric][end] for row in rows] for end in ("low", "high"))
-    axes.vlines(seconds, lows, highs, color=MUTED, alpha=0.5, linewidth=1)
+    axes.vlines(seconds, lows, highs, color=PALE, alpha=0.5, linewidth=1)
     axes.plot(seconds, means, "o", color=BLUE, markersize=6)
     axes.set(xscale="log", xlabel="seconds per epoch (training step)", ylabel=metric)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -144,7 +144,7 @@ def search_picture(
     panels = figure.subplots(n_rows, min(n_panels, PANELS), sharey=True, squeeze=False).flat
     best = max(range(len(values)), key=values.__getitem__)
     by_trial = next(panels)
-    by_trial.step(numbers, list(accumulate(values, max)), color=MUTED, where="post", linewidth=1)
+    by_trial.step(numbers, list(accumulate(values, max)), color=PALE, where="post", linewidth=1)
     _draw_trials(by_trial, numbers, values, best, "trial")
     for key, axes in zip(settings[0], panels, strict=False):
         _draw_trials(axes, [trial[key] for trial in settings], values, best, key)

@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.transforms import BboxBase
 
-PAPER, INK, MUTED, LINE = "#ffffff", "#1f2328", "#6a737d", "#d5dae0"
+PAPER, INK, PALE, LINE = "#ffffff", "#1f2328", "#6a737d", "#d5dae0"
 BLUE, ORANGE = "#2f6db5", "#bf5310"
 VARIABLES = {
     PAPER: "paper",
     INK: "ink",
-    MUTED: "muted",
+    PALE: "muted",
     LINE: "line",
     BLUE: "blue",
     ORANGE: "orange",
 }
 STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
-    "axes.edgecolor": MUTED,
+    "axes.edgecolor": PALE,
     "axes.labelcolor": INK,
     "axes.spines.right": False,
     "axes.spines.top": False,
@@ -40,9 +40,9 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "dagrec",  # equal pictures, equal ids
     "text.color": INK,
     "text.parse_math": False,  # a dollar sign in a name is a dollar sign
-    "xtick.color": MUTED,
+    "xtick.color": PALE,
     "xtick.labelcolor": INK,
-    "ytick.color": MUTED,
+    "ytick.color": PALE,
     "ytick.labelcolor": INK,
 }
 LONGEST_NAME = 35

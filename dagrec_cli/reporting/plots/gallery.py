@@ -88,7 +88,7 @@ def table_pictures(
     Parameters
     ----------
     table
-        From :func:`~dagrec_cli.reporting.comparison.compare`.
+        From :func:`~dagrec_cli.reporting.comparison.compare_rows`.
     published
         Published numbers by name of row and metric.
     entries

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 MOST_CLASSES = 20  # the rest is one class
 REST = "all others"
 CELL, BAR = 0.25, 0.8  # inches
-LONGEST = 8  # longer contexts share a column
+LONGEST_CONTEXT = 8  # longer contexts share a column
 
 
 class Confusion(NamedTuple):
@@ -73,8 +73,8 @@ class ByLength(NamedTuple):
 def by_length(
     outcomes: Sequence[Outcomes], length: Int[np.ndarray, " pairs"]
 ) -> dict[int, ByLength]:
-    """Return the accuracy for each context length, up to :data:`LONGEST` and beyond."""
-    length = np.minimum(length, LONGEST)
+    """Return the accuracy for each context length, up to :data:`LONGEST_CONTEXT` and beyond."""
+    length = np.minimum(length, LONGEST_CONTEXT)
     return {
         int(k): ByLength(
             float(np.mean([gains(seed, "accuracy")[length == k] for seed in outcomes])),
@@ -140,4 +140,4 @@ def _head(length: int, column: Sequence[ByLength]) -> str:
     """Return ``2 (n = 57)`` on two lines; a range where rows have different test pairs."""
     counts = sorted({cell.n for cell in column if cell.n})
     n = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,}–{counts[-1]:,}"
-    return f"{length}{'+' if length == LONGEST else ''}\nn = {n}"
+    return f"{length}{'+' if length == LONGEST_CONTEXT else ''}\nn = {n}"

@@ -13,8 +13,8 @@ from jaxtyping import Float
 from dagrec_cli.reporting.plots.drawing import (
     BACKGROUND,
     BLUE,
-    MUTED,
     ORANGE,
+    PALE,
     Labels,
     Spot,
     canvas,
@@ -97,7 +97,7 @@ def service_graph(edges: Sequence[Edge], services: frozenset[str]) -> "Figure":
     labels = Labels(axes)
     for node, point in place.items():
         is_first, is_service = point[0] == 0, node in services
-        axes.plot(*point, "os"[not is_service], color=BLUE if is_service else MUTED, zorder=3)
+        axes.plot(*point, "os"[not is_service], color=BLUE if is_service else PALE, zorder=3)
         spot = Spot(point, (-7, 0), "right") if is_first else Spot(point, (7, 0), "left")
         labels.write(shown(node), [spot], fontsize=8, bbox=BACKGROUND)
     for edge in edges:
@@ -129,6 +129,6 @@ def _draw(axes: "Axes", curve: Curve, weight: float) -> None:
     from matplotlib.path import Path
 
     path = Path(curve, [Path.MOVETO, Path.CURVE4, Path.CURVE4, Path.CURVE4])
-    colour = MUTED if curve[0, 0] < curve[-1, 0] else ORANGE
+    colour = PALE if curve[0, 0] < curve[-1, 0] else ORANGE
     width = 0.5 + 4.5 * np.sqrt(weight)
     axes.add_patch(PathPatch(path, fill=False, edgecolor=colour, linewidth=width, alpha=0.45))
