@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 TURNED_ROWS = 2
 SECTION = "test"  # its values are headings between the rows
 BORDER = 3
-LEAST_NAME, MOST_NAME = 13, 28  # a longer name goes on in the next line
+LEAST_NAME, MOST_NAME = 13, 28  # a longer name continues in the next line
 LAST_SPARE = ("p", "difference")
 
 
@@ -27,16 +27,18 @@ def to_rich(table: Table, width: int) -> "Group":
     """
     from rich.console import Group
 
-    if not table.rows:
-        return Group(_text(table.title), *(_text(note, style="dim") for note in table.notes))
     columns = [c for c in table.columns if any(row.get(c) is not None for row in table.rows)]
-    if len(table.rows) <= TURNED_ROWS:
-        return Group(_turned(table, columns), *(_text(n, style="dim") for n in table.notes))
-    fitting = _fitting(table, [c for c in columns if c != SECTION], width)
-    left_out = [heading(c) for c in columns if c not in (*fitting, SECTION)]
-    hint = [f"Only in the files: {', '.join(left_out)}."] if left_out else []
-    notes = (_text(note, style="dim") for note in [*table.notes, *hint])
-    return Group(_upright(table, fitting), *notes)
+    notes = list(table.notes)
+    if not table.rows:
+        body: Text | RichTable = _text(table.title)
+    elif len(table.rows) <= TURNED_ROWS:
+        body = _turned(table, columns)
+    else:
+        fitting = _fitting(table, [c for c in columns if c != SECTION], width)
+        body = _upright(table, fitting)
+        if left_out := [heading(c) for c in columns if c not in (*fitting, SECTION)]:
+            notes.append(f"Only in the files: {', '.join(left_out)}.")
+    return Group(body, *(_text(note, style="dim") for note in notes))
 
 
 def _turned(table: Table, columns: Sequence[str]) -> "RichTable":
@@ -84,7 +86,7 @@ def _empty(title: str) -> "RichTable":
 
 
 def _fitting(table: Table, columns: Sequence[str], width: int) -> list[str]:
-    """Return as many columns as fit, where a name may go on in the next line."""
+    """Return as many columns as fit, where a name may continue in the next line."""
     kept = list(columns)
     for spare in (None, *SPARE, *LAST_SPARE):
         kept = [column for column in kept if column != spare]
@@ -94,7 +96,7 @@ def _fitting(table: Table, columns: Sequence[str], width: int) -> list[str]:
 
 
 def _width(table: Table, column: str) -> int:
-    """Return the least width of a column; names go on in the next line, between words."""
+    """Return the least width of a column; names continue in the next line, between words."""
     cells = [heading(column), *(short(displayed(row, column)) for row in table.rows)]
     longest = max(map(len, cells))
     if column in table.numeric:

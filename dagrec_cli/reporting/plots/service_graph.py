@@ -56,6 +56,7 @@ def _untangled(ordered: list[list[str]], dag: "nx.DiGraph[str]") -> list[list[st
     """Order each layer by the mean place of its neighbours (barycentre method), to and fro."""
     place = {node: y for layer in ordered for node, y in _spread(layer).items()}
     for sweep in range(SWEEPS):
+        # To and fro: what comes before a layer orders it from left to right, then what follows it.
         neighbours = dag.predecessors if sweep % 2 == 0 else dag.successors
         for number in range(len(ordered)):
             at = number if sweep % 2 == 0 else -1 - number
@@ -82,6 +83,8 @@ def service_graph(edges: Sequence[Edge], services: frozenset[str]) -> "Figure":
     services
         Names of the nodes that are services.
     """
+    # A layer's names stand right of its nodes, but those of the first stand left of them; the gap
+    # to the next layer has room for the longest, the first gap for the edges that fan out there.
     columns = layers(edges)
     height = {node: y for layer in columns for node, y in _spread(layer).items()}
     before, *between = 0.3 + room(columns[0]), FAN, *(GAP + room(layer) for layer in columns[1:])
@@ -94,7 +97,7 @@ def service_graph(edges: Sequence[Edge], services: frozenset[str]) -> "Figure":
     axes.set_position((0, 0, 1, 1))
     axes.set(xlim=(-before, right), ylim=(1, 0))
     axes.set_axis_off()
-    labels = Labels(axes)
+    labels = Labels(axes)  # names first: they must stand, while weights may be left out
     for node, point in place.items():
         is_first, is_service = point[0] == 0, node in services
         axes.plot(*point, "os"[not is_service], color=BLUE if is_service else PALE, zorder=3)
