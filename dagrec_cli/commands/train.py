@@ -92,7 +92,6 @@ def _job(config: DictConfig, path: Path) -> float | None:
 
     from dagrec_cli.jobs.job import in_words, job_state
     from dagrec_cli.jobs.task import run_job
-    from dagrec_cli.runs.claim import SWEEP_REQUEST
     from dagrec_cli.training.progress import progress
 
     hydra = HydraConfig.get()
@@ -100,9 +99,8 @@ def _job(config: DictConfig, path: Path) -> float | None:
     if config.rerun or state.run is None:
         run_job(config, progress(config.progress), resume=not config.rerun)
         state = job_state(path, config)
-    if not Path(hydra.sweep.dir, SWEEP_REQUEST).is_file():
-        stream = sys.stdout if state.run else sys.stderr
-        stream.write(f"job {hydra.job.num} {hydra.job.override_dirname}: {in_words(state)}\n")
+    stream = sys.stdout if state.run else sys.stderr
+    stream.write(f"job {hydra.job.num} {hydra.job.override_dirname}: {in_words(state)}\n")
     return _objective(config, state.run.result["metrics"] if state.run else {})
 
 

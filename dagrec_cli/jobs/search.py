@@ -1,4 +1,4 @@
-"""``hydra/sweeper=optuna``: a search for settings that can be stopped and goes on where it was.
+"""``hydra/sweeper=optuna``: a search for settings that can be stopped and continues where it was.
 
 Hydra's own plugin is bound to Optuna 2, adds ``n_trials`` to those that a study has, and never
 comes back to a trial that died with its process; hence this one.
@@ -6,35 +6,41 @@ comes back to a trial that died with its process; hence this one.
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from dagrec_cli.app.output import show_table
+from dagrec_cli.config.where import short_path
 from dagrec_cli.config.words import as_typed
 from dagrec_cli.errors import ConfigError, InUseError, RunError, install, visible
+from dagrec_cli.jobs.job import Job
 from dagrec_cli.jobs.pool import PLUGINS
+from dagrec_cli.jobs.run import Display, Engine
+from dagrec_cli.reporting.tables import Table
+from dagrec_cli.runs.claim import SWEEP, SWEEP_REQUEST, check_free
+from dagrec_cli.runs.folder import RunFolder
+from dagrec_cli.runs.state import state_of
+from dagrec_cli.training.progress import Silent
 
 if TYPE_CHECKING:
-    from hydra.core.utils import JobReturn
     from optuna import Study
-    from optuna.trial import FrozenTrial
 
     from dagrec_cli.jobs.search_space import SearchSpace
     from dagrec_cli.jobs.study import Trial
-    from dagrec_cli.runs.folder import RunFolder
 
+BEST = "best"
 NAME = f"{PLUGINS}.OptunaSweeper"
 SIDE = "evaluate_on"
 SQLITE_FILES = ("", "-journal", "-wal", "-shm")  # what it adds to the name of a database
 
 
-def check_no_search(sweeper: DictConfig, overrides: Sequence[str], folder: "RunFolder") -> None:
+def check_no_search(sweeper: DictConfig, overrides: Sequence[str], folder: RunFolder) -> None:
     """Raise ConfigError if a single run has a search's settings, unless it says on what to end."""
     if sweeper._target_ == NAME and not any(word.startswith(f"{SIDE}=") for word in overrides):
         folder.remove_if_empty()
@@ -50,7 +56,7 @@ class OptunaSweeper(Sweeper):
     Parameters
     ----------
     study_name
-        The same name goes on with the same study.
+        The same name continues the same study.
     folder
         Where trials and study go, unless the user names another ``hydra.sweep.dir``.
     storage
@@ -88,12 +94,8 @@ class OptunaSweeper(Sweeper):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Take what Hydra hands over."""
-        self._config = config
-        self._loader = hydra_context.config_loader
-        self._launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
-        )
+        """Take what Hydra hands over; jobs have a task of their own."""
+        self._config, self._context = config, hydra_context
 
     def sweep(self, arguments: list[str]) -> None:
         """Search, run the best, and say what was found.
@@ -109,26 +111,23 @@ class OptunaSweeper(Sweeper):
         KeyboardInterrupt
             If the user stops it.
         """
-        space = self._space(arguments)  # before anything is imported that needs Optuna
-        from dagrec_cli.jobs.search_end import finish
-        from dagrec_cli.jobs.search_study import open_study, trials_of
-        from dagrec_cli.runs.claim import SWEEP, SWEEP_REQUEST, check_free
-        from dagrec_cli.runs.folder import RunFolder
+        path = Path(self._config.hydra.sweep.dir).absolute()
+        engine = Engine(self._config, self._context, path)
+        space = self._space(engine, arguments)  # before anything is imported that needs Optuna
+        from dagrec_cli.jobs.study import Trial, open_study, trials_of
 
-        self._folder = RunFolder(Path(self._config.hydra.sweep.dir))
-        self._monitor = str(self._config.trainer.monitor)
-        check_free(self._folder.path, SWEEP, "hydra.sweep.dir", besides=self._check_storage())
-        with self._in_use():
+        check_free(path, SWEEP, "hydra.sweep.dir", besides=self._check_storage(path))
+        with self._in_use(RunFolder(path)) as folder:
             study = open_study(self.study_name, self.storage, space, self._config)
-            self._folder.write_json(SWEEP_REQUEST, {"overrides": arguments})
-            self._run(study, space)
-            drawn = enumerate(trials_of(study, space))
-            trials = [self._trial(place, each, space) for place, each in drawn]
-            finish(self._folder, trials, space, self._monitor, self._launch)
+            folder.write_json(SWEEP_REQUEST, {"overrides": arguments})
+            self._run(study, space, engine)
+            trials = [
+                Trial.load(path, place, space.settings(trial.params), trial.value)
+                for place, trial in enumerate(trials_of(study, space))
+            ]
+            self._finish(trials, space, engine)
 
-    def _space(self, arguments: list[str]) -> "SearchSpace":
-        from hydra.core.override_parser.overrides_parser import OverridesParser
-
+    def _space(self, engine: Engine, arguments: list[str]) -> "SearchSpace":
         from dagrec_cli.config.kinds import Count, Natural, check
         from dagrec_cli.jobs.search_space import SearchSpace
 
@@ -143,10 +142,8 @@ class OptunaSweeper(Sweeper):
         except ImportError as error:
             raise ConfigError(f"hydra/sweeper=optuna needs Optuna; {install('search')}.") from error
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        parser = OverridesParser.create(config_loader=self._loader)
-        space = SearchSpace.of(parser.parse_overrides([*self.params, *arguments]))
-        words = space.overrides(space.first)
-        first = self._loader.load_sweep_config(self._config, words)  # a wrong setting stops here
+        space = SearchSpace.of(engine.parse([*self.params, *arguments]))
+        first = engine.compose(space.overrides(space.first))  # a wrong setting stops here
         if not first.trainer.validation_share:
             raise ConfigError(
                 "a search compares trials on validation pairs, never on the test set, but "
@@ -154,7 +151,7 @@ class OptunaSweeper(Sweeper):
             )
         return space._replace(fixed=space.fixed | {SIDE: f"{SIDE}=validation"})
 
-    def _check_storage(self) -> list[str]:
+    def _check_storage(self, folder: Path) -> list[str]:
         """Return the names of the study's files in its folder, which SQLite would follow as links.
 
         Raises
@@ -165,7 +162,6 @@ class OptunaSweeper(Sweeper):
         from dagrec_cli.data.plain_files import open_plain
 
         file = Path(self.storage.removeprefix("sqlite:///"))
-        folder = self._folder.path.absolute()
         if file == Path(self.storage) or file.absolute().parent != folder:
             return []
         names = [f"{file.name}{end}" for end in SQLITE_FILES]
@@ -175,14 +171,14 @@ class OptunaSweeper(Sweeper):
         return names
 
     @contextmanager
-    def _in_use(self) -> Iterator[None]:
+    def _in_use(self, folder: RunFolder) -> Iterator[RunFolder]:
         """Hold the study's folder, so a trial that is still open is known to be dead."""
         from optuna.exceptions import StorageInternalError
         from sqlalchemy.exc import SQLAlchemyError
 
         try:
-            with self._folder.locked():
-                yield
+            with folder.locked():
+                yield folder
         except InUseError as error:
             raise InUseError(
                 f"study {self.study_name} is in use by another process; wait for it, or begin "
@@ -196,49 +192,71 @@ class OptunaSweeper(Sweeper):
             ) from error
         except KeyboardInterrupt as stop:
             raise KeyboardInterrupt(
-                f"interrupted; the same command goes on with study {self.study_name}."
+                f"interrupted; the same command continues with study {self.study_name}."
             ) from stop
         finally:
-            self._folder.remove_if_empty()
+            folder.remove_if_empty()
 
-    def _run(self, study: "Study", space: "SearchSpace") -> None:
+    def _run(self, study: "Study", space: "SearchSpace", engine: Engine) -> None:
+        """Run the trials that the study lacks."""
         from optuna.trial import TrialState
 
-        from dagrec_cli.jobs.search_study import next_trials
+        from dagrec_cli.jobs.study import next_trials, trials_of
 
         limits = {"n_trials": self.n_trials, "n_jobs": self.n_jobs, "seed": self.seed}
-        while batch := next_trials(study, space, **limits):
-            jobs = {
-                str(place): space.overrides(space.settings(trial.params))
-                for place, trial in batch.items()
-            }
-            ended = self._launch(jobs, min(batch))
-            for (place, trial), job in zip(batch.items(), ended, strict=True):
-                value = job.return_value
-                state = TrialState.FAIL if value is None else TrialState.COMPLETE
-                study.tell(trial.number, value, state)
-                self._say(self._trial(place, study.trials[trial.number], space))
+        monitor = str(self._config.trainer.monitor)
+        n_ended = sum(trial.state.is_finished() for trial in trials_of(study, space))
+        with engine.display(self.n_trials, [monitor], n_ended) as display:
+            while batch := next_trials(study, space, **limits):
+                jobs = [
+                    _job(engine, str(place), space, space.settings(trial.params), place)
+                    for place, trial in batch.items()
+                ]
+                engine.run(jobs, display, resume=not self._config.rerun)
+                for job, trial in zip(jobs, batch.values(), strict=True):
+                    run = state_of(job.folder).run
+                    value = run.result["metrics"][monitor]["mean"] if run else None
+                    study.tell(trial.number, value, TrialState.COMPLETE if run else TrialState.FAIL)
 
-    def _trial(self, place: int, trial: "FrozenTrial", space: "SearchSpace") -> "Trial":
-        from dagrec_cli.jobs.study import Trial
+    def _finish(self, trials: "Sequence[Trial]", space: "SearchSpace", engine: Engine) -> None:
+        """Write the trials down, run the best one's settings in ``best/``, and print what came out.
 
-        settings = space.settings(trial.params)
-        return Trial.load(self._folder.path, place, settings, trial.value)
+        What has been run there before is not run again: the test set is looked at once.
 
-    def _say(self, trial: "Trial") -> None:
-        """Say what came of a trial."""
-        stream = sys.stderr if trial.value is None else sys.stdout
-        chosen = " ".join(f"{key}={value}" for key, value in trial.settings.items())
-        place = f"[{trial.number + 1}/{self.n_trials}]"
-        told = visible(trial.told(self._monitor))
-        stream.write(f"{place} trial {trial.number} {chosen} {told}\n")
-        stream.flush()
+        Raises
+        ------
+        RunError
+            If no trial succeeded, or the best one did not when it was run again.
+        """
+        from dagrec_cli.jobs.study import NAME as FILE
+        from dagrec_cli.jobs.study import best_of, describe, retraining, write_study
 
-    def _launch(self, jobs: dict[str, list[str]], number: int) -> Sequence["JobReturn"]:
-        """Run lists of overrides in folders of their names."""
-        from dagrec_cli.data.plain_files import check_own_folder
+        monitor = str(self._config.trainer.monitor)
+        best = best_of(trials)
+        if best is None:
+            raise RunError(
+                f"none of {len(trials)} trials succeeded, the last one: {trials[-1].reason} Fix it "
+                "and begin another study: hydra.sweeper.study_name=NAME."
+            )
+        write_study(RunFolder(engine.folder), trials, monitor)
+        job = _job(engine, BEST, space, {**best.settings, **retraining(best)}, len(trials))
+        engine.run([job], Display(1, Silent(), is_quiet=True), resume=True)
+        state, place = state_of(job.folder), short_path(job.folder)
+        if state.run is None:
+            raise RunError(f"{place}: the best trial could not be run again: {state.reason}")
+        lines = "\n".join(describe(trials, best, monitor))
+        sys.stdout.write(f"{lines}\nThe same settings on all training pairs, evaluated once:\n")
+        show_table(Table.load(job.folder))
+        sys.stdout.write(
+            f"Again: {visible(state.run.result['command_line'])}\n"
+            f"Trials: {place.parent / FILE}.csv, {FILE}.png\nBest run: {place}\n"
+        )
 
-        for name in jobs:
-            check_own_folder(self._folder.path / name)
-        words = [[*job, f"hydra.sweep.subdir={name}"] for name, job in jobs.items()]
-        return self._launcher.launch(words, initial_job_idx=number)
+
+def _job(
+    engine: Engine, name: str, space: "SearchSpace", chosen: Mapping[str, Any], number: int
+) -> Job:
+    """Return the job of some chosen values, its folder of that name in the study's."""
+    words = tuple(space.overrides(chosen))
+    title = " ".join([f"trial {name}", *(f"{key}={value}" for key, value in chosen.items())])
+    return Job(title, words, engine.folder / name, engine.compose(words, number), number)

@@ -12,7 +12,7 @@ from dagrec_cli.jobs.search_space import SearchSpace
 
 optuna = pytest.importorskip("optuna", reason="needs the extra 'search'")
 
-from dagrec_cli.jobs.search_study import next_trials, open_study, trials_of  # noqa: E402
+from dagrec_cli.jobs.study import next_trials, open_study, trials_of  # noqa: E402
 
 N_TRIALS = 14  # Optuna draws the first ten at random, those after by what it knows
 RANGES = ("model.num_layers=int(interval(1,3))", "trainer.learning_rate=interval(0.0,1.0)")
