@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 MOST = 100  # characters of a key that a message repeats
@@ -53,12 +54,11 @@ def repeated_key(text: bytes | str, keys: Collection[str] | None = None) -> Repe
         if len(dict(pairs)) < len(pairs) and _twice(pairs, keys) is not None:
             raise _RepeatedError
 
-    try:
-        _loads(text, look)
-    except _RepeatedError:
-        return _placed(_loads(text, _Object), keys)
-    except ValueError:  # no JSON to this decoder; the reader's own says what is wrong
-        return None
+    with suppress(ValueError):  # no JSON to this decoder; the reader's own says what is wrong
+        try:
+            _loads(text, look)
+        except _RepeatedError:  # before the end of the text, which may be broken further on
+            return _placed(_loads(text, _Object), keys)
     return None
 
 

@@ -131,7 +131,7 @@ def test_a_line_of_contexts() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[" * 10, '{"a": tru}', b"\xff", '{"a": ' + "1" * 5000 + "}"]
+    "text", ["{", '{"a": 1, "a": 2', "[" * 10, '{"a": tru}', b"\xff", '{"a": ' + "1" * 5000 + "}"]
 )
 def test_a_broken_text_is_left_to_the_reader(text: str | bytes) -> None:
     assert repeated_key(text) is None
