@@ -1,6 +1,7 @@
 """What the readers of workflows in JSON share: a file has one, or an array, or JSON Lines.
 
-A workflow's place is its file, ``flow.json``, or, where a file has several, ``flows.json[2]``.
+A workflow's place is its file, ``flow.json``; in an array, or from the second line of JSON Lines
+on, ``flows.json[2]``.
 """
 
 import re
@@ -8,7 +9,6 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from io import BufferedReader
-from itertools import chain
 from typing import Annotated, ClassVar, TypeVar
 
 import msgspec
@@ -22,8 +22,10 @@ from dagrec_cli.data.composition import (
     Shard,
 )
 from dagrec_cli.data.readers.base import Reader
+from dagrec_cli.data.readers.json_array import ALLOWED
 from dagrec_cli.data.readers.json_keys import repeated_key
 from dagrec_cli.data.readers.json_records import records
+from dagrec_cli.errors import DataError
 
 Name = Annotated[str, msgspec.Meta(min_length=1)]
 
@@ -38,14 +40,20 @@ class JsonWorkflows(Reader):
     suffixes: ClassVar[tuple[str, ...]] = (".json", ".jsonl", ".ndjson")
 
     def parse(self, file: BufferedReader, shard: Shard) -> Iterator[Composition | Invalid]:
-        """Yield the composition of every workflow of a file, or what is wrong with it."""
-        texts = (text for text, _ in records(file, shard.path))
-        first, second = next(texts), next(texts, None)
-        if second is None:
-            yield self.checked(first, shard.name)
-            return
-        for number, text in enumerate(chain([first, second], texts)):
-            yield self.checked(text, f"{shard.name}[{number}]")
+        """Yield the composition of every workflow of a file, or what is wrong with it.
+
+        A file that is no JSON at all is one composition that is invalid, so that it may be left
+        out of a folder.
+        """
+        is_array = file.peek().lstrip().startswith(b"[")
+        try:
+            for number, (text, _) in enumerate(records(file, shard.path)):
+                is_alone = number == 0 and not is_array
+                yield self.checked(text, shard.name if is_alone else f"{shard.name}[{number}]")
+        except DataError as error:
+            problem = str(error).removeprefix(f"{shard.path}: ").rstrip(".")
+            problem = problem.replace(ALLOWED, f"{self.holds}, in JSON")
+            yield Invalid((Fault(shard.name, problem),))
 
     def checked(self, text: bytes, place: str) -> Composition | Invalid:
         """Return the composition of a workflow that may be damaged."""

@@ -9,7 +9,6 @@ import pytest
 
 from dagrec_cli.config.build import build
 from dagrec_cli.data.composition import Composition, Invalid
-from dagrec_cli.errors import DataError
 
 BASE, LANGCHAIN = "n8n-nodes-base.", "@n8n/n8n-nodes-langchain."
 
@@ -129,7 +128,8 @@ def test_a_loop_is_cut_and_counted(config: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("workflow", "expected"),
     [
-        ("<", None),
+        ("<", ["flow.json: unexpected '<' in line 1; give a workflow exported from n8n, in JSON"]),
+        ("", ["flow.json: the file is empty; it must hold a workflow exported from n8n, in JSON"]),
         ({"nodes": []}, ["flow.json: Object missing required field `connections`"]),
         (
             flow([node("A", "set"), {"name": "B", "type": 3}]),
@@ -156,12 +156,8 @@ def test_a_loop_is_cut_and_counted(config: Any, tmp_path: Path) -> None:
     ],
 )
 def test_faults_name_file_and_node(
-    config: Any, tmp_path: Path, workflow: Any, expected: list[str] | None
+    config: Any, tmp_path: Path, workflow: Any, expected: list[str]
 ) -> None:
-    if expected is None:
-        with pytest.raises(DataError, match=r"flow\.json: unexpected '<' in line 1"):
-            read_one(config, tmp_path, workflow)
-        return
     item = read_one(config, tmp_path, workflow)
     assert isinstance(item, Invalid)
     assert list(map(str, item.faults)) == expected
@@ -174,10 +170,17 @@ def test_many_workflows_in_a_file(config: Any, tmp_path: Path) -> None:
         "lines.jsonl.gz": gzip.compress(b"%b\n%b\n" % (json.dumps(AGENT).encode(), b"[]")),
     }.items():
         (tmp_path / name).write_bytes(text)
-    first, second, third, fourth = read(config, tmp_path)
+    (tmp_path / "cut.json").write_text(json.dumps([AGENT, AGENT])[:-9])
+    found = read(config, tmp_path)
+    whole, cut = found.pop(2), found.pop(2)
+    assert isinstance(whole, Composition)
+    assert whole.place == "cut.json[0]"
+    assert isinstance(cut, Invalid)
+    assert str(cut.faults[0]).startswith("cut.json: Input data was truncated at line 1, ")
+    first, second, third, fourth = found
     assert isinstance(first, Composition)
     assert first.place == "array.json[0]"
-    assert third == first._replace(place="lines.jsonl.gz[0]")
+    assert third == first._replace(place="lines.jsonl.gz")
     assert isinstance(second, Invalid)
     assert second.faults[0].place == "array.json[1].connections['X']"
     assert isinstance(fourth, Invalid)
