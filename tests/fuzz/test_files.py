@@ -87,7 +87,7 @@ NASTY: dict[str, tuple[bytes, int, str]] = {  # content, exit code, what is told
     "bomb.tsv.gz": (gzip.compress((b"a\t" * 500 + b"\n") * 2**14), 2, "gzip bomb"),
     "tabs.tsv": (b"\t" * 2**25, 2, "line 1 is longer than"),
     "nul.json": (b"\0" * 1000, 2, "unexpected '\\x00"),
-    "nul.ga": (b"\0" * 1000, 2, "malformed"),
+    "nul.ga": (b"\0" * 1000, 2, "unexpected '\\x00"),
     "nul.tsv": (b"\0" * 1000, 2, "7 tab-separated columns are expected, 1 found"),
     "surrogate.ga": (b'{"steps":{"0":{"type":"\\ud800"}}}', 2, "truncated"),
     "bytes.ga": (b'{"steps":{"0":{"type":"\xff"}}}', 2, "invalid"),

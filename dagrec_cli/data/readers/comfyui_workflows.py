@@ -24,13 +24,13 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dagrec_cli.data.composition import Composition, Fault, Invalid, Shard
-from dagrec_cli.data.readers.galaxy_links import CircleError, TooManyLinksError, named_links
+from dagrec_cli.data.readers.galaxy_links import pass_on
 from dagrec_cli.data.readers.json_workflows import (
     BROKEN,
     JsonWorkflows,
     Name,
-    composition_of,
     decoding_fault,
+    with_tables,
 )
 from dagrec_cli.data.readers.png_text import PNG, png_text
 
@@ -186,16 +186,16 @@ class _Draft:
         """Return the composition of all nodes that have a type."""
         if self.faults:
             return Invalid(tuple(dict.fromkeys(self.faults)))  # a subgraph may be used twice
-        try:
-            links = named_links(self.types, self.links, ())
-        except TooManyLinksError as error:
-            return Invalid((Fault(self.place, str(error)),))
-        except CircleError as error:
-            problem = f"node {self.ids[error.node]!r} is fed by itself, through Reroutes alone"
-            return Invalid((Fault(self.place, problem),))
-        types = {k: kind for k, kind in enumerate(self.types) if kind}
-        ids = [self.ids[k] for k in types]
-        return composition_of(types, links, LOADER, ids, self.place, self.dropped)
+        whole = Composition(
+            tuple(self.types),
+            (True,) * len(self.types),
+            tuple(self.links),
+            place=self.place,
+            ids=self.ids,
+            dropped=tuple(self.dropped.items()),
+        )
+        found = pass_on(whole)
+        return found if isinstance(found, Invalid) else with_tables(found, LOADER)
 
     def _add_node(self, kind: str, name: str) -> int:
         """Add a node, without a type if it passes on what feeds it."""

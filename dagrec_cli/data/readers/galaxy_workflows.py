@@ -16,7 +16,6 @@ Source: the exports of github.com/galaxyproject/iwc.
 
 from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
-from io import BufferedReader
 from typing import Any
 
 import msgspec
@@ -27,84 +26,69 @@ from dagrec_cli.data.composition import (
     Composition,
     Fault,
     Invalid,
-    Shard,
 )
-from dagrec_cli.data.readers.base import Reader
 from dagrec_cli.data.readers.galaxy import short_id
 from dagrec_cli.data.readers.galaxy_links import pass_on
-from dagrec_cli.data.readers.json_keys import repeated_key
+from dagrec_cli.data.readers.json_workflows import BROKEN, JsonWorkflows, decoding_fault
 
 TOOL, SUBWORKFLOW = "tool", "subworkflow"
 PAUSE = "pause"  # until somebody has looked at what it passes on
 INPUTS = ("data_input", "data_collection_input", "parameter_input")
 CONDITION = "when"
-LONGEST = 2**24  # bytes of a file
 
 
-class _Connection(msgspec.Struct):
+class Connection(msgspec.Struct):
+    """An output of a step; of what feeds a subworkflow, also the input step inside."""
+
     id: int
     output_name: str
     input_subworkflow_step_id: int | None = None
 
 
-class _Output(msgspec.Struct):
+class Output(msgspec.Struct):
+    """An output of a step that the workflow hands out, under its label if it has one."""
+
     output_name: str
     label: str | None = None
 
 
-class _Workflow(msgspec.Struct):
+class Workflow(msgspec.Struct):
+    """A workflow, or one inside a step of another."""
+
     steps: dict[int, msgspec.Raw]  # decoded one by one, so that a fault can name its step
 
 
-class _Step(msgspec.Struct):
+class Step(msgspec.Struct):
+    """A tool, an input, a subworkflow."""
+
     type: str
     tool_id: Any = None  # of a subworkflow, a number of the server's own
-    input_connections: dict[str, _Connection | list[_Connection]] | None = None
-    workflow_outputs: list[_Output] | None = None
-    subworkflow: _Workflow | None = None
+    input_connections: dict[str, Connection | list[Connection]] | None = None
+    workflow_outputs: list[Output] | None = None
+    subworkflow: Workflow | None = None
 
-    def sources(self) -> Iterator[tuple[str, _Connection]]:
+    def sources(self) -> Iterator[tuple[str, Connection]]:
         """Yield each connection with the name of the input it feeds."""
         for name, found in (self.input_connections or {}).items():
             for connection in found if isinstance(found, list) else [found]:
                 yield name, connection
 
 
-_BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_WORKFLOW = msgspec.json.Decoder(_Workflow)
-_STEP = msgspec.json.Decoder(_Step)
+_WORKFLOW = msgspec.json.Decoder(Workflow)
+_STEP = msgspec.json.Decoder(Step)
 
 
-class GalaxyWorkflows(Reader):
-    """Galaxy workflows, each in a file."""
+class GalaxyWorkflows(JsonWorkflows):
+    """Galaxy workflows."""
 
     holds = "a Galaxy workflow (.ga)"
     suffixes = (".ga",)
 
-    def parse(self, file: BufferedReader, shard: Shard) -> Iterator[Composition | Invalid]:
-        """Yield the composition of a file."""
-        text = file.read(LONGEST + 1)
-        if len(text) > LONGEST:
-            yield Invalid((Fault(shard.name, f"longer than {LONGEST:,} bytes"),))
-        else:
-            yield _composition(text, shard.name)
-
-
-def _composition(text: bytes, place: str) -> Composition | Invalid:
-    expansion = _Expansion(place)
-    try:
-        workflow = _WORKFLOW.decode(text)
-        if found := repeated_key(text):
-            return Invalid((Fault(place + found.place, found.problem),))
-        expansion.add(workflow, place)
-    except _BROKEN as error:
-        return Invalid((_decoding_fault(error, place),))
-    return expansion.composition()
-
-
-def _decoding_fault(error: Exception, place: str) -> Fault:
-    problem, _, path = str(error).partition(" - at `$")
-    return Fault(place + path.removesuffix("`"), problem)
+    def composition(self, text: bytes, place: str) -> Composition | Invalid:
+        """Return a workflow's composition, or what is wrong with it."""
+        expansion = Expansion(place)
+        expansion.add(_WORKFLOW.decode(text), place)
+        return expansion.composition()
 
 
 @dataclass
@@ -122,7 +106,7 @@ class _Part:
         return self.inner[step].outputs.get(output) if step in self.inner else self.node.get(step)
 
 
-class _Expansion:
+class Expansion:
     """Nodes and links of a workflow and of everything inside it.
 
     An inner input that is fed from outside is a node without a name until the end, when what feeds
@@ -137,10 +121,10 @@ class _Expansion:
         self.conditions: list[tuple[int, range]] = []  # a node, and the nodes that wait for it
         self.faults: list[Fault] = []
 
-    def add(self, workflow: _Workflow, place: str, fed: Set[int | None] = frozenset()) -> _Part:
+    def add(self, workflow: Workflow, place: str, fed: Set[int | None] = frozenset()) -> _Part:
         """Add a workflow whose input steps ``fed`` are fed from outside."""
         part, first, n_faults = _Part(), len(self.names), len(self.faults)
-        steps = self._decode(workflow, place)
+        steps = self.decoded(workflow, place)
         for k, (step, at) in steps.items():
             if step.subworkflow:
                 inputs = {connection.input_subworkflow_step_id for _, connection in step.sources()}
@@ -170,19 +154,19 @@ class _Expansion:
         )
         return pass_on(whole, self.conditions)
 
-    def _decode(self, workflow: _Workflow, place: str) -> dict[int, tuple[_Step, str]]:
+    def decoded(self, workflow: Workflow, place: str) -> dict[int, tuple[Step, str]]:
         """Return each step with its place; one that cannot be decoded still counts as a step."""
         steps = {}
         for k in sorted(workflow.steps):
             at = f"{place}.steps[{k}]"
             try:
                 steps[k] = (_STEP.decode(workflow.steps[k]), at)
-            except _BROKEN as error:
-                self.faults.append(_decoding_fault(error, at))
-                steps[k] = (_Step(PAUSE), at)
+            except BROKEN as error:
+                self.faults.append(decoding_fault(error, at))
+                steps[k] = (Step(PAUSE), at)
         return steps
 
-    def _add_node(self, step: _Step, at: str, *, is_fed: bool) -> int:
+    def _add_node(self, step: Step, at: str, *, is_fed: bool) -> int:
         name = ""
         if step.type == TOOL:
             if isinstance(step.tool_id, str) and step.tool_id:
@@ -201,7 +185,7 @@ class _Expansion:
         self.ids.append(at.removeprefix(f"{self.file}."))
         return len(self.names) - 1
 
-    def _connect(self, part: _Part, k: int, name: str, connection: _Connection) -> str | None:
+    def _connect(self, part: _Part, k: int, name: str, connection: Connection) -> str | None:
         """Link what a connection names to step ``k``, or return why that cannot be."""
         source = part.source(connection.id, connection.output_name)
         if source is None and connection.id in part.inner and part.inner[connection.id].is_broken:

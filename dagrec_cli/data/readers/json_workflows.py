@@ -6,10 +6,9 @@ on, ``flows.json[2]``.
 
 import re
 from abc import abstractmethod
-from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from io import BufferedReader
-from typing import Annotated, ClassVar, TypeVar
+from typing import Annotated, ClassVar
 
 import msgspec
 
@@ -28,8 +27,6 @@ from dagrec_cli.data.readers.json_records import records
 from dagrec_cli.errors import DataError
 
 Name = Annotated[str, msgspec.Meta(min_length=1)]
-
-Node = TypeVar("Node", bound=Hashable)
 
 BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -75,41 +72,24 @@ class JsonWorkflows(Reader):
         """
 
 
-def composition_of(
-    types: Mapping[Node, str],
-    links: Sequence[tuple[Node, Node]],
-    table: re.Pattern[str],
-    ids: Sequence[str],
-    place: str,
-    dropped: Counter[str],
-) -> Composition:
-    """Return the composition of nodes that are named by their types.
+def with_tables(composition: Composition, table: re.Pattern[str]) -> Composition:
+    """Return a composition whose nodes are named by types as one of tables and services.
 
     Parameters
     ----------
-    types
-        Type of each node.
+    composition
+        Its names are types.
     table
         Finds the types that are tables where nothing feeds them; all else are services.
-    ids
-        What messages call the nodes.
-    dropped
-        What was left out, and how often.
     """
-    fed = {target for _, target in links}
-    is_service = tuple(node in fed or not table.search(kind) for node, kind in types.items())
-    position = {node: k for k, node in enumerate(types)}
-    return Composition(
-        tuple(
-            (PREFIX_SERVICE if service else PREFIX_TABLE) + kind
-            for kind, service in zip(types.values(), is_service, strict=True)
-        ),
-        is_service,
-        tuple((position[source], position[target]) for source, target in links),
-        place=place,
-        ids=ids,
-        dropped=tuple(dropped.items()),
+    fed = {target for _, target in composition.links}
+    types = composition.names
+    is_service = tuple(k in fed or not table.search(kind) for k, kind in enumerate(types))
+    names = tuple(
+        (PREFIX_SERVICE if service else PREFIX_TABLE) + kind
+        for kind, service in zip(types, is_service, strict=True)
     )
+    return composition._replace(names=names, is_service=is_service)
 
 
 def repeated_ids(ids: Iterable[str], place: str) -> list[Fault]:

@@ -20,9 +20,9 @@ from dagrec_cli.data.readers.json_workflows import (
     BROKEN,
     JsonWorkflows,
     Name,
-    composition_of,
     decoding_fault,
     repeated_ids,
+    with_tables,
 )
 
 STICKY_NOTE = ".stickyNote"
@@ -67,10 +67,17 @@ class N8nWorkflows(JsonWorkflows):
         links, faults = _links(workflow, place)
         if faults := repeated_ids(names, f"{place}.nodes") + faults:
             return Invalid(tuple(faults))
-        types = {node.name: node.type for node in workflow.nodes if not node.dropped()}
-        links = [link for link in links if link[0] in types and link[1] in types]
-        dropped = Counter(filter(None, map(_Node.dropped, workflow.nodes)))
-        return composition_of(types, links, TRIGGER, list(types), place, dropped)
+        kept = [node for node in workflow.nodes if not node.dropped()]
+        position = {node.name: k for k, node in enumerate(kept)}
+        whole = Composition(
+            tuple(node.type for node in kept),
+            (True,) * len(kept),
+            tuple((position[a], position[b]) for a, b in links if {a, b} <= position.keys()),
+            place=place,
+            ids=list(position),
+            dropped=tuple(Counter(filter(None, map(_Node.dropped, workflow.nodes))).items()),
+        )
+        return with_tables(whole, TRIGGER)
 
 
 def _links(workflow: _Workflow, place: str) -> tuple[list[tuple[str, str]], list[Fault]]:
