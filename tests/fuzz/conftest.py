@@ -88,6 +88,19 @@ SYNTHETIC = {
     "links.csv": "\n".join(LINKS),
 }
 
+FLOWS = Path(__file__).parent / "flows"  # a workflow of each format, small and with all there is
+SYNTHETIC |= {file.name: file.read_text() for file in sorted(FLOWS.iterdir())}
+OPTIONS = {  # that read a file, by the end of its name
+    ".ga": "galaxy_workflows",
+    ".tsv": "galaxy_connections",
+    ".csv": "edges",
+    ".n8n.json": "n8n_workflows",
+    ".comfyui.json": "comfyui_workflows",
+    ".png": "comfyui_workflows",
+    ".wfcommons.json": "wfcommons",
+    ".gxwf.yml": "gxformat2",
+}
+
 Told = tuple[int, str, str]
 Run = Callable[..., Told]
 
@@ -98,20 +111,33 @@ class TooSlowError(BaseException):
 
 def data_of(name: str) -> str:
     """Return the option of the group ``data`` that reads such a file."""
-    return {".ga": "galaxy_workflows", ".tsv": "galaxy_connections", ".csv": "edges"}.get(
-        Path(name.removesuffix(".gz")).suffix, "compositions"
-    )
+    name = name.removesuffix(".gz")
+    return next((OPTIONS[end] for end in OPTIONS if name.endswith(end)), "compositions")
+
+
+def picture(workflow: bytes) -> bytes:
+    """Return the chunks of a PNG that matter: a header, and a workflow in a text."""
+    text = b"workflow\0" + workflow
+    header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(17)
+    return header + len(text).to_bytes(4) + b"tEXt" + text + bytes(4)
 
 
 def samples(*, real: bool) -> dict[str, bytes]:
     """Return sound files by name: synthetic ones, or some of the real ones."""
     if not real:
-        return {name: text.encode() for name, text in SYNTHETIC.items()}
+        made = {name: text.encode() for name, text in SYNTHETIC.items()}
+        return made | {"picture.png": picture(made["editor.comfyui.json"])}
     folder = Path(os.environ["DAGREC_DATA_DIR"])
     portal = json.loads((folder / "geoportal/compositionsDAG.json").read_bytes())
     table = (folder / "galaxy_tsv/workflow-connections.tsv").read_bytes()
     flows = sorted(folder.glob("galaxy_iwc/*.ga"), key=lambda file: file.stat().st_size)
+    ends = {"n8n_ccby": ".n8n.json", "wfcommons": ".wfcommons.json", "gxformat2": ".gxwf.yml"}
     return {
+        **{
+            file.name.partition(".")[0] + end: file.read_bytes()
+            for name, end in ends.items()
+            for file in sorted(folder.glob(f"{name}/*"))[:4]
+        },
         "portal.json": json.dumps(portal[:20], indent=1).encode(),
         "real.tsv": b"".join(table.splitlines(keepends=True)[:200]),
         **{file.name: file.read_bytes() for file in flows[:5]},
@@ -145,6 +171,17 @@ def _insert(content: bytes, random: Random) -> bytes:
 
 def _swap(content: bytes, random: Random) -> bytes:
     keys = (b"id", b"mid", b"source", b"target", b"nodes", b"links", b"steps", b"type", b"tool_id")
+    keys += (b"name", b"node", b"connections", b"inputs", b"outputs", b"class_type", b"origin_id")
+    keys += (
+        b"tasks",
+        b"parents",
+        b"children",
+        b"run",
+        b"in",
+        b"subgraphs",
+        b"workflow",
+        b"command",
+    )
     old, new = random.sample(keys, 2)
     return content.replace(old, new, random.randint(1, 3))
 
