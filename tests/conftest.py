@@ -30,7 +30,9 @@ from dagrec_cli.data.composition import (  # noqa: E402
     Invalid,
 )
 from dagrec_cli.data.dataset import Dataset, build_dataset  # noqa: E402
+from dagrec_cli.runs.run import Run  # noqa: E402
 from dagrec_cli.training.trainer import Trainer  # noqa: E402
+from hand_made import write_run  # noqa: E402
 
 torch.set_num_threads(1)
 
@@ -201,3 +203,9 @@ def ctrl_c_in() -> Callable[..., Any]:
         return patch.object(Trainer, "_epoch", train)
 
     return pressed
+
+
+@pytest.fixture(scope="session")
+def run_of() -> Callable[..., Run]:
+    """A function of a folder and what is to be in it: the run that it then holds."""
+    return write_run

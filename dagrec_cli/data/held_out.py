@@ -1,13 +1,11 @@
 """How much a split held out, in which groups, and what of it is not as one would expect."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from dagrec_cli.config.kinds import Natural, Probability
 from dagrec_cli.data.invalid import plural
 
 TOLERATED = 0.1  # of the pairs asked for; groups are whole, so a share is seldom met exactly
@@ -29,20 +27,11 @@ class HeldOut:
         What is not as one would expect, a line each.
     """
 
-    asked: float
-    share: float
-    groups: int | None = None
-    largest_group: float | None = None
+    asked: Probability
+    share: Probability
+    groups: Natural | None = None
+    largest_group: Probability | None = None
     warnings: tuple[str, ...] = ()
-
-    @classmethod
-    def read(cls, data: Mapping[str, Any], side: object) -> "HeldOut | None":
-        """Return what the data of a ``result.json`` tell of a side; None if they do not."""
-        try:
-            found: HeldOut = msgspec.convert(data["held_out"][side], cls)
-        except (LookupError, TypeError, msgspec.ValidationError):  # of an older version, or damaged
-            return None
-        return found
 
     def told(self) -> list[str]:
         """Return a line for what is held out in groups, and one for each warning."""

@@ -5,14 +5,14 @@ validation share of the training rows.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from dagrec_cli.config.kinds import Natural
+from dagrec_cli.config.kinds import Natural, Probability
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.held_out import HeldOut, about_share, about_sizes
 from dagrec_cli.data.invalid import plural
@@ -202,11 +202,12 @@ def _about_duplicates(dataset: Dataset, sides: Sides) -> list[str]:
     ]
 
 
-class Leakage(NamedTuple):
+@dataclass(frozen=True)
+class Leakage:
     """What test pairs share with training, as shares of the test pairs, in ``[0, 1]``."""
 
-    pairs: float
-    contexts: float
+    pairs: Probability
+    contexts: Probability
 
 
 def leakage(dataset: Dataset, train: Rows, test: Rows) -> Leakage:

@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from dagrec_cli.config.kinds import Natural
 from dagrec_cli.data.composition import PREFIX_SERVICE, PREFIX_TABLE
 from dagrec_cli.errors import DataError
 
@@ -86,3 +87,28 @@ class Vocabulary:
     def spell(self, indices: Sequence[int] | NDArray[np.int32]) -> list[str]:
         """Return the names of node indices, padding left out."""
         return [self.nodes[k - 1] for k in indices if k != PAD]
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """What other data hold that a vocabulary does not.
+
+    Attributes
+    ----------
+    nodes, services
+        Names in the whole data: nodes, and services that are a target.
+    contexts_shortened, contexts_emptied
+        Test pairs whose context lost some of its nodes, or all.
+    targets
+        Test pairs whose target is not in the catalogue.
+    """
+
+    nodes: Natural
+    services: Natural
+    contexts_shortened: Natural
+    contexts_emptied: Natural
+    targets: Natural
+
+    def __bool__(self) -> bool:
+        """Return whether there is anything."""
+        return any(vars(self).values())

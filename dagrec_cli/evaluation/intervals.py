@@ -9,6 +9,7 @@ from typing import TypedDict
 
 import numpy as np
 
+from dagrec_cli.config.kinds import NotNegative, Probability
 from dagrec_cli.evaluation.metrics import MACRO, METRICS, evaluate
 from dagrec_cli.evaluation.ranks import Outcomes
 from dagrec_cli.evaluation.uncertainty import Groups, Spread, Units, items, spread
@@ -19,10 +20,10 @@ LEVEL = 0.95
 class MetricSummary(TypedDict):
     """One metric of a run: mean and sample standard deviation over seeds, and its interval."""
 
-    mean: float
-    std: float | None
-    low: float
-    high: float
+    mean: Probability
+    std: NotNegative | None
+    low: Probability
+    high: Probability
 
 
 def metric_summaries(

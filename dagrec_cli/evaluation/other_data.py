@@ -6,7 +6,6 @@ A target that the model does not know has no rank: it gains 0 in every metric.
 """
 
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,32 +13,12 @@ from numpy.typing import NDArray
 from dagrec_cli.data.contexts import ROOT, ContextTrie
 from dagrec_cli.data.dataset import Dataset, Steps
 from dagrec_cli.data.pairs import Pairs, Rows
-from dagrec_cli.data.vocabulary import PAD, Vocabulary
+from dagrec_cli.data.vocabulary import PAD, Unseen, Vocabulary
 from dagrec_cli.evaluation.evaluator import Evaluation, evaluate_model
 from dagrec_cli.evaluation.ranks import UNRANKED, Outcomes
 from dagrec_cli.models.base import Facts, Model
 
 Int32 = NDArray[np.int32]
-
-
-class Unseen(NamedTuple):
-    """What test data holds that a model does not know.
-
-    Attributes
-    ----------
-    nodes, services
-        Names in the whole data: nodes, and services that are a target.
-    contexts_shortened, contexts_emptied
-        Test pairs whose context lost some of its nodes, or all.
-    targets
-        Test pairs whose target the model cannot recommend.
-    """
-
-    nodes: int
-    services: int
-    contexts_shortened: int
-    contexts_emptied: int
-    targets: int
 
 
 def renumber(dataset: Dataset, known: Vocabulary) -> Dataset:

@@ -2,8 +2,9 @@
 
 import time
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
+import msgspec
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
@@ -14,19 +15,20 @@ from dagrec_cli.data.splits import Split, leakage
 from dagrec_cli.errors import RunError
 from dagrec_cli.evaluation.ceiling import ceilings
 from dagrec_cli.evaluation.other_data import (
-    Unseen,
     count_forbidden,
     count_unseen,
     evaluate_other_data,
     renumber,
 )
-from dagrec_cli.experiment.result import Result
-from dagrec_cli.experiment.seed_run import MetricsFile, SeedRun, write_predictions, write_setup
+from dagrec_cli.experiment.result import SeedRun, finished, table_of
 from dagrec_cli.models.base import Facts, Model
-from dagrec_cli.reporting.tables import Table
+from dagrec_cli.runs.csv_files import MetricsFile
 from dagrec_cli.runs.folder import CONFIG, RESULT, RunFolder
-from dagrec_cli.runs.model import load_model, saved_choices, saved_facts, saved_seeds
-from dagrec_cli.runs.provenance import Request, provenance
+from dagrec_cli.runs.model import load_model, saved_facts, write_setup
+from dagrec_cli.runs.predictions import write_predictions
+from dagrec_cli.runs.provenance import Request, origin
+from dagrec_cli.runs.record import write_record
+from dagrec_cli.runs.result import Finished
 from dagrec_cli.runs.run import Run
 from dagrec_cli.training.split_data import SplitData
 from dagrec_cli.training.state import History
@@ -38,57 +40,14 @@ UNSEEN_RULE = (
 )
 
 
-class EvaluationResult(Result):
-    """The result of a saved model.
-
-    Parameters
-    ----------
-    run
-        Where the model comes from.
-    unseen
-        What the model does not know of the pairs.
-    is_own_test
-        True if the pairs are the test that the run itself was evaluated on.
-    """
-
-    def __init__(self, run: Run, unseen: Unseen, is_own_test: bool, *result: Any) -> None:
-        super().__init__(*result)
-        self.run = run
-        self.unseen = unseen
-        self.is_own_test = is_own_test
-
-    def notes(self) -> list[str]:
-        """Return the lines below the table."""
-        notes = super().notes()
-        if not self.is_own_test:
-            own = saved_choices(self.run)
-            notes[1] = (
-                f"The model was trained on data={own.get('data')} split={own.get('split')}: where "
-                "the data overlap, pairs tested here may have been trained on."
-            )
-        if any(self.unseen):
-            notes.append(
-                f"Unseen: {self.unseen.nodes:,} nodes and {self.unseen.services:,} target services "
-                f"of the data; of the pairs here {self.unseen.contexts_shortened:,} contexts are "
-                f"shortened, {self.unseen.contexts_emptied:,} emptied, "
-                f"{self.unseen.targets:,} targets unknown. Rule: {UNSEEN_RULE}."
-            )
-        return notes
-
-    def _head(self, status: str) -> dict[str, Any]:
-        head = super()._head(status)
-        own = {"run": str(self.run.path), "unseen": self.unseen._asdict(), "rule": UNSEEN_RULE}
-        return {**head, **own, **provenance("evaluate", self.request.overrides)}
-
-
 def evaluate_run(
     run: Run,
     given: dict[str, DictConfig],
     folder: RunFolder,
     request: Request,
     *,
-    side: str,
-) -> Table:
+    side: Side,
+) -> Finished:
     """Evaluate a run's model and fill a folder as ``dagrec train`` does.
 
     Parameters
@@ -105,46 +64,51 @@ def evaluate_run(
     DagrecError
         If the run cannot be read, or the data are not as they must be.
     """
-    start = time.perf_counter()
+    start, began = time.perf_counter(), origin("evaluate", request)
     if not run.is_finished:
         raise RunError(f"{run.path}: the run is not finished ({run.reason}); evaluate one that is.")
-    file, facts, seeds = run.path / CONFIG, saved_facts(run), saved_seeds(run)
-    models = [load_model(run, seed) for seed in seeds]
-    own = {
-        group: checked_node(run.config, group, file, run.packages)
+    trained, facts = run.finished, saved_facts(run)
+    models = [load_model(run, seed) for seed in trained.seeds]
+    saved = {
+        group: checked_node(run.config, group, run.path / CONFIG, run.packages)
         for group in {"data", "split"} - given.keys()
     }
-    nodes = {**own, **given}
+    nodes = {**saved, **given}
     source: CachedSource = build(nodes["data"], "data", kind=CachedSource)
     data = _split_data(source, build(nodes["split"], "split", kind=Split), facts, side)
     unseen = count_unseen(facts, data.dataset, data.test)
     seconds_data = time.perf_counter() - start
-    is_own = side == "test" and _is_same(run, data, nodes["split"])
-    result = EvaluationResult(run, unseen, is_own, data, request, seeds, seconds_data)
-    runs = [_seed_run(*each, data) for each in zip(seeds, models, strict=True)]
+    runs = [_seed_run(*each, data) for each in zip(trained.seeds, models, strict=True)]
     bounds = ceilings(data.dataset, data.test, getattr(source, "truth", None))
-    result.finish(runs, bounds)
-    trained = run.result.get("model")
-    if isinstance(trained, dict):
-        result.model |= {k: trained[k] for k in ("epochs", "best_epoch") if k in trained}
-    config = OmegaConf.create({**run.config, **nodes})
-    write_setup(folder, config, data.dataset, facts.graph)
+    is_same = trained.data.sha256 == data.dataset.sha256
+    is_own_test = side == "test" and is_same and plain(nodes["split"]) == run.config.get("split")
+    folder.remove(RESULT)  # of an evaluation before
+    write_setup(folder, OmegaConf.create({**run.config, **nodes}), data.dataset, facts.graph)
     MetricsFile(folder)  # nothing was trained
-    write_predictions(folder, data.dataset, data.test, runs)
-    table = result.table()
-    table.save(folder)
-    folder.write_json(RESULT, result.to_json(time.perf_counter() - start))
-    return table
+    write_predictions(folder, data.dataset, data.test, {r.seed: r.evaluation for r in runs})
+    seconds_total = time.perf_counter() - start
+    result = finished(
+        began, data, runs, bounds, seconds_data=seconds_data, seconds_total=seconds_total
+    )
+    choices = trained.choices
+    result = msgspec.structs.replace(
+        result,
+        model=msgspec.structs.replace(
+            result.model, epochs=trained.model.epochs, best_epoch=trained.model.best_epoch
+        ),
+        run=str(run.path),
+        trained_on=""
+        if is_own_test
+        else f"data={choices.get('data')} split={choices.get('split')}",
+        unseen=unseen,
+        rule=UNSEEN_RULE,
+    )
+    table_of(result).save(folder)
+    write_record(folder, result)
+    return result
 
 
-def _is_same(run: Run, data: SplitData, split: DictConfig) -> bool:
-    """Return whether data and split are those that a run was made with."""
-    saved = run.result.get("data")
-    is_same_data = isinstance(saved, dict) and saved.get("sha256") == data.dataset.sha256
-    return is_same_data and plain(split) == run.config.get("split")
-
-
-def _split_data(source: CachedSource, split: Split, facts: Facts, side: str) -> SplitData:
+def _split_data(source: CachedSource, split: Split, facts: Facts, side: Side) -> SplitData:
     """Return the data in the model's numbers, with the pairs to evaluate as its test."""
     dataset = renumber(cached_dataset(source), facts.vocabulary)
     dataset.contexts.check_depth()

@@ -4,6 +4,7 @@
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import cast
@@ -17,25 +18,23 @@ from dagrec_cli.evaluation.ceiling import ceilings
 from dagrec_cli.evaluation.evaluator import evaluate_model
 from dagrec_cli.evaluation.metrics import evaluate
 from dagrec_cli.experiment.components import Components, Start
-from dagrec_cli.experiment.result import Result
-from dagrec_cli.experiment.seed_run import (
-    MetricsFile,
-    SeedRun,
-    write_learning_curve,
-    write_seeds,
-    write_setup,
-    write_weights,
-)
+from dagrec_cli.experiment.result import SeedRun, data_facts, finished, table_of
 from dagrec_cli.loggers.base import SafeLogger
 from dagrec_cli.models.base import CountingModel, Model, TorchModel
 from dagrec_cli.models.context_batch import Contexts
-from dagrec_cli.reporting.tables import Table
+from dagrec_cli.reporting.plots.charts import learning_curve
+from dagrec_cli.reporting.plots.drawing import save_png
 from dagrec_cli.runs.checkpoints import CheckpointStore, forget
 from dagrec_cli.runs.claim import TRAINING, check_free
-from dagrec_cli.runs.folder import CHECKPOINTS, RESULT, RunFolder
+from dagrec_cli.runs.csv_files import MetricsFile
+from dagrec_cli.runs.folder import CHECKPOINTS, RunFolder
 from dagrec_cli.runs.log import LOGGER, logged
-from dagrec_cli.runs.provenance import Request
-from dagrec_cli.runs.resume import check_same_data, resume_command, write_beginning
+from dagrec_cli.runs.model import write_setup, write_weights
+from dagrec_cli.runs.predictions import write_predictions
+from dagrec_cli.runs.provenance import Request, origin
+from dagrec_cli.runs.record import write_record
+from dagrec_cli.runs.result import Finished, stopped
+from dagrec_cli.runs.resume import begin, check_same_data, resume_command
 from dagrec_cli.training.batch import TrainingPairs, encode_once
 from dagrec_cli.training.hardware import set_threads
 from dagrec_cli.training.interrupt import STOPPING, StopRequest, heard, stop_on_request
@@ -171,7 +170,7 @@ def run_experiment(
     progress: Progress,
     *,
     resume: bool = False,
-) -> Table:
+) -> Finished:
     """Run all seeds of a config and fill its run folder.
 
     Parameters
@@ -186,11 +185,6 @@ def run_experiment(
         A display of how far the work is.
     resume
         True to continue from the folder's checkpoints; False to start from scratch.
-
-    Returns
-    -------
-    Table
-        The model's row and, where the data's law is known, the ceiling's.
 
     Raises
     ------
@@ -214,8 +208,8 @@ def _run(
     logger: SafeLogger,
     *,
     resume: bool,
-) -> Table:
-    start = time.perf_counter()
+) -> Finished:
+    start, began = time.perf_counter(), origin("train", request)
     components = Components.of(config, request.choices)
     progress.start("reading", None)
     dataset = cached_dataset(components.data, progress.step)
@@ -227,12 +221,11 @@ def _run(
     starts = components.starts(data.facts)
     first = next(starts)  # what does not fit the data stops here, with nothing written
     histories = {seed: History() for seed in components.seeds}
-    result = Result(data, request, components.seeds, seconds_data)
     if resume:
         check_same_data(folder.path, dataset.sha256)
     else:
         forget(folder)
-    write_beginning(folder, request, dataset.sha256)
+    begin(folder, config, request, dataset.sha256)
     write_setup(folder, config, dataset, data.facts.graph)
     LOGGER.info("dagrec train %s", " ".join(request.overrides))
     LOGGER.info("%d train, %d %s pairs, read in %.1f s", *data.sizes, data.side, seconds_data)
@@ -248,21 +241,38 @@ def _run(
         metrics.add(stop.seed, histories[stop.seed].rows)
         write_learning_curve(folder, histories, components.trainer.monitor)
         write_weights(folder, stop.model)
-        folder.write_json(RESULT, result.stopped(stop.seed, stop.reason))
+        about = {
+            "seeds": tuple(components.seeds),
+            "stopped_at_seed": stop.seed,
+            "data": data_facts(data),
+        }
+        write_record(folder, stopped(began, stop.reason, **about))
         LOGGER.error("seed %d stopped: %s", stop.seed, stop.reason or "interrupted")
         if isinstance(stop.reason, KeyboardInterrupt):
             again = resume_command(folder.path, request)
             raise KeyboardInterrupt(f"interrupted; continue with: {again}") from None
         raise stop.reason from None
     bounds = ceilings(dataset, data.test, getattr(components.data, "truth", None))
-    result.finish(runs, bounds)
-    write_seeds(folder, dataset, data.test, runs, components.trainer.monitor)
-    table = result.table()
-    table.save(folder)
-    content = result.to_json(time.perf_counter() - start)
-    folder.write_json(RESULT, content)
+    write_learning_curve(folder, histories, components.trainer.monitor)
+    write_predictions(folder, dataset, data.test, {run.seed: run.evaluation for run in runs})
+    for run in runs:
+        write_weights(folder, run.model, None if run is runs[0] else run.seed)
+    seconds_total = time.perf_counter() - start
+    whole = finished(
+        began, data, runs, bounds, seconds_data=seconds_data, seconds_total=seconds_total
+    )
+    table_of(whole).save(folder)
+    write_record(folder, whole)
     if not config.keep_checkpoints:
         folder.remove(CHECKPOINTS)
     LOGGER.info("finished in %.1f s", time.perf_counter() - start)
-    logger.end(content)
-    return table
+    logger.end(whole)
+    return whole
+
+
+def write_learning_curve(folder: RunFolder, histories: Mapping[int, History], monitor: str) -> None:
+    """Write ``learning_curve.png`` if anything was trained."""
+    by_seed = {seed: history.rows for seed, history in histories.items()}
+    if any(by_seed.values()):
+        figure = learning_curve(by_seed, monitor)
+        folder.write("learning_curve.png", lambda file: save_png(figure, file))

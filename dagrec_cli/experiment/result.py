@@ -1,183 +1,186 @@
-"""``result.json`` and the table: what a run found, and what the numbers rest on."""
+"""What a run found, as ``result.json`` has it, and the table that shows it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from dagrec_cli.data.invalid import count_dropped, plural, summarise
-from dagrec_cli.evaluation.intervals import MetricSummary, metric_summaries
+from dagrec_cli.evaluation.evaluator import Evaluation
+from dagrec_cli.evaluation.intervals import metric_summaries
 from dagrec_cli.evaluation.metrics import BY_RANK, METRICS, evaluate
 from dagrec_cli.evaluation.ranks import Outcomes
-from dagrec_cli.experiment.seed_run import SeedRun
+from dagrec_cli.models.base import Model
 from dagrec_cli.reporting.tables import Table
-from dagrec_cli.runs.provenance import Request, provenance
+from dagrec_cli.runs.provenance import Origin
+from dagrec_cli.runs.result import DataFacts, Finished, ModelFacts, Seconds
 from dagrec_cli.training.split_data import SplitData
+from dagrec_cli.training.state import History
 
-FORMAT = 1
 TIE_RULE = (
     "equal scores share their ranks (expected value over their order); what a mask rules out ranks "
     "below the rest, by its own score; padding is not scored"
 )
 
 
-class Result:
-    """Collects the findings of one run.
+@dataclass(frozen=True)
+class SeedRun:
+    """A trained model, how it got there, and what it made of the test pairs."""
+
+    seed: int
+    model: Model
+    history: History
+    evaluation: Evaluation
+    seconds_train: float
+    seconds_evaluate: float
+
+
+def finished(
+    origin: Origin,
+    data: SplitData,
+    runs: Sequence[SeedRun],
+    bounds: Mapping[str, Outcomes],
+    *,
+    seconds_data: float,
+    seconds_total: float,
+) -> Finished:
+    """Return the result of a run whose seeds have all been evaluated.
 
     Parameters
     ----------
-    data
-        The data and its sides.
-    request
-        What the user asked for.
-    seeds
-        The seeds of the run.
-    seconds_data
-        How long reading and splitting took.
+    bounds
+        The best possible outcomes by name, see :func:`~dagrec_cli.evaluation.ceiling.ceilings`.
     """
+    pairs = data.dataset.pairs
+    unit = data.dataset.group[pairs.composition[data.test]]
+    best = {name: metric_summaries([outcomes], unit) for name, outcomes in bounds.items()}
+    # Macro averages may be higher for predictions that are more often wrong, so have no ceiling.
+    ceilings: Any = {
+        name: {metric: summaries[metric] for metric in BY_RANK} for name, summaries in best.items()
+    }
+    epochs = [row for run in runs for row in run.history.rows]
+    step_seconds = sum(row["seconds"] for row in epochs)
+    return Finished(
+        **msgspec.structs.asdict(origin),
+        seeds=tuple(run.seed for run in runs),
+        data=data_facts(data),
+        metrics=metric_summaries([run.evaluation.outcomes for run in runs], unit),
+        per_seed={run.seed: evaluate(run.evaluation.outcomes) for run in runs},
+        ceilings=ceilings,
+        evaluated_on=data.side,
+        tie_rule=TIE_RULE,
+        model=ModelFacts(
+            parameters=sum(p.numel() for p in runs[0].model.parameters()),
+            dag_mask=runs[0].model.dag_mask,
+            epochs=[len(run.history.rows) for run in runs],
+            best_epoch=[run.history.best_epoch for run in runs],
+        ),
+        seconds=Seconds(
+            data=seconds_data,
+            train=sum(run.seconds_train for run in runs),
+            evaluate=sum(run.seconds_evaluate for run in runs),
+            per_epoch=step_seconds / len(epochs) if epochs else 0.0,
+            total=seconds_total,
+        ),
+    )
 
-    def __init__(
-        self, data: SplitData, request: Request, seeds: Sequence[int], seconds_data: float
-    ) -> None:
-        self.data = data
-        self.request = request
-        self.seeds = list(seeds)
-        self.seconds = {"data": seconds_data}
-        self.started = datetime.now(UTC).isoformat(timespec="seconds")
-        self.metrics: dict[str, MetricSummary] = {}
-        self.per_seed: dict[int, dict[str, float]] = {}
-        self.ceilings: dict[str, dict[str, MetricSummary]] = {}
-        self.model: dict[str, Any] = {}
 
-    def finish(self, runs: Sequence[SeedRun], bounds: Mapping[str, Outcomes]) -> None:
-        """Take in the finished seeds, and the best possible outcomes by name."""
-        dataset = self.data.dataset
-        unit = dataset.group[dataset.pairs.composition[self.data.test]]
-        outcomes = [run.evaluation.outcomes for run in runs]
-        self.metrics = metric_summaries(outcomes, unit)
-        self.per_seed = {run.seed: evaluate(run.evaluation.outcomes) for run in runs}
-        found = {name: metric_summaries([best], unit) for name, best in bounds.items()}
-        self.ceilings = {  # macro averages may be higher for predictions that are more often wrong
-            name: {metric: summary[metric] for metric in BY_RANK} for name, summary in found.items()
-        }
-        n_epochs = sum(len(run.history.rows) for run in runs)
-        step_seconds = sum(row["seconds"] for run in runs for row in run.history.rows)
-        self.seconds |= {
-            "train": sum(run.seconds_train for run in runs),
-            "evaluate": sum(run.seconds_evaluate for run in runs),
-            "per_epoch": step_seconds / n_epochs if n_epochs else 0.0,
-        }
-        self.model = {
-            "parameters": sum(p.numel() for p in runs[0].model.parameters()),
-            "dag_mask": runs[0].model.dag_mask,
-            "epochs": [len(run.history.rows) for run in runs],
-            "best_epoch": [run.history.best_epoch for run in runs],
-        }
+def data_facts(data: SplitData) -> DataFacts:
+    """Return what the figures of a run on these data are about."""
+    dataset = data.dataset
+    composition = dataset.pairs.composition[data.test]
+    return DataFacts(
+        sha256=dataset.sha256,
+        compositions=dataset.n_compositions,
+        skipped=len(dataset.skipped),
+        left_out=summarise(dataset.skipped),
+        dropped=dict(dataset.dropped),
+        paths=len(dataset.path),
+        pairs=len(dataset.pairs.context),
+        nodes=len(dataset.vocabulary.nodes),
+        services=len(dataset.vocabulary.services),
+        train=len(data.train),
+        validation=len(data.validation),
+        test=len(data.test),
+        test_groups=len(np.unique(dataset.group[composition])),
+        held_out=dict(data.held_out),
+        leakage=data.leakage,
+        forbidden_test_targets=data.n_forbidden,
+    )
 
-    def to_json(self, seconds_total: float) -> dict[str, Any]:
-        """Return the whole ``result.json`` of a finished run."""
-        return {
-            **self._head("finished"),
-            "metrics": self.metrics,
-            "per_seed": self.per_seed,
-            "ceilings": self.ceilings,
-            "evaluated_on": self.data.side,
-            "tie_rule": TIE_RULE,
-            "model": self.model,
-            "seconds": {**self.seconds, "total": seconds_total},
-        }
 
-    def stopped(self, seed: int, reason: BaseException) -> dict[str, Any]:
-        """Return the ``result.json`` of a run that was interrupted or failed."""
-        status = "interrupted" if isinstance(reason, KeyboardInterrupt) else "failed"
-        return {**self._head(status), "error": str(reason) or status, "stopped_at_seed": seed}
+def table_of(result: Finished) -> Table:
+    """Return the model's row and, below it, the best that is possible."""
+    choices = result.choices
+    row = {
+        "model": choices.get("model", "model"),
+        "loss": choices.get("loss", "") if result.model.parameters else "–",
+        **result.metrics,
+        "seconds_per_epoch": result.seconds.per_epoch or None,
+    }
+    best = result.ceilings["law" if "law" in result.ceilings else "context"]
+    title = f"data={choices.get('data')} split={choices.get('split')}"
+    if result.evaluated_on != "test":
+        title += f", {result.evaluated_on} pairs"
+    columns = ["model", "loss", *METRICS, "seconds_per_epoch"]
+    rows: list[dict[str, Any]] = [row, {"model": "ceiling", "loss": "–", **best}]
+    return Table(title, columns, rows, notes_of(result))
 
-    def table(self) -> Table:
-        """Return the model's row and the ceiling's."""
-        row = {
-            "model": self.request.choices.get("model", "model"),
-            "loss": self.request.choices.get("loss", "") if self.model["parameters"] else "–",
-            **self.metrics,
-            "seconds_per_epoch": self.seconds["per_epoch"] or None,
-        }
-        name = "law" if "law" in self.ceilings else "context"
-        rows: list[dict[str, Any]] = [row, {"model": "ceiling", "loss": "–", **self.ceilings[name]}]
-        title = f"data={self.request.choices.get('data')} split={self.request.choices.get('split')}"
-        if self.data.side != "test":
-            title += f", {self.data.side} pairs"
-        columns = ["model", "loss", *METRICS, "seconds_per_epoch"]
-        return Table(title, columns, rows, self.notes())
 
-    def notes(self) -> list[str]:
-        """Return the lines below the table."""
-        data, n_pairs = self.data, len(self.data.test)
-        side = "" if data.side == "all" else f"{data.side} "
-        pairs = data.dataset.pairs
-        n_groups = len(np.unique(data.dataset.group[pairs.composition[data.test]]))
-        seeds, spread, over = "seed", "", ""
-        if len(self.seeds) > 1:
-            seeds, spread, over = "seeds", "mean ± standard deviation over them, ", " and seeds"
-        elif self.model["parameters"]:
-            over = "; of other seeds it knows nothing"
-        notes = [
-            f"n = {plural(n_pairs, f'{side}pair')} of {len(pairs.context):,}, in "
-            f"{plural(n_groups, 'group')} of equal compositions; "
-            f"{seeds} {', '.join(map(str, self.seeds))}; "
-            f"{spread}[95 % interval over groups{over}].",
-            f"Leakage: {data.leakage.pairs:.0%} of {side}pairs and {data.leakage.contexts:.0%} of "
-            "their contexts also occur in training.",
-            *self._split_notes(),
-            f"Ties: {TIE_RULE}; accuracy takes the first of equal services.",
-        ]
-        if self.model["dag_mask"]:
-            notes.append(f"DAG mask: {data.n_forbidden:,} {side}targets are ruled out by it.")
-        if "law" in self.ceilings:
-            notes.append(
-                "Ceiling: the best predictor in expectation, which knows the data's law; on these "
-                "pairs a model may be luckier."
-            )
-        else:
-            notes.append(f"Ceiling: the best function of the whole context, chosen on {side}pairs.")
-        if data.dataset.skipped:
-            notes.append(f"Left out: {summarise(data.dataset.skipped)}.")
-        if data.dataset.dropped:
-            notes.append(f"Dropped from compositions: {count_dropped(data.dataset.dropped)}.")
-        return notes
+def notes_of(result: Finished) -> list[str]:
+    """Return the lines below a result's table: what its figures rest on."""
+    data = result.data
+    side = "" if result.evaluated_on == "all" else f"{result.evaluated_on} "
+    seeds, spread, over = "seed", "", ""
+    if len(result.seeds) > 1:
+        seeds, spread, over = "seeds", "mean ± standard deviation over them, ", " and seeds"
+    elif result.model.parameters:
+        over = "; of other seeds it knows nothing"
+    notes = [
+        f"n = {plural(data.test, f'{side}pair')} of {data.pairs:,}, in "
+        f"{plural(data.test_groups, 'group')} of equal compositions; "
+        f"{seeds} {', '.join(map(str, result.seeds))}; "
+        f"{spread}[95 % interval over groups{over}].",
+        f"Leakage: {data.leakage.pairs:.0%} of {side}pairs and {data.leakage.contexts:.0%} of "
+        "their contexts also occur in training."
+        if not result.trained_on
+        else f"The model was trained on {result.trained_on}: where the data overlap, pairs tested "
+        "here may have been trained on.",
+        *_split_notes(result),
+        f"Ties: {result.tie_rule}; accuracy takes the first of equal services.",
+    ]
+    if result.model.dag_mask:
+        n_forbidden = data.forbidden_test_targets
+        notes.append(f"DAG mask: {n_forbidden:,} {side}targets are ruled out by it.")
+    if "law" in result.ceilings:
+        notes.append(
+            "Ceiling: the best predictor in expectation, which knows the data's law; on these "
+            "pairs a model may be luckier."
+        )
+    else:
+        notes.append(f"Ceiling: the best function of the whole context, chosen on {side}pairs.")
+    if data.left_out:
+        notes.append(f"Left out: {data.left_out}.")
+    if data.dropped:
+        notes.append(f"Dropped from compositions: {count_dropped(data.dropped)}.")
+    if result.unseen:
+        notes.append(
+            f"Unseen: {result.unseen.nodes:,} nodes and {result.unseen.services:,} target services "
+            f"of the data; of the pairs here {result.unseen.contexts_shortened:,} contexts are "
+            f"shortened, {result.unseen.contexts_emptied:,} emptied, "
+            f"{result.unseen.targets:,} targets unknown. Rule: {result.rule}."
+        )
+    return notes
 
-    def _split_notes(self) -> list[str]:
-        """Return how what is evaluated was held out, and what is to be said of validation."""
-        notes = []
-        for side, found in self.data.held_out.items():
-            if side == self.data.side:
-                notes += found.told()
-            elif side == "validation":
-                notes += [f"Warning: validation: {warning}." for warning in found.warnings]
-        return notes
 
-    def _head(self, status: str) -> dict[str, Any]:
-        data, dataset = self.data, self.data.dataset
-        return {
-            "format": FORMAT,
-            "status": status,
-            "started": self.started,
-            **self.request._asdict(),
-            "seeds": self.seeds,
-            "data": {
-                "sha256": dataset.sha256,
-                "compositions": dataset.n_compositions,
-                "skipped": len(dataset.skipped),
-                "paths": len(dataset.path),
-                "pairs": len(dataset.pairs.context),
-                "nodes": len(dataset.vocabulary.nodes),
-                "services": len(dataset.vocabulary.services),
-                "train": len(data.train),
-                "validation": len(data.validation),
-                "test": len(data.test),
-                "held_out": {side: asdict(found) for side, found in data.held_out.items()},
-                "leakage": data.leakage._asdict(),
-                "forbidden_test_targets": data.n_forbidden,
-            },
-            **provenance("train", self.request.overrides),
-        }
+def _split_notes(result: Finished) -> list[str]:
+    """Return how what is evaluated was held out, and what is to be said of validation."""
+    notes = []
+    for side, held_out in result.data.held_out.items():
+        if side == result.evaluated_on:
+            notes += held_out.told()
+        elif side == "validation":
+            notes += [f"Warning: validation: {warning}." for warning in held_out.warnings]
+    return notes

@@ -11,10 +11,9 @@ from typing import Any
 
 from dagrec_cli.data.plain_files import read_plain
 from dagrec_cli.errors import ForeignError, RunError
-from dagrec_cli.runs.folder import REQUEST, RESULT
+from dagrec_cli.runs.folder import REQUEST, RESULT, SWEEP_REQUEST
 
 TRAINING, EVALUATION, SWEEP, TABLES = "a training", "an evaluation", "a sweep", "tables"
-SWEEP_REQUEST = "sweep_request.json"
 TABLE_KEYS = {"title", "columns", "rows", "notes"}
 MOST = 2**26  # bytes of a file that is looked into
 
@@ -57,7 +56,7 @@ def content_of(path: Path, besides: Collection[str] = ()) -> str | None:
         return SWEEP
     result = _read(path / RESULT)
     if {"status", "overrides"} <= result.keys():
-        return EVALUATION if "run" in result else TRAINING
+        return EVALUATION if result.get("run") else TRAINING
     if {"choices", "overrides", "data_sha256"} <= _read(path / REQUEST).keys():
         return TRAINING
     tables = (name for name in sorted(names) if name.endswith(".json"))

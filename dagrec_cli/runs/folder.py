@@ -29,6 +29,7 @@ MODEL = "model.safetensors"
 VOCABULARY = "vocabulary.json"
 GRAPH = "graph.json"
 PREDICTIONS = "predictions.csv"
+SWEEP_REQUEST = "sweep_request.json"
 LOG = "run.log"
 EVENTS = "tensorboard"
 MLFLOW_RUN = "mlflow_run.txt"
@@ -57,9 +58,9 @@ class RunFolder:
         """Write a text file as UTF-8 with the line ends that it has."""
         return self.write(name, lambda file: file.write(text.encode()))
 
-    def write_json(self, name: str, content: object) -> Path:
-        """Write an object as indented JSON; NaN is not allowed in it."""
-        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    def write_json(self, name: str, content: object, indent: int | None = 2) -> Path:
+        """Write an object as JSON, without an indent in one line; NaN is not allowed in it."""
+        text = json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False)
         return self.write_text(name, f"{text}\n")
 
     def below(self, name: str) -> "RunFolder":

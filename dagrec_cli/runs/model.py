@@ -15,18 +15,19 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from dagrec_cli.config.build import build, seeds_of
+from dagrec_cli.config.build import build
 from dagrec_cli.config.untrusted import check_whole_numbers, checked_node, trusted_packages
 from dagrec_cli.config.where import user_path
+from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.plain_files import read_plain
 from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.errors import ConfigError, RunError
 from dagrec_cli.models.base import Facts, Model
-from dagrec_cli.runs.folder import CONFIG, GRAPH, MODEL, RESULT, VOCABULARY
-from dagrec_cli.runs.record import read_edges, read_vocabulary
+from dagrec_cli.runs.folder import CONFIG, GRAPH, MODEL, RESULT, VOCABULARY, RunFolder
+from dagrec_cli.runs.record import Edges, Link, read_edges, read_vocabulary, write_record
 from dagrec_cli.runs.run import Run
 
 MOST_OF_A_SETTING = 1000  # a whole number among a model's settings, or the largest width saved
@@ -123,26 +124,6 @@ def _no_larger_than(sizes: Sequence[Sequence[int]], file: Path) -> Iterator[None
         hook.remove()
 
 
-def saved_seeds(run: Run) -> list[int]:
-    """Return the seeds of a run, the one of ``model.safetensors`` first.
-
-    Raises
-    ------
-    RunError
-        If ``result.json`` does not hold them.
-    """
-    try:
-        return seeds_of(None, run.result.get("seeds", "missing"))
-    except ConfigError as error:
-        raise RunError(f"{run.path}: {error}") from error
-
-
-def saved_choices(run: Run) -> dict[str, str]:
-    """Return which option each config group of a run was given."""
-    choices = run.result.get("choices")
-    return {str(k): str(v) for k, v in choices.items()} if isinstance(choices, dict) else {}
-
-
 def saved_facts(run: Run) -> Facts:
     """Return the vocabulary and the service graph that a run's model was made for.
 
@@ -152,11 +133,43 @@ def saved_facts(run: Run) -> Facts:
         If their files are missing, damaged, or do not fit each other.
     """
     vocabulary = read_vocabulary(run.path)
-    known = read_edges(run.path, len(vocabulary.nodes), "known")
+    known = read_edges(run.path, len(vocabulary.nodes)).known
     edges = np.array(known, np.int64).reshape(-1, 3)
     ends = edges[:, :2].astype(np.int32).T
     graph = ServiceGraph(ends[0], ends[1], edges[:, 2], vocabulary.service_class)
     return Facts(vocabulary, graph, longest_context=1)  # contexts are yet to come
+
+
+def write_setup(
+    folder: RunFolder, config: DictConfig, dataset: Dataset, graph: ServiceGraph
+) -> None:
+    """Write what a model's numbers mean, and ``config.yaml`` when all else is there.
+
+    Parameters
+    ----------
+    graph
+        What the model knows of the data's graph, which the split allows.
+    """
+    write_record(folder, dataset.vocabulary)
+    write_record(folder, Edges(_links(dataset.graph()), _links(graph)))
+    folder.write_text(CONFIG, OmegaConf.to_yaml(config, resolve=True))
+
+
+def _links(graph: ServiceGraph) -> list[Link]:
+    columns = (graph.source.tolist(), graph.target.tolist(), graph.count.tolist())
+    return [Link(*link) for link in zip(*columns, strict=True)]
+
+
+def write_weights(folder: RunFolder, model: Model, seed: int | None = None) -> None:
+    """Write ``model.safetensors``, or ``model_seed<seed>.safetensors``."""
+    from safetensors.torch import save
+
+    state = {key: value.contiguous() for key, value in model.state_dict().items()}
+    folder.write(_weights_file(seed), lambda file: file.write(save(state)))
+
+
+def _weights_file(seed: int | None) -> str:
+    return MODEL if seed is None else MODEL.replace(".", f"_seed{seed}.", 1)
 
 
 def _build(node: DictConfig, facts: Facts, file: Path) -> Model:
@@ -170,12 +183,12 @@ def _build(node: DictConfig, facts: Facts, file: Path) -> Model:
 
 
 def _weights_name(run: Run, seed: int | None) -> str:
-    seeds = saved_seeds(run)
-    if seed is None or seed == seeds[0]:
+    seeds = run.result.seeds
+    if seed is None or seed in seeds[:1]:
         return MODEL
     if seed not in seeds:
         raise RunError(f"{run.path}: no seed {seed}; it has {', '.join(map(str, seeds))}.")
-    return MODEL.replace(".", f"_seed{seed}.", 1)
+    return _weights_file(seed)
 
 
 def _load_weights(model: Model, content: bytes, file: Path) -> None:

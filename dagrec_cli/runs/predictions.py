@@ -1,6 +1,10 @@
-"""``predictions.csv`` of a run, read back: what was made of every test pair."""
+"""``predictions.csv``: what was made of every test pair; written, read back, held against a result.
 
-from collections.abc import Callable, Sequence
+A table computes its figures anew from this file and says what they rest on from ``result.json``, so
+a run is shown only if the two files fit each other.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from typing import TYPE_CHECKING, Any
@@ -8,26 +12,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from dagrec_cli.evaluation.ranks import Outcomes, better_than
-from dagrec_cli.runs.csv_text import as_written
-from dagrec_cli.runs.folder import VOCABULARY
+from dagrec_cli.data.dataset import Dataset
+from dagrec_cli.data.pairs import Rows
+from dagrec_cli.evaluation.metrics import METRICS, evaluate
+from dagrec_cli.evaluation.ranks import UNRANKED, Outcomes, better_than
+from dagrec_cli.runs.csv_files import as_written, csv_text
+from dagrec_cli.runs.folder import PREDICTIONS, VOCABULARY, RunFolder
+from dagrec_cli.runs.result import Finished
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
 STEP = " -> "
-PREDICTION_COLUMNS = (
-    "seed",
-    "pair",
-    "composition",
-    "group",
-    "context",
-    "target",
-    "predicted",
-    "rank",
-    "ties",
-    "probability",
-)
 COLUMNS = {  # and how pandas is to read them
     "seed": "int64",
     "pair": "int64",
@@ -39,7 +35,9 @@ COLUMNS = {  # and how pandas is to read them
     "rank": "float64",
     "ties": "int64",
 }
+PROBABILITY = "probability"  # the last column, which no table needs
 DIGITS = 5e-6  # of a rank: the file has six
+CLOSE = 1e-9  # between figures that were computed twice from the same outcomes
 
 
 class MisfitError(ValueError):
@@ -71,6 +69,47 @@ class Predictions:
     length: Int[np.ndarray, " pairs"]
 
 
+def write_predictions(
+    folder: RunFolder,
+    dataset: Dataset,
+    test: Rows,
+    evaluations: Mapping[int, tuple[Outcomes, Float[np.ndarray, " pairs"]]],
+) -> None:
+    """Write a line per seed and test pair.
+
+    Parameters
+    ----------
+    test
+        The pairs, as rows of ``dataset.pairs``.
+    evaluations
+        By seed: the outcomes, and the probability that the model gave each target.
+    """
+    services = dataset.vocabulary.services
+    pairs = dataset.pairs.take(test)
+    group = dataset.group[pairs.composition]
+    entries, row = np.unique(pairs.context, return_inverse=True)
+    context = [STEP.join(dataset.vocabulary.spell(dataset.contexts.spell(e))) for e in entries]
+
+    def lines() -> Iterator[tuple[object, ...]]:
+        for seed, (outcomes, probability) in evaluations.items():
+            rank = outcomes.mean_rank
+            for k, pair in enumerate(test.tolist()):
+                yield (
+                    seed,
+                    pair,
+                    int(pairs.composition[k]),
+                    int(group[k]),
+                    context[row[k]],
+                    services[pairs.target[k]],
+                    services[outcomes.predicted[k]],
+                    f"{rank[k]:g}",
+                    int(outcomes.tied[k]),
+                    f"{probability[k]:.6g}",
+                )
+
+    folder.write_text(PREDICTIONS, csv_text([*COLUMNS, PROBABILITY], lines()))
+
+
 def read_predictions(
     lines: StringIO, services: Sequence[str], seeds: Sequence[int], n_pairs: int
 ) -> Predictions:
@@ -92,28 +131,29 @@ def read_predictions(
     """
     import pandas as pd
 
-    read = pd.read_csv(lines, usecols=list(COLUMNS), dtype=COLUMNS, na_filter=False)
+    table = pd.read_csv(lines, usecols=list(COLUMNS), dtype=COLUMNS, na_filter=False)
     classes = {name: k for k, name in enumerate(services)}
-    ties, seed, rank = (read[name].to_numpy() for name in ("ties", "seed", "rank"))
+    ties, seed, rank = (table[name].to_numpy() for name in ("ties", "seed", "rank"))
     check_ranks(rank, ties)
 
-    def class_of(name: str) -> int:
-        if (plain := name.removeprefix("'")) not in classes:
-            raise MisfitError(f"{plain!r} is no service of {VOCABULARY}")
-        return classes[plain]
+    def class_of(cell: str) -> int:
+        if (name := as_written(cell)) not in classes:
+            raise MisfitError(f"{name!r} is no service of {VOCABULARY}")
+        return classes[name]
 
-    target, predicted = (_of_each(read[name], class_of) for name in ("target", "predicted"))
-    length = _of_each(read["context"], lambda text: text.count(STEP) + 1)
-    about = [*(read[name].to_numpy() for name in ("pair", "composition", "group")), length]
-    rows = [np.flatnonzero(seed == each) for each in seeds]
-    if [len(each) for each in [seed, *rows]] != [n_pairs * len(seeds), *[n_pairs] * len(seeds)]:
+    target, predicted = (_of_each(table[name], class_of) for name in ("target", "predicted"))
+    length = _of_each(table["context"], lambda cell: cell.count(STEP) + 1)
+    about = [*(table[name].to_numpy() for name in ("pair", "composition", "group")), length]
+    # Each seed has a line for every pair, the pairs in one order; what is about them stands once.
+    rows = [np.flatnonzero(seed == number) for number in seeds]
+    if [len(part) for part in [seed, *rows]] != [n_pairs * len(seeds), *[n_pairs] * len(seeds)]:
         raise MisfitError(f"not {n_pairs:,} pairs for each of {len(seeds)} seeds")
-    if any((each[mine] != each[rows[0]]).any() for mine in rows for each in (target, *about)):
+    if any((column[r] != column[rows[0]]).any() for r in rows for column in (target, *about)):
         raise MisfitError("other pairs for another seed")
     columns = (target, predicted, better_than(rank, ties), ties)
     outcomes = {
-        each: Outcomes(*(column[mine] for column in columns))
-        for each, mine in zip(seeds, rows, strict=True)
+        number: Outcomes(*(column[r] for column in columns))
+        for number, r in zip(seeds, rows, strict=True)
     }
     return Predictions(outcomes, *(column[rows[0]] for column in about))
 
@@ -131,6 +171,7 @@ def read_frame(lines: StringIO) -> "DataFrame":
 def check_ranks(rank: Float[np.ndarray, " rows"], ties: Int[np.ndarray, " rows"]) -> None:
     """Raise MisfitError unless each mean rank can be one where as many services tie."""
     is_rank = (rank >= 1) & (ties >= 0)
+    # The mean of the ranks b+1 … b+t+1 is b + 1 + t/2, so b, computed back, is a whole number.
     better = np.where(is_rank & np.isfinite(rank), rank - 1 - ties / 2, 0)
     is_rank &= np.abs(better - np.rint(better)) <= DIGITS * np.abs(better)
     is_rank &= np.rint(better) >= 0
@@ -139,7 +180,77 @@ def check_ranks(rank: Float[np.ndarray, " rows"], ties: Int[np.ndarray, " rows"]
         raise MisfitError(f"line {row + 2} has rank {rank[row]:g} with {ties[row]} ties")
 
 
+def check_fit(result: Finished, predictions: Predictions, n_services: int) -> None:
+    """Raise MisfitError if predictions do not fit a result.
+
+    Parameters
+    ----------
+    n_services
+        Services of the catalogue.
+    """
+    reasons = [*_out_of_range(result, predictions, n_services)]
+    reasons = reasons or [r for each in predictions.outcomes.values() for r in _impossible(each)]
+    if why := next(iter(reasons), "") or next(_other_figures(result, predictions.outcomes), ""):
+        raise MisfitError(why)
+
+
 def _of_each(cells: "Series[Any]", function: Callable[[str], int]) -> Int[np.ndarray, " rows"]:
     """Return a function of every cell, computed once for equal cells."""
     values = [function(str(value)) for value in cells.cat.categories]
     return np.array(values, np.int64)[cells.cat.codes.to_numpy()]
+
+
+def _out_of_range(result: Finished, predictions: Predictions, n_services: int) -> Iterator[str]:
+    """Yield what the data or the catalogue do not have."""
+    data = result.data
+    for name, numbers, size in (
+        ("pair", predictions.pair, data.pairs),
+        ("composition", predictions.composition, data.compositions),
+        ("group", predictions.group, data.compositions),
+    ):
+        wrong = numbers[(numbers < 0) | (numbers >= size)]
+        if len(wrong):
+            yield f"{name} {wrong[0]}, but there are {size:,}"
+    if _n_distinct(predictions.pair) < len(predictions.pair):
+        yield "a pair stands twice"
+    if _n_distinct(predictions.composition) < _n_distinct(
+        predictions.composition, predictions.group
+    ):
+        yield "a composition is in two groups"
+    if data.services != n_services:
+        yield f"a catalogue of {n_services:,} services"
+    for seed, outcomes in predictions.outcomes.items():
+        last = np.where(outcomes.better == UNRANKED, 0, outcomes.better + outcomes.tied)
+        if last.max(initial=0) >= n_services:
+            yield f"seed {seed} has rank {last.max() + 1:,} of {n_services:,} services"
+
+
+def _n_distinct(*columns: Int[np.ndarray, " pairs"]) -> int:
+    return int(np.unique(np.stack(columns), axis=1).shape[1])
+
+
+def _impossible(outcomes: Outcomes) -> Iterator[str]:
+    """Yield what no scores could give."""
+    is_hit = outcomes.predicted == outcomes.target
+    if (is_hit & (outcomes.better > 0)).any():
+        yield "a target is predicted that does not come first"
+    if (~is_hit & (outcomes.better + outcomes.tied == 0)).any():
+        yield "a target comes first alone, and another is predicted"
+
+
+def _other_figures(result: Finished, outcomes: Mapping[int, Outcomes]) -> Iterator[str]:
+    """Yield each figure of the result that the outcomes do not give."""
+    per_seed = result.per_seed
+    for seed, pairs in outcomes.items():
+        yield from _differences(f"seed {seed}", per_seed[seed], evaluate(pairs))
+    means = {name: float(np.mean([each[name] for each in per_seed.values()])) for name in METRICS}
+    shown = {name: result.metrics[name]["mean"] for name in METRICS}
+    yield from _differences("the mean", shown, means)
+
+
+def _differences(
+    whose: str, shown: Mapping[str, float], figures: Mapping[str, float]
+) -> Iterator[str]:
+    for name, figure in figures.items():
+        if abs(shown[name] - figure) > CLOSE:
+            yield f"{whose} has {name} {figure:.4f}, there it is {shown[name]:.4f}"

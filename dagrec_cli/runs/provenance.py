@@ -6,9 +6,13 @@ import platform
 import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
+from msgspec import Struct
 
 from dagrec_cli import __version__
 from dagrec_cli.config.deciding import Effect, settings
@@ -17,7 +21,7 @@ from dagrec_cli.config.where import config_flag
 PACKAGES = ("torch", "numpy", "hydra-core", "omegaconf", "msgspec", "safetensors")
 
 
-class Request(NamedTuple):
+class Request(Struct, frozen=True):
     """What the user asked for.
 
     Attributes
@@ -36,6 +40,21 @@ class Request(NamedTuple):
     overrides: list[str]
     sweep: str | None = None
     code_sha256: str = ""
+
+
+class Origin(Request, frozen=True, kw_only=True, tag_field="status"):
+    """What it takes to make a result again, and when it was made."""
+
+    started: str
+    command_line: str
+    versions: dict[str, str]
+    git_commit: str | None
+    machine: str
+
+    @property
+    def status(self) -> str:
+        """``finished``, ``failed`` or ``interrupted``."""
+        return str(self.__struct_config__.tag)
 
 
 def is_part(group: str) -> bool:
@@ -61,14 +80,21 @@ def config_hash(config: Mapping[str, Any], *, with_place: bool = False, code: st
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def provenance(command: str, overrides: Sequence[str]) -> dict[str, object]:
-    """Return what it takes to make a result again."""
-    return {
-        "command_line": shlex.join(["dagrec", *command.split(), *config_flag(), *overrides]),
-        "versions": {"python": platform.python_version(), **_versions()},
-        "git_commit": git_commit(),
-        "machine": f"{platform.system()} {platform.machine()}",
-    }
+def origin(command: str, request: Request) -> Origin:
+    """Return where a result comes from that is being made now."""
+    return Origin(
+        **msgspec.structs.asdict(request),
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        command_line=command_line(command, request.overrides),
+        versions={"python": platform.python_version(), **_versions()},
+        git_commit=git_commit(),
+        machine=f"{platform.system()} {platform.machine()}",
+    )
+
+
+def command_line(command: str, overrides: Sequence[str]) -> str:
+    """Return the words of a command, to be pasted into a shell."""
+    return shlex.join(["dagrec", *command.split(), *config_flag(), *overrides])
 
 
 def git_commit() -> str | None:

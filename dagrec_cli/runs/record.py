@@ -1,9 +1,11 @@
-"""The JSON files of a run folder: their kinds and ranges, checked on the way in.
+"""The JSON files of a run folder: what each holds, written here, and checked on the way in.
 
-A file may be damaged, written by another version, or a stranger's; what is wrong is said in one
-line with its place.
+A file may be damaged, written by another version, or a stranger's. So kinds, ranges and whether the
+parts of a file fit each other are checked before anything is used; what is wrong is said in one
+line with its place. All files carry one format number, which changes when any of them does.
 """
 
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeVar
 
@@ -13,122 +15,102 @@ from msgspec import Meta, Struct
 from dagrec_cli.data.plain_files import read_plain
 from dagrec_cli.data.vocabulary import Vocabulary
 from dagrec_cli.errors import RunError, visible
-from dagrec_cli.runs.folder import GRAPH, VOCABULARY
+from dagrec_cli.runs.folder import GRAPH, REQUEST, RESULT, SWEEP_REQUEST, VOCABULARY, RunFolder
+from dagrec_cli.runs.provenance import Request, origin
+from dagrec_cli.runs.result import Failed, Finished, Interrupted, Result
 
+FORMAT = 2  # 1 was that of dagrec 0.1.0
 AGAIN = "run it again"
+OLD = "made by dagrec 0.1.0; this version reads runs of 0.2 on: train it again."
+OTHER = f"format {{}}, but this version reads {FORMAT}; use the version of dagrec that wrote it."
 
-Count = Annotated[int, Meta(ge=0, lt=2**53)]
-Seed = Annotated[int, Meta(ge=0, lt=2**32)]
-Seconds = Annotated[float, Meta(ge=0)]
+Node = Annotated[int, Meta(ge=1, lt=2**31)]
 Kind = TypeVar("Kind")
 
 
-class Summary(Struct):
-    """A metric's mean, its deviation over seeds, its interval."""
+class RunStart(Request, frozen=True, kw_only=True):
+    """``request.json``: what a run was asked for, and what it began with.
 
-    mean: float
-    std: float | None = None
-    low: float | None = None
-    high: float | None = None
+    Attributes
+    ----------
+    data_sha256
+        Hash of the data's content.
+    config_sha256
+        Hash of all else that decides the figures, see
+        :func:`~dagrec_cli.runs.provenance.config_hash`.
+    """
 
-
-class Leakage(Struct):
-    """How much of the test also occurs in training."""
-
-    pairs: float = 0.0
-    contexts: float = 0.0
-
-
-class DataFacts(Struct):
-    """What a run's numbers are about."""
-
-    sha256: str
-    test: Annotated[int, Meta(ge=1, lt=2**53)]
-    leakage: Leakage | None = None
-    forbidden_test_targets: Count = 0
-
-
-class ModelFacts(Struct):
-    """What a run's model is."""
-
-    parameters: Count = 0
-    dag_mask: bool = False
-    epochs: list[Count] = []
-    best_epoch: Annotated[list[Count], Meta(min_length=1)] = []
-
-
-class Result(Struct):
-    """``result.json``; a run that failed has little of it."""
-
-    status: str
-    format: int = 1
-    error: str = ""
-    started: str = ""
-    choices: dict[str, str] = {}
-    overrides: list[str] = []
-    seeds: Annotated[list[Seed], Meta(min_length=1)] = []
-    data: DataFacts | None = None
-    metrics: dict[str, Summary] = {}
-    per_seed: dict[str, dict[str, float]] = {}
-    ceilings: dict[str, dict[str, Summary]] = {}
-    evaluated_on: str = ""
-    tie_rule: str = ""
-    model: ModelFacts | None = None
-    seconds: dict[str, Seconds] = {}
-    versions: dict[str, str] = {}
-    command_line: str = ""
-    git_commit: str | None = None
-    run: str | None = None
-    code_sha256: str = ""
-
-
-class Names(Struct):
-    """``vocabulary.json``."""
-
-    nodes: tuple[str, ...]
-    is_service: tuple[bool, ...]
-    services: tuple[str, ...]
+    data_sha256: str
+    config_sha256: str
 
 
 class Link(NamedTuple):
     """A step between two nodes, by number, and how often it occurs."""
 
-    source: Annotated[int, Meta(ge=1, lt=2**31)]
-    target: Annotated[int, Meta(ge=1, lt=2**31)]
+    source: Node
+    target: Node
     times: Annotated[int, Meta(ge=0, lt=2**31)]
 
 
-class Edges(Struct):
+class Edges(Struct, frozen=True):
     """``graph.json``: the edges of the data, and those that the model knows."""
 
-    edges: list[Link] | None = None
-    known: list[Link] | None = None
+    edges: list[Link]
+    known: list[Link]
 
 
-def read_json(file: Path, kind: type[Kind]) -> Kind:
-    """Return the content of a JSON file, as a kind of record.
+class SweepRequest(Struct, frozen=True):
+    """``sweep_request.json``: the overrides that a sweep was begun with."""
+
+    overrides: list[str]
+
+
+class _Head(Struct):
+    format: int | None = None
+
+
+FILES: dict[type, str] = {
+    RunStart: REQUEST,
+    SweepRequest: SWEEP_REQUEST,
+    Vocabulary: VOCABULARY,
+    Edges: GRAPH,
+    **dict.fromkeys((Finished, Failed, Interrupted), RESULT),
+}
+IN_ONE_LINE = (VOCABULARY, GRAPH)  # as long as the data's names and edges
+
+
+def write_record(folder: RunFolder, record: object) -> None:
+    """Write a record to the file of its kind, see :data:`FILES`."""
+    name = FILES[type(record)]
+    content = {"format": FORMAT, **msgspec.to_builtins(record, str_keys=True)}
+    folder.write_json(name, content, indent=None if name in IN_ONE_LINE else 2)
+
+
+def write_failure(folder: RunFolder, request: Request, error: str) -> None:
+    """Write the result of a run that failed before it could come to one of its own."""
+    write_record(folder, Failed(**msgspec.structs.asdict(origin("train", request)), error=error))
+
+
+def read_record(path: Path, kind: type[Kind]) -> Kind:
+    """Return the record of a kind that a run folder holds.
 
     Raises
     ------
     FileNotFoundError
-        If it is not there.
+        If its file is not there.
+    OSError
+        If it cannot be read.
     RunError
-        If it cannot be read, is no JSON, or a value in it is of another kind or out of range.
+        If it is no JSON, of another format, or a value in it is of another kind or out of range.
     """
-    return _decoded(file, read_plain(file), kind)
+    record: Kind = _read(path / FILES[kind], kind)
+    return record
 
 
-def read_result(file: Path) -> dict[str, Any]:
-    """Return ``result.json`` with its kinds checked, as above; what it has beside those stays."""
-    content = read_plain(file)
-    found = _decoded(file, content, dict)
-    if "status" not in found:
-        raise RunError(f"{file}: no status in it; it is no result of dagrec train.")
-    if found.get("format", 1) == 1:  # of another one nothing is known
-        checked = _decoded(file, content, Result)
-        if len(set(checked.seeds)) < len(checked.seeds):
-            raise RunError(f"{file}: damaged (a seed stands twice in seeds); {AGAIN}.")
-    return found
+def read_result(path: Path) -> Result:
+    """Return the ``result.json`` of a run folder, see :func:`read_record`."""
+    result: Result = _read(path / RESULT, Result)
+    return result
 
 
 def read_vocabulary(path: Path) -> Vocabulary:
@@ -139,8 +121,7 @@ def read_vocabulary(path: Path) -> Vocabulary:
     RunError
         If its file is missing or damaged.
     """
-    file = path / VOCABULARY
-    names = _existing(file, Names)
+    names = _existing(path, Vocabulary)
     flags = dict(zip(names.nodes, names.is_service, strict=False))
     is_sound = (
         len(flags) == len(names.nodes) == len(names.is_service)
@@ -149,45 +130,48 @@ def read_vocabulary(path: Path) -> Vocabulary:
     )
     if not is_sound:
         raise RunError(
-            f"{file}: it must name each node once, say of each whether it is a service, and its "
-            f"catalogue must be services among them; {AGAIN}."
+            f"{path / VOCABULARY}: it must name each node once, say of each whether it is a "
+            f"service, and its catalogue must be services among them; {AGAIN}."
         )
-    return Vocabulary(names.nodes, names.is_service, names.services)
+    return names
 
 
-def read_edges(path: Path, n_nodes: int, what: str) -> list[Link]:
+def read_edges(path: Path, n_nodes: int) -> Edges:
     """Return the edges of a run folder's graph.
 
     Parameters
     ----------
     n_nodes
         How many nodes the vocabulary has.
-    what
-        ``edges`` or ``known``.
 
     Raises
     ------
     RunError
         If its file is missing, damaged, or of another vocabulary.
     """
-    file = path / GRAPH
-    edges: list[Link] | None = getattr(_existing(file, Edges), what)
-    if edges is None:
-        raise RunError(f"{file}: damaged (no {what} in it); {AGAIN}.")
-    if max((max(edge[:2]) for edge in edges), default=0) > n_nodes:
-        raise RunError(f"{file}: an edge is none between nodes 1 to {n_nodes}; {AGAIN}.")
-    return edges
+    graph = _existing(path, Edges)
+    ends = (end for link in chain(graph.edges, graph.known) for end in link[:2])
+    if max(ends, default=0) > n_nodes:
+        raise RunError(f"{path / GRAPH}: an edge is none between nodes 1 to {n_nodes}; {AGAIN}.")
+    return graph
 
 
-def _existing(file: Path, kind: type[Kind]) -> Kind:
+def _existing(path: Path, kind: type[Kind]) -> Kind:
     try:
-        return read_json(file, kind)
+        return read_record(path, kind)
     except FileNotFoundError as error:
-        raise RunError(f"{file}: no such file; the folder holds no whole run.") from error
+        raise RunError(
+            f"{path / FILES[kind]}: no such file; the folder holds no whole run."
+        ) from error
 
 
-def _decoded(file: Path, content: bytes, kind: type[Kind]) -> Kind:
-    try:
-        return msgspec.json.decode(content, type=kind)
+def _read(file: Path, kind: Any) -> Any:
+    content = read_plain(file)
+    try:  # the format first: of what another one holds nothing is known
+        if (found := msgspec.json.decode(content, type=_Head).format) == FORMAT:
+            return msgspec.json.decode(content, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RunError(f"{file}: damaged ({visible(str(error))}); {AGAIN}.") from error
+    if found is None:
+        raise RunError(f"{file}: no format in it, so it is none of dagrec 0.2 or later.")
+    raise RunError(f"{file}: {OLD if found == 1 else OTHER.format(found)}")

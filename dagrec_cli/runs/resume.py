@@ -15,12 +15,11 @@ from dagrec_cli.config.untrusted import checked_config, leads_out, trusted_packa
 from dagrec_cli.config.where import code_sha256, config_flag, short_path
 from dagrec_cli.config.words import as_typed
 from dagrec_cli.errors import RunError
-from dagrec_cli.runs.folder import CONFIG, REQUEST, RunFolder
-from dagrec_cli.runs.provenance import Request
-from dagrec_cli.runs.record import read_json
-from dagrec_cli.runs.run import Run
+from dagrec_cli.runs.folder import CONFIG, REQUEST, RESULT, RunFolder
+from dagrec_cli.runs.provenance import Request, config_hash
+from dagrec_cli.runs.record import RunStart, read_record, write_record
+from dagrec_cli.runs.run import Run, settings_of
 
-FORMAT = 1
 QUOTES = "'\""
 EPOCHS = "trainer.epochs"
 TRUST = "trust="
@@ -29,64 +28,47 @@ TOLD = {Effect.FIGURES}  # what result.json would say otherwise
 FREE = {Effect.NOTHING, Effect.PLACE}  # the content of the data is checked
 
 
-class Beginning(msgspec.Struct):
-    """``request.json``: what a run was asked for, and on which data it began."""
-
-    format: int
-    choices: dict[str, str]
-    overrides: list[str]
-    data_sha256: str
-    sweep: str | None = None
-    code_sha256: str = ""
+def begin(folder: RunFolder, config: DictConfig, request: Request, data_sha256: str) -> None:
+    """Write what a run begins with, or continues with; what came of it before is void."""
+    folder.remove(RESULT)
+    asked = msgspec.structs.asdict(request)
+    config_sha256 = config_hash(plain(config), code=request.code_sha256)
+    write_record(folder, RunStart(**asked, data_sha256=data_sha256, config_sha256=config_sha256))
 
 
-def write_beginning(folder: RunFolder, request: Request, data_sha256: str) -> None:
-    """Write ``request.json``."""
-    asked = request._asdict()
-    content = Beginning(format=FORMAT, data_sha256=data_sha256, **asked)
-    folder.write_json(REQUEST, msgspec.to_builtins(content))
-
-
-def read_beginning(path: Path) -> Beginning:
-    """Return the ``request.json`` of a folder.
+def read_start(path: Path) -> RunStart:
+    """Return what the run in a folder began with.
 
     Raises
     ------
     RunError
-        If the folder or the file is missing, damaged, or of another format.
+        If the folder or its ``request.json`` is missing, damaged, or of another format.
     """
-    file = path / REQUEST
     if not path.is_dir():
         raise RunError(f"{path}: no such folder; name the run folder to continue.")
     try:
-        found = read_json(file, Beginning)
+        return read_record(path, RunStart)
     except FileNotFoundError as error:
         raise RunError(
             f"{path}: no {REQUEST}; it is no folder of dagrec train, or was stopped before "
             "training began."
         ) from error
     except OSError as error:
-        raise RunError(f"{file}: {error.strerror or error}; make it readable.") from error
-    if found.format != FORMAT:
-        raise RunError(
-            f"{file}: format {found.format}, but this version reads {FORMAT}; use the version of "
-            "dagrec that wrote it."
-        )
-    return found
+        raise RunError(f"{path / REQUEST}: {error.strerror or error}; make it readable.") from error
 
 
 def check_same_data(path: Path, data_sha256: str) -> None:
     """Raise RunError if the data is not what the run in a folder began with."""
-    if (begun := read_beginning(path)).data_sha256 != data_sha256:
+    if (start := read_start(path)).data_sha256 != data_sha256:
         raise RunError(
             f"{path}: the data has changed since the run began (sha256 {data_sha256[:12]}…, was "
-            f"{begun.data_sha256[:12]}…); bring the old data back, or start a new run."
+            f"{start.data_sha256[:12]}…); bring the old data back, or start a new run."
         )
 
 
 def check_same_code(path: Path, now: str) -> None:
     """Raise RunError if the user's own code is not what the run in a folder began with."""
-    if read_beginning(path).code_sha256 != now:
+    if read_start(path).code_sha256 != now:
         raise RunError(
             f"{path}: the code of its own that it runs has changed since it began; bring the old "
             "code back, or start a new run."
@@ -117,13 +99,12 @@ def resumption(path: Path, words: Sequence[str]) -> Resumption:
     RunError
         If the folder holds no run that can be resumed, or an override would change it.
     """
-    begun = read_beginning(path)
+    start = read_start(path)
     trust = [word.removeprefix(TRUST) for word in words if word.startswith(TRUST)]
     words = [word for word in words if not word.startswith(TRUST)]
     named = {word.partition("=")[0].partition(".")[0] for word in words}
-    begun.choices.setdefault("logger", "csv")  # written before there was a choice
-    config = checked_config(Run(path, {}).config, path / CONFIG, named, trusted_packages(trust))
-    overrides = list(begun.overrides)
+    config = checked_config(settings_of(path), path / CONFIG, named, trusted_packages(trust))
+    overrides = list(start.overrides)
     for word in map(as_typed, words):
         key, _, text = word.partition("=")
         given = OmegaConf.select(OmegaConf.from_dotlist([word]), key)
@@ -134,11 +115,11 @@ def resumption(path: Path, words: Sequence[str]) -> Resumption:
             OmegaConf.update(config, key, given)
             overrides = overrides if effect(key) is Effect.NOTHING else _with(overrides, word)
         else:
-            _refuse_change(config, begun.choices, key, text.strip(QUOTES), given)
-    is_below = begun.sweep and Path(begun.sweep).absolute() in path.absolute().parents
+            _refuse_change(config, start.choices, key, text.strip(QUOTES), given)
+    is_below = start.sweep and Path(start.sweep).absolute() in path.absolute().parents
     code = code_sha256(plain(config))
     check_same_code(path, code)
-    request = Request(begun.choices, overrides, begun.sweep if is_below else None, code)
+    request = Request(start.choices, overrides, start.sweep if is_below else None, code)
     return Resumption(config, request)
 
 

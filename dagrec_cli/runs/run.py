@@ -1,39 +1,43 @@
-"""Finished run folders, read back: their result, and the outcome of every test pair."""
+"""Run folders, read back: what came of a run, and the outcome of every test pair."""
 
 import csv
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from io import StringIO
-from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from dagrec_cli.config.older import completed
+from dagrec_cli.config.kinds import Count, check
 from dagrec_cli.config.untrusted import LARGEST_CONFIG, read_config
 from dagrec_cli.data.plain_files import read_plain
 from dagrec_cli.data.vocabulary import Vocabulary
-from dagrec_cli.errors import RunError, one_line
-from dagrec_cli.runs.fit import check_fit
-from dagrec_cli.runs.folder import (
-    CONFIG,
-    METRICS_FILE,
-    PREDICTIONS,
-    REQUEST,
-    RESULT,
+from dagrec_cli.errors import ConfigError, RunError, one_line
+from dagrec_cli.evaluation.metrics import Metric
+from dagrec_cli.runs.csv_files import read_metrics
+from dagrec_cli.runs.folder import CONFIG, METRICS_FILE, PREDICTIONS, REQUEST, RESULT
+from dagrec_cli.runs.predictions import (
+    MisfitError,
+    Predictions,
+    check_fit,
+    read_frame,
+    read_predictions,
 )
-from dagrec_cli.runs.predictions import MisfitError, Predictions, read_frame, read_predictions
 from dagrec_cli.runs.record import read_edges, read_result, read_vocabulary
+from dagrec_cli.runs.result import Finished, Result
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-FORMAT = 1
-MOST_TOLD = 200  # characters of what is wrong with a file
+MOST_SHOWN = 200  # characters of what is wrong with a file
 DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, csv.Error)
-EPOCH = {"epoch", "loss", "seconds"}  # what every row of metrics.csv has beside its seed
+SHOWN_SETTINGS = {
+    "split.graph": Literal["all", "train"],
+    "trainer.monitor": Metric,
+    "trainer.epochs": Count,
+}
 
 
 class Edge(NamedTuple):
@@ -46,16 +50,19 @@ class Edge(NamedTuple):
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder that holds a ``result.json``, whatever its status.
+    """A run folder that holds a ``result.json``, whatever came of the run.
 
     Attributes
     ----------
+    seeds
+        Those that tables and pictures show; all of the result unless some were chosen.
     packages
         Those whose classes its config may name, besides this one.
     """
 
     path: Path
-    result: Mapping[str, Any]
+    result: Result
+    seeds: Sequence[int]
     packages: tuple[str, ...] = ()
 
     @classmethod
@@ -67,36 +74,44 @@ class Run:
         RunError
             If it is missing, damaged, or of another format.
         """
-        file = path / RESULT
         try:
-            result = read_result(file)
+            result = read_result(path)
         except FileNotFoundError as error:
-            told = f"{path}: no {RESULT}; "
             if not path.is_dir():
-                told = f"{path}: no such folder; name a run folder, as outputs/train/RUN."
+                line = f"{path}: no such folder; name a run folder, as outputs/train/RUN."
             elif (path / REQUEST).is_file():
-                told += f"still running, or killed: dagrec train resume={path} continues it."
+                again = f"dagrec train resume={path} continues it."
+                line = f"{path}: no {RESULT}; still running, or killed: {again}"
             else:
-                told += "the run has not ended, or is no run."
-            raise RunError(told) from error
+                line = f"{path}: no {RESULT}; the run has not ended, or is no run."
+            raise RunError(line) from error
         except OSError as error:
-            raise RunError(f"{file}: {error.strerror or error}; make it readable.") from error
-        if result.get("format", FORMAT) != FORMAT:
-            raise RunError(
-                f"{file}: format {result['format']}, but this version reads {FORMAT}; "
-                "use the version of dagrec that wrote it."
-            )
-        return cls(path, result)
+            line = f"{path / RESULT}: {error.strerror or error}; make it readable."
+            raise RunError(line) from error
+        return cls(path, result, result.seeds)
 
     @property
     def is_finished(self) -> bool:
         """True if the run went through."""
-        return bool(self.result["status"] == "finished")
+        return isinstance(self.result, Finished)
 
     @property
     def reason(self) -> str:
-        """Why the run is not finished."""
-        return str(self.result.get("error", self.result["status"]))
+        """Why the run is not finished; empty if it is."""
+        return "" if isinstance(self.result, Finished) else self.result.error
+
+    @property
+    def finished(self) -> Finished:
+        """The result.
+
+        Raises
+        ------
+        RunError
+            If the run is not finished.
+        """
+        if isinstance(self.result, Finished):
+            return self.result
+        raise RunError(f"{self.path}: the run is not finished ({self.reason}).")
 
     def check(self) -> None:
         """Read all that a table and a report need.
@@ -106,40 +121,30 @@ class Run:
         RunError
             If anything of a finished run is missing or damaged.
         """
-        for key in ("data", "metrics", "per_seed", "seconds", "seeds", "started", "tie_rule"):
-            if key not in self.result:
-                raise RunError(f"{self.path / RESULT}: no {key} in it; run it again.")
-        if self.result["data"] is None or "per_epoch" not in self.result["seconds"]:
-            raise RunError(f"{self.path / RESULT}: data or seconds are damaged; run it again.")
-        for key in ("split", "trainer"):
-            if not isinstance(self.config.get(key), Mapping):
-                raise RunError(f"{self.path / CONFIG}: no {key} in it; run it again.")
+        result, file = self.finished, self.path / CONFIG
+        for name, kind in SHOWN_SETTINGS.items():
+            group, _, key = name.partition(".")
+            if not isinstance(settings := self.config.get(group), dict):
+                raise RunError(f"{file}: no {group} in it; run it again.")
+            try:
+                check(name, settings.get(key), kind)
+            except ConfigError as error:
+                raise RunError(f"{file}: {error}") from error
         _ = self.test, self.history, self.edges
-        self._check_fit()
-
-    def _check_fit(self) -> None:
         try:
-            check_fit(self.result, self.predictions, len(self.vocabulary.services))
+            check_fit(result, self.predictions, len(self.vocabulary.services))
         except MisfitError as error:
             raise self._misfit(error) from error
-        except DAMAGE as error:
-            raise RunError(f"{self.path / RESULT}: damaged ({error!r}); run it again.") from error
 
     @cached_property
     def config_text(self) -> str:
         """``config.yaml`` as it stands."""
-        return read_plain(self.path / CONFIG, LARGEST_CONFIG).decode()
+        return _config_text(self.path)
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """The composed config, completed where an older version wrote it."""
-        file = self.path / CONFIG
-        try:
-            text = self.config_text
-        except (OSError, UnicodeDecodeError) as error:
-            told = one_line(str(error), MOST_TOLD)
-            raise RunError(f"{file}: missing or damaged ({told}).") from error
-        return completed(read_config(text, file))
+        """The composed config."""
+        return read_config(self.config_text, self.path / CONFIG)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -151,27 +156,20 @@ class Run:
         """The service graph of the data, heaviest edge first; empty without ``graph.json``."""
         nodes = self.vocabulary.nodes
         try:
-            edges = read_edges(self.path, len(nodes), "edges")
+            links = read_edges(self.path, len(nodes)).edges
         except RunError:
             return []
-        found = [Edge(nodes[edge[0] - 1], nodes[edge[1] - 1], edge[2]) for edge in edges]
-        return sorted(found, key=lambda edge: -edge.weight)
+        edges = [Edge(nodes[link.source - 1], nodes[link.target - 1], link.times) for link in links]
+        return sorted(edges, key=lambda edge: -edge.weight)
 
     @cached_property
     def history(self) -> dict[int, list[dict[str, float]]]:
         """Rows of ``metrics.csv`` by seed; empty if nothing was trained."""
-        by_seed: dict[int, list[dict[str, float]]] = {}
         try:
-            for row in csv.DictReader(self._text(METRICS_FILE)):
-                seed = int(row.pop("seed"))
-                numbers = {k: float(v) for k, v in row.items() if v}
-                if not numbers.keys() >= EPOCH or not all(map(isfinite, numbers.values())):
-                    raise ValueError(f"row {row} lacks one of {', '.join(sorted(EPOCH))}")
-                by_seed.setdefault(seed, []).append(numbers)
+            return read_metrics(self._text(METRICS_FILE))
         except DAMAGE as error:
-            told = one_line(repr(error), MOST_TOLD)
-            raise RunError(f"{self.path / METRICS_FILE}: missing or damaged ({told}).") from error
-        return by_seed
+            file = self.path / METRICS_FILE
+            raise RunError(f"{file}: missing or damaged ({_cause(error)}).") from error
 
     @cached_property
     def predictions(self) -> Predictions:
@@ -182,15 +180,15 @@ class Run:
         RunError
             If ``predictions.csv`` is missing or damaged.
         """
+        seeds, n_pairs = self.finished.seeds, self.finished.data.test
         try:
-            seeds, n = self.result["seeds"], self.result["data"]["test"]
-            return read_predictions(self._text(PREDICTIONS), self.vocabulary.services, seeds, n)
+            lines = self._text(PREDICTIONS)
+            return read_predictions(lines, self.vocabulary.services, seeds, n_pairs)
         except MisfitError as error:
             raise self._misfit(error) from error
         except DAMAGE as error:
-            told = one_line(repr(error), MOST_TOLD)
-            file = self.path / PREDICTIONS
-            raise RunError(f"{file}: missing or damaged ({told}); run it again.") from error
+            line = f"{self.path / PREDICTIONS}: missing or damaged ({_cause(error)}); run it again."
+            raise RunError(line) from error
 
     def predictions_frame(self) -> "DataFrame":
         """Return ``predictions.csv`` as it stands, once it was found to fit."""
@@ -206,16 +204,18 @@ class Run:
     @cached_property
     def test(self) -> tuple[str, str]:
         """What the outcomes are about: a hash of the data, and one of the test pairs."""
-        predictions, services = self.predictions, self.vocabulary.services
-        target = next(iter(predictions.outcomes.values())).target
-        told = [predictions.pair.tolist(), [services[k] for k in target]]
-        return self.result["data"]["sha256"], hashlib.sha256(json.dumps(told).encode()).hexdigest()
+        services = self.vocabulary.services
+        target = next(iter(self.predictions.outcomes.values())).target
+        pairs = [self.predictions.pair.tolist(), [services[k] for k in target]]
+        sha256 = hashlib.sha256(json.dumps(pairs).encode()).hexdigest()
+        return self.finished.data.sha256, sha256
 
     def of_seeds(self, seeds: Sequence[int]) -> "Run":
         """Return the run with some of its seeds alone, as tables and pictures see it."""
-        if list(seeds) == list(self.result["seeds"]):
+        if list(seeds) == list(self.seeds):
             return self
-        run = Run(self.path, {**self.result, "seeds": list(seeds)})
+        run = replace(self, seeds=seeds)
+        # What was read stays read; the rest of a run is about all of its seeds.
         outcomes = {seed: self.predictions.outcomes[seed] for seed in seeds}
         run.__dict__["predictions"] = replace(self.predictions, outcomes=outcomes)
         run.__dict__["history"] = {k: v for k, v in self.history.items() if k in seeds}
@@ -223,17 +223,39 @@ class Run:
 
     @property
     def version(self) -> str:
-        """The version of dagrec that made the run; empty if it does not say."""
-        versions = self.result.get("versions")
-        return str(versions.get("dagrec", "")) if isinstance(versions, dict) else ""
+        """The version of dagrec that made the run."""
+        return self.result.versions["dagrec"]
 
     @property
     def counts(self) -> bool:
         """True if the model counts and learns nothing."""
-        return bool(self.result.get("model", {}).get("parameters") == 0)
+        return self.finished.model.parameters == 0
 
     @property
     def source(self) -> str | None:
         """The run whose model was evaluated; None for a run that trained its own."""
-        path = self.result.get("run")
+        path = self.finished.run
         return None if path is None else "/".join(Path(path).parts[-2:])
+
+
+def settings_of(path: Path) -> dict[str, Any]:
+    """Return the composed config of a run folder, which need not have a result.
+
+    Raises
+    ------
+    RunError
+        If it is missing or damaged.
+    """
+    return read_config(_config_text(path), path / CONFIG)
+
+
+def _config_text(path: Path) -> str:
+    try:
+        return read_plain(path / CONFIG, LARGEST_CONFIG).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"{path / CONFIG}: missing or damaged ({_cause(error)}).") from error
+
+
+def _cause(error: Exception) -> str:
+    """Return what is wrong with a file in one line of some length."""
+    return one_line(str(error) if isinstance(error, OSError) else repr(error), MOST_SHOWN)

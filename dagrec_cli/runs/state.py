@@ -6,14 +6,13 @@ from typing import Literal
 
 from omegaconf import DictConfig
 
-from dagrec_cli import __version__
 from dagrec_cli.config.build import build, plain
 from dagrec_cli.config.where import code_sha256
 from dagrec_cli.data.cache import CachedSource
 from dagrec_cli.errors import DagrecError, RunError
 from dagrec_cli.runs.folder import RESULT, is_in_use
 from dagrec_cli.runs.provenance import config_hash
-from dagrec_cli.runs.resume import read_beginning
+from dagrec_cli.runs.resume import read_start
 from dagrec_cli.runs.run import Run
 
 
@@ -57,7 +56,7 @@ def state_of(path: Path) -> State:
 
 
 def fits(path: Path, config: DictConfig) -> bool:
-    """Return whether a folder was begun with a config, on data of the same content.
+    """Return whether this version began a folder with a config, on data of the same content.
 
     What decides no figure may differ, such as where the data lie.
 
@@ -67,32 +66,26 @@ def fits(path: Path, config: DictConfig) -> bool:
         If the data cannot be read.
     """
     try:
-        begun, before = read_beginning(path), Run(path, {}).config
+        start = read_start(path)
     except RunError:
         return False
-    now = plain(config)
-    if config_hash(before) != config_hash(now) or begun.code_sha256 != code_sha256(now):
+    settings = plain(config)
+    if start.config_sha256 != config_hash(settings, code=code_sha256(settings)):
         return False
     source: CachedSource = build(config.data, "data")
-    return source.sha256() == begun.data_sha256
-
-
-def whole_run(path: Path) -> Run | None:
-    """Return the run in a folder if this version of dagrec finished it and its files are whole."""
-    run = state_of(path).run
-    return run if run and run.version in ("", __version__) else None
+    return source.sha256() == start.data_sha256
 
 
 def done_run(path: Path, config: DictConfig) -> Run | None:
     """Return the run in a folder if running a config there would only make it again.
 
-    This version finished it, its files are whole, and it was begun with this config on data of the
-    same content.
+    It is finished, its files are whole, and it was begun with this config on data of the same
+    content by this version.
 
     Raises
     ------
     DagrecError
         If the data cannot be read.
     """
-    run = whole_run(path)
+    run = state_of(path).run
     return run if run and fits(path, config) else None

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.held_out import HeldOut
@@ -38,7 +39,7 @@ class SplitData:
     facts: Facts
     leakage: Leakage
     n_forbidden: int
-    side: str = "test"
+    side: Literal["test", "validation", "train", "all"] = "test"
     held_out: Mapping[str, HeldOut] = field(default_factory=dict)
 
     @property

@@ -14,6 +14,7 @@ from dagrec_cli.data.dataset import Dataset, build_dataset
 from dagrec_cli.data.splits import (
     CompositionSplit,
     Join,
+    Leakage,
     PaperSplit,
     Sides,
     Split,
@@ -269,7 +270,7 @@ def test_leakage_by_hand(walks: Walks, dataset_of: DatasetOf) -> None:
     found = leakage(dataset, np.array([0, 1]), np.array([2, 4, 5]))
     assert found.pairs == pytest.approx(1 / 3)  # row 2
     assert found.contexts == pytest.approx(2 / 3)  # rows 2 and 4
-    assert leakage(dataset, np.array([5]), np.array([0, 1, 4])) == (0, 0)
+    assert leakage(dataset, np.array([5]), np.array([0, 1, 4])) == Leakage(0, 0)
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from omegaconf import DictConfig
 from dagrec_cli.errors import DagrecError
 from dagrec_cli.experiment.fit import run_experiment
 from dagrec_cli.jobs.job import compose_train
-from dagrec_cli.runs import state
+from dagrec_cli.runs import provenance
 from dagrec_cli.runs.folder import LOCK, RunFolder
-from dagrec_cli.runs.state import done_run, fits, state_of, whole_run
+from dagrec_cli.runs.state import done_run, fits, state_of
 from dagrec_cli.training.progress import Silent
 
 
@@ -93,7 +93,7 @@ def test_what_decides_a_figure_must_be_the_same(folder: Path) -> None:
 def test_data_of_other_content_and_data_that_are_gone(folder: Path) -> None:
     write_data(folder / "data.jsonl", 21)
     assert not fits(folder / "run", config_of(folder))
-    assert whole_run(folder / "run")
+    assert state_of(folder / "run").run
     (folder / "data.jsonl").unlink()
     with pytest.raises(DagrecError, match=r"data\.jsonl"):
         done_run(folder / "run", config_of(folder))
@@ -102,6 +102,6 @@ def test_data_of_other_content_and_data_that_are_gone(folder: Path) -> None:
 def test_a_run_of_another_version_is_not_done(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(state, "__version__", "0.3.0")
+    monkeypatch.setattr(provenance, "__version__", "0.3.0")
     assert state_of(folder / "run").kind == "finished"
     assert done_run(folder / "run", config_of(folder)) is None

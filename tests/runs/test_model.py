@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -17,11 +18,13 @@ from dagrec_cli.config.where import config_dir
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.errors import RunError
 from dagrec_cli.evaluation.evaluator import score_contexts
-from dagrec_cli.experiment.seed_run import write_setup, write_weights
 from dagrec_cli.models.base import CountingModel, Facts, Model
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.runs.folder import RunFolder
-from dagrec_cli.runs.model import load_model, named_run
+from dagrec_cli.runs.model import load_model, named_run, write_setup, write_weights
+from dagrec_cli.runs.provenance import Request, origin
+from dagrec_cli.runs.record import write_record
+from dagrec_cli.runs.result import Failed
 from dagrec_cli.runs.run import Run
 
 MODELS = sorted(path.stem for path in (config_dir() / "model").glob("*.yaml"))
@@ -44,8 +47,14 @@ def save_run(folder: Path, dataset: Dataset, node: DictConfig) -> Model:
     run = RunFolder(folder)
     write_setup(run, OmegaConf.create({"model": node}), dataset, graph)
     write_weights(run, model)
-    run.write_json("result.json", {"status": "finished", "format": 1, "seeds": [0]})
+    write_record(run, stopped_run(0))
     return model
+
+
+def stopped_run(*seeds: int) -> Failed:
+    """Return a result with no more in it than what its model needs."""
+    asked = msgspec.structs.asdict(origin("train", Request({}, [])))
+    return Failed(**asked, error="no disk", seeds=seeds)
 
 
 def load(folder: Path, seed: int | None = None) -> Model:
@@ -64,7 +73,7 @@ def test_a_model_of_another_seed_is_another_file(
     tmp_path: Path, tiny: Dataset, config: Config
 ) -> None:
     model = save_run(tmp_path, tiny, config("model", "gru4rec"))
-    (tmp_path / "result.json").write_text('{"status": "finished", "seeds": [4, 7]}')
+    write_record(RunFolder(tmp_path), stopped_run(4, 7))
     with torch.no_grad():
         model.head.bias += 1
     write_weights(RunFolder(tmp_path), model, 7)
@@ -186,7 +195,9 @@ TAMPERED: dict[str, tuple[Tamper, str]] = {
         "`int` >= 1 - at `$.known[0][0]`",
     ),
     "edge beyond the nodes": (edit_json("graph.json", known=[[1, 99, 1]]), "an edge is none"),
-    "a later version": (edit_json("result.json", format=2), "format 2, but this version reads 1"),
+    "a later version": (edit_json("result.json", format=3), "format 3, but this version reads 2"),
+    "the first edition": (edit_json("result.json", format=1), "made by dagrec 0.1.0; this version"),
+    "no version": (overwrite("result.json", "{}"), "no format in it"),
     "no seeds": (edit_json("result.json", seeds="../x"), "`array`, got `str` - at `$.seeds`"),
     "deep result": (overwrite("result.json", "[" * 99_999), "result.json: damaged"),
     "deep graph": (overwrite("graph.json", "[" * 99_999), "graph.json: damaged"),
@@ -227,7 +238,7 @@ def test_counts_that_are_no_table_are_refused(
 
 def test_a_folder_of_runs_is_told_from_a_run(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        RunFolder(tmp_path / name).write_json("result.json", {"status": "finished"})
+        write_record(RunFolder(tmp_path / name), stopped_run(0))
     with pytest.raises(RunError, match=r"it holds runs and is none; name one, such as run=.*b$"):
         named_run(str(tmp_path), "predict")
-    assert named_run(str(tmp_path / "a"), "predict").is_finished
+    assert named_run(str(tmp_path / "a"), "predict").reason == "no disk"

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dagrec_cli.runs.csv_text import csv_text
+from dagrec_cli.runs.csv_files import csv_text
 
 
 def test_header_rows_and_empty_cells() -> None:

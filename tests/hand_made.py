@@ -1,20 +1,27 @@
-"""Run folders built by hand, with the fewest files that a report reads."""
+"""Run folders built by hand, with the files that a report reads."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
-import pytest
 from omegaconf import OmegaConf
 
-from dagrec_cli.evaluation.intervals import metric_summaries
-from dagrec_cli.evaluation.metrics import evaluate
+from dagrec_cli.evaluation.intervals import MetricSummary, metric_summaries
+from dagrec_cli.evaluation.metrics import METRICS, evaluate
 from dagrec_cli.evaluation.ranks import Outcomes
+from dagrec_cli.runs.provenance import Request, origin
+from dagrec_cli.runs.record import FORMAT
+from dagrec_cli.runs.result import (
+    DataFacts,
+    Finished,
+    ModelFacts,
+    Seconds,
+    Stopped,
+    stopped,
+)
 from dagrec_cli.runs.run import Run
-
-RunOf = Callable[..., Run]
 
 EVIL = "service_<script>alert('&\"$x$')</script>"
 NODES = {"table_1": False, EVIL: True, "service_2": True, "service_3": True}
@@ -22,14 +29,23 @@ SERVICES = [EVIL, "service_2", "service_3"]
 CONFIG = """\
 data: {_target_: some.Reader, path: null, cache: true}
 split: {_target_: some.Split, test_share: 0.3, seed: 42, graph: train}
-trainer: {monitor: ndcg}
+trainer: {monitor: ndcg, epochs: 2}
 note: "</script><b>not bold</b>"
 """
 DATA = {
     "sha256": "abc",
-    "test": 3,
-    "pairs": 10,
     "compositions": 5,
+    "skipped": 0,
+    "left_out": "",
+    "dropped": {},
+    "paths": 5,
+    "pairs": 10,
+    "nodes": 40,
+    "train": 7,
+    "validation": 0,
+    "test": 3,
+    "test_groups": 2,
+    "held_out": {},
     "leakage": {"pairs": 0.5, "contexts": 1.0},
     "forbidden_test_targets": 1,
 }
@@ -89,17 +105,30 @@ def write_run(
     path.mkdir(parents=True)
     chosen = {"data": "hand", "split": "paper"} | (choices or {})
     result = {
+        "format": FORMAT,
         "status": "finished" if is_finished else "failed",
         "error": "the <b>disk</b> is full",
         "started": "2026-01-01T00:00:00",
+        "command_line": "dagrec train model=<i>",
+        "versions": {"dagrec": "0.2.0"},
+        "git_commit": None,
+        "machine": "Linux",
         "seeds": seeds,
         "choices": chosen,
+        "overrides": [],
         **figures(predicted, services, seeds),
         "data": DATA | {"services": len(services)} | (data or {}),
+        "ceilings": {},
+        "evaluated_on": "test",
         "tie_rule": "equal scores share their ranks",
-        "model": {"parameters": 1234 if is_trained else 0, "epochs": [2]},
-        "seconds": {"per_epoch": 0.25 if is_trained else 0.0},
-        "command_line": "dagrec train model=<i>",
+        "model": {
+            "parameters": 1234 if is_trained else 0,
+            "dag_mask": True,
+            "epochs": [2] * len(seeds),
+            "best_epoch": [2] * len(seeds),
+        },
+        "seconds": dict.fromkeys(("data", "train", "evaluate", "total"), 1.0)
+        | {"per_epoch": 0.25 if is_trained else 0.0},
         **result_items,
     }
     (path / "result.json").write_text(json.dumps(result))
@@ -107,9 +136,15 @@ def write_run(
     settings = OmegaConf.merge(options, OmegaConf.create(CONFIG), OmegaConf.create(config))
     (path / "config.yaml").write_text(OmegaConf.to_yaml(settings))
     nodes = {**NODES, **dict.fromkeys(services, True)}
-    vocabulary = {"nodes": list(nodes), "is_service": list(nodes.values()), "services": services}
-    (path / "vocabulary.json").write_text(json.dumps(vocabulary))
-    (path / "graph.json").write_text(json.dumps({"edges": [[1, 2, 5], [1, 3, 9], [3, 4, 1]]}))
+    vocabulary = {
+        "format": FORMAT,
+        "nodes": list(nodes),
+        "is_service": list(nodes.values()),
+        "services": services,
+    }
+    (path / "vocabulary.json").write_text(json.dumps({"format": FORMAT, **vocabulary}))
+    graph = {"format": FORMAT, "edges": [[1, 2, 5], [1, 3, 9], [3, 4, 1]], "known": []}
+    (path / "graph.json").write_text(json.dumps(graph))
     epochs = ["0,1,2.5,0.25,", "0,2,1.5,0.25,0.75"] if is_trained else []
     (path / "metrics.csv").write_text(
         "\n".join(["seed,epoch,loss,seconds,validation_ndcg", *epochs, ""])
@@ -125,7 +160,22 @@ def write_run(
     return Run.load(path)
 
 
-@pytest.fixture(scope="session")
-def run_of() -> RunOf:
-    """A function of a folder and what is to be in it: the run that it then holds."""
-    return write_run
+def finished_result(seed: int = 7) -> Finished:
+    """Return a result whose every metric is .5, its interval from .25 to .75."""
+    return Finished(
+        **msgspec.structs.asdict(origin("train", Request({}, []))),
+        seeds=(seed,),
+        data=msgspec.convert(DATA | {"services": 3}, DataFacts),
+        metrics=dict.fromkeys(METRICS, MetricSummary(mean=0.5, std=None, low=0.25, high=0.75)),
+        per_seed={seed: dict.fromkeys(METRICS, 0.5)},
+        ceilings={},
+        evaluated_on="test",
+        tie_rule="none",
+        model=ModelFacts(1, False, [5], [5]),
+        seconds=Seconds(1.0, 1.0, 1.0, 1.0, 4.0),
+    )
+
+
+def stopped_result(reason: BaseException) -> Stopped:
+    """Return the result of a run that something stopped."""
+    return stopped(origin("train", Request({}, [])), reason)

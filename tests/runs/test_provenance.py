@@ -6,17 +6,16 @@ from unittest.mock import patch
 import pytest
 
 from dagrec_cli.runs import provenance as module
-from dagrec_cli.runs.provenance import git_commit, provenance
+from dagrec_cli.runs.provenance import Request, command_line, git_commit, origin
 
 
 def test_the_command_line_can_be_pasted_into_a_shell() -> None:
-    found = provenance("data describe", ["seeds=[0,1]", "data.path=my file.json"])
-    assert found["command_line"] == ("dagrec data describe 'seeds=[0,1]' 'data.path=my file.json'")
+    found = command_line("data describe", ["seeds=[0,1]", "data.path=my file.json"])
+    assert found == "dagrec data describe 'seeds=[0,1]' 'data.path=my file.json'"
 
 
 def test_versions_are_those_installed() -> None:
-    versions = provenance("train", [])["versions"]
-    assert isinstance(versions, dict)
+    versions = origin("train", Request({}, [])).versions
     assert versions["torch"] == version("torch")
 
 

@@ -1,0 +1,184 @@
+"""``result.json``: what came of a run, and what its figures rest on.
+
+Kinds and ranges are in the annotations, so that reading checks them; what must fit each other is
+checked whenever a record is made.
+"""
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from dagrec_cli.config.kinds import NotNegative, Probability, Seed
+from dagrec_cli.data.held_out import HeldOut
+from dagrec_cli.data.splits import Leakage
+from dagrec_cli.data.vocabulary import Unseen
+from dagrec_cli.evaluation.intervals import MetricSummary
+from dagrec_cli.evaluation.metrics import METRICS
+from dagrec_cli.runs.provenance import Origin
+
+Count = Annotated[int, Meta(ge=0, lt=2**53)]
+Size = Annotated[int, Meta(ge=1, lt=2**53)]
+ALL = frozenset(METRICS)
+
+
+class DataFacts(Struct, frozen=True, kw_only=True):
+    """What a run's figures are about.
+
+    Attributes
+    ----------
+    compositions, pairs
+        How many there are; those of the test have lower numbers.
+    services
+        Of the catalogue.
+    test, test_groups
+        Pairs that are evaluated, and how many groups of equal compositions they are from.
+    skipped, left_out
+        Compositions that were left out: how many, and which in words.
+    dropped
+        What was left out of compositions, with how often.
+    forbidden_test_targets
+        How many targets of these pairs the model's DAG mask rules out.
+    """
+
+    sha256: str
+    compositions: Size
+    skipped: Count
+    left_out: str
+    dropped: dict[str, Count]
+    paths: Count
+    pairs: Size
+    nodes: Size
+    services: Size
+    train: Count
+    validation: Count
+    test: Size
+    test_groups: Size
+    held_out: dict[str, HeldOut]
+    leakage: Leakage
+    forbidden_test_targets: Count
+
+    def __post_init__(self) -> None:
+        """Raise ValueError if a part is larger than the whole."""
+        for whole, parts in (
+            ("pairs", ("train", "validation", "test")),
+            ("test", ("test_groups", "forbidden_test_targets")),
+            ("nodes", ("services",)),
+        ):
+            for part in parts:
+                if (size := getattr(self, part)) > getattr(self, whole):
+                    raise ValueError(f"{part} is {size:,}, more than {whole}")
+
+
+class ModelFacts(Struct, frozen=True):
+    """What a run's model is: its weights, and for each seed the epochs and which of them is kept.
+
+    A model that counts has no parameters, and no epochs.
+    """
+
+    parameters: Count
+    dag_mask: bool
+    epochs: list[Count]
+    best_epoch: list[Count]
+
+
+class Seconds(Struct, frozen=True):
+    """How long the parts of a run took, over all seeds; ``per_epoch`` is one training step."""
+
+    data: NotNegative
+    train: NotNegative
+    evaluate: NotNegative
+    per_epoch: NotNegative
+    total: NotNegative
+
+
+class Finished(Origin, frozen=True, kw_only=True, tag="finished"):
+    """``result.json`` of a run that went through.
+
+    Attributes
+    ----------
+    metrics, per_seed
+        Over all seeds, and of each one.
+    ceilings
+        Metrics of the best predictors of some kinds.
+    evaluated_on
+        Which pairs ``data.test`` counts.
+    run, trained_on
+        Where a saved model was evaluated: the folder of its run, and that run's data and split in
+        words, which is empty if these pairs are its own test.
+    unseen, rule
+        What such a model does not know of the data, and what becomes of it.
+    """
+
+    seeds: Annotated[tuple[Seed, ...], Meta(min_length=1)]
+    data: DataFacts
+    metrics: dict[str, MetricSummary]
+    per_seed: dict[Seed, dict[str, Probability]]
+    ceilings: dict[Literal["last_node", "context", "law"], dict[str, MetricSummary]]
+    evaluated_on: Literal["test", "validation", "train", "all"]
+    tie_rule: str
+    model: ModelFacts
+    seconds: Seconds
+    run: str | None = None
+    trained_on: str = ""
+    unseen: Unseen | None = None
+    rule: str = ""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError if a part does not fit another."""
+        if why := next(self._misfits(), ""):
+            raise ValueError(why)
+
+    def _misfits(self) -> Iterator[str]:
+        if len(set(self.seeds)) < len(self.seeds):
+            yield "a seed stands twice in seeds"
+        if sorted(self.per_seed) != sorted(self.seeds):
+            yield f"per_seed has the seeds {', '.join(map(str, self.per_seed))}"
+        if not len(self.seeds) == len(self.model.epochs) == len(self.model.best_epoch):
+            yield "model.epochs and model.best_epoch do not have a number for each seed"
+        if "dagrec" not in self.versions:
+            yield "versions does not name dagrec"
+        named = {"metrics": self.metrics.keys()} | {s: f.keys() for s, f in self.per_seed.items()}
+        yield from (f"{k} has no {min(ALL - v)}" for k, v in named.items() if ALL - v)
+        for name, each in chain(self.metrics.items(), *(c.items() for c in self.ceilings.values())):
+            if not each["low"] <= each["mean"] <= each["high"]:
+                yield f"the interval of {name} does not hold its mean"
+
+
+class Stopped(Origin, frozen=True, kw_only=True):
+    """``result.json`` of a run that did not go through: why, and at which seed if it came so far.
+
+    ``model.safetensors`` holds the last good weights of that seed, under the first one's name.
+    """
+
+    error: str
+    seeds: tuple[Seed, ...] = ()
+    stopped_at_seed: Seed | None = None
+    data: DataFacts | None = None
+
+
+class Failed(Stopped, frozen=True, tag="failed"):
+    """Something went wrong."""
+
+
+class Interrupted(Stopped, frozen=True, tag="interrupted"):
+    """The user stopped it."""
+
+
+Result = Finished | Failed | Interrupted
+
+
+def stopped(began: Origin, reason: BaseException, **about: Any) -> Failed | Interrupted:
+    """Return the result of a run that something stopped.
+
+    Parameters
+    ----------
+    about
+        What else is known of it, see :class:`Stopped`.
+    """
+    about |= msgspec.structs.asdict(began)
+    if isinstance(reason, KeyboardInterrupt):
+        return Interrupted(error=str(reason) or "interrupted", **about)
+    return Failed(error=str(reason) or type(reason).__name__, **about)
