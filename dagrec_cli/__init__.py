@@ -21,7 +21,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dagrec_cli.errors import ConfigError, DagrecError, RunError, TrainingError
+from dagrec_cli.errors import ConfigError, DagrecError, TrainingError
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -87,8 +87,8 @@ class TrainedRun:
         """A row per metric: ``mean``, ``std`` over seeds, and the 95 % interval, ``low, high``."""
         import pandas as pd
 
-        self._check()
-        metrics = self._run.result["metrics"]
+        self._run.check()
+        metrics = self._run.finished.metrics
         figures: DataFrame = pd.DataFrame.from_dict(metrics, orient="index", dtype=float)
         return figures
 
@@ -96,7 +96,7 @@ class TrainedRun:
     @_explained()
     def predictions(self) -> "DataFrame":
         """A row per seed and test pair: ``context``, ``target``, ``predicted``, ``rank``, …."""
-        self._check()
+        self._run.check()
         return self._run.predictions_frame()
 
     @cached_property
@@ -138,11 +138,6 @@ class TrainedRun:
         names = (context if isinstance(context, str) else list(context) for context in contexts)
         answers = recommend(self.model, (query_of(context, known) for context in names), k)
         return [answer.services for answer in answers]
-
-    def _check(self) -> None:
-        if not self._run.is_finished:
-            raise RunError(f"{self.folder}: the run is not finished ({self._run.reason}).")
-        self._run.check()
 
 
 @_explained()

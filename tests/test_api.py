@@ -125,7 +125,8 @@ def test_a_run_says_what_it_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(DagrecError, match="no seed 7; it has 0"):
         _ = dagrec_cli.load(run.folder, seed=7).model
     result = run.folder / "result.json"
-    result.write_text(result.read_text().replace('"finished"', '"failed"'))
+    text = result.read_text().replace('"finished"', '"failed", "error": "no disk"')
+    result.write_text(text)
     with pytest.raises(DagrecError, match="is not finished"):
         _ = dagrec_cli.load(run.folder).metrics
 

@@ -17,9 +17,10 @@ def evaluate(config: DictConfig) -> None:
 
     from dagrec_cli.app.output import show_table
     from dagrec_cli.experiment.evaluate import Side, evaluate_run
+    from dagrec_cli.experiment.result import table_of
     from dagrec_cli.runs.claim import EVALUATION, check_free
     from dagrec_cli.runs.folder import RunFolder
-    from dagrec_cli.runs.model import named_run, saved_choices
+    from dagrec_cli.runs.model import named_run
     from dagrec_cli.runs.provenance import Request
 
     hydra = HydraConfig.get()
@@ -33,8 +34,8 @@ def evaluate(config: DictConfig) -> None:
         )
     given = {group: config[group] for group in ("data", "split") if config.get(group)}
     named = {group: hydra.runtime.choices[group] for group in given}
-    request = Request({**saved_choices(run), **named}, overrides_of(hydra)["task"])
+    request = Request({**run.result.choices, **named}, overrides_of(hydra)["task"])
     with folder.locked():
-        table = evaluate_run(run, given, folder, request, side=config.side)
-    show_table(table)
+        result = evaluate_run(run, given, folder, request, side=config.side)
+    show_table(table_of(result))
     sys.stdout.write(f"Run folder: {folder.path}\n")

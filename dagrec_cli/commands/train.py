@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
@@ -19,8 +19,8 @@ from dagrec_cli.config.where import (
 )
 
 if TYPE_CHECKING:
-    from dagrec_cli.reporting.tables import Table
     from dagrec_cli.runs.provenance import Request
+    from dagrec_cli.runs.result import Finished
 
 RESUME = "resume="
 LAUNCHED = {"RANK", "SLURM_PROCID"}  # what torchrun or srun leave in the environment
@@ -80,10 +80,10 @@ def train(config: DictConfig) -> float | None:
         return _job(config, path)
     request = request_of(hydra, config, overrides_of(hydra)["task"])
     check_no_search(hydra.sweeper, request.overrides, RunFolder(path))
-    table = _run(config, path, request)
-    _show(table, path)
+    result = _run(config, path, request)
+    _show(result, path)
     sys.stdout.write(_hint(hydra.runtime.choices, request.overrides))
-    return _objective(config, table.rows[0])
+    return _objective(config, result)
 
 
 def _job(config: DictConfig, path: Path) -> float | None:
@@ -101,42 +101,42 @@ def _job(config: DictConfig, path: Path) -> float | None:
         state = job_state(path, config)
     stream = sys.stdout if state.run else sys.stderr
     stream.write(f"job {hydra.job.num} {hydra.job.override_dirname}: {in_words(state)}\n")
-    return _objective(config, state.run.result["metrics"] if state.run else {})
+    return _objective(config, state.run.finished if state.run else None)
 
 
 def _resume(place: str, words: list[str]) -> None:
     from dagrec_cli.errors import ConfigError, RunError
-    from dagrec_cli.reporting.tables import Table
     from dagrec_cli.runs.checkpoints import has_checkpoints
     from dagrec_cli.runs.folder import CHECKPOINTS, CONFIG, RunFolder
     from dagrec_cli.runs.resume import check_nothing_new, resumption
-    from dagrec_cli.runs.state import whole_run
+    from dagrec_cli.runs.state import state_of
 
     _, words = split_flag(words)
     if flags := [word for word in words if word.startswith("-") or "=" not in word]:
         raise ConfigError(f"resume=FOLDER takes settings only; leave {flags[0]} out.")
     path = user_path(place)
     config, request = resumption(path, [w for w in words if not w.startswith("hydra.verbose=")])
-    finished = whole_run(path)
-    n_before = finished and finished.config["trainer"]["epochs"]  # read before it is written again
-    if finished and not finished.counts and not has_checkpoints(path, finished.result["seeds"]):
-        check_nothing_new(finished, config, request)
-        table = Table.load(path)
+    run = state_of(path).run
+    n_before = run and run.config["trainer"]["epochs"]  # read before it is written again
+    if run and not run.counts and not has_checkpoints(path, run.seeds):
+        check_nothing_new(run, config, request)
+        result = run.finished
         RunFolder(path).remove(CHECKPOINTS)  # those of some seeds: a kill while they were removed
     else:
         try:
-            table = _run(config, path, request, resume=True)
+            result = _run(config, path, request, resume=True)
         except ConfigError as error:
             raise RunError(f"{path / CONFIG}: {error}") from error
-    _show(table, path)
+    _show(result, path)
     if n_before == config.trainer.epochs:
         sys.stdout.write(FINISHED)
 
 
-def _show(table: "Table", path: Path) -> None:
+def _show(result: "Finished", path: Path) -> None:
     from dagrec_cli.app.output import show_table
+    from dagrec_cli.experiment.result import table_of
 
-    show_table(table)
+    show_table(table_of(result))
     sys.stdout.write(f"Run folder: {short_path(path)}\n")
 
 
@@ -148,10 +148,10 @@ def _hint(choices: Mapping[str, str | None], words: Sequence[str]) -> str:
     return f"The paper's trainer: experiment={model}\n" if is_published and not is_chosen else ""
 
 
-def _run(config: DictConfig, path: Path, request: "Request", *, resume: bool = False) -> "Table":
+def _run(config: DictConfig, path: Path, request: "Request", *, resume: bool = False) -> "Finished":
     from dagrec_cli.experiment.fit import run_experiment
-    from dagrec_cli.jobs.task import write_failure
     from dagrec_cli.runs.folder import RunFolder
+    from dagrec_cli.runs.record import write_failure
     from dagrec_cli.training.progress import progress
 
     folder = RunFolder(path)
@@ -160,14 +160,13 @@ def _run(config: DictConfig, path: Path, request: "Request", *, resume: bool = F
             return run_experiment(config, folder, request, display, resume=resume)
     except Exception as error:
         if explain(error, "train") is None:  # a defect, which nobody else writes down
-            write_failure(folder, f"{type(error).__name__}: {error}", request)
+            write_failure(folder, request, f"{type(error).__name__}: {error}")
         raise
     finally:
         folder.remove_if_empty()
 
 
-def _objective(config: DictConfig, metrics: Mapping[str, Any]) -> float | None:
-    if config.evaluate_on != "validation" or not metrics:
+def _objective(config: DictConfig, result: "Finished | None") -> float | None:
+    if config.evaluate_on != "validation" or result is None:
         return None
-    value: float = metrics[config.trainer.monitor]["mean"]
-    return value
+    return result.metrics[config.trainer.monitor]["mean"]

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from dagrec_cli.data.invalid import plural
 from dagrec_cli.errors import visible
 from dagrec_cli.evaluation.recommender import Answer
-from dagrec_cli.runs.csv_text import csv_text
+from dagrec_cli.runs.csv_files import csv_text
 from dagrec_cli.runs.predictions import STEP
 
 Form = Literal["auto", "table", "json", "csv"]

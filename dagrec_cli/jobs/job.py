@@ -18,7 +18,7 @@ from dagrec_cli.errors import DagrecError, visible
 from dagrec_cli.reporting.tables import heading, short
 from dagrec_cli.runs.folder import RESULT, is_in_use
 from dagrec_cli.runs.provenance import Request, is_part
-from dagrec_cli.runs.state import State, fits, state_of, whole_run
+from dagrec_cli.runs.state import State, fits, state_of
 
 POLL = 0.25  # seconds
 SHOWN = ("accuracy", "ndcg")  # of a job that has finished
@@ -62,7 +62,7 @@ def job_state(folder: Path, config: DictConfig) -> State:
     if state.run is None:
         return state
     try:
-        is_done = whole_run(folder) is not None and fits(folder, config)
+        is_done = fits(folder, config)
     except DagrecError:  # the data cannot be read, so nothing better could come
         is_done = True
     except OmegaConfBaseException:  # said when it is run
@@ -73,8 +73,8 @@ def job_state(folder: Path, config: DictConfig) -> State:
 def in_words(state: State, metrics: Sequence[str] = SHOWN) -> str:
     """Return what came of a job, in one line."""
     if state.run:
-        figures = state.run.result["metrics"]
-        return ", ".join(f"{heading(name)} {short(figures.get(name))}" for name in metrics)
+        figures = state.run.finished.metrics
+        return ", ".join(f"{heading(name)} {short(figures[name])}" for name in metrics)
     is_asked = state.kind == "stopped" and state.reason == "interrupted"
     return visible(state.reason if is_asked else f"failed: {state.reason}")
 

@@ -27,9 +27,10 @@ from dagrec_cli.data.plain_files import check_own_folder
 from dagrec_cli.errors import DagrecError, RunError
 from dagrec_cli.jobs.job import POLL, SHOWN, Batch, Job, in_words
 from dagrec_cli.jobs.pool import WorkerDiedError
-from dagrec_cli.jobs.task import Task, write_failure
+from dagrec_cli.jobs.task import Task
 from dagrec_cli.runs.folder import RunFolder, is_in_use
 from dagrec_cli.runs.provenance import Request
+from dagrec_cli.runs.record import write_failure
 from dagrec_cli.runs.state import state_of
 from dagrec_cli.training.interrupt import heard, stop_on_request
 from dagrec_cli.training.progress import Progress, Silent, progress
@@ -221,7 +222,7 @@ class Engine:
         if batch.left:
             if died:
                 request = Request({}, list(job.overrides))
-                write_failure(RunFolder(job.folder), f"its process died: {died}", request)
+                write_failure(RunFolder(job.folder), request, f"its process died: {died}")
             display.tell(job)
 
     def _launch(self, launcher: Launcher, batch: "Batch") -> str:

@@ -22,9 +22,9 @@ from dagrec_cli.errors import ConfigError, InUseError, RunError, install, visibl
 from dagrec_cli.jobs.job import Job
 from dagrec_cli.jobs.pool import PLUGINS
 from dagrec_cli.jobs.run import Display, Engine
-from dagrec_cli.reporting.tables import Table
-from dagrec_cli.runs.claim import SWEEP, SWEEP_REQUEST, check_free
+from dagrec_cli.runs.claim import SWEEP, check_free
 from dagrec_cli.runs.folder import RunFolder
+from dagrec_cli.runs.record import SweepRequest, write_record
 from dagrec_cli.runs.state import state_of
 from dagrec_cli.training.progress import Silent
 
@@ -119,7 +119,7 @@ class OptunaSweeper(Sweeper):
         check_free(path, SWEEP, "hydra.sweep.dir", besides=self._check_storage(path))
         with self._in_use(RunFolder(path)) as folder:
             study = open_study(self.study_name, self.storage, space, self._config)
-            folder.write_json(SWEEP_REQUEST, {"overrides": arguments})
+            write_record(folder, SweepRequest(arguments))
             self._run(study, space, engine)
             trials = [
                 Trial.load(path, place, space.settings(trial.params), trial.value)
@@ -215,7 +215,7 @@ class OptunaSweeper(Sweeper):
                 engine.run(jobs, display, resume=not self._config.rerun)
                 for job, trial in zip(jobs, batch.values(), strict=True):
                     run = state_of(job.folder).run
-                    value = run.result["metrics"][monitor]["mean"] if run else None
+                    value = run.finished.metrics[monitor]["mean"] if run else None
                     study.tell(trial.number, value, TrialState.COMPLETE if run else TrialState.FAIL)
 
     def _finish(self, trials: "Sequence[Trial]", space: "SearchSpace", engine: Engine) -> None:
@@ -228,6 +228,7 @@ class OptunaSweeper(Sweeper):
         RunError
             If no trial succeeded, or the best one did not when it was run again.
         """
+        from dagrec_cli.experiment.result import table_of
         from dagrec_cli.jobs.study import NAME as FILE
         from dagrec_cli.jobs.study import best_of, describe, retraining, write_study
 
@@ -246,9 +247,9 @@ class OptunaSweeper(Sweeper):
             raise RunError(f"{place}: the best trial could not be run again: {state.reason}")
         lines = "\n".join(describe(trials, best, monitor))
         sys.stdout.write(f"{lines}\nThe same settings on all training pairs, evaluated once:\n")
-        show_table(Table.load(job.folder))
+        show_table(table_of(state.run.finished))
         sys.stdout.write(
-            f"Again: {visible(state.run.result['command_line'])}\n"
+            f"Again: {visible(state.run.result.command_line)}\n"
             f"Trials: {place.parent / FILE}.csv, {FILE}.png\nBest run: {place}\n"
         )
 

@@ -19,6 +19,7 @@ from dagrec_cli.reporting.plots.charts import search_picture
 from dagrec_cli.reporting.plots.drawing import save_png
 from dagrec_cli.reporting.tables import Table, spell
 from dagrec_cli.runs.folder import RunFolder
+from dagrec_cli.runs.result import Finished
 from dagrec_cli.runs.run import Run
 
 if TYPE_CHECKING:
@@ -125,13 +126,16 @@ class Trial(NamedTuple):
     value
         Mean over its seeds of the best validation value; None if it failed.
     result
-        Its ``result.json``; an error alone if it cannot be read.
+        Its ``result.json``; None if it failed, or cannot be read.
+    reason
+        Why there is none.
     """
 
     number: int
     settings: Mapping[str, Any]
     value: float | None
-    result: Mapping[str, Any]
+    result: Finished | None
+    reason: str = ""
 
     @classmethod
     def load(
@@ -139,25 +143,27 @@ class Trial(NamedTuple):
     ) -> "Trial":
         """Read a trial's result in its folder."""
         try:
-            return cls(number, settings, value, Run.load(below / str(number)).result)
+            run = Run.load(below / str(number))
         except RunError as error:
-            return cls(number, settings, value, {"error": str(error)})
+            return cls(number, settings, value, None, str(error))
+        if isinstance(run.result, Finished):
+            return cls(number, settings, value, run.result)
+        return cls(number, settings, value, None, run.reason)
 
     @property
     def epochs(self) -> int:
         """Median over the seeds of the epoch whose weights were kept; 0 for models that count."""
-        return int(median_low(self.result.get("model", {}).get("best_epoch", [0])))
+        return median_low(self.result.model.best_epoch) if self.result else 0
 
-    @property
-    def reason(self) -> str:
-        """Why it failed."""
-        return str(self.result.get("error", "stopped"))
+    def figure(self, monitor: str) -> Any:
+        """Return its value, with an interval where its result can be read."""
+        return self.result.metrics[monitor] if self.result else self.value
 
     def told(self, monitor: str) -> str:
         """Return its value in words, or why it failed."""
         if self.value is None:
             return f"failed: {self.reason}"
-        return f"{monitor} {spell(self.result.get('metrics', {}).get(monitor, self.value))}"
+        return f"{monitor} {spell(self.figure(monitor))}"
 
 
 def best_of(trials: Sequence[Trial]) -> Trial | None:
@@ -179,10 +185,10 @@ def study_table(trials: Sequence[Trial], monitor: str) -> Table:
         {
             "trial": trial.number,
             "status": "failed" if trial.value is None else "finished",
-            monitor: trial.result.get("metrics", {}).get(monitor, trial.value),
+            monitor: trial.figure(monitor),
             **{names[key]: value for key, value in trial.settings.items()},
             "epochs": trial.epochs or None,
-            "seconds": trial.result.get("seconds", {}).get("total"),
+            "seconds": trial.result.seconds.total if trial.result else None,
         }
         for trial in trials
     ]

@@ -1,6 +1,5 @@
 """``dagrec train -m``: every combination of values with commas between them, and one table."""
 
-import json
 import os
 import sys
 from collections.abc import Collection, Sequence
@@ -21,7 +20,7 @@ from dagrec_cli.app.output import say_report_is_drawn, show_table
 from dagrec_cli.config.build import build
 from dagrec_cli.config.where import short_path
 from dagrec_cli.data.invalid import plural
-from dagrec_cli.data.plain_files import check_own_folders, read_plain
+from dagrec_cli.data.plain_files import check_own_folders
 from dagrec_cli.errors import ConfigError, RunError
 from dagrec_cli.jobs.job import Job, as_hydra_config
 from dagrec_cli.jobs.pool import PLUGINS, register
@@ -29,8 +28,9 @@ from dagrec_cli.jobs.run import CONTINUES, Engine
 from dagrec_cli.reporting.comparison import Entry, compare_rows
 from dagrec_cli.reporting.grouping import group_runs
 from dagrec_cli.reporting.tables import Table
-from dagrec_cli.runs.claim import SWEEP, SWEEP_REQUEST, TRAINING, check_free
-from dagrec_cli.runs.folder import RunFolder
+from dagrec_cli.runs.claim import SWEEP, TRAINING, check_free
+from dagrec_cli.runs.folder import SWEEP_REQUEST, RunFolder
+from dagrec_cli.runs.record import SweepRequest, read_record, write_record
 from dagrec_cli.runs.state import state_of
 
 FAILED = "failed"
@@ -87,7 +87,7 @@ class CombinationSweeper(Sweeper):
             check_own_folders(job.folder, path)
         folder = RunFolder(path)
         with folder.locked("hydra.sweep.dir"):
-            folder.write_json(SWEEP_REQUEST, {"overrides": arguments})
+            write_record(folder, SweepRequest(arguments))
             folder.write_text("multirun.yaml", OmegaConf.to_yaml(config))
             n_failed = self._run(engine, jobs, folder)
         if n_failed:
@@ -125,9 +125,9 @@ def newest_sweep(below: Path, overrides: Sequence[str]) -> Path | None:
     """Return the newest folder whose sweep was begun with these overrides, in this order."""
     for file in sorted(below.glob(f"*/{SWEEP_REQUEST}"), reverse=True):
         try:
-            if json.loads(read_plain(file))["overrides"] == list(overrides):
+            if read_record(file.parent, SweepRequest).overrides == list(overrides):
                 return file.parent
-        except (OSError, RunError, ValueError, LookupError, TypeError):  # damaged: begin anew
+        except (OSError, RunError):  # damaged: begin anew
             continue
     return None
 

@@ -83,12 +83,12 @@ class TableRun:
     def _verdicts(self, judged: Sequence[tuple[Mapping[str, Any], Entry]]) -> Table:
         lines = []
         for row, entry in judged:
-            result = entry.runs[0].result
-            verdict = judge(row, list(result["per_seed"].values()))
+            result = entry.runs[0].finished
+            verdict = judge(row, list(result.per_seed.values()))
             if not verdict.is_as_it_must:
                 self.problems.append(f"{self.name}: row {entry.name!r}: {verdict.text}")
             for metric in COMPARED:
-                paper, ours = row["paper"][metric], result["metrics"][metric]
+                paper, ours = row["paper"][metric], result.metrics[metric]
                 lines.append(
                     {
                         "row": entry.name,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
@@ -16,9 +17,9 @@ from dagrec_cli.app.hydra_main import overrides_of, own_folders
 from dagrec_cli.config.where import use_code
 from dagrec_cli.errors import InUseError, TrainingError
 from dagrec_cli.jobs.job import request_of
-from dagrec_cli.runs.claim import SWEEP_REQUEST
-from dagrec_cli.runs.folder import RESULT, RunFolder
+from dagrec_cli.runs.folder import SWEEP_REQUEST, RunFolder
 from dagrec_cli.runs.provenance import Request
+from dagrec_cli.runs.record import write_failure
 from dagrec_cli.runs.state import fits
 from dagrec_cli.training.interrupt import STOPPING, is_pressed
 from dagrec_cli.training.progress import Progress, Silent, progress
@@ -120,7 +121,8 @@ def run_job(config: DictConfig, display: AbstractContextManager[Progress], *, re
     request = Request({}, words)
     try:
         is_sweep = (sweep / SWEEP_REQUEST).is_file()
-        request = request_of(hydra, config, words)._replace(sweep=str(sweep) if is_sweep else None)
+        asked = request_of(hydra, config, words)
+        request = msgspec.structs.replace(asked, sweep=str(sweep) if is_sweep else None)
         with display as shown:
             is_begun = resume and fits(folder.path, config)
             run_experiment(config, folder, request, shown, resume=is_begun)
@@ -130,10 +132,4 @@ def run_job(config: DictConfig, display: AbstractContextManager[Progress], *, re
         if is_pressed():  # and a library made it another error
             raise KeyboardInterrupt from error
         line = explain(error, "train") or f"{type(error).__name__}: {error}"
-        write_failure(folder, line, request)
-
-
-def write_failure(folder: RunFolder, line: str, request: Request) -> None:
-    """Write the result of a job that has none of its own."""
-    content: dict[str, Any] = {"status": "failed", "error": line, **request._asdict()}
-    folder.write_json(RESULT, content)
+        write_failure(folder, request, line)

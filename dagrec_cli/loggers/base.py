@@ -11,7 +11,8 @@ from dagrec_cli.config.deciding import flat
 from dagrec_cli.errors import ConfigError, install
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.log import LOGGER
-from dagrec_cli.runs.provenance import Request
+from dagrec_cli.runs.provenance import Request, origin
+from dagrec_cli.runs.result import Finished, Result, stopped
 
 SHOWN_OF_ERROR = 200  # characters of an error that a warning repeats
 EpochRows = Sequence[Mapping[str, float]]
@@ -27,8 +28,8 @@ class RunLogger(Protocol):
     def epochs(self, seed: int, rows: EpochRows) -> None:
         """Take in a seed's epochs so far, after each of them; some may have come before."""
 
-    def end(self, result: Mapping[str, Any]) -> None:
-        """Take in ``result.json``; of a run that stopped early it has ``status`` and ``error``."""
+    def end(self, result: Result) -> None:
+        """Take in ``result.json``, also of a run that stopped."""
 
     def end_sweep(self, folder: RunFolder) -> None:
         """Take in the table and the report of a sweep, whose jobs have ended."""
@@ -48,20 +49,20 @@ class SafeLogger:
     def __init__(self, warn: Callable[[str], object]) -> None:
         self._warn = warn
         self._logger: RunLogger | None = None
+        self._request: Request | None = None
 
     def __enter__(self) -> "SafeLogger":
         return self
 
     def __exit__(self, kind: object, reason: BaseException | None, trace: object) -> None:
-        if reason is not None:
-            status = "interrupted" if isinstance(reason, KeyboardInterrupt) else "failed"
-            self.end({"status": status, "error": str(reason) or type(reason).__name__})
+        if reason is not None and self._request is not None:
+            self.end(stopped(origin("train", self._request), reason))
 
     def begin(
         self, logger: RunLogger, folder: RunFolder, config: DictConfig, request: Request
     ) -> None:
         """Begin with a logger, see :meth:`RunLogger.begin`."""
-        self._logger = logger
+        self._logger, self._request = logger, request
         self._tell(lambda logger: logger.begin(folder, config, request))
 
     def end_sweep(self, logger: RunLogger, folder: RunFolder) -> None:
@@ -73,7 +74,7 @@ class SafeLogger:
         """See :meth:`RunLogger.epochs`."""
         self._tell(lambda logger: logger.epochs(seed, rows))
 
-    def end(self, result: Mapping[str, Any]) -> None:
+    def end(self, result: Result) -> None:
         """See :meth:`RunLogger.end`."""
         self._tell(lambda logger: logger.end(result))
 
@@ -109,13 +110,13 @@ def params_of(config: DictConfig, request: Request) -> dict[str, Any]:
     }
 
 
-def scores_of(result: Mapping[str, Any]) -> dict[str, float]:
-    """Return the metrics of a finished run: ``ndcg``, ``ndcg_std``, ``ndcg_low``, ``ndcg_high``."""
+def scores_of(result: Finished) -> dict[str, float]:
+    """Return the metrics of a run: ``ndcg``, ``ndcg_std``, ``ndcg_low``, ``ndcg_high``."""
     return {
         name_of(metric if part == "mean" else f"{metric}_{part}"): value
-        for metric, summary in result.get("metrics", {}).items()
+        for metric, summary in result.metrics.items()
         for part, value in summary.items()
-        if value is not None
+        if isinstance(value, float)
     }
 
 

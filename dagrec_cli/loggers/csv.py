@@ -1,13 +1,11 @@
 """Nothing beside the ``metrics.csv`` that every run writes anyway."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from omegaconf import DictConfig
 
 from dagrec_cli.loggers.base import EpochRows
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.provenance import Request
+from dagrec_cli.runs.result import Result
 
 
 class CsvLogger:
@@ -19,7 +17,7 @@ class CsvLogger:
     def epochs(self, seed: int, rows: EpochRows) -> None:
         """Do nothing: the run has written them."""
 
-    def end(self, result: Mapping[str, Any]) -> None:
+    def end(self, result: Result) -> None:
         """Do nothing: whatever happened, the folder has it."""
 
     def end_sweep(self, folder: RunFolder) -> None:

@@ -19,7 +19,8 @@ from dagrec_cli.data.plain_files import kind_of, open_plain, read_plain
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.loggers.base import EpochRows, check_installed, name_of, params_of, scores_of
 from dagrec_cli.runs.folder import MLFLOW_RUN, RunFolder
-from dagrec_cli.runs.provenance import Request, provenance
+from dagrec_cli.runs.provenance import Request, command_line, git_commit
+from dagrec_cli.runs.result import Finished, Result
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -84,9 +85,8 @@ class MlflowLogger:
         self._parent = data.tags.get(PARENT)
         for run_id in filter(None, (self._parent, run)):
             client.update_run(run_id, "RUNNING")
-        origin = provenance("train", request.overrides)
-        client.set_tag(run, "mlflow.source.name", origin["command_line"])
-        client.set_tag(run, "mlflow.source.git.commit", origin["git_commit"])
+        client.set_tag(run, "mlflow.source.name", command_line("train", request.overrides))
+        client.set_tag(run, "mlflow.source.git.commit", git_commit())
         if "error" in data.tags:
             client.delete_tag(run, "error")
         settings = params_of(config, request).items()
@@ -106,19 +106,20 @@ class MlflowLogger:
         if time.monotonic() - self._written >= SECONDS:
             self._write()
 
-    def end(self, result: Mapping[str, Any]) -> None:
+    def end(self, result: Result) -> None:
         """Log the final metrics and the folder's files, and close the run with its status."""
         if self._run is None:  # stopped while it connected
             return
         client, run = self._client, self._run
-        self._wait(scores_of(result))
-        for seed, scores in result.get("per_seed", {}).items():
-            self._wait(scores, f"seed_{seed}/")
+        if isinstance(result, Finished):
+            self._wait(scores_of(result))
+            for seed, scores in result.per_seed.items():
+                self._wait(scores, f"seed_{seed}/")
         self._write()
         _log_files(client, run, self._folder)
-        if "error" in result:
-            client.set_tag(run, "error", result["error"])
-        client.set_terminated(run, STATUS[result["status"]])
+        if not isinstance(result, Finished):
+            client.set_tag(run, "error", result.error)
+        client.set_terminated(run, STATUS[result.status])
         if self._parent:
             jobs = client.search_runs([self._experiment], f"tags.`{PARENT}` = '{self._parent}'")
             statuses = {job.info.status for job in jobs}

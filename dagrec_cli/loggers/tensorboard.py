@@ -1,6 +1,5 @@
 """TensorBoard: event files in the run folder, one curve per seed, settings and final metrics."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from omegaconf import DictConfig
@@ -14,6 +13,7 @@ from dagrec_cli.loggers.base import (
 )
 from dagrec_cli.runs.folder import EVENTS, RunFolder
 from dagrec_cli.runs.provenance import Request
+from dagrec_cli.runs.result import Finished, Result
 
 
 class TensorBoardLogger:
@@ -53,14 +53,14 @@ class TensorBoardLogger:
         writer.flush()
         self._seeds[seed] = writer, len(rows)
 
-    def end(self, result: Mapping[str, Any]) -> None:
+    def end(self, result: Result) -> None:
         """Write the final metrics, or why there are none."""
-        for name, value in scores_of(result).items():
-            self._whole.add_scalar(name, value)
-        if result["status"] == "finished":
+        if isinstance(result, Finished):
+            for name, value in scores_of(result).items():
+                self._whole.add_scalar(name, value)
             self._whole.file_writer.add_summary(self._finish)
         else:
-            self._whole.add_text(result["status"], str(result["error"]))
+            self._whole.add_text(result.status, result.error)
         for writer in (self._whole, *(writer for writer, _ in self._seeds.values())):
             writer.close()
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from dagrec_cli.data.held_out import HeldOut
 from dagrec_cli.evaluation.intervals import metric_summaries
 from dagrec_cli.evaluation.metrics import METRICS
 from dagrec_cli.evaluation.ranks import Outcomes
@@ -72,7 +71,7 @@ class Entry:
     @property
     def seconds_per_epoch(self) -> float | None:
         """Mean seconds of a training step; None for models that count."""
-        seconds = [run.result["seconds"]["per_epoch"] for run in self.runs]
+        seconds = [run.finished.seconds.per_epoch for run in self.runs]
         return float(np.mean(seconds)) or None
 
 
@@ -94,7 +93,7 @@ def compare_rows(entries: Sequence[Entry], *, title: str, metric: str) -> Table:
     notes: list[str] = []
     ceilings: dict[str, None] = {}
     for about, alike in by_test(entries):
-        bounds = alike[0].runs[0].result.get("ceilings", {})
+        bounds = alike[0].runs[0].finished.ceilings
         found = _compared_rows(alike, metric)
         found += [{"row": BOUNDS[name], **bound} for name, bound in bounds.items()]
         ceilings |= dict.fromkeys(bounds)
@@ -240,13 +239,13 @@ def _joint(entries: Sequence[Entry], tell: Callable[[Entry], str]) -> str:
 
 def _pairs(entry: Entry) -> str:
     run = entry.runs[0]
-    choices, settings = run.result.get("choices", {}), run.config["split"]
+    choices, settings = run.result.choices, run.config["split"]
     split = " ".join(f"{k}={v}" for k, v in settings.items() if k not in ("_target_", "graph"))
     n, groups = (
         len(np.unique(each)) for each in (run.predictions.composition, run.predictions.group)
     )
     return (
-        f"{run.result['data']['test']:,} {_side(entry)} pairs of {n:,} compositions in {groups:,} "
+        f"{run.finished.data.test:,} {_side(entry)} pairs of {n:,} compositions in {groups:,} "
         f"groups, "
         f"data={choices.get('data')} "
         f"split={choices.get('split')}{split and f' ({split})'}"
@@ -254,7 +253,7 @@ def _pairs(entry: Entry) -> str:
 
 
 def _seeds(entry: Entry) -> str:
-    seeds = [seed for run in entry.runs for seed in run.result["seeds"]]
+    seeds = [seed for run in entry.runs for seed in run.seeds]
     distinct = sorted(set(seeds))
     pooled = f" (in {len(entry.runs)} runs)" if len(distinct) < len(seeds) else ""
     return ", ".join(map(str, distinct)) + pooled
@@ -264,17 +263,17 @@ def _leakage(entry: Entry) -> str:
     run = entry.runs[0]
     if run.source:
         return f"the saved model of {run.source} may have been trained on these pairs"
-    leakage = run.result["data"]["leakage"]
+    leakage = run.finished.data.leakage
     return (
-        f"{leakage['pairs']:.0%} of {_side(entry)} pairs and {leakage['contexts']:.0%} of their "
+        f"{leakage.pairs:.0%} of {_side(entry)} pairs and {leakage.contexts:.0%} of their "
         "contexts also occur in training"
     )
 
 
 def _held_out(entries: Sequence[Entry]) -> list[str]:
     """Return how the test pairs were held out, which is the same for all, if a run tells."""
-    results = [run.result for entry in entries for run in entry.runs]
-    found = [HeldOut.read(each["data"], each.get("evaluated_on", "test")) for each in results]
+    results = [run.finished for entry in entries for run in entry.runs]
+    found = [result.data.held_out.get(result.evaluated_on) for result in results]
     return next((each.told() for each in found if each), [])
 
 
@@ -282,13 +281,13 @@ def _mask(entry: Entry) -> str:
     run = entry.runs[0]
     known = {"all": "all paths, test paths too", "train": "training paths only"}
     edges = f"that {run.source} knew" if run.source else f"of {known[run.config['split']['graph']]}"
-    n = run.result["data"]["forbidden_test_targets"]
+    n = run.finished.data.forbidden_test_targets
     return f"{edges}, and rules out {n:,} {_side(entry)} targets"
 
 
 def _ties(entry: Entry) -> str:
-    return str(entry.runs[0].result["tie_rule"])
+    return entry.runs[0].finished.tie_rule
 
 
 def _side(entry: Entry) -> str:
-    return str(entry.runs[0].result.get("evaluated_on", "test"))
+    return entry.runs[0].finished.evaluated_on

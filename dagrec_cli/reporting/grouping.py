@@ -99,7 +99,7 @@ def _read_runs(folders: Iterable[Path]) -> tuple[list[Run], list[Entry]]:
                 run.check()
                 finished.append(run)
             else:
-                broken.append(Entry(str(folder), [], f"{run.result['status']}: {run.reason}"))
+                broken.append(Entry(str(folder), [], f"{run.result.status}: {run.reason}"))
         except (DagrecError, OSError) as error:  # whatever it is, the others stand
             reason = str(error).removeprefix(f"{folder}/").removeprefix(f"{folder}: ")
             broken.append(Entry(str(folder), [], reason))
@@ -110,10 +110,10 @@ def _each_seed_once(runs: Sequence[Run]) -> list[Run]:
     """Return the runs with the seeds that no newer run of the same experiment has."""
     taken: dict[str, set[int]] = {}
     kept: dict[Path, Run] = {}
-    oldest_first = sorted(runs, key=lambda run: str(run.result["started"]))
+    oldest_first = sorted(runs, key=lambda run: run.result.started)
     for run in reversed(oldest_first):
         seen = taken.setdefault(_identity(run), set())
-        if left := [seed for seed in run.result["seeds"] if seed not in seen]:
+        if left := [seed for seed in run.seeds if seed not in seen]:
             kept[run.path] = run.of_seeds(left)
             seen.update(left)
     return [kept[run.path] for run in runs if run.path in kept]
@@ -137,9 +137,9 @@ def _is_idle(key: str, run: Run) -> bool:
 
 def _deciding_origin(run: Run) -> dict[str, Any]:
     """Return what decides a run's figures besides its config and data."""
-    side = run.result.get("evaluated_on", "test")
-    code = str(run.result.get("code_sha256") or "")[:8] or None
-    return {EVALUATED_ON: side, SOURCE: run.source, VERSION: run.version or None, CODE: code}
+    result = run.finished
+    code = result.code_sha256[:8] or None
+    return {EVALUATED_ON: result.evaluated_on, SOURCE: run.source, VERSION: run.version, CODE: code}
 
 
 def _entries_of(about: str, runs: Sequence[Run], by: Sequence[str] | None) -> list[Entry]:
@@ -163,8 +163,8 @@ def _naming_settings(run: Run) -> dict[str, Any]:
 
     Where the data lie may name a set of test pairs, so it is among them.
     """
-    told = run.result.get("choices", {})
-    choices = {k: v for k, v in told.items() if is_part(k) and effect(k) is Effect.FIGURES}
+    choices = run.result.choices
+    choices = {k: v for k, v in choices.items() if is_part(k) and effect(k) is Effect.FIGURES}
     named = settings(run.config, {Effect.FIGURES, Effect.PLACE}) | choices
     return named | {key: None for key in named if _is_idle(key, run)} | _deciding_origin(run)
 

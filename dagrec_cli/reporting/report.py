@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import msgspec
 from markupsafe import Markup
 
 from dagrec_cli.evaluation.metrics import METRICS
@@ -134,17 +135,17 @@ def _row(name: str, entry: Entry, beside: RunFolder, *, is_drawn: bool) -> Repor
 
 def _provenance_of(run: Run) -> tuple[str, dict[str, str], str]:
     """Return a run's folder, what its numbers come from, and its config."""
-    result: Mapping[str, Any] = run.result
-    model, seconds = result.get("model", {}), result.get("seconds", {})
+    result = run.finished
+    seconds = msgspec.structs.asdict(result.seconds)
     facts = {
-        "command": result.get("command_line"),
-        "started": result.get("started"),
-        "parameters": f"{model.get('parameters', 0):,}",
-        "epochs": ", ".join(map(str, model.get("epochs", []))),
+        "command": result.command_line,
+        "started": result.started,
+        "parameters": f"{result.model.parameters:,}",
+        "epochs": ", ".join(map(str, result.model.epochs)),
         "seconds": ", ".join(f"{k} {v:.3g}" for k, v in seconds.items()),
-        "data": result["data"]["sha256"],
-        "commit": result.get("git_commit"),
-        "versions": ", ".join(f"{k} {v}" for k, v in result.get("versions", {}).items()),
+        "data": result.data.sha256,
+        "commit": result.git_commit,
+        "versions": ", ".join(f"{k} {v}" for k, v in result.versions.items()),
     }
     told = {k: v for k, v in facts.items() if v}
     return "/".join(run.path.parts[-2:]), told, run.config_text
@@ -153,7 +154,7 @@ def _provenance_of(run: Run) -> tuple[str, dict[str, str], str]:
 def _graphs(sheets: Sequence[ReportSheet]) -> Iterable[Picture]:
     """Return the service graph of each data set, once."""
     runs = [run for sheet in sheets for entry in sheet.entries for run in entry.runs]
-    of_data = {run.result["data"]["sha256"]: run for run in runs if run.edges}
+    of_data = {run.finished.data.sha256: run for run in runs if run.edges}
     for number, run in enumerate(of_data.values(), start=1):
         if picture := graph_picture(f"service_graph_{number}", run):
             yield picture

@@ -4,21 +4,18 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
 
-from dagrec_cli.data.plain_files import read_plain
-from dagrec_cli.errors import RunError, visible
-from dagrec_cli.runs.csv_text import csv_text
+from dagrec_cli.errors import visible
+from dagrec_cli.runs.csv_files import csv_text
 from dagrec_cli.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-FigureSummary = Mapping[str, float | None]
+FigureSummary = Mapping[str, Any]  # as evaluation.intervals has it, or parts of one
 Value = str | int | float | None | FigureSummary
 
 HEADINGS = {"f1": "F1", "ndcg": "nDCG", "mrr": "MRR", "seconds_per_epoch": "s/epoch"}
@@ -63,13 +60,6 @@ LATEX = str.maketrans(
 MARKS, TEX_MARKS = ("{%", "%}", "{{", "}}"), ("<%", "%>", "<<", ">>")  # of what is computed
 
 
-class _Saved(msgspec.Struct):
-    title: str
-    columns: list[str]
-    rows: list[dict[str, Value]]
-    notes: list[str]
-
-
 @dataclass
 class Table:
     """Rows of named values.
@@ -93,22 +83,6 @@ class Table:
     rows: list[dict[str, Any]]
     notes: list[str] = field(default_factory=list)
     name: str = "table"
-
-    @classmethod
-    def load(cls, path: Path, name: str = "table") -> "Table":
-        """Return the table that was saved in a folder.
-
-        Raises
-        ------
-        RunError
-            If it is missing or damaged.
-        """
-        file = path / f"{name}.json"
-        try:
-            found = msgspec.json.decode(read_plain(file), type=_Saved)
-        except (OSError, msgspec.DecodeError) as error:
-            raise RunError(f"{file}: missing or damaged ({error}).") from error
-        return cls(found.title, found.columns, found.rows, found.notes, name)
 
     def save(self, folder: RunFolder) -> None:
         """Write ``<name>.csv``, ``.md``, ``.tex`` and ``.json``."""

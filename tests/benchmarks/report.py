@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from benchmarks.runner import Measurement, Runs, growth, spread
 from dagrec_cli.reporting.plots.drawing import save_png
 from dagrec_cli.reporting.tables import Table
 from dagrec_cli.runs.folder import RunFolder
-from dagrec_cli.runs.provenance import provenance
+from dagrec_cli.runs.provenance import Request, origin
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -77,7 +78,7 @@ def write(folder: RunFolder, findings: Findings, overrides: Sequence[str]) -> Ta
             "faults": wrong,
             "threads": threads,
             "benchmarks": {name: finding.to_json() for name, finding in findings.items()},
-            **provenance("bench", overrides),
+            **msgspec.structs.asdict(origin("bench", Request({}, [*overrides]))),
         },
     )
     table = table_of(findings, threads)

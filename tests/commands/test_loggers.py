@@ -9,30 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from omegaconf import OmegaConf
 
 WORDS = ["trainer.epochs=3", "model.hidden=8", "model.embedding_dim=4"]
 
 Dagrec = Callable[..., Any]
 CtrlC = Callable[..., Any]
-
-
-def test_an_old_folder_without_a_logger_goes_on_with_csv(dagrec: Any, tmp_path: Path) -> None:
-    assert (
-        dagrec(
-            "train", *WORDS, "trainer.epochs=2", "keep_checkpoints=true", "hydra.run.dir=run"
-        ).code
-        == 0
-    )
-    config = OmegaConf.load(tmp_path / "run/config.yaml")
-    del config["logger"]
-    OmegaConf.save(config, tmp_path / "run/config.yaml")
-    begun = json.loads((tmp_path / "run/request.json").read_text())
-    del begun["choices"]["logger"], begun["sweep"]
-    (tmp_path / "run/request.json").write_text(json.dumps(begun))
-    assert dagrec("train", "resume=run", "trainer.epochs=3").code == 0
-    result = json.loads((tmp_path / "run/result.json").read_text())
-    assert (result["model"]["epochs"], result["choices"]["logger"]) == ([3], "csv")
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from dagrec_cli.errors import RunError
-from dagrec_cli.experiment.seed_run import MetricsFile
+from dagrec_cli.runs.csv_files import MetricsFile
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.training.trainer import Trainer
 

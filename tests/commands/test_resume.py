@@ -200,10 +200,17 @@ def test_checkpoints_that_a_kill_left_of_a_finished_run_go(dagrec: Dagrec, tmp_p
     assert not (tmp_path / "run/checkpoints").exists()
 
 
-def test_a_finished_run_whose_table_is_damaged(dagrec: Dagrec, tmp_path: Path, whole: Path) -> None:
+def test_a_finished_run_shows_the_table_of_its_result(
+    dagrec: Dagrec, tmp_path: Path, whole: Path
+) -> None:
     shutil.copytree(whole, tmp_path / "run")
-    (tmp_path / "run/table.json").write_text('{"title": "x", "columns": [1], "rows": 3}')
-    check_refused(dagrec("train", "resume=run"), "run/table.json: missing or damaged (")
+    text = (tmp_path / "run/table.md").read_text()
+    for file in (tmp_path / "run").glob("table.*"):  # they are for people, and not read back
+        file.unlink()
+    answer = dagrec("train", "resume=run")
+    assert answer.code == 0
+    note = next(line for line in text.splitlines() if line.startswith("n = "))
+    assert note.split(";")[0] in " ".join(answer.out.split())
 
 
 @pytest.mark.parametrize(
@@ -324,8 +331,10 @@ def test_a_mixed_pair_is_noticed(dagrec: Dagrec, run: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "old", "new", "parts"),
     [
-        ("request.json", '"format": 1', '"format": 2', ["format 2, but this version reads 1"]),
+        ("request.json", '"format": 2', '"format": 3', ["format 3, but this version reads 2"]),
+        ("request.json", '"format": 2', '"format": 1', ["made by dagrec 0.1.0; this version"]),
         ("request.json", '"format"', '"form', ["request.json: damaged ("]),
+        ("request.json", '"data_sha256"', '"data"', ["request.json: damaged (Object missing"]),
         ("config.yaml", "hidden: 8", "hidden: [8", ["config.yaml: missing or damaged ("]),
         ("config.yaml", "hidden: 8", "hidden: ${oc.env:HOME}", ["must not look anything up"]),
         ("config.yaml", "seed: 0", "seed: ${oc.env:HOME}", ["must not look anything up"]),

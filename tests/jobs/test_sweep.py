@@ -1,29 +1,23 @@
 """The folder of a sweep, and the table over what its jobs left."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 from omegaconf import OmegaConf
 
 from dagrec_cli.jobs.job import Job
 from dagrec_cli.jobs.sweep import newest_sweep, save_sweep_table, sweep_entries, sweep_table
 from dagrec_cli.runs.folder import RunFolder
+from dagrec_cli.runs.provenance import Request
+from dagrec_cli.runs.record import SweepRequest, write_failure, write_record
 
 
 def job_in(folder: Path) -> Job:
     return Job(f"job {folder.name} seed={folder.name}", (), folder, OmegaConf.create())
 
 
-def write_result(path: Path, **content: Any) -> Path:
-    path.mkdir()
-    (path / "result.json").write_text(json.dumps(content))
-    return path
-
-
 def test_the_newest_sweep_with_the_same_overrides(tmp_path: Path) -> None:
     for name, overrides in [("1", ["a=1"]), ("2", ["a=1"]), ("3", ["a=1", "b=2"])]:
-        RunFolder(tmp_path / name).write_json("sweep_request.json", {"overrides": overrides})
+        write_record(RunFolder(tmp_path / name), SweepRequest(overrides))
     (tmp_path / "4").mkdir()
     (tmp_path / "4/sweep_request.json").write_text('["a=')
     assert newest_sweep(tmp_path, ["a=1"]) == tmp_path / "2"
@@ -31,7 +25,7 @@ def test_the_newest_sweep_with_the_same_overrides(tmp_path: Path) -> None:
 
 
 def test_jobs_without_a_result_are_rows_with_a_reason(tmp_path: Path) -> None:
-    write_result(tmp_path / "0", status="failed", error="=1+1")
+    write_failure(RunFolder(tmp_path / "0"), Request({}, []), "=1+1")
     jobs = [job_in(tmp_path / name) for name in "01"]
     table = sweep_table(sweep_entries(jobs, []), n_jobs=2, metric="ndcg")
     assert table.title == "2 jobs, 2 not finished"

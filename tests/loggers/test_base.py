@@ -12,9 +12,11 @@ from omegaconf import DictConfig, OmegaConf
 from dagrec_cli.config.build import build
 from dagrec_cli.config.where import config_dir
 from dagrec_cli.errors import ConfigError
+from dagrec_cli.evaluation.metrics import METRICS
 from dagrec_cli.loggers.base import RunLogger, SafeLogger, params_of, scores_of
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.provenance import Request
+from hand_made import finished_result, stopped_result
 
 OPTIONS = sorted(file.stem for file in (config_dir() / "logger").glob("*.yaml"))
 PACKAGES = {"csv": [], "tensorboard": ["tensorboard"], "mlflow": ["mlflow", "sqlalchemy"]}
@@ -29,11 +31,7 @@ def row(epoch: int) -> Row:
 
 
 ROWS = [row(epoch) for epoch in range(1, 6)]
-RESULT = {
-    "status": "finished",
-    "metrics": {"hr@1": {"mean": 0.5, "std": None, "low": 0.25, "high": 0.75}},
-    "per_seed": {7: {"hr@1": 0.5}},
-}
+RESULT = finished_result(7)
 SETTINGS = {
     "model": {"_target_": "dagrec_cli.x", "hidden": 8, "lengths": {"2": 5}},
     "logger": {"_target_": "dagrec_cli.y"},
@@ -81,8 +79,9 @@ def test_params_are_flat_and_say_nothing_of_the_logger() -> None:
 
 
 def test_scores_have_names_that_every_tool_takes() -> None:
-    assert scores_of(RESULT) == {"hr_at_1": 0.5, "hr_at_1_low": 0.25, "hr_at_1_high": 0.75}
-    assert scores_of({"status": "failed", "error": "x"}) == {}
+    scores = scores_of(RESULT)
+    assert (scores["hr_at_1"], scores["hr_at_1_low"], scores["hr_at_1_high"]) == (0.5, 0.25, 0.75)
+    assert len(scores) == 3 * len(METRICS)  # of one seed there is no deviation
 
 
 # Every option.
@@ -91,7 +90,7 @@ def test_scores_have_names_that_every_tool_takes() -> None:
 def test_every_option_is_a_logger(begun: Callable[[str], Any], option: str) -> None:
     logger = begun(option)
     assert isinstance(logger, RunLogger)
-    logger.end({"status": "failed", "error": "x"})
+    logger.end(stopped_result(ValueError("x")))
 
 
 def test_a_counting_model_has_no_epochs(
@@ -158,19 +157,21 @@ def test_a_sweep_ends_whatever_its_logger_does(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("reason", "expected"),
     [
-        (KeyboardInterrupt("by hand"), {"status": "interrupted", "error": "by hand"}),
-        (ZeroDivisionError(), {"status": "failed", "error": "ZeroDivisionError"}),
+        (KeyboardInterrupt("by hand"), ("interrupted", "by hand")),
+        (KeyboardInterrupt(), ("interrupted", "interrupted")),
+        (ZeroDivisionError(), ("failed", "ZeroDivisionError")),
     ],
 )
 def test_a_run_that_stops_is_ended(
-    tmp_path: Path, reason: BaseException, expected: dict[str, str]
+    tmp_path: Path, reason: BaseException, expected: tuple[str, str]
 ) -> None:
     broken = Broken()
     logger = SafeLogger(print)
     logger.begin(broken, RunFolder(tmp_path), OmegaConf.create(), NOTHING)
     with pytest.raises(type(reason)), logger:
         raise reason
-    assert broken.told == ["begin", expected]
+    begin, result = broken.told
+    assert (begin, result.status, result.error) == ("begin", *expected)
 
 
 def test_what_stops_before_it_began_is_told_to_nobody() -> None:
@@ -231,7 +232,7 @@ def test_a_resumed_run_has_every_epoch_once_in_its_events(
     events_of(tmp_path)  # skips
     first = begun("tensorboard")
     first.epochs(7, ROWS[:4])
-    first.end({"status": "interrupted", "error": "by hand"})
+    first.end(stopped_result(KeyboardInterrupt("by hand")))
     assert not hparams_of(events_of(tmp_path / "run/tensorboard"))[1]
     second = begun("tensorboard")  # from the checkpoint of epoch 2
     for n in (3, 4, 5):

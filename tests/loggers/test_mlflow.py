@@ -17,15 +17,16 @@ from dagrec_cli.loggers import mlflow as mlflow_logger
 from dagrec_cli.loggers.base import SafeLogger
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.provenance import Request
+from hand_made import finished_result, stopped_result
 
 pytest.importorskip("mlflow", reason="logger=mlflow needs its extra")
 pytest.importorskip("sqlalchemy", reason="logger=mlflow needs its extra")
 
 SETTINGS = OmegaConf.create({"trainer": {"epochs": 5}, "many": {f"k{k}": k for k in range(250)}})
 ROWS = [{"epoch": epoch, "loss": 1.0 / epoch} for epoch in range(1, 6)]
-FINISHED = {"status": "finished", "metrics": {}, "per_seed": {}}
-FAILED = {"status": "failed", "error": "the loss is nan"}
-INTERRUPTED = {"status": "interrupted", "error": "by hand"}
+FINISHED = finished_result()
+FAILED = stopped_result(ValueError("the loss is nan"))
+INTERRUPTED = stopped_result(KeyboardInterrupt("by hand"))
 
 Begin = Callable[..., Any]
 

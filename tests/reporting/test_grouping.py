@@ -13,7 +13,7 @@ from dagrec_cli.reporting.grouping import group_runs
 from dagrec_cli.reporting.report import ReportSheet, write_report
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.run import Run
-from dagrec_cli.runs.state import state_of, whole_run
+from dagrec_cli.runs.state import state_of
 
 RunOf = Callable[..., Run]
 SERVICES = ["service_<script>alert('&\"$x$')</script>", "service_2", "service_3"]
@@ -69,13 +69,13 @@ def test_no_seed_counts_twice(run_of: RunOf, tmp_path: Path) -> None:
     run_of(tmp_path / "d", seeds=(2,), started="2026-01-01")
     entries = group_runs([tmp_path], None)
     assert told(entries) == [("run", ["a", "b", "c"])]
-    assert [run.result["seeds"] for run in entries[0].runs] == [[0], [1], [2]]  # 1 is b's, newer
+    assert [list(run.seeds) for run in entries[0].runs] == [[0], [1], [2]]  # 1 is b's, newer
     assert [list(run.predictions.outcomes) for run in entries[0].runs] == [[0], [1], [2]]
 
 
 def seeds_of(entries: list[Entry]) -> list[tuple[str, list[int]]]:
     """Return each row's folders in short, and their seeds."""
-    return [(run.path.name, run.result["seeds"]) for entry in entries for run in entry.runs]
+    return [(run.path.name, list(run.seeds)) for entry in entries for run in entry.runs]
 
 
 def test_of_overlapping_runs_each_seed_counts_once(run_of: RunOf, tmp_path: Path) -> None:
@@ -114,7 +114,6 @@ def test_the_history_of_a_run_has_the_seeds_that_count(run_of: RunOf, tmp_path: 
         "data: {default_path: elsewhere}",
         "trainer: {checkpoint_every: 1}",
         "threads: 2",
-        "bootstrap: 20",  # of an older version
         "logger: {_target_: some.Logger, store: x}",
     ],
 )
@@ -141,8 +140,8 @@ def test_rows_that_only_the_split_or_the_reader_tells_apart(run_of: RunOf, tmp_p
 
 
 def test_held_out_pairs_are_missing_to_a_model_that_counts(run_of: RunOf, tmp_path: Path) -> None:
-    for share in (0.0, 0.2):
-        config = f"trainer: {{validation_share: {share}, epochs: {share}}}"
+    for epochs, share in enumerate((0.0, 0.2), start=1):
+        config = f"trainer: {{validation_share: {share}, epochs: {epochs}}}"
         run_of(tmp_path / str(share), is_trained=False, choices={"model": "m"}, config=config)
     names = [entry.name for entry in group_runs([tmp_path], None)]
     assert names == ["m trainer.validation_share=0.0", "m trainer.validation_share=0.2"]
@@ -194,10 +193,6 @@ def test_a_saved_model_that_was_evaluated_is_a_row_of_its_own(
         ]
 
 
-DAMAGED = (
-    '{"status": "finished", "data": {}, "metrics": {}, "per_seed": {}, "seconds": "x", '
-    '"seeds": [0], "started": "2026", "tie_rule": ""}'
-)
 COLUMNS = "seed,pair,composition,group,context,target,predicted,rank,ties\n"
 
 
@@ -212,11 +207,10 @@ def damage(path: Path, name: str, text: str | None) -> None:
     ("name", "text", "reason"),
     [
         ("result.json", '{"status": "fini', "result.json: damaged"),
-        ("result.json", '{"a": 1}', "no status in it"),
-        ("result.json", '{"status": "finished"}', "no data in it"),
-        ("result.json", DAMAGED, "result.json: damaged"),
-        ("result.json", '{"status": "failed", "error": "no disk"}', "failed: no disk"),
-        ("result.json", '{"status": "interrupted"}', "interrupted: interrupted"),
+        ("result.json", '{"a": 1}', "no format in it, so it is none of dagrec 0.2 or later"),
+        ("result.json", '{"format": 2}', "missing required field `status`"),
+        ("result.json", '{"format": 2, "status": "finished"}', "missing required field"),
+        ("result.json", '{"format": 1, "status": "finished"}', "made by dagrec 0.1.0; this ver"),
         ("config.yaml", "a: [", "config.yaml: missing or damaged"),
         ("config.yaml", "a: 1", "no split in it"),
         ("vocabulary.json", None, "vocabulary.json: no such file"),
@@ -246,6 +240,16 @@ def test_a_damaged_run_is_named_with_the_reason(
     assert harmed.name == str(tmp_path / "harmed")
     assert not harmed.runs
     assert reason in harmed.reason
+
+
+@pytest.mark.parametrize("status", ["failed", "interrupted"])
+def test_a_run_that_stopped_is_named_with_the_reason(
+    run_of: RunOf, tmp_path: Path, status: str
+) -> None:
+    run_of(tmp_path / "good")
+    run_of(tmp_path / "stopped", status=status, error="no disk")
+    _, entry = group_runs([tmp_path], None)
+    assert (entry.runs, entry.reason) == ([], f"{status}: no disk")
 
 
 def test_killed_runs_and_other_things_in_a_folder(run_of: RunOf, tmp_path: Path) -> None:
@@ -316,7 +320,7 @@ def test_a_folder_that_cannot_be_read_is_one_failed_row(
     good, bad = group_runs([tmp_path], None)
     assert good.runs
     assert (bad.runs, bad.reason) == ([], str(error))
-    assert whole_run(tmp_path / "bad") is None
+    assert state_of(tmp_path / "bad").run is None
     assert state_of(tmp_path / "bad").reason == str(error)
 
 
@@ -335,4 +339,4 @@ def test_runs_with_seeds_in_common_count_them_once(run_of: RunOf, tmp_path: Path
     for job, seeds in enumerate([(0, 1), (1, 2)]):
         run_of(tmp_path / str(job), seeds=seeds, started=f"2026-01-0{job + 1}")
     (entry,) = group_runs([tmp_path / "0", tmp_path / "1"], None)
-    assert [run.result["seeds"] for run in entry.runs] == [[0], [1, 2]]
+    assert [list(run.seeds) for run in entry.runs] == [[0], [1, 2]]

@@ -37,7 +37,7 @@ def learning_curve(
     Parameters
     ----------
     histories
-        Rows of :class:`~dagrec_cli.training.history.History` by seed.
+        Rows of :class:`~dagrec_cli.training.state.History` by seed.
     monitor
         Name of the validation metric.
     """
