@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,24 +32,18 @@ FINISHED = (
 
 
 def main() -> None:
-    """Run; beside others that a launcher started, only as the first of them."""
-    use_code(split_flag(sys.argv[1:])[0])
-    if not LAUNCHED & os.environ.keys():
-        _main()
-        return
-    from dagrec_cli.training.ranks import as_launched
+    """Compose the config and run, or continue the run that ``resume=`` names.
 
-    with as_launched(sys.argv[1:]) as is_first:
-        if is_first:
-            _main()
-
-
-def _main() -> None:
-    """Compose the config and run, or continue the run that ``resume=`` names."""
+    Beside others that a launcher started, only the first process does.
+    """
     words = sys.argv[1:]
-    if places := [word.removeprefix(RESUME) for word in words if word.startswith(RESUME)]:
-        _resume(places[-1], [word for word in words if not word.startswith(RESUME)])
-    else:
+    use_code(split_flag(words)[0])
+    with _launched(words) as is_first:
+        if not is_first:
+            return
+        if places := [word.removeprefix(RESUME) for word in words if word.startswith(RESUME)]:
+            _resume(places[-1], [word for word in words if not word.startswith(RESUME)])
+            return
         from dagrec_cli.jobs.pool import PoolLauncher, register
         from dagrec_cli.jobs.search import OptunaSweeper
         from dagrec_cli.jobs.sweep import register_sweeper
@@ -56,6 +51,15 @@ def _main() -> None:
         register(PoolLauncher, OptunaSweeper)
         register_sweeper()
         run_with_hydra("train", train)
+
+
+def _launched(words: Sequence[str]) -> AbstractContextManager[bool]:
+    """Return what tells, once entered, whether this process runs the command."""
+    if not LAUNCHED & os.environ.keys():
+        return nullcontext(True)
+    from dagrec_cli.training.ranks import as_launched
+
+    return as_launched(words)
 
 
 def train(config: DictConfig) -> float | None:
