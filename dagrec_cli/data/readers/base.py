@@ -10,7 +10,6 @@ import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from io import BufferedReader
 from pathlib import Path
@@ -39,10 +38,11 @@ def seconds(moment: object) -> float:
     """
     number = moment
     if isinstance(moment, str):
-        with suppress(ValueError, OverflowError):
+        try:
             date = datetime.fromisoformat(moment)
             return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
-        number = float(moment) if _NUMBER.fullmatch(moment) else None
+        except (ValueError, OverflowError):  # faster than suppress, and there are many dates
+            number = float(moment) if _NUMBER.fullmatch(moment) else None
     if isinstance(number, int | float) and type(number) is not bool and abs(number) <= LATEST:
         return float(number)
     raise ValueError(

@@ -178,18 +178,17 @@ class _Graph:
                     self._add(
                         f".nodes[{k}].id", f"duplicate id {name!r}; nodes[{first[name]}] has it"
                     )
-        for k, mid in enumerate(self.mids):
-            if isinstance(mid, str) and not mid.strip():
-                self._add(
-                    f".nodes[{k}].{keys.mid}", "empty; name a service, or write null for a table"
-                )
+        for k in [k for k, mid in enumerate(self.mids) if type(mid) is str and not mid.strip()]:
+            self._add(f".nodes[{k}].{keys.mid}", "empty; name a service, or write null for a table")
 
     def names(self, is_service: Sequence[bool]) -> tuple[str, ...]:
         """Return the name of each node."""
-        tables = [
-            name if node.table in NOT_GIVEN else str(node.table)
-            for node, name in zip(self.nodes, self.ids, strict=True)
-        ]
+        tables = self.ids
+        if any([node.table is not UNSET for node in self.nodes]):  # noqa: C419 - faster
+            tables = [
+                name if node.table in NOT_GIVEN else str(node.table)
+                for node, name in zip(self.nodes, self.ids, strict=True)
+            ]
         return tuple(
             [
                 f"{PREFIX_SERVICE}{mid}" if service else f"{PREFIX_TABLE}{table}"
@@ -223,10 +222,12 @@ class _Graph:
         key, given = getattr(self.keys, name), getattr(self.body, name)
         moments = [(f".{key}", given)]
         if given in NOT_GIVEN:
+            values = [getattr(node, name) for node in self.nodes]
+            is_given = values.count(UNSET) < len(values)
             moments = [
-                (f".nodes[{k}].{key}", getattr(node, name))
-                for k, node in enumerate(self.nodes)
-                if is_service[k] and getattr(node, name) not in NOT_GIVEN
+                (f".nodes[{k}].{key}", value)
+                for k, value in enumerate(values if is_given else ())
+                if is_service[k] and value not in NOT_GIVEN
             ]
         found = []
         for part, moment in moments:

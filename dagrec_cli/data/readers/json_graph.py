@@ -90,20 +90,22 @@ def repeated(text: str, record: Any, keys: Keys) -> Repeated | None:
     body = record if record.composition is None else record.composition
     nodes, links = body.nodes or (), [*(body.links or ()), *(body.edges or ())]
     holders = [*nodes, body] if body is record else [*nodes, body, record]
-    most = {ID: len(nodes), **dict.fromkeys(GRAPH, 1), "table": _given(nodes, "table")}
-    most |= {getattr(keys, name): _given(holders, name) for name in keys._fields[1:]}
-    if keys.mid != ID:
-        most[keys.mid] = _given(nodes, "mid")
+    given = {getattr(keys, name): (name, holders) for name in keys._fields[1:]}
+    given |= {"table": ("table", nodes)} | ({} if keys.mid == ID else {keys.mid: ("mid", nodes)})
     if (
         text.count('source"') > len(links)  # without the quote before it is found faster
         or text.count('target"') > len(links)
-        or any([text.count(f'"{key}"') > n for key, n in most.items()])  # noqa: C419 - faster
+        or text.count('"id"') > len(nodes)
+        or any([text.count(f'"{key}"') > 1 for key in GRAPH])  # noqa: C419 - faster
+        or any([_may_repeat(text, key, *each) for key, each in given.items()])  # noqa: C419 - faster
         or ("\\" in text and "\\u00" in text)
     ):
-        return repeated_key(text, {*most, "source", "target"})
+        return repeated_key(text, {*given, *GRAPH, ID, "source", "target"})
     return None
 
 
-def _given(holders: Sequence[Any], name: str) -> int:
+def _may_repeat(text: str, key: str, name: str, holders: Sequence[Any]) -> bool:
+    if not (n_found := text.count(f'"{key}"')):
+        return False
     values = [getattr(each, name) for each in holders]
-    return len(values) - values.count(UNSET)
+    return n_found > len(values) - values.count(UNSET)
