@@ -26,6 +26,7 @@ COMMANDS = {
     "data validate": "check a file of compositions and name every fault",
     "data prepare": "prepare a data set ahead, file by file, and keep it",
     "data fetch": "download a public data set and check its hash",
+    "data convert": "write any data as compositions in JSON Lines",
     "data export": "write a split for other tools: GRU4Rec, RecBole, CSV",
 }
 

@@ -1,9 +1,12 @@
-"""``dagrec data …``: describe, validate, prepare, fetch and export a data set."""
+"""``dagrec data …``: describe, validate, prepare, fetch, convert and export a data set."""
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from contextlib import nullcontext
+from gzip import GzipFile
+from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 
 from omegaconf import DictConfig
 
@@ -134,6 +137,41 @@ def fetch(config: DictConfig) -> None:
         raise ConfigError(f"data={name} has nothing to download; try data=geoportal.")
     path = locate(file=download.file, url=download.url, sha256=download.sha256)
     sys.stdout.write(f"{path} ({path.stat().st_size:,} bytes, sha256 {download.sha256})\n")
+
+
+def convert(config: DictConfig) -> None:
+    """Write every composition as a line of JSON, and say how many there are.
+
+    Raises
+    ------
+    DataError
+        At the first invalid composition, if ``data.on_invalid`` is ``error``.
+    """
+    from dagrec_cli.app.output import output_file, write_output
+    from dagrec_cli.data.invalid import count_dropped, plural, summarise, valid
+    from dagrec_cli.data.readers.json_graph import encoded
+
+    check_settings(config, data=Any, output=Any)
+    path = output_file(config.output)
+    source = build(config.data, "data")
+    skipped: list[Invalid] = []
+    dropped: Counter[str] = Counter()
+    n_written = 0
+
+    def fill(file: IO[bytes]) -> None:
+        nonlocal n_written
+        packed = path.suffix == ".gz"
+        with GzipFile(fileobj=file, mode="wb", mtime=0) if packed else nullcontext(file) as lines:
+            for item in valid(source.read(), source.on_invalid, skipped):
+                n_written += 1
+                dropped.update(dict(item.dropped))
+                lines.write(encoded(item))
+
+    write_output(path, fill)
+    notes = [summarise(skipped), f"dropped: {count_dropped(dropped)}" if dropped else ""]
+    without = "; ".join(filter(None, notes))
+    told = f" ({without})" if without else ""
+    sys.stdout.write(f"{path}: {plural(n_written, 'composition')}{told}\n")
 
 
 def export(config: DictConfig) -> None:

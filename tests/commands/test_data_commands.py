@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
+from dagrec_cli.config.build import build
+from dagrec_cli.config.where import config_dir
+from dagrec_cli.data.composition import Composition
 from dagrec_cli.data.dataset import Dataset
 
 Dagrec = Callable[..., Any]
@@ -216,3 +220,78 @@ def test_fetch_says_that_there_is_nothing_to_download(dagrec: Dagrec, data: str)
     answer = dagrec("data", "fetch", f"data={data}")
     assert (answer.code, answer.out) == (2, "")
     assert answer.err.startswith(f"dagrec data fetch: data={data} has nothing to download; ")
+
+
+def test_convert_writes_what_reads_as_the_same(dagrec: Dagrec, tmp_path: Path) -> None:
+    rows = [
+        "workflow,source,target,source_id,target_id,time,owner",
+        "w,table_reads,map,1,2,1970-01-02,me",
+        "w,table_reads,map,3,2,1970-01-03T00:00:00.5,me",  # another table of that name
+        "w,map,map,2,4,,",
+        "w,map,map,4,4,,",
+        'v,"a, ""b""",é,x,y,,',
+        "u,a,a,1,1,,",
+    ]
+    (tmp_path / "links.csv").write_text("\n".join(rows))
+    words = ["data", "convert", "data=edges", "data.path=links.csv", "data.on_cycle=cut"]
+    answer = dagrec(*words, "output=mine.jsonl.gz")
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out == (
+        "mine.jsonl.gz: 2 compositions (1 composition skipped: 1 x no link, so no step; "
+        "dropped: 1 links that close a cycle)\n"
+    )
+    source = build(config_of("edges", tmp_path / "links.csv"), "data")
+    expected = [each for each in source.read() if isinstance(each, Composition)]
+    for name in ("mine.jsonl.gz", "again.jsonl"):
+        again = list(build(config_of("compositions", tmp_path / name), "data").read())
+        assert [each._replace(place="", dropped=()) for each in again] == [
+            each._replace(place="", dropped=()) for each in expected
+        ]
+        dagrec("data", "convert", "data.path=mine.jsonl.gz", "output=again.jsonl")
+
+
+def config_of(data: str, path: Path) -> Any:
+    node = OmegaConf.load(config_dir() / "data" / f"{data}.yaml")
+    return OmegaConf.merge(node, {"path": str(path), "on_cycle": "cut"})
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["data=synthetic"], "output is null; say where to write with output=PATH."),
+        (["output=x"], "data.path is null; name a file"),
+        (["data.path=mine.jsonl", "output=x"], "compositions[0].links (line 1): cycle 2 -> 3"),
+        (["data=synthetic", "output=."], "output is '.', a folder; name a file in it."),
+    ],
+)
+def test_convert_refuses_and_writes_nothing(
+    dagrec: Dagrec, tmp_path: Path, words: list[str], line: str
+) -> None:
+    write(tmp_path, LOOP)
+    answer = dagrec("data", "convert", *words)
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith(f"dagrec data convert: {line}")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["mine.jsonl"]
+
+
+def test_convert_made_up_data(dagrec: Dagrec, tmp_path: Path) -> None:
+    words = ["data=synthetic", "data.compositions=40", "data.branching=0.5"]
+    assert dagrec("data", "convert", *words, "output=made.jsonl").code == 0
+    found = [
+        json.loads(dagrec("data", "describe", *each, "format=json").out)
+        for each in (words, ["data=compositions", "data.path=made.jsonl"])
+    ]
+    assert [each.pop("sha256") for each in found]
+    assert found[0] == found[1]
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("data", ["geoportal", "galaxy_workflows", "galaxy_connections"])
+def test_convert_real_data(dagrec: Dagrec, tmp_path: Path, data: str) -> None:
+    assert dagrec("data", "convert", f"data={data}", "output=all.jsonl").code == 0
+    node = OmegaConf.load(config_dir() / "data" / f"{data}.yaml")
+    items = [
+        [each._replace(place="", ids=(), dropped=()) for each in build(each, "data").read()]
+        for each in (node, config_of("compositions", tmp_path / "all.jsonl"))
+    ]
+    assert items[0] == items[1]

@@ -1,4 +1,4 @@
-"""One composition's JSON decoded: nodes and links under the keys that a file uses."""
+"""One composition's JSON decoded: nodes and links under the keys that a file uses; and encoded."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from dagrec_cli.data.composition import PREFIX_SERVICE, PREFIX_TABLE, Composition
 from dagrec_cli.data.readers.json_keys import Repeated, repeated_key
 
 UNSET = msgspec.UNSET
@@ -52,6 +53,23 @@ def decoded(text: bytes, keys: Keys) -> Any:
         return decoder.decode(msgspec.json.encode(_whole(msgspec.json.decode(text))))
 
 
+def encoded(composition: Composition) -> bytes:
+    """Return a line of JSON that is read as the same composition, its end included."""
+    ids = list(composition.ids)
+    if len(set(ids)) < len(composition.names):
+        ids = [str(k) for k in range(len(composition.names))]
+    nodes = []
+    for name, node, is_service in zip(composition.names, ids, composition.is_service, strict=True):
+        bare = name.removeprefix(PREFIX_SERVICE if is_service else PREFIX_TABLE)
+        nodes.append({ID: node} | ({} if bare == node else {"table": bare}))
+        if is_service:
+            nodes[-1] = {ID: node, "mid": bare}
+    about = {name: getattr(composition, name) for name in ("owner", "start_time", "end_time")}
+    links = [{"source": ids[source], "target": ids[target]} for source, target in composition.links]
+    given = {name: value for name, value in about.items() if value is not None}
+    return msgspec.json.encode({**given, "nodes": nodes, "links": links}) + b"\n"
+
+
 @cache
 def _decoder(keys: Keys) -> msgspec.json.Decoder[Any]:
     given, names = Id | msgspec.UnsetType | None, keys._asdict()
@@ -90,7 +108,9 @@ def repeated(text: str, record: Any, keys: Keys) -> Repeated | None:
     body = record if record.composition is None else record.composition
     nodes, links = body.nodes or (), [*(body.links or ()), *(body.edges or ())]
     holders = [*nodes, body] if body is record else [*nodes, body, record]
-    given = {getattr(keys, name): (name, holders) for name in keys._fields[1:]}
+    given: dict[str, tuple[str, Sequence[Any]]] = {
+        getattr(keys, name): (name, holders) for name in keys._fields[1:]
+    }
     given |= {"table": ("table", nodes)} | ({} if keys.mid == ID else {keys.mid: ("mid", nodes)})
     if (
         text.count('source"') > len(links)  # without the quote before it is found faster
