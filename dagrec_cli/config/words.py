@@ -17,6 +17,8 @@ from dagrec_cli.config.where import config_dir
 TEXT_SETTINGS = {  # settings that are names or paths, or lists of them
     *("bench", "by", "composition", "context", "input", "output", "run", "runs", "trust"),
     *("data.default_path", "data.path", "data.download.file", "data.download.url"),
+    *("data.columns", "data.end_key", "data.owner_key", "data.service_key"),
+    *("data.table_prefix", "data.time_key"),
     *("data.download.sha256", "logger.experiment", "logger.uri"),
     *("hydra.job.name", "hydra.run.dir", "hydra.searchpath", "hydra.sweep.dir"),
     *("hydra.sweep.subdir", "hydra.sweeper.folder", "hydra.sweeper.storage"),
