@@ -22,12 +22,12 @@ import sys
 from dagrec_cli import cli
 from dagrec_cli.cli import main
 
-def begin(words, then=cli._main):
+def begin(words, then=cli._command_in):
     sys.stdout.write("begun ")
     sys.stdout.flush()
-    then(words)
+    return then(words)
 
-cli._main = begin
+cli._command_in = begin
 main()
 """
 COMMAND = [sys.executable, "-c", BEGIN]

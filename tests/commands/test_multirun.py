@@ -222,11 +222,11 @@ def test_a_missing_launcher_names_its_extra(
 ) -> None:
     from dagrec_cli.app import hydra_errors
 
-    monkeypatch.setattr(hydra_errors, "LAUNCHERS", {"batch": "cloud"})
-    answer = dagrec("train", "-m", "hydra/launcher=batch")
+    monkeypatch.setattr(hydra_errors, "LAUNCHERS", ("cloud_batch",))
+    answer = dagrec("train", "-m", "hydra/launcher=cloud_batch")
     assert answer.code == 2
     assert answer.err.endswith(
-        "hydra/launcher=batch needs an extra; pip install -c constraints.txt -e '.[cloud]'.\n"
+        "hydra/launcher=cloud_batch needs an extra; pip install -c constraints.txt -e '.[cloud]'.\n"
     )
 
 
