@@ -9,6 +9,8 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from dagrec_cli.errors import one_line
 
+Context = Literal["dag", "path"]
+
 PREFIX_TABLE = "table_"
 PREFIX_SERVICE = "service_"
 CLOSING = "links that close a cycle"  # as what is dropped
@@ -88,6 +90,7 @@ class Source(Protocol):
     """Where compositions come from; the target of every YAML in ``configs/data``."""
 
     on_invalid: str
+    context: Context
     max_paths: int
 
     def read(self) -> Iterator[Composition | Invalid]:

@@ -1,138 +1,225 @@
-"""Contexts as a prefix trie; padded sequences are a view of it.
+"""Contexts as a hash-consed DAG: what is equal is there once, under one number.
 
-A context is the path walked so far. Every context is a path prefix, so contexts form a trie, and a
-context is one number: its trie entry. The paper's 1,016 pairs hold 51 distinct contexts.
+The context of a step from a node is that node and all that leads to it. An entry is such a context:
+the name of its last node, and the entries of what leads there, one for each link. Equal contexts
+have one entry, whatever composition they are from. On a chain an entry is the path walked so far,
+so the entries of chains are a prefix trie; the paper's 1,016 pairs have 51 different contexts.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dagrec_cli.data.ragged import block_starts, gather_places
 from dagrec_cli.data.vocabulary import PAD
 from dagrec_cli.errors import DataError
 
-ROOT = -1
-MOST_DEPTH = 4096  # nodes of a context that models read; real ones have 40
 MOST_CELLS = 2**28  # of contexts written out as rows, 1 GiB
+ROWS_AT_ONCE = 256  # written out to be measured
 
 Int32 = NDArray[np.int32]
+Places = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class ContextTrie:
-    """Prefixes of paths; entry ``u`` is the context that ends in ``node[u]``.
+class ContextDag:
+    """Entries and what leads to them; parents have smaller numbers than their children.
 
     Attributes
     ----------
-    parent
-        Entry of the context without its last node, ``[entries]``; -1 for a single node. A parent's
-        number is always smaller than its children's.
     node
-        Node index of the context's last node, ``[entries]``.
+        Node index of each context's last node, ``[entries]``.
+    n_parents
+        Links into that node, 0 and up, ``[entries]``.
+    parents
+        Entries of what leads there, ascending, an equal input as often as it is linked; those of
+        one entry after those of the other, ``[links]``.
     depth
-        Number of nodes in the context, 1 and up, ``[entries]``.
+        Nodes on the longest path to the last node, it included, 1 and up, ``[entries]``. On a
+        chain that is the number of nodes.
     """
 
-    parent: Int32
     node: Int32
+    n_parents: Int32
+    parents: Int32
     depth: Int32
-
-    @classmethod
-    def of(cls, parent: Int32, node: Int32) -> "ContextTrie":
-        """Return the trie of these entries, their depths counted.
-
-        Each round doubles the way that is counted, so a chain of n nodes takes log n rounds.
-        """
-        depth = np.ones(len(parent), np.int32)
-        above = parent.copy()
-        while len(below := np.flatnonzero(above != ROOT)):
-            far = above[below]
-            depth[below] += depth[far]  # read before it is written, as is the next one
-            above[below] = above[far]
-        return cls(parent, node, depth)
 
     def __len__(self) -> int:
         return len(self.node)
 
-    def check_depth(self) -> None:
-        """Raise DataError if models would take memory by the square of the longest context."""
-        if (longest := int(self.depth.max(initial=0))) > MOST_DEPTH:
-            raise DataError(
-                f"the longest context has {longest:,} nodes; a model reads {MOST_DEPTH:,} at most: "
-                "split such compositions, or leave them out."
-            )
+    @cached_property
+    def start(self) -> Places:
+        """Where the parents of each entry begin in ``parents``, ``[entries]``."""
+        return block_starts(self.n_parents)
+
+    def parents_of(self, entries: Int32) -> tuple[Places, Int32]:
+        """Return the parents of some entries, and which of these each is a parent of."""
+        which, place = gather_places(self.start[entries], self.n_parents[entries])
+        return which, self.parents[place]
+
+    def items(self) -> Iterator[tuple[int, list[int]]]:
+        """Yield the node and the parents of each entry, in order."""
+        end, parents = 0, self.parents.tolist()
+        for node, size in zip(self.node.tolist(), self.n_parents.tolist(), strict=True):
+            start, end = end, end + size
+            yield node, parents[start:end]
+
+    def ancestors(self, entries: Int32, generations: int | None = None) -> Int32:
+        """Return the entries and all that leads to them, each once: by depth, then by number.
+
+        Parameters
+        ----------
+        generations
+            How many links to go up, 0 and up; None for all there are.
+        """
+        is_met = np.zeros(len(self), bool)
+        new = np.unique(entries)
+        while len(new):
+            is_met[new] = True
+            if generations is not None:
+                if not generations:
+                    break
+                generations -= 1
+            new = np.unique(self.parents_of(new)[1])
+            new = new[~is_met[new]]
+        met = np.flatnonzero(is_met).astype(np.int32)
+        return met[np.argsort(self.depth[met], kind="stable")]
+
+    @cached_property
+    def longest(self) -> int:
+        """Number of nodes in the longest padded row; 0 without entries."""
+        if (self.n_parents <= 1).all():
+            return int(self.depth.max(initial=0))
+        parts = range(0, len(self), ROWS_AT_ONCE)
+        every = np.arange(len(self), dtype=np.int32)
+        lengths = [self.padded(every[at : at + ROWS_AT_ONCE])[1] for at in parts]
+        return max(int(length.max()) for length in lengths)
+
+    def first(self, n: int) -> "ContextDag":
+        """Return the first ``n`` entries; nothing else leads to them."""
+        n_links = int(self.n_parents[:n].sum())
+        return ContextDag(self.node[:n], self.n_parents[:n], self.parents[:n_links], self.depth[:n])
 
     def spell(self, context: int | np.int32) -> list[int]:
-        """Return a context's node indices, first node first."""
-        nodes = []
-        while context != ROOT:
-            nodes.append(int(self.node[context]))
-            context = int(self.parent[context])
-        return nodes[::-1]
+        """Return a context's node indices as a padded row has them."""
+        nodes: list[int] = self.padded(np.array([context], np.int32))[0][0].tolist()
+        return nodes
 
-    def first(self, contexts: Int32) -> Int32:
-        """Return the node that each context starts with."""
-        entry = contexts.copy()
-        while (inner := self.parent[entry] != ROOT).any():
-            entry[inner] = self.parent[entry[inner]]
-        return self.node[entry]
+    def padded(self, contexts: Int32) -> tuple[Int32, Int32]:
+        """Return contexts as rows of node indices, and how many nodes each has.
 
-    def levels(self, contexts: Int32) -> list[Int32]:
-        """Return the distinct prefixes of contexts as sorted entries, those of one node first."""
-        depth = self.depth[contexts]
-        ends = np.bincount(depth, minlength=1).cumsum()
-        by_depth = np.split(contexts[np.argsort(depth, kind="stable")], ends[:-1])
-        levels: list[Int32] = []
-        entries = contexts[:0]
-        for own in by_depth[:0:-1]:
-            entries = np.unique(np.concatenate([self.parent[entries], own]))
-            levels.append(entries)
-        return levels[::-1]
+        A row is in topological order: by depth, and by node where that is equal, so the context's
+        last node is the row's last, and a path is the path. Equal ancestors are there once.
 
-    def depth_first(self, contexts: Int32) -> NDArray[np.int64]:
-        """Return the order in which contexts with a common prefix are neighbours, it before all."""
-        return np.lexsort(self.padded(contexts).T[::-1])
-
-    def padded(self, contexts: Int32) -> Int32:
-        """Return contexts as rows of node indices, ``[contexts, longest]``, right-padded with 0.
+        Returns
+        -------
+        nodes, length
+            ``[contexts, longest]``, right-padded with 0, and ``[contexts]``.
 
         Raises
         ------
         DataError
             If that takes more than 1 GiB.
         """
-        depth = self.depth[contexts]
-        if (cells := len(contexts) * int(depth.max(initial=0))) > MOST_CELLS:
+        row, entry = np.arange(len(contexts)), contexts
+        length = np.zeros(len(contexts), np.int32)
+        self._check_cells(self.depth[contexts])  # a row is as long at least
+        found = []
+        # From the deepest nodes up: all ways to a node are walked before it, so it is met once.
+        for depth in range(int(self.depth[contexts].max(initial=0)), 0, -1):
+            is_next = self.depth[entry] == depth
+            row_now, now = row[is_next], entry[is_next]
+            order = np.lexsort((-self.node[now], row_now))
+            row_now, now = row_now[order], now[order]
+            n_now = np.bincount(row_now, minlength=len(contexts))
+            back = np.arange(len(now)) - block_starts(n_now)[row_now]  # in this row, at this depth
+            found.append((row_now, length[row_now] + back, self.node[now]))
+            length += n_now.astype(np.int32)
+            self._check_cells(length)
+            child, parent = self.parents_of(now)
+            key = np.concatenate([row_now[child], row[~is_next]]).astype(np.int64) * len(self)
+            key = np.unique(key + np.concatenate([parent, entry[~is_next]]))
+            row, entry = key // len(self), (key % len(self)).astype(np.int32)
+        nodes = np.full((len(contexts), int(length.max(initial=0))), PAD, np.int32)
+        for row_now, back, node in found:
+            nodes[row_now, length[row_now] - 1 - back] = node
+        return nodes, length
+
+    def _check_cells(self, length: Int32) -> None:
+        if (cells := len(length) * int(length.max(initial=0))) > MOST_CELLS:
             raise DataError(
-                f"{len(contexts):,} contexts of up to {depth.max():,} nodes take {cells:,} cells; "
-                f"{MOST_CELLS:,} is the most: leave out compositions with long paths."
+                f"{len(length):,} contexts of {length.max():,} nodes or more take {cells:,} cells; "
+                f"{MOST_CELLS:,} is the most: leave out compositions with long contexts."
             )
-        rows = np.full((len(contexts), int(depth.max(initial=0))), PAD, np.int32)
-        entry, open_rows = contexts.copy(), np.arange(len(contexts))
-        while len(open_rows):
-            rows[open_rows, depth[open_rows] - 1] = self.node[entry]
-            depth[open_rows] -= 1
-            entry = self.parent[entry]
-            open_rows, entry = open_rows[entry != ROOT], entry[entry != ROOT]
-        return rows
+
+    def depth_first(self, contexts: Int32) -> Places:
+        """Return the order in which contexts that share much are neighbours: those of a tree.
+
+        It is the tree of each entry's last parent; on chains the order is that of a dictionary.
+        """
+        return np.argsort(self._depth_first[contexts], kind="stable")
+
+    @cached_property
+    def _depth_first(self) -> Places:
+        """Place of each entry where every entry stands before those below it, then its sister."""
+        above = np.full(len(self), -1, np.int32)
+        has_parent = self.n_parents > 0
+        above[has_parent] = self.parents[(self.start + self.n_parents - 1)[has_parent]]
+        children = np.lexsort((-self.node, above))
+        ends = np.bincount(above + 1, minlength=len(self) + 1).cumsum().tolist()
+        below, stack, place = children.tolist(), children[: ends[0]].tolist(), []
+        while stack:
+            entry = stack.pop()
+            place.append(entry)
+            stack += below[ends[entry] : ends[entry + 1]]
+        order = np.empty(len(self), np.int64)
+        order[place] = np.arange(len(self))
+        return order
 
 
-def unpack(steps: Collection[int] | NDArray[np.int64]) -> tuple[Int32, Int32]:
-    """Return both parts of steps that are written ``entry << 32 | node``, as keys or array."""
-    if not isinstance(steps, np.ndarray):
-        steps = np.fromiter(steps, np.int64, len(steps))
-    return (steps >> 32).astype(np.int32), (steps & 0xFFFF_FFFF).astype(np.int32)
+class Numbering:
+    """Gives equal contexts one number, when they are first met.
 
+    >>> number = Numbering()
+    >>> first, second = number(7), number(8)
+    >>> number(9, [second, first]) == number(9, [first, second])
+    True
+    >>> number.dag().depth.tolist()
+    [1, 1, 2]
+    """
 
-def trie_of(sequences: Sequence[Sequence[int]]) -> tuple[ContextTrie, Int32]:
-    """Return a trie of the given non-empty contexts (node indices), and each one's entry."""
-    number: dict[int, int] = {}
-    entries = []
-    for nodes in sequences:
-        entry = ROOT
+    def __init__(self) -> None:
+        self.keys: dict[tuple[int, ...], int] = {}
+
+    def __call__(self, node: int, parents: Iterable[int] = ()) -> int:
+        """Return the number of a context, given its last node and the numbers of the parents."""
+        return self.keys.setdefault((node, *sorted(parents)), len(self.keys))
+
+    def path(self, nodes: Iterable[int]) -> int:
+        """Return the number of the context that is a path."""
+        parents: tuple[int, ...] = ()
         for node in nodes:
-            entry = number.setdefault(entry << 32 | node, len(number))
-        entries.append(entry)
-    return ContextTrie.of(*unpack(number)), np.array(entries, np.int32)
+            parents = (self(node, parents),)
+        return parents[0]
+
+    def dag(self) -> ContextDag:
+        """Return what was numbered."""
+        depth: list[int] = []
+        for _, *parents in self.keys:
+            depth.append(1 + max([depth[parent] for parent in parents], default=0))
+        flat = np.fromiter(chain.from_iterable(self.keys), np.int32)
+        n_parents = np.fromiter(map(len, self.keys), np.int32, len(self.keys)) - np.int32(1)
+        is_node = np.zeros(len(flat), bool)
+        is_node[np.arange(len(n_parents)) + n_parents.cumsum() - n_parents] = True
+        return ContextDag(flat[is_node], n_parents, flat[~is_node], np.array(depth, np.int32))
+
+
+def paths(sequences: Sequence[Sequence[int]]) -> tuple[ContextDag, Int32]:
+    """Return the entries of some non-empty paths (node indices), and which one each path is."""
+    number = Numbering()
+    entries = [number.path(nodes) for nodes in sequences]
+    return number.dag(), np.array(entries, np.int32)

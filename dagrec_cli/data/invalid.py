@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
-from dagrec_cli.data.composition import Composition, Fault, Invalid
+from dagrec_cli.data.composition import Composition, Fault, Invalid, Source
 from dagrec_cli.data.paths import count_paths
 from dagrec_cli.errors import DataError
 
@@ -15,15 +15,19 @@ OnInvalid = Literal["error", "skip"]
 _DETAIL = re.compile(r""" ?('[^']*'|"[^"]*"|\([^)]*\)|(?<=^cycle )[^;]*)""")
 
 
-def too_many_paths(composition: Composition, position: int, max_paths: int) -> Invalid | None:
-    """Return what is wrong with a composition of more than ``max_paths`` paths, else None.
+def too_many_paths(composition: Composition, position: int, source: Source) -> Invalid | None:
+    """Return what is wrong with a composition of too many paths, if contexts are paths; else None.
 
     Parameters
     ----------
     position
         Names the composition if it knows no place of its own.
+    source
+        Says what a context is, and how many paths a composition may have.
     """
-    n_paths = count_paths(len(composition.names), composition.links)
+    if source.context != "path":
+        return None
+    max_paths, n_paths = source.max_paths, count_paths(len(composition.names), composition.links)
     if n_paths <= max_paths:
         return None
     place = composition.place or f"compositions[{position}]"

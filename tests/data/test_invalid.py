@@ -1,6 +1,10 @@
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
 import pytest
 
-from dagrec_cli.data.composition import Composition, Fault, Invalid
+from dagrec_cli.data.composition import Composition, Context, Fault, Invalid
 from dagrec_cli.data.invalid import summarise, too_many_paths, valid
 from dagrec_cli.errors import DataError
 
@@ -46,14 +50,31 @@ def test_a_summary_counts_each_composition_once_by_kind() -> None:
     assert summarise([]) == ""
 
 
+@dataclass
+class Rules:
+    """What a source says of its compositions."""
+
+    max_paths: int
+    context: Context
+    on_invalid: str = "error"
+
+    def read(self) -> Iterator[Composition | Invalid]:
+        raise NotImplementedError
+
+    def sha256(self) -> str:
+        raise NotImplementedError
+
+
 @pytest.mark.parametrize(
     ("place", "told"),
     [("", "compositions[7]"), ("b.jsonl: compositions[0] (line 1)", "b.jsonl: compositions[0]")],
 )
 def test_too_many_paths_are_a_fault_with_a_place(place: str, told: str) -> None:
+    rules = partial(Rules, context="path")
     diamond = Composition(("t", "a", "b", "c"), (False,) * 4, ((0, 1), (0, 2), (1, 3), (2, 3)))
-    assert too_many_paths(diamond, 7, max_paths=2) is None
-    invalid = too_many_paths(diamond._replace(place=place), 7, max_paths=1)
+    assert too_many_paths(diamond, 7, rules(max_paths=2)) is None
+    assert too_many_paths(diamond, 7, Rules(max_paths=1, context="dag")) is None
+    invalid = too_many_paths(diamond._replace(place=place), 7, rules(max_paths=1))
     assert invalid is not None
     ((where, problem),) = invalid.faults
     assert where.startswith(told)
