@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
@@ -27,6 +28,7 @@ from dagrec_cli.data.composition import (  # noqa: E402
     PREFIX_SERVICE,
     PREFIX_TABLE,
     Composition,
+    Context,
     Invalid,
 )
 from dagrec_cli.data.dataset import Dataset, build_dataset  # noqa: E402
@@ -50,6 +52,7 @@ class Records:
 
     compositions: Sequence[Composition | Invalid]
     max_paths: int
+    context: Context
     on_invalid: str = "error"
 
     def read(self) -> Iterator[Composition | Invalid]:
@@ -75,9 +78,9 @@ def compose_walks(*walks: str, time: float | None = None) -> Composition:
 
 
 def prepare_records(
-    compositions: Sequence[Composition | Invalid], max_paths: int = 1000
+    compositions: Sequence[Composition | Invalid], max_paths: int = 1000, context: Context = "path"
 ) -> Dataset:
-    return build_dataset(Records(compositions, max_paths))
+    return build_dataset(Records(compositions, max_paths, context))
 
 
 @cache
@@ -141,7 +144,7 @@ def walks() -> Compose:
 
 @pytest.fixture(scope="session")
 def dataset_of() -> DatasetOf:
-    """A function of compositions, and of ``max_paths``."""
+    """A function of compositions, of ``max_paths``, and of ``context``: paths unless told."""
     return prepare_records
 
 
@@ -171,6 +174,30 @@ def compositions() -> list[Composition]:
         ("t3 s5 s4",),
     ]
     return [compose_walks(*each, time=day * DAY) for day, each in enumerate(drawn)]
+
+
+@pytest.fixture(scope="session")
+def random_compositions() -> list[Composition]:
+    """200 DAGs of two to nine nodes with few names, so that contexts recur; a third are chains."""
+    rng = np.random.default_rng(0)
+    drawn = []
+    for number in range(200):
+        n = int(rng.integers(2, 10))
+        forward = [(a, b) for b in range(n) for a in range(b)]
+        links = {forward[k] for k in rng.integers(len(forward), size=n + 2)}
+        if number % 3 == 0:
+            links = set(pairwise(range(n)))
+        place = rng.permutation(n).tolist()
+        names = rng.integers(1, 4, size=n).tolist()
+        is_service = (rng.random(n) < 0.7).tolist()
+        drawn.append(
+            Composition(
+                tuple(PREFIX["ts"[s]] + str(k) for k, s in zip(names, is_service, strict=True)),
+                tuple(is_service),
+                tuple((place[a], place[b]) for a, b in links),
+            )
+        )
+    return drawn
 
 
 @pytest.fixture(scope="session")

@@ -27,21 +27,19 @@ from dagrec_cli.config.deciding import Effect, effect
 from dagrec_cli.config.where import code_sha256
 from dagrec_cli.data.cache_folder import share, writing
 from dagrec_cli.data.collection import Watch, collect
-from dagrec_cli.data.composition import Invalid, Source
-from dagrec_cli.data.contexts import ContextTrie
-from dagrec_cli.data.dataset import Dataset, Steps, assemble, build_dataset
+from dagrec_cli.data.composition import Context, Invalid, Source
+from dagrec_cli.data.contexts import ContextDag
+from dagrec_cli.data.dataset import Dataset, Links, assemble, build_dataset
 from dagrec_cli.data.files import cache_dir, sha256_of
-from dagrec_cli.data.pairs import Pairs
 from dagrec_cli.data.plain_files import kind_of, open_plain, read_plain
 from dagrec_cli.data.vocabulary import Vocabulary
 from dagrec_cli.errors import DataError, RunError
 
 MANIFEST, NAMES, FILE = "manifest.json", "names.json", "{}.npy"
 ARRAYS = (  # in the order in which their owners take them
-    *("contexts.parent", "contexts.node", "contexts.depth"),
-    *("pairs.context", "pairs.target", "pairs.composition"),
-    *("other_steps.source", "other_steps.target", "other_steps.composition"),
-    *("path", "path_composition", "time"),
+    *("contexts.node", "contexts.n_parents", "contexts.parents", "contexts.depth"),
+    *("links.source", "links.target", "links.composition"),
+    "time",
 )
 
 # Fewer compositions and pairs are prepared in 0.2 s at most, and an entry takes files and 0.01 s:
@@ -79,7 +77,7 @@ def cached_dataset(source: CachedSource, watch: Watch | None = None) -> Dataset:
     kept = load(entry)
     if kept is not None:
         return kept
-    dataset = assemble(collect(source.read(), source, watch), sha256)
+    dataset = assemble(collect(source.read(), source, watch), source, sha256)
     if dataset.n_compositions + len(dataset.pairs.target) >= WORTH_KEEPING:
         try:
             keep(dataset, entry, source)
@@ -163,6 +161,7 @@ class _Names(NamedTuple):
     nodes: tuple[str, ...]
     is_service: tuple[bool, ...]
     services: tuple[str, ...]
+    context: Context
     sha256: str
     skipped: list[Invalid]
     dropped: dict[str, int]
@@ -176,6 +175,7 @@ def _write(dataset: Dataset, folder: Path) -> None:
         words.nodes,
         words.is_service,
         words.services,
+        dataset.context,
         dataset.sha256,
         dataset.skipped,
         dataset.dropped,
@@ -200,10 +200,9 @@ def _read(entry: Path) -> Dataset:
     arrays: list[Any] = [_array(content(FILE.format(name))) for name in ARRAYS]
     return Dataset(
         Vocabulary(names.nodes, names.is_service, names.services),
-        ContextTrie(*arrays[:3]),
-        Pairs(*arrays[3:6]),
-        Steps(*arrays[6:9]),
-        **dict(zip(ARRAYS[9:], arrays[9:], strict=True)),
+        ContextDag(*arrays[:4]),
+        Links(*arrays[4:7]),
+        *(arrays[7], names.context),
         sha256=names.sha256,
         skipped=names.skipped,
         dropped=names.dropped,

@@ -1,26 +1,29 @@
-"""Compositions as numbers: names, contexts and paths, each numbered when it is first met.
+"""Compositions as numbers: names, contexts and links, each numbered when it is first met.
 
 Equal compositions are walked once; what repeats is only their number. Collections of shards, merged
-in order, are the collection of all shards read in one go: contexts and counts add up.
+in order, are the collection of all shards read in one go: contexts are told apart by what they are
+made of, and links add up.
 """
 
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dagrec_cli.data.composition import Composition, Invalid, Source
-from dagrec_cli.data.contexts import ROOT, unpack
+from dagrec_cli.data.contexts import ContextDag, Numbering
 from dagrec_cli.data.invalid import refuse, too_many_paths
-from dagrec_cli.data.paths import PathTree, path_tree
+from dagrec_cli.data.paths import neighbours, path_tree, topological
 from dagrec_cli.data.ragged import block_places
 
 Int32 = NDArray[np.int32]
 Watch = Callable[[int], None]
 
+ROOT = -1  # stands for no entry
 REMEMBERED = 65_536  # different compositions that are known again; bounds memory, not the result
 WATCHED = 1000  # compositions between two looks at the display
 
@@ -32,14 +35,14 @@ class Collection(NamedTuple):
     ----------
     names, is_service
         Names of nodes, and which are services.
-    parent, node
-        Contexts as a trie: context without its last node (-1: none), and that node, ``[contexts]``.
-    end_context, end_node
-        Last step of each distinct path, ``[distinct paths]``.
-    path
-        Number of the distinct path of each path, composition after composition, ``[paths]``.
-    n_paths
-        Paths of each composition, ``[compositions]``.
+    node, n_parents, parents, depth
+        Contexts as in :class:`~dagrec_cli.data.contexts.ContextDag`, with the names' numbers as
+        nodes; those that something follows come first.
+    source, target
+        Entries of both ends of each link, composition after composition, ``[links]``; with
+        ``context: path`` once for each path through the link.
+    n_links
+        Links of each composition, ``[compositions]``.
     time
         Start of each composition in seconds since 1970, NaN where unknown, ``[compositions]``.
     skipped
@@ -50,15 +53,21 @@ class Collection(NamedTuple):
 
     names: list[str]
     is_service: list[bool]
-    parent: Int32
     node: Int32
-    end_context: Int32
-    end_node: Int32
-    path: Int32
-    n_paths: Int32
+    n_parents: Int32
+    parents: Int32
+    depth: Int32
+    source: Int32
+    target: Int32
+    n_links: Int32
     time: NDArray[np.float64]
     skipped: list[Invalid]
     dropped: dict[str, int]
+
+    @property
+    def contexts(self) -> ContextDag:
+        """The contexts, with the names' numbers as nodes."""
+        return ContextDag(self.node, self.n_parents, self.parents, self.depth)
 
 
 def collect(
@@ -71,7 +80,8 @@ def collect(
     items
         What is read.
     source
-        Says how many paths a composition may have, and what becomes of invalid ones.
+        Says what a context is, how many paths a composition may have where it is a path, and what
+        becomes of invalid compositions.
     watch
         Called with the number of compositions read so far, for a progress display.
 
@@ -83,8 +93,9 @@ def collect(
     skipped: list[Invalid] = []
     dropped: Counter[str] = Counter()
     numbers = _Numbers()
+    add = numbers.add_paths if source.context == "path" else numbers.add_links
     known: dict[tuple[object, object], int] = {}
-    paths, n_paths, which, time = array("i"), array("i"), array("i"), array("d")
+    ends, n_links, which, time = array("i"), array("i"), array("i"), array("d")
     for position, item in enumerate(items):
         if watch and position % WATCHED == 0:
             watch(position)
@@ -95,50 +106,53 @@ def collect(
             dropped[what] += count
         number = known.get((item.names, item.links))
         if number is None:
-            if invalid := too_many_paths(item, position, source.max_paths):
+            if invalid := too_many_paths(item, position, source):
                 refuse(invalid, source.on_invalid, skipped)
                 continue
             if len(known) == REMEMBERED:
                 known.clear()
-            number = known[item.names, item.links] = len(n_paths)
-            found = numbers.of_composition(item)
-            paths.extend(found)
-            n_paths.append(len(found))
+            number = known[item.names, item.links] = len(n_links)
+            before = len(ends)
+            add(item, ends)
+            n_links.append((len(ends) - before) // 2)
         which.append(number)
         time.append(np.nan if item.start_time is None else item.start_time)
-    _, place = block_places(np.array(n_paths), np.array(which))
-    return numbers.collection(
-        np.array(paths)[place], np.array(n_paths)[which], np.array(time), skipped, dropped
-    )
+    sizes, chosen = np.array(n_links), np.array(which)
+    links = np.array(ends).reshape(-1, 2)[block_places(sizes, chosen)[1]]
+    return numbers.collection(links, sizes[chosen], np.array(time), skipped, dropped)
 
 
 def merge(parts: Iterable[Collection]) -> Collection:
     """Return the collection of all shards, given those of each in order."""
     numbers = _Numbers()
-    paths, n_paths, times = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)], [np.zeros(0)]
+    links, n_links, times = [np.zeros((0, 2), np.int32)], [np.zeros(0, np.int32)], [np.zeros(0)]
     skipped: list[Invalid] = []
     dropped: Counter[str] = Counter()
     for part in parts:
         nodes = numbers.of_nodes(part.names, part.is_service)
-        found = numbers.of_paths(_tree(part), nodes)
-        paths.append(np.array(found, np.int32)[part.path])
-        n_paths.append(part.n_paths)
+        entry = numbers.of_contexts(part.contexts, nodes, int(part.source.max(initial=-1)) + 1)
+        links.append(np.stack([entry[part.source], entry[part.target]], axis=1))
+        n_links.append(part.n_links)
         times.append(part.time)
         skipped += part.skipped
         dropped.update(part.dropped)
     return numbers.collection(
-        np.concatenate(paths), np.concatenate(n_paths), np.concatenate(times), skipped, dropped
+        np.concatenate(links), np.concatenate(n_links), np.concatenate(times), skipped, dropped
     )
 
 
 class _Numbers:
-    """Numbers of names, contexts and paths; a context or path is ``context << 32 | node``."""
+    """Numbers of names and contexts.
+
+    Contexts that nothing follows, as far as is known, are numbered apart, ``~number`` stands for
+    them; they get the numbers after all others at the end.
+    """
 
     def __init__(self) -> None:
         self.names: dict[str, int] = {}
         self.is_service: list[bool] = []
-        self.contexts: dict[int, int] = {}
-        self.paths: dict[int, int] = {}
+        self.contexts = Numbering()
+        self.ends = Numbering()
 
     def of_nodes(self, names: Sequence[str], is_service: Sequence[bool]) -> list[int]:
         known = self.names
@@ -149,46 +163,67 @@ class _Numbers:
                     self.is_service.append(flag)
         return numbers
 
-    def of_composition(self, composition: Composition) -> list[int]:
-        """Return the number of each of its paths."""
-        names, is_service, links = composition[:3]
-        return self.of_paths(path_tree(len(names), links), self.of_nodes(names, is_service))
-
-    def of_paths(self, tree: PathTree, nodes: Sequence[int]) -> list[int]:
-        """Return the number of each path of a tree over positions in ``nodes``."""
-        contexts, paths = self.contexts, self.paths
+    def add_paths(self, composition: Composition, ends: "array[int]") -> None:
+        """Append both ends of each link of each source-to-sink path, one path after the other."""
+        nodes = self.of_nodes(composition.names, composition.is_service)
+        tree = path_tree(len(nodes), composition.links)
         entries = [ROOT]
         for branch, node in tree.inner:
-            key = entries[branch] << 32 | nodes[node]
-            entries.append(contexts.setdefault(key, len(contexts)))
-        return [
-            paths.setdefault(entries[branch] << 32 | nodes[node], len(paths))
-            for branch, node in tree.ends
-        ]
+            entries.append(self.contexts(nodes[node], entries[branch : branch + 1] * (branch > 0)))
+        for branch, node in tree.ends:
+            path = [~self.ends(nodes[node], entries[branch : branch + 1])]
+            while branch:
+                path.append(entries[branch])
+                branch, _ = tree.inner[branch - 1]
+            for link in pairwise(reversed(path)):
+                ends.extend(link)
+
+    def add_links(self, composition: Composition, ends: "array[int]") -> None:
+        """Append both ends of each link, in topological order of where they come from."""
+        nodes = self.of_nodes(composition.names, composition.is_service)
+        parents, children = neighbours(len(nodes), composition.links)
+        order = topological(parents, children)
+        entries = [ROOT] * len(nodes)
+        for node in order:
+            above = [entries[parent] for parent in parents[node]]
+            if children[node]:
+                entries[node] = self.contexts(nodes[node], above)
+            elif above:
+                entries[node] = ~self.ends(nodes[node], above)
+        for node in order:
+            for child in children[node]:
+                ends.extend((entries[node], entries[child]))
+
+    def of_contexts(self, contexts: ContextDag, nodes: Sequence[int], n_followed: int) -> Int32:
+        """Return the number of each context of a collection, of which so many are followed."""
+        numbers: list[int] = []
+        for entry, (node, parents) in enumerate(contexts.items()):
+            above = [numbers[parent] for parent in parents]
+            if entry < n_followed:
+                numbers.append(self.contexts(nodes[node], above))
+            else:
+                numbers.append(~self.ends(nodes[node], above))
+        return np.array(numbers, np.int32)
 
     def collection(
         self,
-        path: Int32,
-        n_paths: Int32,
+        links: Int32,
+        n_links: Int32,
         time: NDArray[np.float64],
         skipped: list[Invalid],
         dropped: dict[str, int],
     ) -> Collection:
+        entry = [self.contexts(node, parents) for node, *parents in self.ends.keys]
+        is_end = links < 0
+        links[is_end] = np.array(entry, np.int32)[~links[is_end]]
+        dag = self.contexts.dag()
         return Collection(
             list(self.names),
             self.is_service,
-            *unpack(self.contexts),
-            *unpack(self.paths),
-            path,
-            n_paths,
+            *(dag.node, dag.n_parents, dag.parents, dag.depth),
+            *(links[:, 0].copy(), links[:, 1].copy()),
+            n_links.astype(np.int32),
             time,
             skipped,
             dict(dropped),
         )
-
-
-def _tree(part: Collection) -> PathTree:
-    """Return a collection's paths as the tree that they are: branch 0 is its root."""
-    inner = zip((part.parent + 1).tolist(), part.node.tolist(), strict=True)
-    ends = zip((part.end_context + 1).tolist(), part.end_node.tolist(), strict=True)
-    return PathTree(list(inner), list(ends))

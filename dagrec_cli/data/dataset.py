@@ -1,6 +1,6 @@
-"""Compositions to one prepared data set: vocabulary, context trie, pairs, graph."""
+"""Compositions to one prepared data set: vocabulary, contexts, links, pairs, graph."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagrec_cli.data.collection import Collection, Watch, collect
-from dagrec_cli.data.composition import Invalid, Source
-from dagrec_cli.data.contexts import ROOT, ContextTrie
+from dagrec_cli.data.composition import Context, Invalid, Source
+from dagrec_cli.data.contexts import ContextDag
 from dagrec_cli.data.groups import chained, equal
 from dagrec_cli.data.invalid import plural, summarise
 from dagrec_cli.data.pairs import Pairs, Rows
-from dagrec_cli.data.ragged import block_places
 from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.data.vocabulary import Vocabulary
 from dagrec_cli.errors import DataError
@@ -21,8 +20,16 @@ from dagrec_cli.errors import DataError
 Int32 = NDArray[np.int32]
 
 
-class Steps(NamedTuple):
-    """Steps into nodes that are no target service (tables); the graph shows them, pairs do not."""
+class Links(NamedTuple):
+    """All links in the order of the file, into tables too; once for each path where those count.
+
+    Attributes
+    ----------
+    source, target
+        Entries of the contexts that end where a link begins and where it ends, ``[links]``.
+    composition
+        Which composition a link is from, ``[links]``.
+    """
 
     source: Int32
     target: Int32
@@ -38,17 +45,13 @@ class Dataset:
     vocabulary
         Names of nodes and services.
     contexts
-        Trie of every proper prefix of a path.
-    pairs
-        One row per step into a service, in file order.
-    other_steps
-        Steps into tables, one per occurrence.
-    path
-        Number of the distinct path of each path, ``[paths]``, in file order.
-    path_composition
-        Composition of each path, ``[paths]``.
+        The context of every node that is linked; first those that something follows.
+    links
+        What leads where.
     time
         Start of each composition in seconds since 1970, NaN where unknown, ``[compositions]``.
+    context
+        What a step is predicted from.
     sha256
         Hash of the data that was read.
     skipped
@@ -58,12 +61,10 @@ class Dataset:
     """
 
     vocabulary: Vocabulary
-    contexts: ContextTrie
-    pairs: Pairs
-    other_steps: Steps
-    path: Int32
-    path_composition: Int32
+    contexts: ContextDag
+    links: Links
     time: NDArray[np.float64]
+    context: Context
     sha256: str = ""
     skipped: list[Invalid] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
@@ -74,28 +75,66 @@ class Dataset:
         return len(self.time)
 
     @cached_property
+    def pairs(self) -> Pairs:
+        """One row per step into a service, in file order."""
+        target = self.vocabulary.service_class[self.contexts.node[self.links.target]]
+        is_step = target >= 0
+        source, _, composition = self.links
+        return Pairs(source[is_step], target[is_step], composition[is_step])
+
+    @cached_property
+    def followed(self) -> ContextDag:
+        """The contexts that something follows, under the same numbers: those to predict from."""
+        return self.contexts.first(int(self.links.source.max(initial=-1)) + 1)
+
+    @cached_property
+    def path(self) -> tuple[Int32, Int32]:
+        """Entry and composition of each source-to-sink path.
+
+        Raises
+        ------
+        DataError
+            If contexts are no paths.
+        """
+        if self.context != "path":
+            raise DataError(
+                "split.join=paths joins compositions that share a path, but contexts are DAGs; "
+                "use split.join=duplicates, or data.context=path."
+            )
+        source, target, composition = self.links
+        is_last = np.append(self.contexts.depth[source[1:]] == 1, [True] * (len(source) > 0))
+        return target[is_last], composition[is_last]
+
+    @cached_property
     def group(self) -> Int32:
-        """The first of the compositions that equal each (the same paths), ``[compositions]``."""
-        return equal(self.path, self.path_composition, self.n_compositions)
+        """The first of the compositions that equal each (the same links), ``[compositions]``.
+
+        A link's source is one of the parents of its target, so the targets tell all.
+        """
+        return equal(self.links.target, self.links.composition, self.n_compositions)
 
     @cached_property
     def chain(self) -> Int32:
         """The first composition that each shares a path with, even through others."""
-        return chained(self.path, self.path_composition, self.n_compositions)
+        return chained(*self.path, self.n_compositions)
 
     def graph(self, rows: Rows | None = None) -> ServiceGraph:
-        """Return the service graph of all pairs, or of the given rows and their compositions."""
-        pairs, other = self.pairs, self.other_steps
+        """Return the service graph of all links, or of the given steps and of links into tables.
+
+        Those into tables are of the steps' compositions.
+        """
+        (source, target, composition), node = self.links, self.contexts.node
+        classes = self.vocabulary.service_class
         if rows is not None:
-            pairs = pairs.take(rows)
-            other = Steps(*(a[np.isin(other.composition, pairs.composition)] for a in other))
-        source = np.concatenate([self.contexts.node[pairs.context], other.source])
-        target = np.concatenate([self.vocabulary.service_nodes[pairs.target], other.target])
-        return ServiceGraph.from_steps(source, target, self.vocabulary.service_class)
+            is_step = classes[node[target]] >= 0
+            chosen = np.isin(composition, self.pairs.composition[rows]) & ~is_step
+            chosen = np.concatenate([np.flatnonzero(is_step)[rows], np.flatnonzero(chosen)])
+            source, target = source[chosen], target[chosen]
+        return ServiceGraph.from_steps(node[source], node[target], classes)
 
 
 def build_dataset(source: Source, watch: Watch | None = None) -> Dataset:
-    """Read every composition of a source and chain paths, contexts and pairs.
+    """Read every composition of a source and number its names, contexts and links.
 
     Parameters
     ----------
@@ -110,14 +149,16 @@ def build_dataset(source: Source, watch: Watch | None = None) -> Dataset:
         If there is nothing to learn from (no composition, no service, a single service), or a
         composition is invalid and ``source.on_invalid`` is ``error``.
     """
-    return assemble(collect(source.read(), source, watch), source.sha256())
+    return assemble(collect(source.read(), source, watch), source, source.sha256())
 
 
-def assemble(found: Collection, sha256: str) -> Dataset:
+def assemble(found: Collection, source: Source, sha256: str) -> Dataset:
     """Return the data set of everything that was collected.
 
     Parameters
     ----------
+    source
+        Where it was collected.
     sha256
         Hash of the data that was read.
 
@@ -127,25 +168,13 @@ def assemble(found: Collection, sha256: str) -> Dataset:
         If there is nothing to learn from.
     """
     vocabulary, index = _vocabulary(found)
-    trie = ContextTrie.of(found.parent, index[found.node])
-    n_steps = trie.depth[found.end_context]  # of each distinct path
-    contexts, nodes = _steps(trie, found.end_context, index[found.end_node])
-    path, step = block_places(n_steps, found.path)
-    context, node = contexts[step], nodes[step]
     compositions = np.arange(len(found.time), dtype=np.int32)
-    path_composition = np.repeat(compositions, found.n_paths)
-    owner = path_composition[path]
-    target = vocabulary.service_class[node]
-    is_pair = target >= 0
-    other = ~is_pair
     return Dataset(
         vocabulary,
-        trie,
-        Pairs(context[is_pair], target[is_pair], owner[is_pair]),
-        Steps(trie.node[context[other]], node[other], owner[other]),
-        found.path,
-        path_composition,
+        replace(found.contexts, node=index[found.node]),
+        Links(found.source, found.target, np.repeat(compositions, found.n_links)),
         found.time,
+        source.context,
         sha256,
         found.skipped,
         found.dropped,
@@ -157,8 +186,8 @@ def _vocabulary(found: Collection) -> tuple[Vocabulary, Int32]:
     if not len(found.time):
         told = summarise(found.skipped) or "the data holds none"
         raise DataError(f"no composition to learn from ({told}); give at least one that is valid.")
-    followers = np.concatenate([found.node[found.parent != ROOT], found.end_node])
-    services = sorted([found.names[n] for n in np.unique(followers) if found.is_service[n]])
+    followers = np.unique(found.node[found.n_parents > 0])
+    services = sorted([found.names[n] for n in followers if found.is_service[n]])
     if len(services) < 2:
         told = f"only {services[0]!r} ever comes next" if services else "no service comes next"
         raise DataError(
@@ -171,17 +200,3 @@ def _vocabulary(found: Collection) -> tuple[Vocabulary, Int32]:
     names = tuple(found.names[n] for n in order)
     flags = tuple(found.is_service[n] for n in order)
     return Vocabulary(names, flags, tuple(services)), index
-
-
-def _steps(trie: ContextTrie, end_context: Int32, end_node: Int32) -> tuple[Int32, Int32]:
-    """Return context and next node of each step of each path, path after path."""
-    n_steps = trie.depth[end_context]
-    context = np.empty(n_steps.sum(), np.int32)
-    node = np.empty_like(context)
-    at = n_steps.cumsum() - 1
-    while len(at):
-        context[at], node[at] = end_context, end_node
-        end_context, end_node = trie.parent[end_context], trie.node[end_context]
-        inner = end_context != ROOT
-        end_context, end_node, at = end_context[inner], end_node[inner], at[inner] - 1
-    return context, node

@@ -18,7 +18,7 @@ class Pairs(NamedTuple):
     Attributes
     ----------
     context
-        Entry of the context trie, ``[pairs]``.
+        Entry of the context, ``[pairs]``.
     target
         Service class that came next, ``[pairs]``.
     composition

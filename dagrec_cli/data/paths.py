@@ -1,4 +1,4 @@
-"""All source-to-sink paths of one composition, counted before they are listed.
+"""Walks over one composition: its nodes in order, its source-to-sink paths, counted or listed.
 
 Source: PAPER §2. Paths run over the composition's own nodes; names come later, so a service called
 twice is no cycle. Compositions of equal links are looked up, not walked again.
@@ -37,52 +37,55 @@ def count_paths(n_nodes: int, links: Links) -> int:
     targets = {target for _, target in links}
     if len(targets) == len(links):  # no node has two parents, so each sink ends one path
         return len(targets.difference([source for source, _ in links]))
-    children, sources = _children(n_nodes, links), _sources(n_nodes, links)
-    open_links = [0] * n_nodes
-    for _, target in links:
-        open_links[target] += 1
-    paths_to = [0] * n_nodes
-    for source in sources:
-        paths_to[source] = 1
-    ready, total = sources, 0
-    for node in ready:  # grows while it is walked
-        found = min(paths_to[node], COUNTED)
+    parents, children = neighbours(n_nodes, links)
+    paths_to, total = [0] * n_nodes, 0
+    for node in topological(parents, children):
+        reaching = min(paths_to[node], COUNTED) if parents[node] else 1
         for child in children[node]:
-            paths_to[child] += found
-            open_links[child] -= 1
-            if not open_links[child]:
-                ready.append(child)
-        total += 0 if children[node] else found
+            paths_to[child] += reaching
+        total += reaching if parents[node] and not children[node] else 0
     return min(total, COUNTED)
 
 
 @lru_cache(maxsize=128)  # each may be as large as data.max_paths allows
 def path_tree(n_nodes: int, links: Links) -> PathTree:
     """Return every source-to-sink path; count them first."""
-    children = [nodes[::-1] for nodes in _children(n_nodes, links)]  # a stack gives them back
+    parents, children = neighbours(n_nodes, links)
     inner: list[tuple[int, int]] = []
     ends: list[tuple[int, int]] = []
-    stack = [(0, source) for source in reversed(_sources(n_nodes, links))]
+    starts = [k for k in range(n_nodes) if children[k] and not parents[k]]
+    stack = [(0, start) for start in reversed(starts)]
     while stack:
         step = stack.pop()
         if below := children[step[1]]:
             inner.append(step)
             branch = len(inner)
-            stack += [(branch, child) for child in below]
+            stack += [(branch, child) for child in reversed(below)]
         else:
             ends.append(step)
     return PathTree(inner, ends)
 
 
-def _children(n_nodes: int, links: Links) -> list[list[int]]:
-    """Return each node's children in the order of the links."""
+def neighbours(n_nodes: int, links: Links) -> tuple[list[list[int]], list[list[int]]]:
+    """Return the parents and the children of each node, in the order of the links."""
+    parents: list[list[int]] = [[] for _ in range(n_nodes)]
     children: list[list[int]] = [[] for _ in range(n_nodes)]
     for source, target in links:
+        parents[target].append(source)
         children[source].append(target)
-    return children
+    return parents, children
 
 
-def _sources(n_nodes: int, links: Links) -> list[int]:
-    """Return the nodes that start a path: no link in, at least one link out."""
-    starts = {source for source, _ in links}.difference([target for _, target in links])
-    return sorted(starts)
+def topological(parents: list[list[int]], children: list[list[int]]) -> list[int]:
+    """Return all nodes of a DAG, each after its parents; those of a cycle, and below, are missing.
+
+    Kahn's algorithm: a node comes when the last of its parents came.
+    """
+    n_open = [len(nodes) for nodes in parents]
+    ready = [node for node, n_above in enumerate(n_open) if not n_above]
+    for node in ready:  # grows while it is walked
+        for child in children[node]:
+            n_open[child] -= 1
+            if not n_open[child]:
+                ready.append(child)
+    return ready

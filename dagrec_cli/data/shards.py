@@ -52,7 +52,7 @@ def prepare_ahead(
     kept = load(entry)
     if kept is not None:
         return kept, entry
-    dataset = assemble(merge(_watched(_collections(source, engine, n_jobs), watch)), sha256)
+    dataset = assemble(merge(_watched(_collections(source, engine, n_jobs), watch)), source, sha256)
     keep(dataset, entry, source)
     if isinstance(source, ShardedSource):
         for shard in source.shards():

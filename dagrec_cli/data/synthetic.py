@@ -16,7 +16,7 @@ import numpy as np
 
 from dagrec_cli.config.deciding import Effect, effect
 from dagrec_cli.config.kinds import Count, Natural, NotNegative, Probability, TwoOrMore
-from dagrec_cli.data.composition import PREFIX_SERVICE, PREFIX_TABLE, Composition
+from dagrec_cli.data.composition import PREFIX_SERVICE, PREFIX_TABLE, Composition, Context
 from dagrec_cli.data.invalid import OnInvalid
 from dagrec_cli.data.synthetic_truth import Ints, Truth, apportion, make_distinct, zipf
 from dagrec_cli.errors import ConfigError
@@ -67,6 +67,9 @@ class Synthetic:
         Seeds the law and the compositions, 0 or more.
     on_invalid
         Part of every source; no composition made here is invalid.
+    context
+        ``dag`` or ``path``. In a tree they differ in how often a step counts: once, or once for
+        each path through it.
     max_paths
         Most paths of a composition; a wider tree stops branching.
     cache
@@ -95,6 +98,7 @@ class Synthetic:
     memory: Natural
     seed: Natural
     on_invalid: OnInvalid
+    context: Context
     max_paths: Count
     cache: bool
 
@@ -123,7 +127,7 @@ class Synthetic:
 
     def sha256(self) -> str:
         """Return the hash of the settings, which decide every composition."""
-        names = [field.name for field in fields(self)]
+        names = [field.name for field in fields(self) if field.name != "context"]
         settings = {
             name: getattr(self, name) for name in names if effect(f"data.{name}") is Effect.FIGURES
         }

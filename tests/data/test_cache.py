@@ -80,7 +80,7 @@ def test_a_kept_data_set_is_the_prepared_one(
 
 def test_every_field_of_a_data_set_is_kept() -> None:
     kept = {name.partition(".")[0] for name in ARRAYS}
-    assert kept | {"vocabulary", "sha256", "skipped", "dropped"} == set(
+    assert kept | {"vocabulary", "sha256", "context", "skipped", "dropped"} == set(
         Dataset.__dataclass_fields__
     )
 
@@ -257,7 +257,7 @@ def test_only_plain_files_are_read(
 ) -> None:
     expected = contents(cached_dataset(source))
     (entry,) = folder.iterdir()
-    change(entry / "path.npy")
+    change(entry / "time.npy")
     assert load(entry) is None
     assert contents(cached_dataset(source)) == expected
 
@@ -293,7 +293,7 @@ def write_until_killed(dataset: Dataset, entry: Path, source: JsonFile) -> int:
     if child == 0:
 
         def write(dataset: Dataset, aside: Path) -> None:
-            (aside / "path.npy").write_bytes(b"half")
+            (aside / "time.npy").write_bytes(b"half")
             os.write(begun, b"!")
             time.sleep(60)
 

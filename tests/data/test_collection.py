@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dagrec_cli.data import collection
 from dagrec_cli.data.collection import Collection, collect, merge
-from dagrec_cli.data.composition import Composition, Fault, Invalid
+from dagrec_cli.data.composition import Composition, Context, Fault, Invalid
 from dagrec_cli.data.paths import path_tree
 
 Walks = Callable[..., Composition]
@@ -23,6 +23,7 @@ class Rules:
 
     on_invalid: str = "skip"
     max_paths: int = 2
+    context: Context = "path"
 
     def read(self) -> Any:
         raise NotImplementedError
@@ -38,16 +39,18 @@ def contents(found: Collection) -> list[object]:
 
 
 @settings(deadline=None)
+@pytest.mark.parametrize("context", ["path", "dag"])
 @given(shards=st.lists(st.lists(st.integers(0, 12), max_size=6), max_size=5))
 def test_merged_shards_are_what_one_go_gives(
-    compositions: list[Composition], walks: Walks, shards: list[list[int]]
+    compositions: list[Composition], walks: Walks, context: Context, shards: list[list[int]]
 ) -> None:
+    rules = Rules(context=context)
     wide = walks("t1 s1 s4", "t1 s2 s4", "t1 s3 s4")  # has more paths than the rules allow
     valid = [each._replace(place=f"place {k}") for k, each in enumerate([*compositions, wide])]
     pool = [*valid, Invalid((Fault("here", "broken"),))]
     drawn = [[pool[k] for k in shard] for shard in shards]
-    parts = [collect(shard, Rules()) for shard in drawn]
-    whole = collect([item for shard in drawn for item in shard], Rules())
+    parts = [collect(shard, rules) for shard in drawn]
+    whole = collect([item for shard in drawn for item in shard], rules)
     assert contents(merge(iter(parts))) == contents(whole)
 
 
@@ -61,13 +64,33 @@ def test_numbers_by_hand(walks: Walks) -> None:
     found = collect(records, Rules())
     assert found.names == ["table_1", "service_1", "service_2", "table_2"]
     assert found.is_service == [False, True, True, False]
-    # contexts t1; t1 s1; t2
-    assert (found.parent.tolist(), found.node.tolist()) == ([-1, 0, -1], [0, 1, 3])
-    # paths t1 s1 -> s2; t1 -> s2; t2 -> s1; t2 -> s2
-    assert (found.end_context.tolist(), found.end_node.tolist()) == ([1, 0, 2, 2], [2, 2, 1, 2])
-    assert (found.path.tolist(), found.n_paths.tolist()) == ([0, 1, 0, 2, 3], [1, 1, 1, 2])
+    # contexts that something follows: t1; t1 s1; t2; ends: t1 s1 s2; t1 s2; t2 s1; t2 s2
+    assert found.node.tolist() == [0, 1, 3, 2, 2, 1, 2]
+    assert (found.n_parents.tolist(), found.parents.tolist()) == (
+        [0, 1, 0, 1, 1, 1, 1],
+        [0, 1, 0, 2, 2],
+    )
+    assert found.depth.tolist() == [1, 2, 1, 3, 2, 2, 2]
+    assert found.source.tolist() == [0, 1, 0, 0, 1, 2, 2]
+    assert found.target.tolist() == [1, 3, 4, 1, 3, 5, 6]
+    assert found.n_links.tolist() == [2, 1, 2, 2]
     assert found.time[0] == 5.0
     assert np.isnan(found.time[1:]).all()
+
+
+def test_links_by_hand(walks: Walks) -> None:
+    """Each link once; t1 leads to s3 by itself too, and two equal inputs stay two."""
+    records = [walks("t1 s1 s3", "t1 s2 s3", "t1 s3"), walks("t1 s1 s3", "t1 s1' s3")]
+    found = collect(records, Rules(context="dag", max_paths=1))
+    # t1; t1 s1; t1 s2; ends: s3 of t1, s1, s2; s3 of s1 and s1
+    assert found.names == ["table_1", "service_1", "service_3", "service_2"]
+    assert found.node.tolist() == [0, 1, 3, 2, 2]
+    assert found.n_parents.tolist() == [0, 1, 1, 3, 2]
+    assert found.parents.tolist() == [0, 0, 0, 1, 2, 1, 1]
+    assert found.depth.tolist() == [1, 2, 2, 3, 3]
+    ends = list(zip(found.source.tolist(), found.target.tolist(), strict=True))
+    assert ends == [(0, 1), (0, 2), (0, 3), (1, 3), (2, 3), (0, 1), (0, 1), (1, 4), (1, 4)]
+    assert found.n_links.tolist() == [5, 4]
 
 
 def test_equal_compositions_are_walked_once(walks: Walks, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +102,7 @@ def test_equal_compositions_are_walked_once(walks: Walks, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(collection, "path_tree", watched)
     records = [walks("t1 s1"), walks("t2 s1"), walks("t1 s1 s2")] * 50
-    assert len(collect(records, Rules()).path) == 150
+    assert len(collect(records, Rules()).n_links) == 150
     assert len(walked) == 3
 
 

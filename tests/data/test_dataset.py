@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import astuple
 from typing import Any, NamedTuple
 
 import networkx as nx
@@ -105,7 +106,7 @@ def test_branching_compositions_give_what_the_plain_way_gives(
 
     assert Counter(spelt_pairs(dataset)) == Counter(pairs)
     assert spelt_edges(dataset, dataset.graph()) == edges_of(steps)
-    contexts = [spell(dataset, entry) for entry in range(len(dataset.contexts))]
+    contexts = [spell(dataset, entry) for entry in range(len(dataset.followed))]
     assert sorted(contexts) == sorted({step.context for step in steps})
     assert dataset.vocabulary.services == tuple(services)
     assert dataset.vocabulary.nodes == tuple(sorted({n for r in records for n in r.names}))
@@ -129,8 +130,9 @@ def test_compositions_that_share_a_path_are_one_chain(
     assert set(dataset.chain.tolist()) == {min(chain) for chain in chains}
 
     paths = [(position, path) for position, r in enumerate(records) for path in paths_of(r)]
-    assert len(np.unique(dataset.path)) == len({path for _, path in paths})
-    assert dataset.path_composition.tolist() == [position for position, _ in paths]
+    path, composition = dataset.path
+    assert [spell(dataset, end) for end in path.tolist()] == [each for _, each in paths]
+    assert composition.tolist() == [position for position, _ in paths]
 
 
 def paths_by_hand(text: str) -> tuple[list[int], list[int]]:
@@ -175,6 +177,62 @@ def test_equal_compositions_have_one_group(
     assert dataset.group.tolist() == [paths.index(each) for each in paths]
 
 
+def test_equal_compositions_are_equal_dags_of_names(walks: Walks, dataset_of: DatasetOf) -> None:
+    diamond = walks("t1 s1 s3", "t1 s2 s3")
+    turned = walks("t1 s2 s3", "t1 s1 s3")  # other nodes first
+    apart = walks("t1 s1 s3", "t1' s2 s3")  # an input used twice, or two of one name: no matter
+    twice = walks("t1 s1 s3", "t1 s1' s3")
+    torn = walks("t1 s1 s3", "t1' s1' s3'")
+    records = [diamond, turned, apart, twice, torn, twice, walks("t1 s1 s3")]
+    assert dataset_of(records, context="dag").group.tolist() == [0, 0, 0, 3, 4, 3, 6]
+    assert dataset_of(records, context="path").group.tolist() == [0, 0, 0, 3, 3, 3, 6]
+
+
+def test_a_link_is_one_step_however_many_paths_it_is_on(
+    walks: Walks, dataset_of: DatasetOf
+) -> None:
+    # two ways to s3 and three on from it: s3 -> s4 lies on two paths, s1 -> s3 on three
+    dataset = dataset_of([walks("t1 s1 s3 s4", "t1 s2 s3 s5", "s3 s6")], context="dag")
+    assert len(dataset.pairs.target) == len(dataset.links.target) == 7
+    assert set(dataset.graph().count.tolist()) == {1}
+    assert len(np.unique(dataset.pairs.context)) == len(dataset.followed) == 4
+    branching = dataset.pairs.context == dataset.pairs.context[-1]
+    assert [dataset.vocabulary.services[k] for k in dataset.pairs.target[branching]] == [
+        "service_4",
+        "service_5",
+        "service_6",
+    ]
+
+
+@pytest.mark.real
+def test_on_the_portal_s_chains_paths_and_dags_are_the_same_arrays(
+    geoportal: Dataset, config: Callable[..., DictConfig]
+) -> None:
+    other = "path" if geoportal.context == "dag" else "dag"
+    found = build_dataset(build(config("data", "geoportal", context=other), "data"))
+    assert all(map(np.array_equal, astuple(found.contexts), astuple(geoportal.contexts)))
+    assert all(map(np.array_equal, found.links, geoportal.links))
+    assert np.array_equal(found.group, geoportal.group)
+    assert found.vocabulary == geoportal.vocabulary
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("name", "entries", "contexts", "steps"),
+    [  # counted apart, with a dict of tuples
+        ("geoportal", 146, 51, 1_016),
+        ("galaxy_workflows", 1_429, 1_202, 2_925),
+        ("galaxy_connections", 1_584, 514, 4_483),
+    ],
+)
+def test_entries_contexts_and_steps_of_real_data(
+    config: Callable[..., DictConfig], name: str, entries: int, contexts: int, steps: int
+) -> None:
+    dataset = build_dataset(build(config("data", name, context="dag"), "data"))
+    counted = (len(dataset.contexts), len(np.unique(dataset.pairs.context)))
+    assert (*counted, len(dataset.pairs.target)) == (entries, contexts, steps)
+
+
 @pytest.mark.real
 def test_equal_compositions_of_real_data(
     geoportal: Dataset, config: Callable[..., DictConfig]
@@ -182,7 +240,7 @@ def test_equal_compositions_of_real_data(
     # counted apart with a dict of sorted paths by name
     assert len(np.unique(geoportal.group)) == len(np.unique(geoportal.chain)) == 106
     assert np.array_equal(geoportal.group, geoportal.chain)
-    galaxy = build_dataset(build(config("data", "galaxy_connections"), "data"))
+    galaxy = build_dataset(build(config("data", "galaxy_connections", context="path"), "data"))
     assert [len(np.unique(each)) for each in (galaxy.group, galaxy.chain)] == [1_038, 278]
 
 
@@ -195,7 +253,7 @@ def test_chains_keep_the_file_s_order(walks: Walks, dataset_of: DatasetOf) -> No
 def test_a_hand_counted_composition(walks: Walks, dataset_of: DatasetOf) -> None:
     # t1 -> s1 -> s2 -> s4 and s1 -> s3 -> s4; t2 leads to s3 and s4 leads to the table t3
     dataset = dataset_of([walks("t1 s1 s2 s4 t3", "s1 s3 s4", "t2 s3")])
-    assert len(dataset.path) == 3
+    assert len(dataset.path[0]) == 3
     counted = Counter((len(step.context), step.next[-1]) for step in spelt_pairs(dataset))
     assert counted == {(1, "1"): 2, (2, "2"): 1, (2, "3"): 1, (1, "3"): 1, (2, "4"): 1, (3, "4"): 2}
     assert dataset.vocabulary.nodes[:4] == dataset.vocabulary.services
@@ -238,7 +296,7 @@ def test_a_composition_of_too_many_paths_is_refused(walks: Walks, dataset_of: Da
         DataError, match=r"^compositions\[1\]: too many paths \(4\); data.max_paths is 3"
     ):
         dataset_of(records, max_paths=3)
-    assert len(dataset_of(records, max_paths=4).path) == 5
+    assert len(dataset_of(records, max_paths=4).path[0]) == 5
 
 
 @pytest.mark.parametrize(
@@ -260,8 +318,8 @@ def test_there_must_be_something_to_learn(
 def test_the_paper_s_data_has_the_paper_s_figures(geoportal: Dataset) -> None:
     # PAPER §2 and the figures that come with the data
     vocabulary, pairs = geoportal.vocabulary, geoportal.pairs
-    assert geoportal.n_compositions == len(geoportal.path) == 943
-    assert len(np.unique(geoportal.path)) == 106
+    assert geoportal.n_compositions == len(geoportal.path[0]) == 943
+    assert len(np.unique(geoportal.path[0])) == 106
     assert (len(pairs.context), len(pairs.distinct().context)) == (1016, 109)
     assert len(np.unique(pairs.context)) == 51
     assert np.bincount(geoportal.contexts.depth[pairs.context]).tolist() == [0, 943, 57, 16]

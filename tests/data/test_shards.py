@@ -79,7 +79,7 @@ def test_processes_write_what_one_go_writes(source_of: SourceOf, n_jobs: int) ->
     source = source_of()
     dataset, entry = prepare_ahead(source, engine="processes", n_jobs=n_jobs, watch=done.append)
     assert bytes_of(entry) == expected
-    assert len(expected) == 14
+    assert len(expected) == 10
     assert done == [1, 2, 3]
     assert [str(each.faults[0].place) for each in dataset.skipped] == [
         f"{shard}.jsonl: compositions[20].nodes (line 21)" for shard in range(3)

@@ -99,7 +99,7 @@ def test_the_paper_s_split_of_the_paper_s_data(
 def paths_by_composition(dataset: Dataset) -> list[tuple[int, ...]]:
     """Return the sorted paths of each composition."""
     paths: list[list[int]] = [[] for _ in range(dataset.n_compositions)]
-    for path, composition in zip(dataset.path, dataset.path_composition, strict=True):
+    for path, composition in zip(*dataset.path, strict=True):
         paths[composition].append(int(path))
     return [tuple(sorted(each)) for each in paths]
 
@@ -112,6 +112,16 @@ def drawn_walks(draw: st.DrawFn) -> list[list[str]]:
     """Return compositions of one to three walks, so that many are equal or share a path."""
     some = st.lists(st.sampled_from(WALKS), min_size=1, max_size=3, unique=True)
     return [["t1 s1"], ["t2 s2"], *draw(st.lists(some, min_size=1, max_size=12))]
+
+
+def test_paths_join_nothing_where_contexts_are_dags(
+    walks: Callable[..., Composition],
+    dataset_of: Callable[..., Dataset],
+    config: Callable[..., DictConfig],
+) -> None:
+    dataset = dataset_of([walks(each) for each in WALKS], context="dag")
+    with pytest.raises(DataError, match=r"split.join=paths .* use split.join=duplicates, or data"):
+        build(config("split", "composition", join="paths"), "split").split(dataset)
 
 
 @settings(deadline=None)

@@ -16,7 +16,15 @@ from pathlib import Path
 from typing import ClassVar
 
 from dagrec_cli.config.kinds import Count
-from dagrec_cli.data.composition import Composition, Fault, Invalid, OnCycle, Shard, as_dag
+from dagrec_cli.data.composition import (
+    Composition,
+    Context,
+    Fault,
+    Invalid,
+    OnCycle,
+    Shard,
+    as_dag,
+)
 from dagrec_cli.data.files import file_errors, find_files, opened, sha256_of, sha256_of_all
 from dagrec_cli.data.invalid import OnInvalid
 from dagrec_cli.data.readers.formats import START, likely_option
@@ -65,8 +73,10 @@ class Reader(ABC):
         What becomes of a composition with a cycle, see :func:`~dagrec_cli.data.composition.as_dag`.
     on_invalid
         ``error``: the first invalid composition stops the reading; ``skip``: it is left out.
+    context
+        What a step is predicted from: ``dag``, all that leads to it; ``path``, one path at a time.
     max_paths
-        Most source-to-sink paths one composition may have, 1 or more.
+        Most source-to-sink paths one composition may have, 1 or more; of ``context: path`` alone.
     cache
         Whether a large data set is kept once it is prepared.
     """
@@ -82,6 +92,7 @@ class Reader(ABC):
         default_path: str | None,
         on_cycle: OnCycle,
         on_invalid: OnInvalid,
+        context: Context,
         max_paths: Count,
         cache: bool,
     ) -> None:
@@ -89,6 +100,7 @@ class Reader(ABC):
         self.default_path = default_path
         self.on_cycle = on_cycle
         self.on_invalid = on_invalid
+        self.context = context
         self.max_paths = max_paths
         self.cache = cache
 

@@ -48,6 +48,7 @@ def edges(path: Path, **changes: Any) -> Edges:
         "default_path": None,
         "on_cycle": "error",
         "on_invalid": "error",
+        "context": "path",
         "max_paths": 1000,
         "cache": False,
     }

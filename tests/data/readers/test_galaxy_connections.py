@@ -3,6 +3,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pytest
 
 from dagrec_cli.config.build import build
@@ -26,6 +27,7 @@ def table(path: Path | str | None) -> GalaxyConnections:
         deleted=False,
         has_errors=False,
         on_invalid="error",
+        context="path",
         max_paths=1_000,
         cache=False,
     )
@@ -362,10 +364,9 @@ def test_the_table_has_the_figures_of_its_description(
         monkeypatch.setattr(galaxy_connections, "short_id", str)
     dataset = build_dataset(build(config("data", "galaxy_connections"), "data"))
     assert dataset.n_compositions == 1_336
-    assert len(dataset.path) == 3_995
-    assert dataset.path.max() + 1 == n_different
-    assert len(dataset.pairs.target) + len(dataset.other_steps.target) == 4_548
-    assert len(dataset.other_steps.target) == 1
+    assert len(dataset.path[0]) == 3_995
+    assert len(np.unique(dataset.path[0])) == n_different
+    assert (len(dataset.links.target), len(dataset.pairs.target)) == (4_548, 4_547)
     assert sum(dataset.vocabulary.is_service) == n_tools
     assert not dataset.skipped
     assert dataset.time[0] == 1_360_255_744.367628  # 2013-02-07 16:49:04.367628, by `date -u +%s`

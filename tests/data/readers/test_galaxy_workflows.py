@@ -27,6 +27,7 @@ def galaxy_workflows(path: Path | str | None) -> GalaxyWorkflows:
         default_path="galaxy",
         on_cycle="error",
         on_invalid="error",
+        context="path",
         max_paths=1_000,
         cache=False,
     )

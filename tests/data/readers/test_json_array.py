@@ -172,7 +172,7 @@ from dagrec_cli.data.readers.json_file import JsonFile
 reader = JsonFile(
     path=sys.argv[1], default_path=None, download=None, table_mid_min=10,
     service_key="mid", owner_key="owner", time_key="start_time", end_key="end_time",
-    on_cycle="error", on_invalid="error", max_paths=9, cache=False,
+    on_cycle="error", on_invalid="error", context="path", max_paths=9, cache=False,
 )
 if len(sys.argv) > 2:
     sys.exit(print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))

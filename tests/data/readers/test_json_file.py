@@ -41,6 +41,7 @@ def json_file(path: Path | str | list[str] | None) -> JsonFile:
         time_key="start_time",
         end_key="end_time",
         on_invalid="error",
+        context="path",
         max_paths=10_000,
         cache=False,
         download=None,

@@ -24,6 +24,7 @@ READER: dict[str, Any] = {
     "default_path": None,
     "on_cycle": "error",
     "on_invalid": "error",
+    "context": "path",
     "max_paths": 1000,
     "cache": False,
 }
