@@ -1,4 +1,4 @@
-"""Backoff: what followed each suffix of the context, long suffixes smoothed by shorter ones.
+"""Backoff: what followed the context cut off ever further up, deep cuts smoothed by shallow ones.
 
 Source: MacKay & Peto, "A Hierarchical Dirichlet Language Model", Natural Language Engineering 1995,
 eq. 7; PAPER §9 (the counting row to beat).
@@ -9,42 +9,47 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dagrec_cli.config.kinds import Positive
+from dagrec_cli.config.kinds import Natural, Positive
 from dagrec_cli.data.pairs import WeightedPairs
 from dagrec_cli.models.base import CountingModel, Facts
 from dagrec_cli.models.context_batch import Contexts
-from dagrec_cli.models.layers.suffix_counts import SuffixCounts
+from dagrec_cli.models.layers.truncated_counts import TruncatedCounts
 
 
 class Backoff(CountingModel):
-    """Score a service by its log probability, interpolated over all suffixes of the context.
+    """Score a service by its log probability, interpolated over truncations of the context.
 
-    ``p = (count + smoothing * p_shorter) / (total + smoothing)``, from the empty suffix
-    (popularity, smoothed by the uniform distribution) to the whole context. A suffix never seen has
-    no counts and leaves ``p`` as it is.
+    ``p = (count + smoothing * p_before) / (total + smoothing)``, from popularity, smoothed by the
+    uniform distribution, over what followed the last node, the last node with its parents, and so
+    on (:class:`~dagrec_cli.models.layers.truncated_counts.TruncatedCounts`): on a path, its
+    suffixes. What was never seen has no counts and leaves ``p`` as it is.
 
     Parameters
     ----------
+    order
+        Generations that count, the last node's included, 0 and up.
     smoothing
-        Occurrences that the shorter suffix's opinion is worth, above 0.
+        Occurrences that the opinion of one generation less is worth, above 0.
     dag_mask
         See :class:`~dagrec_cli.models.base.Model`.
     """
 
-    def __init__(self, facts: Facts, *, smoothing: Positive, dag_mask: bool) -> None:
+    def __init__(
+        self, facts: Facts, *, order: Natural, smoothing: Positive, dag_mask: bool
+    ) -> None:
         super().__init__(facts, dag_mask=dag_mask)
         self.smoothing = smoothing
-        self.table = SuffixCounts(facts.n_nodes, facts.n_services)
+        self.table = TruncatedCounts(facts.n_services, order)
 
     def count(self, pairs: WeightedPairs, contexts: Contexts) -> None:
-        """Count what followed each suffix."""
-        self.table.fill(pairs, contexts, longest=contexts.nodes.shape[1])
+        """Count what followed each truncation."""
+        self.table.fill(pairs, contexts)
 
     def forward(self, contexts: Contexts) -> Float[Tensor, "contexts services"]:
         """Return the log probability of every service."""
         n = self.facts.n_services
-        p = torch.full((len(contexts.length), n), 1 / n, dtype=torch.float64)
-        for entry in self.table.suffixes(contexts):
+        p = torch.full((len(contexts), n), 1 / n, dtype=torch.float64)
+        for entry in self.table.entries(contexts):
             counts = self.table.after(entry)
             p = (counts + self.smoothing * p) / (counts.sum(1, keepdim=True) + self.smoothing)
         return p.clamp(min=torch.finfo(p.dtype).tiny).log().float()

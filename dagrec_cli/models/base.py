@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dagrec_cli.data.contexts import ContextDag
 from dagrec_cli.data.pairs import WeightedPairs
 from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.data.vocabulary import Vocabulary
@@ -25,13 +26,18 @@ class Facts:
         Nodes and services; node indices are ``1..n_nodes``, 0 is padding.
     graph
         The service graph that ``split.graph`` allows: of all pairs, or of those to be fitted.
-    longest_context
-        Number of nodes in the longest context.
+    contexts
+        The contexts that something follows; None where they are yet to come.
     """
 
     vocabulary: Vocabulary
     graph: ServiceGraph
-    longest_context: int
+    contexts: ContextDag | None = None
+
+    @property
+    def longest_context(self) -> int:
+        """Number of nodes in the longest context, written out as a row."""
+        return 1 if self.contexts is None else self.contexts.longest
 
     @property
     def n_nodes(self) -> int:

@@ -1,4 +1,4 @@
-"""Markov chain of order k: what followed the last k nodes.
+"""Markov chain of order k: what followed the last k nodes, or generations of what branches.
 
 Source: Rabiner, "A Tutorial on Hidden Markov Models and Selected Applications in Speech
 Recognition", Proc. IEEE 1989, §II; PAPER §9 (first-order row).
@@ -13,20 +13,20 @@ from dagrec_cli.config.kinds import Natural, Positive
 from dagrec_cli.data.pairs import WeightedPairs
 from dagrec_cli.models.base import CountingModel, Facts
 from dagrec_cli.models.context_batch import Contexts
-from dagrec_cli.models.layers.suffix_counts import UNSEEN, SuffixCounts
+from dagrec_cli.models.layers.truncated_counts import UNSEEN, TruncatedCounts
 
 
 class Markov(CountingModel):
     """Score a service by ``log((count + smoothing) / (total + smoothing * services))``.
 
-    Counts are those after the context's last ``order`` nodes; a shorter context uses all it has.
-    Nodes that were never seen in that order fall back to the longest suffix that was, at last to
-    the empty one, which is popularity.
+    Counts are those after the context's last ``order`` generations, on a path its last nodes; a
+    context of fewer uses all it has. What was never seen falls back to the most generations that
+    were, at last to none, which is popularity.
 
     Parameters
     ----------
     order
-        How many last nodes decide, 0 and up.
+        How many generations decide, the last node's included, 0 and up.
     smoothing
         Occurrences added to every service, above 0.
     dag_mask
@@ -39,16 +39,16 @@ class Markov(CountingModel):
         super().__init__(facts, dag_mask=dag_mask)
         self.order = order
         self.smoothing = smoothing
-        self.table = SuffixCounts(facts.n_nodes, facts.n_services)
+        self.table = TruncatedCounts(facts.n_services, order)
 
     def count(self, pairs: WeightedPairs, contexts: Contexts) -> None:
-        """Count what followed each suffix of up to ``order`` nodes."""
-        self.table.fill(pairs, contexts, longest=self.order)
+        """Count what followed truncations of up to ``order`` generations."""
+        self.table.fill(pairs, contexts)
 
     def forward(self, contexts: Contexts) -> Float[Tensor, "contexts services"]:
         """Return the log probability of every service."""
-        deepest = torch.zeros_like(contexts.length)
-        for entry in self.table.suffixes(contexts):
+        deepest = torch.zeros(len(contexts), dtype=torch.long)
+        for entry in self.table.entries(contexts):
             deepest = torch.where(entry == UNSEEN, deepest, entry)
         smoothed = self.table.after(deepest) + self.smoothing
         return (smoothed / smoothed.sum(dim=1, keepdim=True)).log()

@@ -47,4 +47,4 @@ class Popularity(CountingModel):
         if self.ranking == "one_hot":
             scores = torch.zeros_like(scores)
             scores[self.counts.argmax()] = 1
-        return scores.expand(len(contexts.length), -1)
+        return scores.expand(len(contexts), -1)

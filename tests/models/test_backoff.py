@@ -6,7 +6,7 @@ from omegaconf import DictConfig
 
 from dagrec_cli.config.build import build
 from dagrec_cli.data.composition import Composition
-from dagrec_cli.data.contexts import trie_of
+from dagrec_cli.data.contexts import paths
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.models.base import CountingModel, Facts
@@ -19,7 +19,7 @@ Config = Callable[..., DictConfig]
 
 
 def probabilities(model: CountingModel, dataset: Dataset, *names: str) -> list[float]:
-    contexts = Contexts.of(*trie_of([[dataset.vocabulary.index[name] for name in names]]))
+    contexts = Contexts(*paths([[dataset.vocabulary.index[name] for name in names]]))
     return model(contexts).exp()[0].tolist()  # type: ignore[no-any-return]
 
 
@@ -43,7 +43,7 @@ def test_backoff_is_finite_after_many_agreeing_suffixes(
     often = [walks(f"{tables} s1")] * 500
     model = counted("backoff", deep := dataset_of([*often, walks("t0 s2")]), smoothing=1e-6)
     path = [deep.vocabulary.index[f"table_{k}"] for k in range(60)]
-    scores = model(Contexts.of(*trie_of([path])))
+    scores = model(Contexts(*paths([path])))
     assert scores.isfinite().all()
     assert scores[0, 0] > scores[0, 1]
 

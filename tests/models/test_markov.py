@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
-from dagrec_cli.data.contexts import trie_of
+from dagrec_cli.data.contexts import paths
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.splits import PaperSplit
 from dagrec_cli.errors import ConfigError
@@ -15,7 +15,7 @@ Counted = Callable[..., CountingModel]
 
 
 def probabilities(model: CountingModel, dataset: Dataset, *names: str) -> list[float]:
-    contexts = Contexts.of(*trie_of([[dataset.vocabulary.index[name] for name in names]]))
+    contexts = Contexts(*paths([[dataset.vocabulary.index[name] for name in names]]))
     return model(contexts).exp()[0].tolist()  # type: ignore[no-any-return]
 
 

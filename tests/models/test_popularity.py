@@ -2,10 +2,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-import torch
 from omegaconf import DictConfig
 
 from dagrec_cli.config.build import build
+from dagrec_cli.data.contexts import paths
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import WeightedPairs
 from dagrec_cli.errors import ConfigError
@@ -13,11 +13,13 @@ from dagrec_cli.models.base import Facts
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.popularity import Popularity
 
-CONTEXTS = Contexts(torch.tensor([[1, 0], [2, 3]]), torch.tensor([1, 2]))
+CONTEXTS = Contexts(*paths([[1], [2, 3]]))
 
 
 def counted(tiny: Dataset, ranking: str, target: list[int], weight: list[float]) -> Popularity:
-    model = Popularity(Facts(tiny.vocabulary, tiny.graph(), 3), ranking=ranking, dag_mask=False)
+    model = Popularity(
+        Facts(tiny.vocabulary, tiny.graph(), tiny.followed), ranking=ranking, dag_mask=False
+    )
     pairs = WeightedPairs(
         np.zeros(len(target), np.int32), np.array(target, np.int32), np.array(weight, np.float32)
     )

@@ -1,0 +1,150 @@
+"""How often each service followed contexts cut off some generations up, looked up for many at once.
+
+Source: Weisfeiler & Leman, "The reduction of a graph to canonical form", NTI 1968 (refinement).
+Differs from the source: a node is refined by the set of what leads to it, not by the multiset, so
+that three equal inputs and two are alike.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from dagrec_cli.data.contexts import ContextDag
+from dagrec_cli.data.pairs import WeightedPairs
+from dagrec_cli.data.ragged import find_sorted, gather_places
+from dagrec_cli.models.context_batch import Contexts
+
+UNSEEN = -1
+
+UInt64 = NDArray[np.uint64]
+
+
+class TruncatedCounts(nn.Module):
+    """Counts of the next service after contexts truncated to 0, 1, 2, … generations.
+
+    ``trunc_0`` is empty, ``trunc_1`` the last node, ``trunc_k`` the last node and the set of its
+    parents' ``trunc_(k-1)``. A context of fewer generations has no ``trunc_k``: the one before says
+    all. On a path ``trunc_k`` are the last k nodes.
+
+    Entry 0 is the empty one, entry ``e`` the one with ``hashes[e - 1]``, which are sorted. Hashes
+    have 64 bits: that two of a million truncations are taken for one has a chance of 3e-8. Counts
+    are a sparse table of non-empty cells, sorted too: cell ``entry * services + class``.
+
+    Parameters
+    ----------
+    n_services
+        Size of the catalogue.
+    generations
+        The most to count, 0 and up.
+    """
+
+    hashes: Tensor
+    cells: Tensor
+    counts: Tensor
+
+    def __init__(self, n_services: int, generations: int) -> None:
+        super().__init__()
+        self.n_services = n_services
+        self.generations = generations
+        self.register_buffer("hashes", torch.zeros(0, dtype=torch.long))
+        self.register_buffer("cells", torch.zeros(0, dtype=torch.long))
+        self.register_buffer("counts", torch.zeros(0))
+
+    def fill(self, pairs: WeightedPairs, contexts: Contexts) -> None:
+        """Count weighted pairs; ``pairs.context`` are positions in ``contexts``."""
+        found = [hashed[is_there] for hashed, is_there in self._hashes(contexts)]
+        self.hashes = torch.from_numpy(np.unique(np.concatenate([np.zeros(0, np.int64), *found])))
+        row = torch.from_numpy(pairs.context).long()
+        entries = torch.stack(list(self.entries(contexts)))[:, row]
+        cell = entries * self.n_services + torch.from_numpy(pairs.target)
+        weight = torch.from_numpy(pairs.weight).expand_as(cell)
+        cells, position = np.unique(cell[entries != UNSEEN].numpy(), return_inverse=True)
+        self.cells = torch.from_numpy(cells)
+        self.counts = torch.zeros(len(cells)).index_add(
+            0, torch.from_numpy(position), weight[entries != UNSEEN]
+        )
+
+    def entries(self, contexts: Contexts) -> Iterator[Int[Tensor, " contexts"]]:
+        """Yield each context's entry of 0, 1, 2, … generations, -1 where never counted."""
+        yield torch.zeros(len(contexts), dtype=torch.long)
+        for hashed, is_there in self._hashes(contexts):
+            place, is_known = find_sorted(self.hashes, torch.from_numpy(hashed))
+            yield torch.where(is_known & torch.from_numpy(is_there), place + 1, UNSEEN)
+
+    def _hashes(
+        self, contexts: Contexts
+    ) -> Iterator[tuple[Int[np.ndarray, " contexts"], Bool[np.ndarray, " contexts"]]]:
+        """Yield the hash of each context's ``trunc_1``, …, and whether it has one."""
+        dag, entries = contexts.known
+        deepest = int(dag.depth[entries].max(initial=0))
+        truncations = truncated(dag, entries, min(self.generations, deepest))
+        for generation, hashed in enumerate(truncations, start=1):
+            yield hashed.view(np.int64), dag.depth[entries] >= generation
+
+    def after(self, entry: Int[Tensor, " contexts"]) -> Float[Tensor, "contexts services"]:
+        """Return how often each service followed each entry; 0 throughout for entry -1."""
+        start = torch.searchsorted(self.cells, entry * self.n_services)
+        end = torch.searchsorted(self.cells, (entry + 1) * self.n_services)
+        row, cell = gather_places(start, end - start)
+        counts = torch.zeros(len(entry), self.n_services)
+        counts[row, self.cells[cell] % self.n_services] = self.counts[cell]
+        return counts
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Give the buffers the sizes they were saved with, then load and check them."""
+        for name in ("hashes", "cells", "counts"):
+            if (saved := state_dict.get(prefix + name)) is not None:
+                setattr(self, name, torch.empty_like(saved))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+        if not self._is_sound():
+            *_, messages = rest
+            messages.append(f"{prefix.rstrip('.')} holds no table of contexts")
+
+    def _is_sound(self) -> bool:
+        n_cells = (self.hashes.numel() + 1) * self.n_services
+        return (
+            all(table.dim() == 1 for table in (self.hashes, self.cells, self.counts))
+            and len(self.cells) == len(self.counts)
+            and bool((self.hashes[1:] > self.hashes[:-1]).all())  # a difference may overflow
+            and bool((self.cells[1:] > self.cells[:-1]).all())
+            and bool((self.cells >= 0).all() and (self.cells < n_cells).all())
+        )
+
+
+def truncated(dag: ContextDag, entries: NDArray[np.int32], generations: int) -> Iterator[UInt64]:
+    """Yield a hash of each entry's ``trunc_1``, ``trunc_2``, … as unsigned 64 bits.
+
+    Takes time by the links of so many generations, whatever the number of paths along them.
+    """
+    if not generations:
+        return
+    every = dag.ancestors(entries, generations - 1)
+    place = np.full(len(dag), -1)
+    place[every] = np.arange(len(every))
+    child, parent = dag.parents_of(every)
+    source = place[parent]
+    child, source = child[source >= 0], source[source >= 0]
+    node = _mixed(dag.node[every].astype(np.uint64))
+    value = node
+    for generation in range(1, generations + 1):
+        yield _mixed(value[place[entries]] + np.uint64(generation))
+        order = np.lexsort((value[source], child))
+        to, sent = child[order], value[source[order]]
+        is_first = np.ones(len(to), bool)  # of its like among what leads to one entry
+        is_first[1:] = (np.diff(to) != 0) | (sent[1:] != sent[:-1])
+        gathered = np.zeros(len(every), np.uint64)
+        np.add.at(gathered, to[is_first], _mixed(sent[is_first]))
+        value = _mixed(node + gathered)
+
+
+def _mixed(values: UInt64) -> UInt64:
+    """Return values whose bits all depend on all bits (splitmix64; Steele et al., OOPSLA 2014)."""
+    values = values + np.uint64(0x9E3779B97F4A7C15)
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
