@@ -1,95 +1,35 @@
-"""A batch of contexts as tensors, the input of every model."""
+"""A batch of contexts, the input of every model: each view of it is made when first asked for."""
 
-from itertools import pairwise
+from collections.abc import Iterator
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dagrec_cli.data.contexts import ContextTrie
+from dagrec_cli.data.contexts import ContextDag
+from dagrec_cli.data.ragged import block_starts
 from dagrec_cli.data.vocabulary import PAD
 
-
-class Prefixes(NamedTuple):
-    """The distinct prefixes of some contexts, level by level: of one node, of two, and so on.
-
-    Attributes
-    ----------
-    node
-        Last node of each prefix.
-    sizes
-        How many prefixes each level has.
-    parents
-        For each level but the first, where in the level before it each prefix's parent stands.
-    context
-        Which prefix each context is.
-    """
-
-    node: Int[Tensor, " prefixes"]
-    sizes: list[int]
-    parents: list[Int[Tensor, " level"]]
-    context: Int[Tensor, " contexts"]
-
-    @classmethod
-    def of(cls, trie: ContextTrie, entries: NDArray[np.int32]) -> "Prefixes":
-        """Return the prefixes of the given entries of a trie."""
-        levels = trie.levels(entries)
-        every = np.concatenate([entries[:0], *levels])
-        order = np.argsort(every)
-        return cls(
-            torch.from_numpy(trie.node[every]).long(),
-            [len(level) for level in levels],
-            [
-                torch.from_numpy(np.searchsorted(above, trie.parent[level]))
-                for above, level in pairwise(levels)
-            ],
-            torch.from_numpy(order[np.searchsorted(every, entries, sorter=order)]),
-        )
-
-    def to(self, device: torch.device) -> "Prefixes":
-        """Return the same prefixes on a device."""
-        parents = [parent.to(device) for parent in self.parents]
-        return Prefixes(self.node.to(device), self.sizes, parents, self.context.to(device))
+CPU = torch.device("cpu")
 
 
-class Contexts(NamedTuple):
-    """Contexts as rows of node indices.
+class Rows(NamedTuple):
+    """Contexts as rows of node indices, in topological order.
 
     Attributes
     ----------
     nodes
-        Node indices, first node first, right-padded with 0 to the longest context of the batch.
+        The context's last node last, right-padded with 0 to the longest context of the batch.
     length
         Number of nodes in each context, 1 and up.
-    prefixes
-        The same contexts as a trie; None where only rows are known.
     """
 
     nodes: Int[Tensor, "contexts longest"]
     length: Int[Tensor, " contexts"]
-    prefixes: Prefixes | None = None
-
-    @classmethod
-    def of(cls, trie: ContextTrie, entries: NDArray[np.int32]) -> "Contexts":
-        """Return the given entries of a trie as a batch."""
-        return cls(
-            torch.from_numpy(trie.padded(entries)).long(),
-            torch.from_numpy(trie.depth[entries]).long(),
-            Prefixes.of(trie, entries),
-        )
-
-    def to(self, device: torch.device) -> "Contexts":
-        """Return the same contexts on a device."""
-        prefixes = self.prefixes and self.prefixes.to(device)
-        return Contexts(self.nodes.to(device), self.length.to(device), prefixes)
-
-    @property
-    def last(self) -> Int[Tensor, " contexts"]:
-        """Index of each context's last node."""
-        return self.nodes.gather(1, self.length[:, None] - 1).squeeze(1)
 
     def left_padded(self, width: int) -> Int[Tensor, "contexts width"]:
         """Return rows padded with 0 on the left; longer contexts keep their last nodes."""
@@ -97,3 +37,173 @@ class Contexts(NamedTuple):
         column = steps - (width - self.length[:, None])
         rows = self.nodes.gather(1, column.clamp(min=0, max=self.nodes.shape[1] - 1))
         return rows.masked_fill(column < 0, PAD)
+
+
+class Level(NamedTuple):
+    """What leads to the entries of one level, which are those of one depth.
+
+    Links come from the level before, or from what was kept of earlier ones. ``pool`` is both, end
+    to end: first what was kept.
+
+    Attributes
+    ----------
+    source
+        Where in the pool each link comes from; links of one entry stand together.
+    target
+        Which entry of the level each link leads to; None where each has one.
+    share
+        One divided by the number of links that lead to the same entry.
+    kept
+        What of the pool later levels need: it is the beginning of the next pool.
+    """
+
+    source: Int[Tensor, " links"]
+    target: Int[Tensor, " links"] | None
+    share: Float[Tensor, " links"]
+    kept: Int[Tensor, " kept"]
+
+
+class Levels(NamedTuple):
+    """Contexts and all that leads to them, each once, level by level: sources, then depth 2, ….
+
+    Attributes
+    ----------
+    node
+        Last node of each entry.
+    sizes
+        How many entries each level has.
+    deeper
+        What leads to the entries of each level but the first.
+    context
+        Which entry each context is.
+    """
+
+    node: Int[Tensor, " entries"]
+    sizes: list[int]
+    deeper: list[Level]
+    context: Int[Tensor, " contexts"]
+
+    @property
+    def merges(self) -> bool:
+        """Whether more than one link leads to some entry."""
+        return any(level.target is not None for level in self.deeper)
+
+    @classmethod
+    def of(cls, dag: ContextDag, contexts: NDArray[np.int32], device: torch.device) -> "Levels":
+        """Return the levels of some contexts of a DAG."""
+        every = dag.ancestors(contexts)
+        place = np.empty(len(dag), np.int64)
+        place[every] = np.arange(len(every))
+
+        def tensor(values: NDArray[np.generic]) -> Tensor:
+            return torch.from_numpy(values).to(device)
+
+        sizes = np.bincount(dag.depth[every])[1:]
+        return cls(
+            tensor(dag.node[every].astype(np.int64)),
+            sizes.tolist(),
+            [
+                Level(
+                    tensor(source),
+                    None if target is None else tensor(target),
+                    tensor(share),
+                    tensor(kept),
+                )
+                for source, target, share, kept in _deeper(dag, every, place, sizes)
+            ],
+            tensor(place[contexts]),
+        )
+
+
+_Level = tuple[NDArray[np.int64], NDArray[np.int64] | None, NDArray[np.float32], NDArray[np.int64]]
+
+
+def _deeper(
+    dag: ContextDag,
+    every: NDArray[np.int32],
+    place: NDArray[np.int64],
+    sizes: NDArray[np.int64],
+) -> Iterator[_Level]:
+    """Yield each level but the first; ``place`` is the position of an entry in ``every``."""
+    child, parent = dag.parents_of(every)
+    source = place[parent]
+    last_use = np.zeros(len(every), np.int32)  # depth of the deepest child
+    np.maximum.at(last_use, source, dag.depth[every][child])
+    n_parents = dag.n_parents[every]
+    first, link = block_starts(sizes), n_parents.cumsum()
+    in_pool = np.empty(len(every), np.int64)
+    pool = np.arange(sizes[0]) if len(sizes) else first
+    for depth, (start, size) in enumerate(zip(first[1:], sizes[1:], strict=True), start=2):
+        links = slice(link[start - 1], link[start + size - 1])
+        in_pool[pool] = np.arange(len(pool))
+        n_above = n_parents[start : start + size]
+        kept = np.flatnonzero(last_use[pool] > depth)
+        is_single = links.stop - links.start == size
+        yield (
+            in_pool[source[links]],
+            None if is_single else child[links] - start,
+            np.repeat((1 / n_above).astype(np.float32), n_above),
+            kept,
+        )
+        pool = np.concatenate([pool[kept], np.arange(start, start + size)])
+
+
+class Contexts:
+    """Some contexts of a DAG, on a device.
+
+    Parameters
+    ----------
+    dag, entries
+        The contexts, as entries of a DAG; they may repeat.
+    device
+        Where the views lie.
+    """
+
+    def __init__(
+        self, dag: ContextDag | None, entries: NDArray[np.int32], device: torch.device = CPU
+    ) -> None:
+        self.dag = dag
+        self.entries = entries
+        self.device = device
+
+    @classmethod
+    def of_rows(
+        cls, nodes: Int[Tensor, "contexts longest"], length: Int[Tensor, " contexts"]
+    ) -> "Contexts":
+        """Return contexts of which nothing but the rows is known."""
+        batch = cls(None, np.zeros(0, np.int32), nodes.device)
+        batch.rows = Rows(nodes, length)
+        batch.last = nodes.gather(1, length[:, None] - 1).squeeze(1)
+        return batch
+
+    def __len__(self) -> int:
+        return len(self.last)
+
+    def to(self, device: torch.device) -> "Contexts":
+        """Return the same contexts on a device."""
+        return self if device == self.device else Contexts(self.dag, self.entries, device)
+
+    @cached_property
+    def last(self) -> Int[Tensor, " contexts"]:
+        """Index of each context's last node."""
+        dag, entries = self.known
+        return torch.from_numpy(dag.node[entries]).long().to(self.device)
+
+    @cached_property
+    def rows(self) -> Rows:
+        """The contexts as padded rows."""
+        dag, entries = self.known
+        nodes, length = map(torch.from_numpy, dag.padded(entries))
+        return Rows(nodes.long().to(self.device), length.long().to(self.device))
+
+    @cached_property
+    def levels(self) -> Levels:
+        """The contexts and what leads to them, level by level."""
+        return Levels.of(*self.known, self.device)
+
+    @property
+    def known(self) -> tuple[ContextDag, NDArray[np.int32]]:
+        """The DAG and the contexts' entries in it."""
+        if self.dag is None:
+            raise TypeError("of these contexts nothing but the rows is known")
+        return self.dag, self.entries

@@ -16,11 +16,11 @@ from dagrec_cli.config.kinds import Count, Share
 from dagrec_cli.data.vocabulary import PAD
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.models.base import Facts, TorchModel
-from dagrec_cli.models.context_batch import Contexts, Prefixes
-from dagrec_cli.models.layers.prefix_gru import PrefixGRU
+from dagrec_cli.models.context_batch import Contexts
+from dagrec_cli.models.layers.context_gru import ContextGRU, Merge
 from dagrec_cli.models.layers.scoring_head import TiedHead
 
-CELLS_PER_PREFIX = 1.5  # padded cells that take the time of one prefix of a small batch
+CELLS_PER_ENTRY = 1.5  # padded cells that take the time of one entry of a small batch
 
 
 class GRU4Rec(TorchModel):
@@ -44,10 +44,14 @@ class GRU4Rec(TorchModel):
     tie_weights
         True to score services by their input embeddings; needs ``embedding_dim`` = ``hidden``.
     encoding
-        ``padded``: the GRU runs over padded rows, a step per cell; ``trie``: along the trie of the
-        contexts, a step per distinct prefix; ``auto``: the trie where the batch has at least
-        :data:`CELLS_PER_PREFIX` padded cells per prefix. Same states; dropout is drawn per cell or
-        per prefix.
+        ``entries``: a step per distinct ancestor, along the contexts' DAG; ``padded``: a step per
+        cell of rows in topological order, which is the same function of a path and another one of
+        what branches; ``auto``: entries, but rows where every context of the batch is a path and
+        there are fewer than :data:`CELLS_PER_ENTRY` padded cells per entry. Dropout is drawn per
+        entry or per cell.
+    merge
+        How several parents' states become one; see
+        :class:`~dagrec_cli.models.layers.context_gru.ContextGRU`.
     dag_mask
         See :class:`~dagrec_cli.models.base.Model`.
 
@@ -67,7 +71,8 @@ class GRU4Rec(TorchModel):
         dropout_embed: Share,
         dropout_hidden: Share,
         tie_weights: bool,
-        encoding: Literal["auto", "padded", "trie"],
+        encoding: Literal["auto", "padded", "entries"],
+        merge: Merge,
         dag_mask: bool,
     ) -> None:
         if tie_weights and embedding_dim != hidden:
@@ -83,17 +88,21 @@ class GRU4Rec(TorchModel):
         self.encoding = encoding
         self.dropout_embed = nn.Dropout(dropout_embed)
         between_layers = dropout_hidden if num_layers > 1 else 0.0
-        self.gru = PrefixGRU(
-            embedding_dim, hidden, num_layers, batch_first=True, dropout=between_layers
+        self.gru = ContextGRU(
+            *(embedding_dim, hidden, num_layers),
+            merge=merge,
+            batch_first=True,
+            dropout=between_layers,
         )
         self.dropout_hidden = nn.Dropout(dropout_hidden)
 
     def encode(self, contexts: Contexts) -> Float[Tensor, "contexts hidden"]:
         """Return the state after each context's last node."""
-        if (prefixes := self._prefixes(contexts)) is None:
-            return self.read(contexts.nodes, contexts.length - 1)
-        states = self.gru.along(self.dropout_embed(self.embedding(prefixes.node)), prefixes)
-        state: Tensor = self.dropout_hidden(states.index_select(0, prefixes.context))
+        if self._reads_rows(contexts):
+            return self.read(contexts.rows.nodes, contexts.rows.length - 1)
+        levels = contexts.levels
+        states = self.gru.along(self.dropout_embed(self.embedding(levels.node)), levels)
+        state: Tensor = self.dropout_hidden(states.index_select(0, levels.context))
         return state
 
     def read(
@@ -105,10 +114,11 @@ class GRU4Rec(TorchModel):
         state: Tensor = self.dropout_hidden(picked)
         return state
 
-    def _prefixes(self, contexts: Contexts) -> Prefixes | None:
-        """Return what to run the GRU along; None to run it over the rows."""
-        prefixes = contexts.prefixes
-        if prefixes is None or self.encoding == "padded":
-            return None
-        is_worth_it = contexts.nodes.numel() >= CELLS_PER_PREFIX * len(prefixes.node)
-        return prefixes if is_worth_it or self.encoding == "trie" else None
+    def _reads_rows(self, contexts: Contexts) -> bool:
+        """Return whether to run over padded rows."""
+        if contexts.dag is None or self.encoding == "padded":
+            return True
+        if self.encoding == "entries" or contexts.levels.merges:
+            return False
+        n_cells = len(contexts) * len(contexts.levels.sizes)  # of paths
+        return n_cells < CELLS_PER_ENTRY * len(contexts.levels.node)

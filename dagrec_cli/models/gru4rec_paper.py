@@ -53,5 +53,5 @@ class GRU4RecPaper(GRU4Rec):
 
     def encode(self, contexts: Contexts) -> Float[Tensor, "contexts hidden"]:
         """Return the state at the published, wrong, step; long contexts lose their first nodes."""
-        step = contexts.length.clamp(max=self.max_len) - 1
-        return self.read(contexts.left_padded(self.max_len), step)
+        step = contexts.rows.length.clamp(max=self.max_len) - 1
+        return self.read(contexts.rows.left_padded(self.max_len), step)

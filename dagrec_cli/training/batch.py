@@ -24,7 +24,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dagrec_cli.data.contexts import ContextTrie
+from dagrec_cli.data.contexts import ContextDag
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import Rows, WeightedPairs
 from dagrec_cli.data.ragged import block_places
@@ -68,8 +68,8 @@ class TrainingPairs:
 
     Attributes
     ----------
-    trie, entries
-        The contexts to encode, as entries of a trie.
+    dag, entries
+        The contexts to encode, as entries of a DAG.
     size
         Rows of each context, ``[contexts]``; those of one context lie side by side.
     target, weight
@@ -80,7 +80,7 @@ class TrainingPairs:
         Where batches are put.
     """
 
-    trie: ContextTrie
+    dag: ContextDag
     entries: NDArray[np.int32]
     size: NDArray[np.int32]
     target: Int[Tensor, " rows"]
@@ -135,7 +135,7 @@ class TrainingPairs:
     @cached_property
     def depth_first(self) -> Int[np.ndarray, " contexts"]:
         """Positions in ``entries`` such that neighbours share as many nodes as they can."""
-        return self.trie.depth_first(self.entries)
+        return self.dag.depth_first(self.entries)
 
     @cached_property
     def whole(self) -> Batch:
@@ -152,7 +152,7 @@ class TrainingPairs:
         total
             See :class:`Batch`.
         """
-        contexts = Contexts.of(self.trie, self.entries[chosen])
+        contexts = Contexts(self.dag, self.entries[chosen])
         # Rows lie in blocks, one per context: read those of the chosen ones, whatever their number.
         row, place = map(torch.from_numpy, block_places(self.size, chosen))
         return Batch(

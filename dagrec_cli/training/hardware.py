@@ -55,6 +55,6 @@ def set_threads(wanted: int | Literal["auto"], dataset: Dataset) -> int:
     """
     if wanted != "auto":
         torch.set_num_threads(wanted)
-    elif len(dataset.contexts) * int(dataset.contexts.depth.max()) < SMALL_EPOCH:
+    elif len(dataset.followed) * int(dataset.followed.depth.max()) < SMALL_EPOCH:
         torch.set_num_threads(1)
     return torch.get_num_threads()

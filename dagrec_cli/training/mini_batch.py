@@ -3,8 +3,8 @@
 Source: Bottou et al., "Optimization Methods for Large-Scale Machine Learning", SIAM Review 2018,
 §4, with any optimiser for the step.
 Differs from the source: a batch counts distinct contexts, and all pairs of a context come with it,
-weighted by how often they occur. Contexts are shuffled in blocks of neighbours in the trie, so that
-a batch steps over the prefixes that they share once.
+weighted by how often they occur. Contexts are shuffled in blocks of neighbours, so that a
+batch steps over what they share once.
 """
 
 from collections.abc import Iterator

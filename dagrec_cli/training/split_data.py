@@ -54,9 +54,8 @@ class SplitData:
         Raises
         ------
         DataError
-            If a side of the split would be empty, or a context is too long for models.
+            If a side of the split would be empty.
         """
-        dataset.contexts.check_depth()
         train, test = sides = split.split(dataset)
         shown = leakage(dataset, train, test)
         held_out = {"test": split.report(dataset, sides, split.test_share)}
@@ -66,7 +65,7 @@ class SplitData:
             held_out["validation"] = split.report(dataset, sides, validation_share)
         graph = dataset.graph(train if split.graph == "train" else None)
         n_forbidden = _count_forbidden(dataset, graph, test)
-        facts = Facts(dataset.vocabulary, graph, int(dataset.contexts.depth.max()))
+        facts = Facts(dataset.vocabulary, graph, dataset.followed)
         return cls(dataset, train, validation, test, facts, shown, n_forbidden, held_out=held_out)
 
     def on_validation(self) -> "SplitData":

@@ -25,7 +25,9 @@ Value = Callable[[Loss, Sampler], Tensor]
 def value(config: Callable[..., DictConfig], tiny: Dataset) -> Value:
     """A function of loss and sampler: the training loss of one GRU4Rec on ``tiny``."""
     torch.manual_seed(0)
-    model = build(config("model", "gru4rec"), "model", Facts(tiny.vocabulary, tiny.graph(), 4))
+    model = build(
+        config("model", "gru4rec"), "model", Facts(tiny.vocabulary, tiny.graph(), tiny.followed)
+    )
     torch.nn.init.normal_(model.head.bias)
     batch = TrainingPairs.of(tiny, np.arange(len(tiny.pairs.context)), None, distinct=True).whole
 

@@ -72,7 +72,7 @@ def counted(config: Callable[..., DictConfig], facts_of: Callable[[Dataset], Fac
         distinct = pairs.distinct()
         entries, row = encode_once(distinct)
         context = row.astype(np.int32)
-        model.count(distinct._replace(context=context), Contexts.of(dataset.contexts, entries))
+        model.count(distinct._replace(context=context), Contexts(dataset.contexts, entries))
         return model
 
     return made
@@ -92,7 +92,7 @@ def facts_of() -> Callable[[Dataset], Facts]:
     """A function of a data set: what a model has to know of it."""
 
     def made(dataset: Dataset) -> Facts:
-        return Facts(dataset.vocabulary, dataset.graph(), int(dataset.contexts.depth.max()))
+        return Facts(dataset.vocabulary, dataset.graph(), dataset.followed)
 
     return made
 
@@ -102,7 +102,7 @@ def contexts_of() -> Callable[[Dataset], Contexts]:
     """A function of a data set: all of its contexts."""
 
     def made(dataset: Dataset) -> Contexts:
-        return Contexts.of(dataset.contexts, np.arange(len(dataset.contexts), dtype=np.int32))
+        return Contexts(dataset.contexts, np.arange(len(dataset.contexts), dtype=np.int32))
 
     return made
 

@@ -76,7 +76,7 @@ def test_levels_that_no_context_reaches_are_not_computed(
         each.register_forward_hook(lambda _, given, __: depths.append([k.depth for k in given[1]]))
     ends = {name: acyclic.vocabulary.index[name] for name in ("table_4", "service_2", "service_4")}
     for node in ends.values():
-        model(Contexts(torch.tensor([[node]]), torch.tensor([1])))
+        model(Contexts.of_rows(torch.tensor([[node]]), torch.tensor([1])))
     assert depths == [[1]] * 3 + [[1, 2, 3]] * 3 + [[1, 2, 3, 4, 5]] * 3
 
 

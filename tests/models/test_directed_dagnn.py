@@ -97,7 +97,7 @@ def test_statistics_are_those_of_all_nodes(
     assert norm.running_mean is not None
     norm.momentum = None  # a plain average: after one step, that step's
     norm.reset_running_stats()
-    model.train()(contexts._replace(nodes=contexts.nodes[:1], length=contexts.length[:1]))
+    model.train()(Contexts(contexts.dag, contexts.entries[:1]))
     expected = model.first[0](model.features()).mean(dim=0)
     assert torch.allclose(norm.running_mean, expected, atol=1e-6)
 

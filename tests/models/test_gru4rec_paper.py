@@ -18,7 +18,7 @@ Make = Callable[..., GRU4RecPaper]
 @pytest.fixture
 def make(config: Callable[..., DictConfig], tiny: Dataset) -> Make:
     def made(**settings: object) -> GRU4RecPaper:
-        facts = Facts(tiny.vocabulary, tiny.graph(), int(tiny.contexts.depth.max()))
+        facts = Facts(tiny.vocabulary, tiny.graph(), tiny.followed)
         torch.manual_seed(0)
         node = config("model", "gru4rec_paper", **settings)
         model: GRU4RecPaper = build(node, "model", facts).eval()
@@ -29,12 +29,12 @@ def make(config: Callable[..., DictConfig], tiny: Dataset) -> Make:
 
 @pytest.fixture
 def contexts(tiny: Dataset) -> Contexts:
-    return Contexts.of(tiny.contexts, np.arange(len(tiny.contexts), dtype=np.int32))
+    return Contexts(tiny.contexts, np.arange(len(tiny.contexts), dtype=np.int32))
 
 
 def test_only_the_length_of_a_context_reaches_the_scores(make: Make, contexts: Contexts) -> None:
     scores = make()(contexts)
-    by_length = [scores[contexts.length == n] for n in (1, 2, 3)]
+    by_length = [scores[contexts.rows.length == n] for n in (1, 2, 3)]
     for rows in by_length:
         assert len(rows) > 1
         assert torch.equal(rows, rows[:1].expand_as(rows))
@@ -46,16 +46,16 @@ def test_a_context_that_fills_the_row_is_read_at_its_last_node(
     make: Make, contexts: Contexts
 ) -> None:
     model = make(max_len=3)
-    is_longest = contexts.length == 3
-    longest = Contexts(contexts.nodes[is_longest], contexts.length[is_longest])
-    right = model.read(longest.nodes, longest.length - 1)
+    is_longest = contexts.rows.length == 3
+    longest = Contexts(contexts.dag, contexts.entries[is_longest.numpy()])
+    right = model.read(longest.rows.nodes, longest.rows.length - 1)
     assert torch.equal(model.encode(longest), right)
     assert not torch.allclose(right[0], right[1])
 
 
 def test_another_encoding_is_refused(make: Make) -> None:
-    with pytest.raises(ConfigError, match=r"model.encoding is 'trie'; use padded"):
-        make(encoding="trie")
+    with pytest.raises(ConfigError, match=r"model.encoding is 'entries'; use padded"):
+        make(encoding="entries")
 
 
 def test_contexts_longer_than_a_row_are_refused(make: Make) -> None:

@@ -64,7 +64,8 @@ def test_a_service_s_embedding_learns_as_input_and_as_output(
     tied: Tied, tiny: Dataset, contexts_of: ContextsOf
 ) -> None:
     model = tied(tiny)
-    starts = Contexts(contexts_of(tiny).nodes[:, :1], torch.ones(len(tiny.contexts)).long())
+    rows = contexts_of(tiny).rows.nodes[:, :1]
+    starts = Contexts.of_rows(rows, torch.ones(len(rows)).long())
     model(starts).logsumexp(dim=1).sum().backward()
     assert model.embedding.weight.grad is not None
     services = torch.from_numpy(tiny.vocabulary.service_nodes).long()

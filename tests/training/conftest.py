@@ -27,7 +27,7 @@ CROSS_ENTROPY = CrossEntropy(label_smoothing=0.0)
 
 @pytest.fixture
 def facts(tiny: Dataset) -> Facts:
-    return Facts(tiny.vocabulary, tiny.graph(), int(tiny.contexts.depth.max()))
+    return Facts(tiny.vocabulary, tiny.graph(), tiny.followed)
 
 
 @pytest.fixture

@@ -27,7 +27,9 @@ def rows_of(batch: Batch) -> list[tuple[list[int], int, float]]:
     """Spell a batch: nodes, target and weight of each training row."""
     spelt = [
         nodes[:length]
-        for nodes, length in zip(batch.contexts.nodes.tolist(), batch.contexts.length, strict=True)
+        for nodes, length in zip(
+            batch.contexts.rows.nodes.tolist(), batch.contexts.rows.length, strict=True
+        )
     ]
     columns = (batch.row.tolist(), batch.target.tolist(), batch.weight.tolist())
     return [(spelt[row], target, weight) for row, target, weight in zip(*columns, strict=True)]
@@ -35,13 +37,13 @@ def rows_of(batch: Batch) -> list[tuple[list[int], int, float]]:
 
 def test_equal_pairs_are_one_weighted_row(dataset: Dataset) -> None:
     batch = TrainingPairs.of(dataset, ALL, None, distinct=True).whole
-    assert sorted(batch.contexts.nodes.tolist()) == [[3, 0], [3, 1]]  # each context once
+    assert sorted(batch.contexts.rows.nodes.tolist()) == [[3, 0], [3, 1]]  # each context once
     assert sorted(rows_of(batch)) == [([3], 0, 2), ([3], 1, 2), ([3, 1], 1, 2)]
 
 
 def test_one_row_and_one_encoding_for_each_pair(dataset: Dataset) -> None:
     batch = TrainingPairs.of(dataset, ALL, None, distinct=False).whole
-    assert len(batch.contexts.nodes) == 6
+    assert len(batch.contexts.rows.nodes) == 6
     assert rows_of(batch) == [
         ([3], 0, 1),
         ([3, 1], 1, 1),
@@ -57,7 +59,7 @@ def test_only_the_given_rows_are_read(dataset: Dataset, distinct: bool) -> None:
     rows: Rows = np.array([2, 0])
     batch = TrainingPairs.of(dataset, rows, None, distinct=distinct).whole
     assert sorted(rows_of(batch)) == [([3], 0, 1), ([3], 1, 1)]
-    assert batch.contexts.nodes.shape[1] == 1  # no wider than its own longest context
+    assert batch.contexts.rows.nodes.shape[1] == 1  # no wider than its own longest context
 
 
 def test_the_mask_is_looked_up_once_for_each_context(dataset: Dataset) -> None:

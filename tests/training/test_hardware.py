@@ -64,7 +64,7 @@ def test_an_unknown_precision(trainer: Make) -> None:
 def test_bfloat16_trains_every_model_nearly_alike(
     name: str, config: Callable[..., DictConfig], trainer: Make, fit: Make, tiny: Dataset
 ) -> None:
-    facts = Facts(tiny.vocabulary, tiny.graph(), int(tiny.contexts.depth.max()))
+    facts = Facts(tiny.vocabulary, tiny.graph(), tiny.followed)
     losses = []
     for precision in (32, "bf16"):
         torch.manual_seed(0)

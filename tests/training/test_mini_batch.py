@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dagrec_cli.data.contexts import trie_of
+from dagrec_cli.data.contexts import paths
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.errors import ConfigError, TrainingError
 from dagrec_cli.losses.ce import CrossEntropy
@@ -32,7 +32,9 @@ def contexts_of(steps: list[Step]) -> list[list[list[list[int]]]]:
         [
             [
                 nodes[:k]
-                for nodes, k in zip(b.contexts.nodes.tolist(), b.contexts.length, strict=True)
+                for nodes, k in zip(
+                    b.contexts.rows.nodes.tolist(), b.contexts.rows.length, strict=True
+                )
             ]
             for b in step.batches
         ]
@@ -51,8 +53,8 @@ def test_every_context_comes_once_an_epoch_with_all_its_pairs(
         assert {batch.total for batch in batches} == {weight}
         assert step.share == pytest.approx(weight / len(tiny.pairs.target))
         for batch in batches:
-            assert len(batch.contexts.length) <= 3
-            last = batch.contexts.nodes.tolist()
+            assert len(batch.contexts) <= 3
+            last = batch.contexts.rows.nodes.tolist()
             rows = zip(batch.row.tolist(), batch.target.tolist(), batch.weight, strict=True)
             found += [(tuple(filter(None, last[k])), t, w.item()) for k, t, w in rows]
     expected: dict[tuple[tuple[int, ...], int], int] = {}
@@ -91,14 +93,14 @@ def test_blocks_move_and_change_places() -> None:
 def test_a_step_of_blocks_has_fewer_prefixes(trainer: Make) -> None:
     """All 363 contexts over three nodes, up to five long; a context costs its prefixes."""
     spelt = [c for length in range(1, 6) for c in product((1, 2, 3), repeat=length)]
-    trie, entries = trie_of(spelt)
+    trie, entries = paths(spelt)
     one = torch.ones(len(entries), dtype=torch.long)
     pairs = TrainingPairs(trie, entries, np.ones_like(entries), one, one.float(), None)
     cost = {}
     for blocks in (2, 32):
         mini = trainer("mini_batch", batch_size=32, blocks_per_step=blocks)
         batches = [batch for step in mini.steps(pairs, 1, 0) for batch in step.batches]
-        cost[blocks] = sum(sum(batch.contexts.prefixes.sizes) for batch in batches)
+        cost[blocks] = sum(sum(batch.contexts.levels.sizes) for batch in batches)
     assert len(entries) < cost[2] < 1.4 * len(entries)
     assert cost[32] > 2 * len(entries)
 

@@ -80,12 +80,17 @@ def test_other_targets_to_be_predicted_tell_the_model_nothing(
     split_of: Callable[[str], Split], tiny: Dataset
 ) -> None:
     data = SplitData.of(tiny, split_of("train"), 0.3)
-    target = tiny.pairs.target.copy()
     hidden = np.concatenate([data.validation, data.test])
-    target[hidden] = (target[hidden] + 1) % len(tiny.vocabulary.services)
-    other = SplitData.of(
-        replace(tiny, pairs=tiny.pairs._replace(target=target)), split_of("train"), 0.3
-    )
+    classes = (tiny.pairs.target[hidden] + 1) % len(tiny.vocabulary.services)
+    node, target = tiny.contexts.node, tiny.links.target.copy()
+    steps = np.flatnonzero(tiny.vocabulary.service_class[node[target]] >= 0)
+    target[steps[hidden]] = [
+        np.flatnonzero(node == tiny.vocabulary.service_nodes[each])[0] for each in classes
+    ]
+    changed = replace(tiny, links=tiny.links._replace(target=target))
+    assert np.array_equal(changed.pairs.target[hidden], classes)
+    vars(changed)["group"] = tiny.group  # so that the sides stay
+    other = SplitData.of(changed, split_of("train"), 0.3)
     assert np.array_equal(other.validation, data.validation)
     assert np.array_equal(other.test, data.test)
     for one, two in zip(data.facts.graph.successors, other.facts.graph.successors, strict=True):

@@ -45,7 +45,7 @@ def test_lists_give_the_numbers_of_the_table(
 ) -> None:
     """Also after nodes of which the graph, of half of the pairs, knows no successor."""
     rows = np.arange(len(tiny.pairs.context))
-    facts = Facts(tiny.vocabulary, tiny.graph(rows[: len(rows) // 2]), 5)
+    facts = Facts(tiny.vocabulary, tiny.graph(rows[: len(rows) // 2]), tiny.followed)
     settings = {"tie_weights": tied, "embedding_dim": 8, "hidden": 8}
     torch.manual_seed(0)
     model: TorchModel = build(config("model", "gru4rec", **settings), "model", facts).eval()
@@ -69,7 +69,7 @@ def test_a_forbidden_target_costs_infinitely_much(
     config: Callable[..., DictConfig], monkeypatch: pytest.MonkeyPatch, tiny: Dataset
 ) -> None:
     """So that training stops instead of learning another service in its place."""
-    facts = Facts(tiny.vocabulary, tiny.graph(), 5)
+    facts = Facts(tiny.vocabulary, tiny.graph(), tiny.followed)
     model: TorchModel = build(config("model", "gru4rec"), "model", facts)
     lists_only(monkeypatch)
     batch = TrainingPairs.of(tiny, np.arange(4), model.mask, distinct=True).whole

@@ -102,7 +102,7 @@ def test_the_loss_is_the_mean_over_pairs_of_masked_scores(
     found = BatchLoss(model, CROSS_ENTROPY, NoSampler(), Generator())(batch)
     expected = []
     for context, target in zip(tiny.pairs.context, tiny.pairs.target, strict=True):
-        one = Contexts.of(tiny.contexts, np.array([context], np.int32))
+        one = Contexts(tiny.contexts, np.array([context], np.int32))
         allowed = tiny.graph().allowed(one.last.tolist(), facts.n_services)[0]
         chances = model(one)[0].exp() * torch.from_numpy(allowed)
         expected.append(-(chances[target] / chances.sum()).log().item())

@@ -8,7 +8,6 @@ The union of acyclic compositions need not be acyclic: one may walk a -> b, anot
 model needs an order, the nodes of a cycle (a strongly connected component) share one level.
 """
 
-import networkx as nx
 import numpy as np
 import torch
 from jaxtyping import Float, Int
@@ -32,6 +31,8 @@ def node_levels(graph: ServiceGraph) -> NDArray[np.int64]:
     An edge leads to a higher level, or lies inside a cycle and stays on its level.
     """
     level = np.zeros(len(graph.service_class) - 1, np.int64)
+    import networkx as nx  # takes .1 s, which models without this layer need not wait for
+
     whole: nx.DiGraph[int] = nx.DiGraph()
     whole.add_nodes_from(range(len(level)))
     whole.add_edges_from(edge_rows(graph).T.tolist())
