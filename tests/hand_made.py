@@ -38,7 +38,7 @@ DATA = {
     "skipped": 0,
     "left_out": "",
     "dropped": {},
-    "paths": 5,
+    "context": "path",
     "pairs": 10,
     "nodes": 40,
     "train": 7,

@@ -90,7 +90,7 @@ def _faults_of_each(source: "Source", left_out: "list[Invalid]") -> "Iterator[tu
                 left_out.append(item)
             yield item.faults if item.is_fault else ()
         else:
-            invalid = too_many_paths(item, position, source.max_paths)
+            invalid = too_many_paths(item, position, source)
             yield invalid.faults if invalid else ()
 
 

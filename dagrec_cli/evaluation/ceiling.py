@@ -76,5 +76,5 @@ def true_outcomes(truth: KnownTruth, dataset: Dataset, rows: Rows) -> Outcomes:
     """Return the outcomes on the given pairs of a predictor that knows the truth."""
     pairs, vocabulary = dataset.pairs.take(rows), dataset.vocabulary
     entries, row = np.unique(pairs.context, return_inverse=True)
-    contexts = [tuple(vocabulary.spell(dataset.contexts.spell(entry))) for entry in entries]
+    contexts = [tuple(vocabulary.spell(nodes)) for nodes in dataset.contexts.padded(entries)[0]]
     return outcomes(truth.probabilities(contexts, vocabulary.services), row, pairs.target)

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dagrec_cli.data.contexts import ContextTrie
+from dagrec_cli.data.contexts import ContextDag
 from dagrec_cli.data.pairs import Pairs
 from dagrec_cli.evaluation.ranks import Outcomes, RuledOut, outcomes
 from dagrec_cli.models.base import Model, TorchModel
@@ -59,22 +59,22 @@ class Evaluation(NamedTuple):
 
 
 @torch.no_grad()
-def score_contexts(model: Model, trie: ContextTrie, entries: NDArray[np.int32]) -> Scores:
+def score_contexts(model: Model, dag: ContextDag, entries: NDArray[np.int32]) -> Scores:
     """Return the scores of every service after each context, and what the model's mask forbids.
 
     Parameters
     ----------
-    trie, entries
-        The contexts, as entries of a trie; all are scored together.
+    dag, entries
+        The contexts, as entries of a DAG; all are scored together.
     """
     model.eval()
-    contexts = Contexts.of(trie, entries)
+    contexts = Contexts(dag, entries)
     choices = model.mask.choices(contexts.last) if model.mask else None
     return _score_table(model, contexts, choices)
 
 
 @torch.no_grad()
-def evaluate_model(model: Model, trie: ContextTrie, pairs: Pairs) -> Evaluation:
+def evaluate_model(model: Model, dag: ContextDag, pairs: Pairs) -> Evaluation:
     """Return a model's outcomes on one pair or more; each distinct context is scored once.
 
     Contexts are taken in parts of :data:`SCORES_AT_ONCE` scores. Where the mask leaves few
@@ -85,9 +85,9 @@ def evaluate_model(model: Model, trie: ContextTrie, pairs: Pairs) -> Evaluation:
     entries, row = np.unique(pairs.context, return_inverse=True)
     order = np.argsort(row, kind="stable")
     parts = []
-    for start, stop in pairwise(_cuts(model, trie.node[entries])):
+    for start, stop in pairwise(_cuts(model, dag.node[entries])):
         mine = order[slice(*np.searchsorted(row, (start, stop), sorter=order))]
-        contexts = Contexts.of(trie, entries[start:stop])
+        contexts = Contexts(dag, entries[start:stop])
         parts.append(_evaluate(model, contexts, row[mine] - start, pairs.target[mine]))
     return _joined(parts, order)
 

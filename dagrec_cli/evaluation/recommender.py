@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from dagrec_cli.data.contexts import trie_of
+from dagrec_cli.data.contexts import paths
 from dagrec_cli.data.queries import Query
 from dagrec_cli.errors import DataError
 from dagrec_cli.evaluation.evaluator import probabilities, score_contexts
@@ -69,9 +69,9 @@ def recommend(model: Model, queries: Iterable[Query], top_k: int) -> Iterator[An
 
 def _answers(model: Model, queries: list[Query], top_k: int) -> Iterator[Answer]:
     sequences = [context for query in queries for context in query.contexts]
-    trie, entries = trie_of(sequences)
+    dag, entries = paths(sequences)
     distinct, row = np.unique(entries, return_inverse=True)
-    scores = score_contexts(model, trie, distinct)
+    scores = score_contexts(model, dag, distinct)
     chance = probabilities(scores.masked)
     ends = np.cumsum([0, *(len(query.contexts) for query in queries)])
     facts = model.facts

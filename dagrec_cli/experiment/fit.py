@@ -159,7 +159,7 @@ def _count(model: CountingModel, data: SplitData) -> None:
     pairs = data.dataset.pairs.take(data.train).distinct()
     entries, row = encode_once(pairs)
     model.count(
-        pairs._replace(context=row.astype(np.int32)), Contexts.of(data.dataset.contexts, entries)
+        pairs._replace(context=row.astype(np.int32)), Contexts(data.dataset.contexts, entries)
     )
 
 

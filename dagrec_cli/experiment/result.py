@@ -97,7 +97,7 @@ def data_facts(data: SplitData) -> DataFacts:
         skipped=len(dataset.skipped),
         left_out=summarise(dataset.skipped),
         dropped=dict(dataset.dropped),
-        paths=len(dataset.path),
+        context=dataset.context,
         pairs=len(dataset.pairs.context),
         nodes=len(dataset.vocabulary.nodes),
         services=len(dataset.vocabulary.services),

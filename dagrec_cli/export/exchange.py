@@ -129,7 +129,7 @@ def _named_pairs(dataset: Dataset, rows: Rows) -> Iterator[tuple[list[str], str]
     """Yield the names of each pair's context and target."""
     pairs = dataset.pairs.take(rows)
     entries, position = np.unique(pairs.context, return_inverse=True)
-    contexts = [dataset.vocabulary.spell(dataset.contexts.spell(entry)) for entry in entries]
+    contexts = [dataset.vocabulary.spell(nodes) for nodes in dataset.contexts.padded(entries)[0]]
     for where, target in zip(position, pairs.target, strict=True):
         yield contexts[where], dataset.vocabulary.services[target]
 

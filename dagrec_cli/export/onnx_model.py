@@ -87,7 +87,7 @@ class _Scorer(nn.Module):
 
     def forward(self, nodes: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
         # One context more, taken away at the end: onnxruntime aborts where a GRU gets none.
-        contexts = Contexts(pad(nodes, (0, 0, 0, 1)), pad(length, (0, 1), value=1))
+        contexts = Contexts.of_rows(pad(nodes, (0, 0, 0, 1)), pad(length, (0, 1), value=1))
         scores: Tensor = self.model(contexts)
         forbidden = self.forbidden[contexts.last]
         masked, n = scores.masked_fill(forbidden, -torch.inf), scores.shape[1]
@@ -141,7 +141,7 @@ def _difference(model: bytes, scorer: _Scorer, nodes: Tensor, length: Tensor) ->
     expected, expected_ranking = (output.numpy() for output in scorer(nodes, length))
     if not np.allclose(scores, expected, rtol=TOLERANCE, atol=TOLERANCE):
         raise OnnxError("onnxruntime does not give the model's scores; no file is written.")
-    unmasked = scorer.model(Contexts(nodes, length)).numpy()
+    unmasked = scorer.model(Contexts.of_rows(nodes, length)).numpy()
     # Scores that differ by rounding alone may change places, so the scores at each place count.
     theirs, ours = (np.take_along_axis(unmasked, order, 1) for order in (ranking, expected_ranking))
     if not np.allclose(theirs, ours, rtol=TOLERANCE, atol=TOLERANCE):

@@ -1,9 +1,12 @@
 """What a data set holds, and what its split leaks, as counts under headings."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.held_out import HeldOut
@@ -11,26 +14,75 @@ from dagrec_cli.data.invalid import count_dropped, summarise
 from dagrec_cli.data.splits import Split, leakage
 
 COMMON_CLASSES = 15
+MOST_VALUES = 20  # of a list of counts in a line
+CONTEXTS = {
+    "dag": "what leads to a step as a whole; a step is a link into a service",
+    "path": "one path at a time; a step counts once for each path through it",
+}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How compositions branch and merge, where contexts are DAGs.
+
+    Attributes
+    ----------
+    branching
+        Share of compositions in which something has several followers; inputs of one name are
+        taken for one.
+    merging
+        Share of compositions in which several links lead to one node.
+    next_sets
+        Size of the set of services that follow a context in its composition: how often.
+    """
+
+    branching: float
+    merging: float
+    next_sets: dict[int, int]
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "Shape":
+        """Return the shape of a data set's compositions."""
+        (source, target, composition), n_parents = dataset.links, dataset.contexts.n_parents
+        # Nodes of one context in one composition: by the links into them, 1 where there are none.
+        here, n_out = _counted(composition, source)
+        into, n_in = _counted(composition, target)
+        place, is_there = np.searchsorted(into, here), np.isin(here, into)
+        entry = (here & 0xFFFF_FFFF).astype(np.int32)
+        n_nodes = np.ones_like(n_out)
+        n_nodes[is_there] = n_in[place[is_there]] // n_parents[entry[is_there]]
+        pairs = dataset.pairs
+        _, sizes = _counted(pairs.composition, pairs.context)
+        steps, counts = np.unique(sizes, return_counts=True)
+        n = dataset.n_compositions
+        return cls(
+            branching=len(np.unique(here[n_out > n_nodes] >> 32)) / n,
+            merging=len(np.unique(composition[n_parents[target] > 1])) / n,
+            next_sets=dict(zip(steps.tolist(), counts.tolist(), strict=True)),
+        )
 
 
 @dataclass(frozen=True)
 class Description:
     """Counts of a data set; every mapping goes from a value to how often it occurs."""
 
+    context: str
     compositions: int
+    duplicates: int
     left_out: str
     dropped: dict[str, int]
-    paths: int
-    distinct_paths: int
-    pairs: int
-    distinct_pairs: int
+    times: str
+    steps: int
+    distinct_steps: int
     distinct_contexts: int
+    entries: int
     nodes: int
     tables: int
     services: int
     target_services: int
     edges: int
-    context_lengths: dict[int, int]
+    context_depths: dict[int, int]
+    shape: Shape | None
     targets: dict[str, int]
     split: str
     train_pairs: int
@@ -40,6 +92,7 @@ class Description:
     leaked_contexts: float
     mask_graph: str
     forbidden_test_targets: int
+    warnings: tuple[str, ...]
     sha256: str
 
     @classmethod
@@ -61,24 +114,27 @@ class Description:
         leaked = leakage(dataset, train, test)
         mask = dataset.graph(train if split.graph == "train" else None)
         asked = pairs.take(test)
-        lengths, per_length = np.unique(dataset.contexts.depth[pairs.context], return_counts=True)
+        depths, per_depth = np.unique(dataset.contexts.depth[pairs.context], return_counts=True)
         counts = np.bincount(pairs.target, minlength=len(vocabulary.services))
         by_count = sorted(zip(vocabulary.services, counts.tolist(), strict=True), key=_rarity)
         return cls(
+            context=dataset.context,
             compositions=dataset.n_compositions,
+            duplicates=dataset.n_compositions - len(np.unique(dataset.group)),
             left_out=summarise(dataset.skipped) or "none",
             dropped=dataset.dropped,
-            paths=len(dataset.path),
-            distinct_paths=len(np.unique(dataset.path)),
-            pairs=len(pairs.context),
-            distinct_pairs=len(pairs.distinct().weight),
+            times=_times(dataset),
+            steps=len(pairs.context),
+            distinct_steps=len(pairs.distinct().weight),
             distinct_contexts=len(np.unique(pairs.context)),
+            entries=len(dataset.contexts),
             nodes=len(vocabulary.nodes),
             tables=vocabulary.is_service.count(False),
             services=vocabulary.is_service.count(True),
             target_services=len(vocabulary.services),
             edges=len(dataset.graph().source),
-            context_lengths=dict(zip(lengths.tolist(), per_length.tolist(), strict=True)),
+            context_depths=dict(zip(depths.tolist(), per_depth.tolist(), strict=True)),
+            shape=Shape.of(dataset) if dataset.context == "dag" else None,
             targets=dict(by_count),
             split=name,
             train_pairs=len(train),
@@ -90,6 +146,7 @@ class Description:
             forbidden_test_targets=mask.count_forbidden(
                 dataset.contexts.node[asked.context], asked.target
             ),
+            warnings=_warnings(dataset),
             sha256=dataset.sha256,
         )
 
@@ -107,19 +164,22 @@ class Description:
         graph = {"all": "all edges, test pairs' too", "train": "edges of training only"}
         return [
             ("compositions", f"{self.compositions:,} (left out: {self.left_out})"),
+            ("duplicates", f"{self.duplicates:,} ({self.duplicates / self.compositions:.0%})"),
             *([("dropped", count_dropped(self.dropped))] if self.dropped else []),
-            ("paths", f"{self.paths:,} ({self.distinct_paths:,} distinct)"),
-            ("pairs", f"{self.pairs:,} ({self.distinct_pairs:,} distinct)"),
-            ("contexts", f"{self.distinct_contexts:,} distinct"),
+            ("times", self.times),
+            ("context", f"{self.context}: {CONTEXTS[self.context]}"),
+            ("steps", f"{self.steps:,} ({self.distinct_steps:,} distinct)"),
+            ("contexts", f"{self.distinct_contexts:,} distinct, of {self.entries:,} entries"),
+            ("context depth", _listed(self.context_depths)),
+            *self._shape_lines(),
             ("nodes", f"{self.nodes:,} ({self.tables:,} tables, {self.services:,} services)"),
             ("target services", f"{self.target_services:,}"),
             ("edges", f"{self.edges:,}"),
-            ("context length", ", ".join(f"{k}: {n:,}" for k, n in self.context_lengths.items())),
             ("targets", "\n".join([*classes, *([f"and {rest:,} rarer ones"] if rest else [])])),
             ("split", f"{self.split}: {self.train_pairs:,} train, {self.test_pairs:,} test"),
             ("held out", self.held_out.of_pairs),
             *([] if self.held_out.groups is None else [("groups", self.held_out.in_groups)]),
-            *(("warning", warning) for warning in self.held_out.warnings),
+            *(("warning", warning) for warning in (*self.warnings, *self.held_out.warnings)),
             ("in train too", leaks),
             (
                 "DAG mask",
@@ -127,6 +187,47 @@ class Description:
             ),
             ("sha256", self.sha256),
         ]
+
+    def _shape_lines(self) -> list[tuple[str, str]]:
+        if self.shape is None:
+            return []
+        return [
+            ("branching", f"{self.shape.branching:.0%} of the compositions"),
+            ("merging", f"{self.shape.merging:.0%} of the compositions"),
+            ("next set size", _listed(self.shape.next_sets)),
+        ]
+
+
+def _counted(
+    composition: NDArray[np.int32], entry: NDArray[np.int32]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return each pair that occurs, as ``composition << 32 | entry``, and how often it does."""
+    return np.unique(composition.astype(np.int64) << 32 | entry, return_counts=True)
+
+
+def _listed(counts: Mapping[int, int]) -> str:
+    """Return ``1: 943, 2: 57``; of more than so many values the first ones, and the last."""
+    cells = [f"{value:,}: {count:,}" for value, count in counts.items()]
+    if len(cells) > MOST_VALUES:
+        cells[MOST_VALUES - 1 : -1] = ["…"]
+    return ", ".join(cells)
+
+
+def _times(dataset: Dataset) -> str:
+    """Return how many compositions have a start time, and the first and last day."""
+    known = dataset.time[~np.isnan(dataset.time)]
+    if not len(known):
+        return "none"
+    first, last = (f"{datetime.fromtimestamp(t, UTC):%Y-%m-%d}" for t in (known.min(), known.max()))
+    return f"{len(known):,} of {dataset.n_compositions:,}, {first} to {last}"
+
+
+def _warnings(dataset: Dataset) -> tuple[str, ...]:
+    """Return a warning if tables only ever end links, as in a table read in the wrong direction."""
+    is_table = np.append(True, ~np.array(dataset.vocabulary.is_service))[dataset.contexts.node]
+    if is_table[dataset.links.source].any() or not is_table[dataset.links.target].any():
+        return ()
+    return ("tables only ever end links; are sources and targets the other way round?",)
 
 
 def _rarity(item: tuple[str, int]) -> tuple[int, str]:

@@ -137,7 +137,7 @@ def saved_facts(run: Run) -> Facts:
     edges = np.array(known, np.int64).reshape(-1, 3)
     ends = edges[:, :2].astype(np.int32).T
     graph = ServiceGraph(ends[0], ends[1], edges[:, 2], vocabulary.service_class)
-    return Facts(vocabulary, graph, longest_context=1)  # contexts are yet to come
+    return Facts(vocabulary, graph)
 
 
 def write_setup(

@@ -88,7 +88,8 @@ def write_predictions(
     pairs = dataset.pairs.take(test)
     group = dataset.group[pairs.composition]
     entries, row = np.unique(pairs.context, return_inverse=True)
-    context = [STEP.join(dataset.vocabulary.spell(dataset.contexts.spell(e))) for e in entries]
+    rows, _ = dataset.contexts.padded(entries)
+    context = [STEP.join(dataset.vocabulary.spell(nodes)) for nodes in rows]
 
     def lines() -> Iterator[tuple[object, ...]]:
         for seed, (outcomes, probability) in evaluations.items():

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from dagrec_cli.config.kinds import NotNegative, Probability, Seed
+from dagrec_cli.data.composition import Context
 from dagrec_cli.data.held_out import HeldOut
 from dagrec_cli.data.splits import Leakage
 from dagrec_cli.data.vocabulary import Unseen
@@ -48,7 +49,7 @@ class DataFacts(Struct, frozen=True, kw_only=True):
     skipped: Count
     left_out: str
     dropped: dict[str, Count]
-    paths: Count
+    context: Context
     pairs: Size
     nodes: Size
     services: Size

@@ -3,9 +3,9 @@
 import numpy as np
 
 from dagrec_cli.data.composition import PREFIX_SERVICE, PREFIX_TABLE
-from dagrec_cli.data.contexts import ROOT, ContextTrie
-from dagrec_cli.data.dataset import Dataset, Steps
-from dagrec_cli.data.pairs import Pairs, Rows
+from dagrec_cli.data.contexts import Numbering
+from dagrec_cli.data.dataset import Dataset, Links
+from dagrec_cli.data.pairs import Rows
 from dagrec_cli.data.vocabulary import Vocabulary
 
 
@@ -17,7 +17,7 @@ def sparse_catalogue(
     Parameters
     ----------
     contexts
-        How many contexts; entry ``k`` of the trie is table ``k``.
+        How many contexts; entry ``k`` is table ``k``.
     services
         Size of the catalogue.
     successors
@@ -26,23 +26,26 @@ def sparse_catalogue(
     names = [f"{PREFIX_SERVICE}{k:07}" for k in range(services)]
     tables = [f"{PREFIX_TABLE}{k:07}" for k in range(contexts)]
     is_service = (*[True] * services, *[False] * contexts)
-    entry = np.arange(contexts, dtype=np.int32)
-    composition = np.repeat(entry, successors)
+    number = Numbering()
+    entries = [number(services + 1 + table) for table in range(contexts)]
     draws = [rng.choice(services, successors, replace=False) for _ in range(contexts)]
-    none = np.array([], np.int32)
+    target = [
+        number(k + 1, [entry])
+        for entry, drawn in zip(entries, draws, strict=True)
+        for k in drawn.tolist()
+    ]
+    composition = np.repeat(np.arange(contexts, dtype=np.int32), successors)
     return Dataset(
         Vocabulary((*names, *tables), is_service, tuple(names)),
-        ContextTrie(np.full_like(entry, ROOT), services + 1 + entry, np.ones_like(entry)),
-        Pairs(composition, np.concatenate(draws).astype(np.int32), composition),
-        Steps(none, none, none),
-        path=np.arange(len(composition), dtype=np.int32),
-        path_composition=composition,
+        number.dag(),
+        Links(composition, np.array(target, np.int32), composition),
         time=np.full(contexts, np.nan),
+        context="dag",
     )
 
 
 def one_row_per_context(rng: np.random.Generator, dataset: Dataset) -> Rows:
     """Return a row of ``dataset.pairs`` for each context, drawn uniformly."""
-    n_contexts = len(dataset.contexts)
+    n_contexts = len(dataset.followed)
     successors = len(dataset.pairs.context) // n_contexts
     return np.arange(n_contexts) * successors + rng.integers(successors, size=n_contexts)

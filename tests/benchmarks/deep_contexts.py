@@ -1,4 +1,4 @@
-"""GRU4Rec over deep contexts: padded cells against a trie, random contexts against blocks.
+"""GRU4Rec over deep contexts: padded cells against distinct ancestors, random ones against blocks.
 
 Contexts are those of the full published Galaxy workflows, as the synthetic generator draws them:
 trees with over 100,000 paths of up to 25 nodes. A size takes the first contexts met, all prefixes
@@ -39,8 +39,7 @@ class DeepContexts(Benchmark):
 
     def model(self, encoding: str) -> GRU4Rec:
         """Make a model without dropout; the weights are the same each time."""
-        longest = int(self.dataset.contexts.depth.max())
-        facts = Facts(self.dataset.vocabulary, self.dataset.graph(), longest)
+        facts = Facts(self.dataset.vocabulary, self.dataset.graph(), self.dataset.followed)
         node = changed(self.config.model, {**NO_DROPOUT, "encoding": encoding})
         torch.manual_seed(self.config.seed)
         model: GRU4Rec = build(node, "model", facts)
@@ -55,7 +54,7 @@ class GruTrie(DeepContexts):
 
     def case(self, size: int) -> Case:
         """Give both models the same weights."""
-        slow, quick = (self.model(encoding) for encoding in ("padded", "trie"))
+        slow, quick = (self.model(encoding) for encoding in ("padded", "entries"))
         rows = np.flatnonzero(self.dataset.pairs.context < size)
         batch = TrainingPairs.of(self.dataset, rows, slow.mask, distinct=True).whole
 
@@ -81,7 +80,7 @@ class MiniBatchEpoch(DeepContexts):
 
     def case(self, size: int) -> Case:
         """Train on; the check does not learn."""
-        model = self.model("trie")
+        model = self.model("entries")
         rows = np.flatnonzero(self.dataset.pairs.context < size)
         pairs = TrainingPairs.of(self.dataset, rows, model.mask, distinct=True)
         trainer = {**self.config.trainer, **option("trainer", "mini_batch", epochs=1, device="cpu")}

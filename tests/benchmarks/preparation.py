@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from benchmarks.base import Benchmark, Case, MismatchError
 from dagrec_cli.config.build import build
-from dagrec_cli.data.composition import Composition, Source
+from dagrec_cli.data.composition import Composition, Context, Source
 from dagrec_cli.data.dataset import Dataset, build_dataset
 from dagrec_cli.data.invalid import valid
 
@@ -50,6 +50,7 @@ class InMemory:
 
     compositions: Sequence[Composition]
     max_paths: int
+    context: Context = "path"
     on_invalid: str = "error"
 
     def read(self) -> Iterator[Composition]:

@@ -60,7 +60,7 @@ class StepBenchmark(Benchmark):
         rng = np.random.default_rng(self.config.seed)
         torch.manual_seed(self.config.seed)
         dataset = sparse_catalogue(rng, contexts=CONTEXTS, services=services, successors=SUCCESSORS)
-        facts = Facts(dataset.vocabulary, dataset.graph(), longest_context=1)
+        facts = Facts(dataset.vocabulary, dataset.graph(), dataset.followed)
         model = StateTable(facts, contexts=CONTEXTS, hidden=HIDDEN)
         rows = one_row_per_context(rng, dataset)
         return model, TrainingPairs.of(dataset, rows, model.mask, distinct=True).whole

@@ -38,15 +38,12 @@ def test_describe_counts_a_file_by_hand(dagrec: Dagrec, tmp_path: Path) -> None:
     answer = dagrec("data", "describe", *words)
     assert (answer.code, answer.err) == (0, "")
     found = json.loads(answer.out)
-    assert {key: found[key] for key in ("compositions", "paths", "distinct_paths")} == {
-        "compositions": 10,
-        "paths": 10,
-        "distinct_paths": 1,
-    }
-    assert (found["pairs"], found["distinct_pairs"], found["distinct_contexts"]) == (20, 2, 2)
+    assert (found["compositions"], found["duplicates"]) == (10, 9)
+    assert (found["steps"], found["distinct_steps"], found["distinct_contexts"]) == (20, 2, 2)
+    assert found["entries"] == 3
     assert (found["nodes"], found["tables"], found["services"]) == (3, 1, 2)
     assert (found["target_services"], found["edges"]) == (2, 2)
-    assert found["context_lengths"] == {"1": 10, "2": 10}
+    assert found["context_depths"] == {"1": 10, "2": 10}
     assert found["targets"] == {"service_7": 10, "service_8": 10}
     assert (found["train_pairs"], found["test_pairs"]) == (14, 6)
     assert (found["leaked_pairs"], found["leaked_contexts"]) == (1, 1)
@@ -102,17 +99,17 @@ def test_describe_the_paper_s_data(dagrec: Dagrec, geoportal: Dataset) -> None:
     found = json.loads(dagrec("data", "describe", "data=geoportal", "format=json").out)
     expected = {
         "compositions": 943,
-        "paths": 943,
-        "distinct_paths": 106,
-        "pairs": 1016,
-        "distinct_pairs": 109,
+        "duplicates": 837,  # 89 %
+        "steps": 1016,
+        "distinct_steps": 109,
         "distinct_contexts": 51,
+        "entries": 146,
         "nodes": 50,
         "tables": 34,
         "services": 16,
         "target_services": 15,
         "edges": 97,
-        "context_lengths": {"1": 943, "2": 57, "3": 16},
+        "context_depths": {"1": 943, "2": 57, "3": 16},
         "train_pairs": 711,
         "test_pairs": 305,
         "left_out": "none",

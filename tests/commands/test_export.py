@@ -189,7 +189,7 @@ def test_onnx_gives_the_same_scores_and_ranking(
         length[0] = longest
         nodes = torch.randint(1, model.facts.n_nodes + 1, (n_contexts, longest))
         nodes[torch.arange(longest) >= length[:, None]] = 0
-        contexts = Contexts(nodes, length)
+        contexts = Contexts.of_rows(nodes, length)
         with torch.no_grad():
             own = model(contexts)
         found, ranking = session.run(None, {"nodes": nodes.numpy(), "length": length.numpy()})

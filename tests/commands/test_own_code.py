@@ -37,7 +37,7 @@ class Mean(CountingModel):
         self.share.index_add_(0, target, torch.from_numpy(pairs.weight))
 
     def forward(self, contexts):
-        return (self.share * self.boost).expand(len(contexts.length), -1)
+        return (self.share * self.boost).expand(len(contexts), -1)
 
 
 class Half(CountingModel):

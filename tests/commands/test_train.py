@@ -128,7 +128,7 @@ def test_equal_compositions_are_one_group_in_predictions(trained: Any, data: Spl
     rows = rows_of(trained.run / "predictions.csv")
     dataset = data.dataset
     paths: dict[int, list[int]] = {}
-    for path, composition in zip(dataset.path, dataset.path_composition, strict=True):
+    for path, composition in zip(*dataset.path, strict=True):
         paths.setdefault(int(composition), []).append(int(path))
     first: dict[tuple[int, ...], int] = {}
     for composition, numbers in sorted(paths.items()):
@@ -149,7 +149,7 @@ def test_the_folder_is_enough_to_score_again(trained: Any, data: SplitData, seed
     model.load_state_dict(load_file(trained.run / name))
     rows = [r for r in rows_of(trained.run / "predictions.csv") if r["seed"] == str(seed)]
     pairs = data.dataset.pairs.take(np.array([int(row["pair"]) for row in rows]))
-    contexts = Contexts.of(data.dataset.contexts, pairs.context)
+    contexts = Contexts(data.dataset.contexts, pairs.context)
     with torch.no_grad():
         chance = model.mask(model.eval()(contexts), contexts.last).softmax(1)
     services = vocabulary["services"]
@@ -157,7 +157,9 @@ def test_the_folder_is_enough_to_score_again(trained: Any, data: SplitData, seed
     target = torch.tensor([services.index(row["target"]) for row in rows])
     written = [float(row["probability"]) for row in rows]
     assert chance.gather(1, target[:, None]).squeeze(1).tolist() == pytest.approx(written, rel=1e-4)
-    nodes = [" -> ".join(vocabulary["nodes"][k - 1] for k in row if k) for row in contexts.nodes]
+    nodes = [
+        " -> ".join(vocabulary["nodes"][k - 1] for k in row if k) for row in contexts.rows.nodes
+    ]
     assert nodes == [row["context"] for row in rows]
 
 

@@ -104,4 +104,4 @@ def test_what_a_class_narrows_holds_for_it() -> None:
     from dagrec_cli.models.gru4rec_paper import GRU4RecPaper
 
     assert parameters_of(GRU4RecPaper)["encoding"] == Literal["padded"]
-    assert "trie" in parameters_of(GRU4Rec)["encoding"].__args__
+    assert "entries" in parameters_of(GRU4Rec)["encoding"].__args__

@@ -33,7 +33,7 @@ def make(config: Callable[..., DictConfig], tiny: Dataset) -> Callable[..., Mode
     def made(name: str, **settings: object) -> Model:
         graph = tiny.graph(np.arange(len(tiny.pairs.context) // 2))
         torch.manual_seed(0)
-        facts = Facts(tiny.vocabulary, graph, 5)
+        facts = Facts(tiny.vocabulary, graph, tiny.followed)
         model: Model = build(config("model", name, **settings), "model", facts)
         for weight in model.parameters():
             torch.nn.init.normal_(weight)
@@ -41,7 +41,7 @@ def make(config: Callable[..., DictConfig], tiny: Dataset) -> Callable[..., Mode
             context, row = np.unique(tiny.pairs.context, return_inverse=True)
             weight = np.linspace(1, 2, len(row), dtype=np.float32)
             counted = WeightedPairs(row, tiny.pairs.target, weight)
-            model.count(counted, Contexts.of(tiny.contexts, context))
+            model.count(counted, Contexts(tiny.contexts, context))
         return model
 
     return made
@@ -109,9 +109,7 @@ def test_no_more_scores_are_held_than_allowed(
     """Five services a context; one context may come on top."""
     model, sizes = make("gru4rec", dag_mask=False), []
     forward = model.forward
-    monkeypatch.setattr(
-        model, "forward", lambda given: sizes.append(len(given.length)) or forward(given)
-    )
+    monkeypatch.setattr(model, "forward", lambda given: sizes.append(len(given)) or forward(given))
     monkeypatch.setattr(evaluator, "SCORES_AT_ONCE", scores_at_once)
     evaluate_model(model, tiny.contexts, tiny.pairs)
     assert sum(sizes) == len(np.unique(tiny.pairs.context))

@@ -21,14 +21,52 @@ def test_counts_by_hand(
     drawn = [walks("t1 s1 s2"), walks("t1 s1 s2", "t1 s2"), walks("s3 s1")]
     found = describe(dataset_of(drawn), config, test_share=0.5)
     assert (found.compositions, found.left_out) == (3, "none")
-    assert (found.paths, found.distinct_paths) == (4, 3)
-    assert (found.pairs, found.distinct_pairs, found.distinct_contexts) == (6, 4, 3)
+    assert (found.context, found.duplicates, found.times) == ("path", 0, "none")
+    assert (found.steps, found.distinct_steps, found.distinct_contexts) == (6, 4, 3)
     assert (found.nodes, found.tables, found.services) == (4, 1, 3)
     assert (found.target_services, found.edges) == (2, 4)
-    assert found.context_lengths == {1: 4, 2: 2}
+    assert found.context_depths == {1: 4, 2: 2}
     assert found.targets == {"service_1": 3, "service_2": 3}
     assert (found.train_pairs, found.test_pairs) == (3, 3)
     assert (found.mask_graph, found.forbidden_test_targets) == ("all", 0)
+
+
+def test_branches_and_merges_by_hand(
+    walks: Callable[..., Composition],
+    dataset_of: Callable[..., Dataset],
+    config: Callable[..., DictConfig],
+) -> None:
+    """A diamond on which two services follow; two chains of one name; a chain, twice."""
+    drawn = [
+        walks("t1 s1 s3 s4", "t1 s2 s3 s5", time=0.0),
+        walks("t1 s1 s2", "t1' s1' s2'", "t2 s2'"),
+        walks("t1 s1 s2", time=100_000.0),
+        walks("t1 s1 s2"),
+    ]
+    found = describe(dataset_of(drawn, context="dag"), config, test_share=0.5)
+    assert (found.compositions, found.duplicates, found.steps) == (4, 1, 6 + 5 + 2 + 2)
+    assert found.times == "2 of 4, 1970-01-01 to 1970-01-02"
+    assert found.shape is not None
+    assert (found.shape.merging, found.warnings) == (0.5, ())
+    # the inputs t1 and t1' of the second are taken for one, which then has two followers
+    assert found.shape.branching == 0.5
+    # by composition: t1 {1, 2}, s1, s2, s3 {4, 5}; t1 {1, 1}, s1 {2, 2}, t2; t1, s1; t1, s1
+    assert found.shape.next_sets == {1: 2 + 1 + 2 + 2, 2: 4}
+    lines = dict(found.lines())
+    assert lines["next set size"] == "1: 7, 2: 4"
+    assert (lines["branching"], lines["duplicates"]) == ("50% of the compositions", "1 (25%)")
+
+
+def test_a_table_that_is_read_backwards_is_noticed(
+    walks: Callable[..., Composition],
+    dataset_of: Callable[..., Dataset],
+    config: Callable[..., DictConfig],
+) -> None:
+    right = [walks("t1 s1 s2"), walks("t2 s2 s1")]
+    wrong = [walks("s2 s1 t1"), walks("s1 s2 t2")]
+    assert describe(dataset_of(right), config, test_share=0.5).warnings == ()
+    found = describe(dataset_of(wrong), config, test_share=0.5)
+    assert "tables only ever end links" in dict(found.lines())["warning"]
 
 
 def test_a_mask_of_training_edges_forbids_what_only_the_test_knows(
@@ -51,7 +89,7 @@ def test_lines_are_for_reading(
     drawn = [walks(f"t1 s{k}") for k in range(20)] + [walks("t1 s5")] * 3
     lines = dict(describe(dataset_of(drawn), config).lines())
     assert lines["compositions"] == "23 (left out: none)"
-    assert lines["pairs"] == "23 (20 distinct)"
+    assert lines["steps"] == "23 (20 distinct)"
     targets = lines["targets"].splitlines()
     assert targets[0] == "service_5 4 (17.4%)"
     assert targets[-1] == "and 5 rarer ones"

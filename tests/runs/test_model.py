@@ -38,11 +38,11 @@ def save_run(folder: Path, dataset: Dataset, node: DictConfig) -> Model:
     """Leave the run folder of an untrained (or counted) model, and return the model."""
     torch.manual_seed(3)
     graph = dataset.graph(TRAIN_ROWS)
-    model: Model = build(node, "model", Facts(dataset.vocabulary, graph, 3))
+    model: Model = build(node, "model", Facts(dataset.vocabulary, graph, dataset.followed))
     if isinstance(model, CountingModel):
         pairs = dataset.pairs.distinct()
         entries, row = np.unique(pairs.context, return_inverse=True)
-        contexts = Contexts.of(dataset.contexts, entries)
+        contexts = Contexts(dataset.contexts, entries)
         model.count(pairs._replace(context=row.astype(np.int32)), contexts)
     run = RunFolder(folder)
     write_setup(run, OmegaConf.create({"model": node}), dataset, graph)
@@ -224,7 +224,7 @@ def test_what_does_not_fit_is_one_line(
         lambda s: s.update({"table.counts": s["table.counts"][1:].clone()}),
         lambda s: s.update({"table.cells": s["table.cells"].flip(0).clone()}),
         lambda s: s["table.cells"].add_(10**6),
-        lambda s: s.update({"table.keys": s["table.keys"][None].clone()}),
+        lambda s: s.update({"table.hashes": s["table.hashes"][None].clone()}),
     ],
 )
 def test_counts_that_are_no_table_are_refused(
@@ -232,7 +232,7 @@ def test_counts_that_are_no_table_are_refused(
 ) -> None:
     save_run(tmp_path, tiny, config("model", "backoff"))
     edit_weights(change)(tmp_path)
-    with pytest.raises(RunError, match="holds no table of suffixes"):
+    with pytest.raises(RunError, match="holds no table of contexts"):
         load(tmp_path)
 
 
