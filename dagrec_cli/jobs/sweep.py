@@ -25,7 +25,7 @@ from dagrec_cli.errors import ConfigError, RunError
 from dagrec_cli.jobs.job import Job, as_hydra_config
 from dagrec_cli.jobs.pool import PLUGINS, register
 from dagrec_cli.jobs.run import CONTINUES, Engine
-from dagrec_cli.reporting.comparison import Entry, compare_rows
+from dagrec_cli.reporting.comparison import TableRow, compare_rows
 from dagrec_cli.reporting.grouping import group_runs
 from dagrec_cli.reporting.tables import Table
 from dagrec_cli.runs.claim import SWEEP, TRAINING, check_free
@@ -228,7 +228,7 @@ def _show(engine: Engine, jobs: Sequence[Job], folder: RunFolder, reached: Colle
     return sum(bool(entry.reason) for entry in entries)
 
 
-def sweep_entries(jobs: Sequence[Job], reached: Collection[Path]) -> list[Entry]:
+def sweep_entries(jobs: Sequence[Job], reached: Collection[Path]) -> list[TableRow]:
     """Return an entry per combination without its seeds, then one per job that did not finish.
 
     Parameters
@@ -240,14 +240,14 @@ def sweep_entries(jobs: Sequence[Job], reached: Collection[Path]) -> list[Entry]
     states = [(job, state_of(job.folder)) for job in jobs]
     finished = [job.folder for job, state in states if state.run and job.folder in reached]
     broken = [
-        Entry(job.name, [], state.reason or NOT_REACHED)
+        TableRow(job.name, [], state.reason or NOT_REACHED)
         for job, state in states
         if job.folder not in finished
     ]
     return [*(group_runs(finished, None) if finished else []), *broken]
 
 
-def sweep_table(entries: Sequence[Entry], *, n_jobs: int, metric: str) -> Table:
+def sweep_table(entries: Sequence[TableRow], *, n_jobs: int, metric: str) -> Table:
     """Return the comparison of the finished rows, and a row for each job that did not finish."""
     broken = [entry for entry in entries if entry.reason]
     ended = f"{len(broken)} not finished" if broken else "all finished"

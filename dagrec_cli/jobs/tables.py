@@ -19,7 +19,7 @@ from dagrec_cli.errors import ConfigError
 from dagrec_cli.jobs.job import Job, without_hydra
 from dagrec_cli.jobs.pool import PoolLauncher, register
 from dagrec_cli.jobs.run import Engine
-from dagrec_cli.reporting.comparison import Entry, basis, by_reason, compare_rows
+from dagrec_cli.reporting.comparison import TableRow, basis, by_reason, compare_rows
 from dagrec_cli.reporting.tables import Table, heading
 from dagrec_cli.reporting.verdict import COMPARED, judge
 from dagrec_cli.runs.provenance import config_hash
@@ -58,12 +58,12 @@ class TableRun:
     problems: list[str] = field(default_factory=list)
 
     @cached_property
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[TableRow]:
         """What came of each row, once all have run."""
         found = []
         for row, job in zip(self.rows, self.jobs, strict=True):
             state = state_of(job.folder)
-            found.append(Entry(row["name"], [state.run] if state.run else [], state.reason))
+            found.append(TableRow(row["name"], [state.run] if state.run else [], state.reason))
         return found
 
     def tables(self, settings: Mapping[str, Any]) -> list[Table]:
@@ -80,7 +80,7 @@ class TableRun:
         ]
         return [table, self._verdicts(judged)] if judged else [table]
 
-    def _verdicts(self, judged: Sequence[tuple[Mapping[str, Any], Entry]]) -> Table:
+    def _verdicts(self, judged: Sequence[tuple[Mapping[str, Any], TableRow]]) -> Table:
         lines = []
         for row, entry in judged:
             result = entry.runs[0].finished

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -15,20 +16,25 @@ from dagrec_cli.runs.run import Run
 
 SIGNIFICANT = 0.05
 BEST_ROW, AS_GOOD = "best", "≈ best"
-BOUNDS = {
-    "last_node": "ceiling: last node",
-    "context": "ceiling: whole context",
-    "law": "ceiling: the law",
+CEILINGS = {  # what the row of each is called, and what it is
+    "last_node": (
+        "ceiling: last node",
+        "the best function of the last node, chosen on these test pairs",
+    ),
+    "context": (
+        "ceiling: whole context",
+        "the best function of the whole context, chosen on these test pairs",
+    ),
+    "law": (
+        "ceiling: the law",
+        "the best predictor in expectation, which knows the data's law",
+    ),
 }
-CEILINGS = {
-    "last_node": "the best function of the last node, chosen on these test pairs",
-    "context": "the best function of the whole context, chosen on these test pairs",
-    "law": "the best predictor in expectation, which knows the data's law",
-}
+Cells = dict[str, Any]  # of a row, by column
 
 
 @dataclass(frozen=True)
-class Entry:
+class TableRow:
     """One row: a name, and what one or more runs of it made of the same test pairs.
 
     Attributes
@@ -75,8 +81,8 @@ class Entry:
         return float(np.mean(seconds)) or None
 
 
-def compare_rows(entries: Sequence[Entry], *, title: str, metric: str) -> Table:
-    """Return a row per entry, with tests between those about the same test pairs.
+def compare_rows(rows: Sequence[TableRow], *, title: str, metric: str) -> Table:
+    """Return a table of the rows, with tests between those about the same test pairs.
 
     ``difference`` and ``p`` compare a row with the first one about its test pairs, which is the
     reference, over groups of equal compositions and over seeds, Holm-corrected over the rows.
@@ -89,58 +95,56 @@ def compare_rows(entries: Sequence[Entry], *, title: str, metric: str) -> Table:
     metric
         What ``difference``, ``p`` and ``mark`` are about.
     """
-    rows: list[dict[str, Any]] = []
+    cells: list[Cells] = []
     notes: list[str] = []
     ceilings: dict[str, None] = {}
-    for about, alike in by_test(entries):
+    for about, alike in by_test(rows):
         bounds = alike[0].runs[0].finished.ceilings
-        found = _compared_rows(alike, metric)
-        found += [{"row": BOUNDS[name], **bound} for name, bound in bounds.items()]
         ceilings |= dict.fromkeys(bounds)
+        of_test = _compared(alike, metric)
+        of_test += [{"row": CEILINGS[name][0], **bound} for name, bound in bounds.items()]
         if about:
-            found = [{"row": row["row"], "test": about, **row} for row in found]
-            *told, ties = basis(alike)
-            notes = [n for n in notes if n != ties] + [f"{about}: {' '.join(told)}", ties]
+            of_test = [{"row": row["row"], "test": about, **row} for row in of_test]
+            *first, ties = basis(alike)  # ties are the same for all: said once, at the end
+            notes = [n for n in notes if n != ties] + [f"{about}: {' '.join(first)}", ties]
         else:
             notes += basis(alike)
-        rows += found
-    notes += _test_notes([alike for _, alike in by_test(entries)], metric)
+        cells += of_test
+    notes += _test_notes([alike for _, alike in by_test(rows)], metric)
     if ceilings:
-        notes.append(f"Ceilings: {'; '.join(CEILINGS[name] for name in ceilings)}.")
+        notes.append(f"Ceilings: {'; '.join(CEILINGS[name][1] for name in ceilings)}.")
     notes += [
-        f"Not finished: {', '.join(names)}: {reason}"
-        for reason, names in by_reason(entries).items()
+        f"Not finished: {', '.join(names)}: {reason}" for reason, names in by_reason(rows).items()
     ]
-    tested = ["test"] if any("test" in row for row in rows) else []
+    tested = ["test"] if any("test" in row for row in cells) else []
     columns = ["row", *tested, "mark", *METRICS, "difference", "p", "seconds_per_epoch", "seeds"]
-    return Table(title, columns, rows, notes)
+    return Table(title, columns, cells, notes)
 
 
-def by_test(entries: Sequence[Entry]) -> list[tuple[str, list[Entry]]]:
-    """Return the finished entries of each set of test pairs, and its name if there are several."""
-    found: dict[tuple[str, str], list[Entry]] = {}
-    for entry in entries:
-        if entry.runs:
-            found.setdefault(entry.test, []).append(entry)
-    names = [alike[0].about for alike in found.values()]
-    is_told = all(names) and len(set(names)) == len(names)
-    if not is_told:
+def by_test(rows: Sequence[TableRow]) -> list[tuple[str, list[TableRow]]]:
+    """Return the finished rows of each set of test pairs, and its name if there are several."""
+    tests: dict[tuple[str, str], list[TableRow]] = {}
+    for row in rows:
+        if row.runs:
+            tests.setdefault(row.test, []).append(row)
+    names = [alike[0].about for alike in tests.values()]
+    if not all(names) or len(set(names)) < len(names):
         names = [f"test {number}" for number in range(1, len(names) + 1)]
-    return list(zip(names if len(names) > 1 else [""] * len(names), found.values(), strict=True))
+    return list(zip(names if len(names) > 1 else [""] * len(names), tests.values(), strict=True))
 
 
-def by_reason(entries: Sequence[Entry]) -> dict[str, list[str]]:
+def by_reason(rows: Sequence[TableRow]) -> dict[str, list[str]]:
     """Return the names of the rows that did not finish, by what went wrong."""
     names: dict[str, list[str]] = {}
-    for entry in entries:
-        if entry.reason:
-            names.setdefault(entry.reason, []).append(entry.name)
+    for row in rows:
+        if row.reason:
+            names.setdefault(row.reason, []).append(row.name)
     return names
 
 
-def _test_notes(tables: Sequence[Sequence[Entry]], metric: str) -> list[str]:
+def _test_notes(tests: Sequence[Sequence[TableRow]], metric: str) -> list[str]:
     """Return what the tests between rows about the same test pairs are."""
-    compared = [entry for alike in tables if len(alike) > 1 for entry in alike]
+    compared = [row for alike in tests if len(alike) > 1 for row in alike]
     if not compared:
         return []
     notes = [
@@ -148,7 +152,7 @@ def _test_notes(tables: Sequence[Sequence[Entry]], metric: str) -> list[str]:
         f"over groups and seeds, Holm-corrected; ≤: as small as so few groups allow. "
         f'"{AS_GOOD}": not significantly worse than the best ({SIGNIFICANT:.0%}, Holm).'
     ]
-    if untested := [entry.name for entry in compared if not entry.is_testable]:
+    if untested := [row.name for row in compared if not row.is_testable]:
         notes.append(
             "No p and no mark, since one seed says nothing of others (train several, as in "
             f"seeds=[0,1,2]): {', '.join(dict.fromkeys(untested))}."
@@ -156,42 +160,48 @@ def _test_notes(tables: Sequence[Sequence[Entry]], metric: str) -> list[str]:
     return notes
 
 
-def _compared_rows(alike: Sequence[Entry], metric: str) -> list[dict[str, Any]]:
-    """Return the rows of entries about the same test pairs."""
-    services = _catalogue([run for entry in alike for run in entry.runs])
-    outcomes = [_outcomes(entry.runs, services) for entry in alike]
+def _compared(alike: Sequence[TableRow], metric: str) -> list[Cells]:
+    """Return the cells of rows about the same test pairs."""
+    services = _catalogue([run for row in alike for run in row.runs])
+    outcomes = [_outcomes(row.runs, services) for row in alike]
     unit = alike[0].runs[0].predictions.group
-    rows: list[dict[str, Any]] = [
+    cells: list[Cells] = [
         {
-            "row": entry.name,
+            "row": row.name,
             "seeds": len(seeds),
-            "seconds_per_epoch": entry.seconds_per_epoch,
+            "seconds_per_epoch": row.seconds_per_epoch,
             **metric_summaries(seeds, unit),
         }
-        for entry, seeds in zip(alike, outcomes, strict=True)
+        for row, seeds in zip(alike, outcomes, strict=True)
     ]
-    if len(rows) == 1:
-        return rows
+    if len(cells) == 1:
+        return cells
 
-    def tested(reference: int) -> list[tuple[dict[str, Any], Difference, float | None]]:
-        others = [k for k in range(len(rows)) if k != reference]
-        found = [paired_difference(outcomes[k], outcomes[reference], unit, metric) for k in others]
+    def tested(reference: int) -> list[tuple[Cells, Difference, float | None]]:
+        """Return the cells of each other row, its difference, and p where both can be tested."""
+        others = [k for k in range(len(cells)) if k != reference]
+        differences = [
+            paired_difference(outcomes[k], outcomes[reference], unit, metric) for k in others
+        ]
         is_tested = [alike[k].is_testable and alike[reference].is_testable for k in others]
-        adjusted = iter(holm([f.p_value for f, t in zip(found, is_tested, strict=True) if t]))
-        p_values = [next(adjusted) if each else None for each in is_tested]
-        return list(zip([rows[k] for k in others], found, p_values, strict=True))
+        # Holm corrects over the tests that are made; the others have no share in it.
+        adjusted = iter(
+            holm([difference.p_value for difference in compress(differences, is_tested)])
+        )
+        p_values = [next(adjusted) if is_made else None for is_made in is_tested]
+        return list(zip([cells[k] for k in others], differences, p_values, strict=True))
 
-    rows[0]["is_reference"] = True
-    for row, found, p in tested(0):
-        row["difference"] = {"mean": found.difference, "low": found.low, "high": found.high}
+    cells[0]["is_reference"] = True
+    for row, diff, p in tested(0):
+        row["difference"] = {"mean": diff.difference, "low": diff.low, "high": diff.high}
         if p is not None:
-            row |= {"p": p, "p_is_floor": found.is_floor and p < 1}
-    best = max(range(len(rows)), key=lambda row: rows[row][metric]["mean"])
-    rows[best]["mark"] = BEST_ROW
+            row |= {"p": p, "p_is_floor": diff.is_floor and p < 1}
+    best = max(range(len(cells)), key=lambda k: cells[k][metric]["mean"])
+    cells[best]["mark"] = BEST_ROW
     for row, _, p in tested(best):
         if p is not None and p >= SIGNIFICANT:
             row["mark"] = AS_GOOD
-    return rows
+    return cells
 
 
 def _catalogue(runs: Sequence[Run]) -> list[str]:
@@ -201,93 +211,90 @@ def _catalogue(runs: Sequence[Run]) -> list[str]:
 def _outcomes(runs: Sequence[Run], services: Sequence[str]) -> list[Outcomes]:
     """Return the outcomes of every seed of every run, with the classes of one catalogue."""
     number = {name: k for k, name in enumerate(services)}
-    found = []
+    outcomes = []
     for run in runs:
         place = np.array([number[name] for name in run.vocabulary.services])
-        found += [
-            each._replace(target=place[each.target], predicted=place[each.predicted])
-            for each in run.predictions.outcomes.values()
+        outcomes += [
+            seed._replace(target=place[seed.target], predicted=place[seed.predicted])
+            for seed in run.predictions.outcomes.values()
         ]
-    return found
+    return outcomes
 
 
-def basis(entries: Sequence[Entry]) -> list[str]:
+def basis(rows: Sequence[TableRow]) -> list[str]:
     """Return what the numbers of finished rows about the same test pairs rest on.
 
     That is n, split, seeds, leakage, groups, mask and ties; where rows differ, what most have
     comes first.
     """
     spread, over = "", ""
-    if any(len(entry.outcomes) > 1 for entry in entries):
+    if any(len(row.outcomes) > 1 for row in rows):
         spread, over = "mean ± standard deviation over seeds, ", " and seeds"
     return [
-        f"n = {_joint(entries, _pairs)}; seeds {_joint(entries, _seeds)}; {spread}[95 % interval "
+        f"n = {_joint(rows, _pairs)}; seeds {_joint(rows, _seeds)}; {spread}[95 % interval "
         f"over groups of equal compositions{over}].",
-        f"Leakage: {_joint(entries, _leakage)}.",
-        *_held_out(entries),
-        f"A DAG mask knows the edges {_joint(entries, _mask)}.",
-        f"Ties: {_joint(entries, _ties)}; accuracy takes the first of equal services.",
+        f"Leakage: {_joint(rows, _leakage)}.",
+        *_held_out(rows),
+        f"A DAG mask knows the edges {_joint(rows, _mask)}.",
+        f"Ties: {_joint(rows, _ties)}; accuracy takes the first of equal services.",
     ]
 
 
-def _joint(entries: Sequence[Entry], tell: Callable[[Entry], str]) -> str:
-    """Return what is said of all entries; ``0, 1; Popularity: 0`` where they differ."""
-    texts = {entry.name: tell(entry) for entry in entries}
+def _joint(rows: Sequence[TableRow], tell: Callable[[TableRow], str]) -> str:
+    """Return what is said of all rows; ``0, 1; Popularity: 0`` where they differ."""
+    texts = {row.name: tell(row) for row in rows}
     common = max(texts.values(), key=list(texts.values()).count)
     return "; ".join([common, *(f"{n}: {text}" for n, text in texts.items() if text != common)])
 
 
-def _pairs(entry: Entry) -> str:
-    run = entry.runs[0]
+def _pairs(row: TableRow) -> str:
+    run = row.runs[0]
     choices, settings = run.result.choices, run.config["split"]
     split = " ".join(f"{k}={v}" for k, v in settings.items() if k not in ("_target_", "graph"))
-    n, groups = (
-        len(np.unique(each)) for each in (run.predictions.composition, run.predictions.group)
-    )
+    tested = run.predictions
+    n, groups = (len(np.unique(unit)) for unit in (tested.composition, tested.group))
     return (
-        f"{run.finished.data.test:,} {_side(entry)} pairs of {n:,} compositions in {groups:,} "
-        f"groups, "
-        f"data={choices.get('data')} "
-        f"split={choices.get('split')}{split and f' ({split})'}"
+        f"{run.finished.data.test:,} {_side(row)} pairs of {n:,} compositions in {groups:,} "
+        f"groups, data={choices.get('data')} split={choices.get('split')}{split and f' ({split})'}"
     )
 
 
-def _seeds(entry: Entry) -> str:
-    seeds = [seed for run in entry.runs for seed in run.seeds]
+def _seeds(row: TableRow) -> str:
+    seeds = [seed for run in row.runs for seed in run.seeds]
     distinct = sorted(set(seeds))
-    pooled = f" (in {len(entry.runs)} runs)" if len(distinct) < len(seeds) else ""
+    pooled = f" (in {len(row.runs)} runs)" if len(distinct) < len(seeds) else ""
     return ", ".join(map(str, distinct)) + pooled
 
 
-def _leakage(entry: Entry) -> str:
-    run = entry.runs[0]
+def _leakage(row: TableRow) -> str:
+    run = row.runs[0]
     if run.source:
         return f"the saved model of {run.source} may have been trained on these pairs"
     leakage = run.finished.data.leakage
     return (
-        f"{leakage.pairs:.0%} of {_side(entry)} pairs and {leakage.contexts:.0%} of their "
+        f"{leakage.pairs:.0%} of {_side(row)} pairs and {leakage.contexts:.0%} of their "
         "contexts also occur in training"
     )
 
 
-def _held_out(entries: Sequence[Entry]) -> list[str]:
+def _held_out(rows: Sequence[TableRow]) -> list[str]:
     """Return how the test pairs were held out, which is the same for all, if a run tells."""
-    results = [run.finished for entry in entries for run in entry.runs]
-    found = [result.data.held_out.get(result.evaluated_on) for result in results]
-    return next((each.told() for each in found if each), [])
+    results = [run.finished for row in rows for run in row.runs]
+    held_out = [result.data.held_out.get(result.evaluated_on) for result in results]
+    return next((sides.told() for sides in held_out if sides), [])
 
 
-def _mask(entry: Entry) -> str:
-    run = entry.runs[0]
+def _mask(row: TableRow) -> str:
+    run = row.runs[0]
     known = {"all": "all paths, test paths too", "train": "training paths only"}
     edges = f"that {run.source} knew" if run.source else f"of {known[run.config['split']['graph']]}"
     n = run.finished.data.forbidden_test_targets
-    return f"{edges}, and rules out {n:,} {_side(entry)} targets"
+    return f"{edges}, and rules out {n:,} {_side(row)} targets"
 
 
-def _ties(entry: Entry) -> str:
-    return entry.runs[0].finished.tie_rule
+def _ties(row: TableRow) -> str:
+    return row.runs[0].finished.tie_rule
 
 
-def _side(entry: Entry) -> str:
-    return entry.runs[0].finished.evaluated_on
+def _side(row: TableRow) -> str:
+    return row.runs[0].finished.evaluated_on

@@ -13,7 +13,7 @@ from typing import Any
 
 from dagrec_cli.config.deciding import Effect, effect, settings
 from dagrec_cli.errors import ConfigError, DagrecError, RunError
-from dagrec_cli.reporting.comparison import Entry
+from dagrec_cli.reporting.comparison import TableRow
 from dagrec_cli.runs.folder import REQUEST, RESULT
 from dagrec_cli.runs.provenance import is_part
 from dagrec_cli.runs.run import Run
@@ -30,8 +30,8 @@ OPTIONS = ("data", "split", "model", "loss", "sampler", "trainer")  # told witho
 Settings = Mapping[str, Any]
 
 
-def group_runs(paths: Sequence[Path], by: Sequence[str] | None) -> list[Entry]:
-    """Return one entry per group of finished runs, then one per run that is not finished.
+def group_runs(paths: Sequence[Path], by: Sequence[str] | None) -> list[TableRow]:
+    """Return a row per group of finished runs, then one per run that is not finished.
 
     Runs with other test pairs, and evaluations of saved models, are never in one group.
 
@@ -59,12 +59,12 @@ def group_runs(paths: Sequence[Path], by: Sequence[str] | None) -> list[Entry]:
     for run in _each_seed_once(finished):
         by_test.setdefault(run.test, []).append(run)
     tested = _names([_naming_settings(runs[0]) for runs in by_test.values()], is_about_test=True)
-    entries = [
-        entry
+    rows = [
+        row
         for about, runs in zip(tested, by_test.values(), strict=True)
-        for entry in _entries_of(about, runs, by)
+        for row in _rows_of(about, runs, by)
     ]
-    return entries + broken
+    return rows + broken
 
 
 def find_runs(path: Path) -> list[Path]:
@@ -80,8 +80,8 @@ def find_runs(path: Path) -> list[Path]:
     if not os.path.isdir(path):  # where Path.is_dir raises for a name that is too long
         raise RunError(f"{path}: no such folder; name run folders or a folder that holds some.")
     walked = os.walk(path)  # passes over a folder that vanishes meanwhile
-    found = [Path(folder) for folder, _, files in walked if {RESULT, REQUEST} & {*files}]
-    return sorted(found, key=_natural) or [path]
+    runs = [Path(folder) for folder, _, files in walked if {RESULT, REQUEST} & {*files}]
+    return sorted(runs, key=_natural) or [path]
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:
@@ -89,8 +89,8 @@ def _natural(path: Path) -> list[tuple[int, str]]:
     return [(int(part or 0), text) for text, part in re.findall(r"(\D*)(\d*)", str(path))]
 
 
-def _read_runs(folders: Iterable[Path]) -> tuple[list[Run], list[Entry]]:
-    """Return the finished runs, and an entry with the reason for each other one."""
+def _read_runs(folders: Iterable[Path]) -> tuple[list[Run], list[TableRow]]:
+    """Return the finished runs, and a row with the reason for each other one."""
     finished, broken = [], []
     for folder in folders:
         try:
@@ -99,10 +99,10 @@ def _read_runs(folders: Iterable[Path]) -> tuple[list[Run], list[Entry]]:
                 run.check()
                 finished.append(run)
             else:
-                broken.append(Entry(str(folder), [], f"{run.result.status}: {run.reason}"))
+                broken.append(TableRow(str(folder), [], f"{run.result.status}: {run.reason}"))
         except (DagrecError, OSError) as error:  # whatever it is, the others stand
             reason = str(error).removeprefix(f"{folder}/").removeprefix(f"{folder}: ")
-            broken.append(Entry(str(folder), [], reason))
+            broken.append(TableRow(str(folder), [], reason))
     return finished, broken
 
 
@@ -125,8 +125,8 @@ def _identity(run: Run) -> str:
     That is all that decides their figures: the content of the data, the test pairs, the config.
     Names of options are not: ``data=geoportal`` and a file of the same bytes are one data set.
     """
-    told = settings(run.config, {Effect.FIGURES}) | _deciding_origin(run)
-    figures = {key: value for key, value in told.items() if not _is_idle(key, run)}
+    deciding = settings(run.config, {Effect.FIGURES}) | _deciding_origin(run)
+    figures = {key: value for key, value in deciding.items() if not _is_idle(key, run)}
     return json.dumps([run.test, figures], sort_keys=True, default=str)
 
 
@@ -142,18 +142,18 @@ def _deciding_origin(run: Run) -> dict[str, Any]:
     return {EVALUATED_ON: result.evaluated_on, SOURCE: run.source, VERSION: run.version, CODE: code}
 
 
-def _entries_of(about: str, runs: Sequence[Run], by: Sequence[str] | None) -> list[Entry]:
-    """Return the entries of runs about the same test pairs."""
+def _rows_of(about: str, runs: Sequence[Run], by: Sequence[str] | None) -> list[TableRow]:
+    """Return the rows of runs about the same test pairs."""
     keys = [*by, SOURCE] if by else []
-    told = [_naming_settings(run) for run in runs]
+    naming = [_naming_settings(run) for run in runs]
     groups: dict[str, list[int]] = {}
     for k, run in enumerate(runs):
-        by_keys = json.dumps([_value(told[k], key, run) for key in keys])
+        by_keys = json.dumps([_value(naming[k], key, run) for key in keys])
         groups.setdefault(by_keys if by else _identity(run), []).append(k)
-    firsts = [told[members[0]] for members in groups.values()]
-    names = _unique([_in_words(each, keys) for each in firsts]) if by else _names(firsts)
+    firsts = [naming[members[0]] for members in groups.values()]
+    names = _unique([_in_words(first, keys) for first in firsts]) if by else _names(firsts)
     return [
-        Entry(name, [runs[k] for k in members], about=about)
+        TableRow(name, [runs[k] for k in members], about=about)
         for name, members in zip(names, groups.values(), strict=True)
     ]
 
@@ -187,6 +187,7 @@ def _names(rows: Sequence[Settings], *, is_about_test: bool = False) -> list[str
         keys = {key for key in keys if key != "data" and effect(key) is Effect.FIGURES}
     names = [""] * len(rows)
     for key in sorted(keys, key=_rank):
+        # Only rows that are named alike so far need telling apart, so each name asks its own.
         seen: dict[str, set[str]] = {}
         for name, row in zip(names, rows, strict=True):
             seen.setdefault(name, set()).add(json.dumps(row.get(key)))

@@ -11,7 +11,7 @@ import msgspec
 from markupsafe import Markup
 
 from dagrec_cli.evaluation.metrics import METRICS
-from dagrec_cli.reporting.comparison import Entry, by_test
+from dagrec_cli.reporting.comparison import TableRow, by_test
 from dagrec_cli.reporting.plots.gallery import Picture, graph_picture, row_pictures, table_pictures
 from dagrec_cli.reporting.tables import Table, template
 from dagrec_cli.runs.folder import RunFolder
@@ -35,12 +35,12 @@ class ReportSheet:
     tables
         The first is from :func:`~dagrec_cli.reporting.comparison.compare_rows`; one with the
         columns ``row metric paper`` gives the published numbers.
-    entries
-        One per row, those that failed too.
+    rows
+        Those of the first table, those that failed too.
     """
 
     tables: Sequence[Table]
-    entries: Sequence[Entry]
+    rows: Sequence[TableRow]
 
     @property
     def published(self) -> dict[tuple[str, str], float]:
@@ -61,7 +61,7 @@ class Shown(NamedTuple):
 class ReportRow(NamedTuple):
     """A row's part of the page."""
 
-    entry: Entry
+    row: TableRow
     pictures: Sequence[Shown]
     origins: Sequence[tuple[str, Mapping[str, str], str]]
 
@@ -82,20 +82,20 @@ def write_report(folder: RunFolder, title: str, sheets: Sequence[ReportSheet]) -
         If a file of a finished row's run folder is missing or damaged.
     """
     beside = folder.below(PICTURES)
-    rows: dict[tuple[Path, ...], ReportRow] = {}
+    parts: dict[tuple[Path, ...], ReportRow] = {}
     shown = []
     for sheet in sheets:
         main = sheet.tables[0]
-        pictures = _save(table_pictures(main, sheet.published, sheet.entries), beside)
-        drawn = _best(sheet)
-        for number, entry in enumerate(sheet.entries, start=1):
-            if _key(entry) not in rows:  # rows of several tables are drawn once
-                name = f"{main.name}_{number}_{_anchor(entry.name)}"
-                rows[_key(entry)] = _row(name, entry, beside, is_drawn=_key(entry) in drawn)
-        parts = [rows[_key(entry)]._replace(entry=entry) for entry in sheet.entries]
-        n_finished = sum(bool(entry.runs) for entry in sheet.entries)
+        pictures = _save(table_pictures(main, sheet.published, sheet.rows), beside)
+        best = _best(sheet)
+        for number, row in enumerate(sheet.rows, start=1):
+            if _key(row) not in parts:  # rows of several tables are drawn once
+                name = f"{main.name}_{number}_{_anchor(row.name)}"
+                parts[_key(row)] = _part(name, row, beside, is_drawn=_key(row) in best)
+        rows = [parts[_key(row)]._replace(row=row) for row in sheet.rows]
+        n_finished = sum(bool(row.runs) for row in sheet.rows)
         note = LEFT_OUT.format(MOST_ROWS) if n_finished > MOST_ROWS else ""
-        shown.append({"tables": sheet.tables, "pictures": pictures, "rows": parts, "note": note})
+        shown.append({"tables": sheet.tables, "pictures": pictures, "rows": rows, "note": note})
     text = template(TEMPLATE).render(
         title=title, sheets=shown, graphs=_save(_graphs(sheets), beside)
     )
@@ -106,8 +106,8 @@ def _save(pictures: Iterable[Picture], beside: RunFolder) -> list[Shown]:
     return [Shown(p.title, p.caption, p.width, Markup(p.save(beside))) for p in pictures]
 
 
-def _key(entry: Entry) -> tuple[Path, ...]:
-    return tuple(run.path for run in entry.runs) or (Path(entry.name),)
+def _key(row: TableRow) -> tuple[Path, ...]:
+    return tuple(run.path for run in row.runs) or (Path(row.name),)
 
 
 def _best(sheet: ReportSheet) -> set[tuple[Path, ...]]:
@@ -117,20 +117,20 @@ def _best(sheet: ReportSheet) -> set[tuple[Path, ...]]:
         for row in sheet.tables[0].rows
         if METRICS[0] in row
     }
-    found = [
-        (means.get((about, entry.name), 0.0), _key(entry))
-        for about, alike in by_test(sheet.entries)
-        for entry in alike
+    ranked = [
+        (means.get((about, row.name), 0.0), _key(row))
+        for about, alike in by_test(sheet.rows)
+        for row in alike
     ]
-    found.sort(key=itemgetter(0), reverse=True)
-    return {key for _, key in found[:MOST_ROWS]}
+    ranked.sort(key=itemgetter(0), reverse=True)
+    return {key for _, key in ranked[:MOST_ROWS]}
 
 
-def _row(name: str, entry: Entry, beside: RunFolder, *, is_drawn: bool) -> ReportRow:
-    if not entry.runs:
-        return ReportRow(entry, [], [])
-    pictures = _save(row_pictures(name, entry), beside) if is_drawn else []
-    return ReportRow(entry, pictures, [_provenance_of(run) for run in entry.runs])
+def _part(name: str, row: TableRow, beside: RunFolder, *, is_drawn: bool) -> ReportRow:
+    if not row.runs:
+        return ReportRow(row, [], [])
+    pictures = _save(row_pictures(name, row), beside) if is_drawn else []
+    return ReportRow(row, pictures, [_provenance_of(run) for run in row.runs])
 
 
 def _provenance_of(run: Run) -> tuple[str, dict[str, str], str]:
@@ -147,13 +147,13 @@ def _provenance_of(run: Run) -> tuple[str, dict[str, str], str]:
         "commit": result.git_commit,
         "versions": ", ".join(f"{k} {v}" for k, v in result.versions.items()),
     }
-    told = {k: v for k, v in facts.items() if v}
-    return "/".join(run.path.parts[-2:]), told, run.config_text
+    known = {name: fact for name, fact in facts.items() if fact}
+    return "/".join(run.path.parts[-2:]), known, run.config_text
 
 
 def _graphs(sheets: Sequence[ReportSheet]) -> Iterable[Picture]:
     """Return the service graph of each data set, once."""
-    runs = [run for sheet in sheets for entry in sheet.entries for run in entry.runs]
+    runs = [run for sheet in sheets for row in sheet.rows for run in row.runs]
     of_data = {run.finished.data.sha256: run for run in runs if run.edges}
     for number, run in enumerate(of_data.values(), start=1):
         if picture := graph_picture(f"service_graph_{number}", run):

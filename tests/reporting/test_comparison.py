@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from dagrec_cli.experiment.result import TIE_RULE
-from dagrec_cli.reporting.comparison import AS_GOOD, BEST_ROW, Entry, basis, compare_rows
+from dagrec_cli.reporting.comparison import AS_GOOD, BEST_ROW, TableRow, basis, compare_rows
 from dagrec_cli.reporting.tables import Table
 from dagrec_cli.runs.run import Run
 
@@ -14,7 +14,7 @@ OTHER = {"sha256": "x", "test": 3, "forbidden_test_targets": 2}
 NO_LEAKAGE = {"leakage": {"pairs": 0, "contexts": 0}}
 
 
-def table_of(entries: list[Entry]) -> Table:
+def table_of(entries: list[TableRow]) -> Table:
     return compare_rows(entries, title="", metric="accuracy")
 
 
@@ -23,7 +23,7 @@ def test_differences_are_from_the_first_row_and_marks_about_the_best(
 ) -> None:
     right = run_of(tmp_path / "right", is_trained=False)  # 2 of 3
     wrong = run_of(tmp_path / "wrong", predicted="service_3", seeds=(0, 1))  # 1 of 3
-    first, second = table_of([Entry("wrong", [wrong]), Entry("right", [right])]).rows
+    first, second = table_of([TableRow("wrong", [wrong]), TableRow("right", [right])]).rows
     assert first["accuracy"]["mean"] == 1 / 3
     assert "difference" not in first
     assert first["is_reference"]
@@ -37,7 +37,7 @@ def test_one_seed_of_a_trained_model_is_not_tested(run_of: RunOf, tmp_path: Path
     one = run_of(tmp_path / "one")
     counted = run_of(tmp_path / "counted", predicted="service_3", is_trained=False)
     three = run_of(tmp_path / "three", predicted="service_3", seeds=(0, 1, 2))
-    named = [Entry(run.path.name, [run]) for run in (counted, one, three)]
+    named = [TableRow(run.path.name, [run]) for run in (counted, one, three)]
     table = table_of(named)
     assert [row.get("mark") for row in table.rows] == [None, BEST_ROW, None]  # the best is one seed
     assert ["p" in row for row in table.rows] == [False, False, True]
@@ -53,7 +53,7 @@ def test_equal_compositions_are_one_group(run_of: RunOf, tmp_path: Path) -> None
     """Pairs of two compositions that are equal: one group, which tells nothing."""
     a = run_of(tmp_path / "a", is_trained=False)
     b = run_of(tmp_path / "b", is_trained=False, predicted="service_3")
-    entries = [Entry("a", [a]), Entry("b", [b])]
+    entries = [TableRow("a", [a]), TableRow("b", [b])]
     assert table_of(entries).rows[0]["accuracy"]["low"] > 0
     for run in (a, b):
         one = replace(run.predictions, group=np.full(3, 3))
@@ -68,9 +68,9 @@ def test_classes_are_compared_by_name(run_of: RunOf, tmp_path: Path) -> None:
     services = here.vocabulary.services
     there = run_of(tmp_path / "there", services=["a_service", *reversed(services)])
     assert here.test == there.test
-    _, second = table_of([Entry("here", [here]), Entry("there", [there])]).rows
+    _, second = table_of([TableRow("here", [here]), TableRow("there", [there])]).rows
     assert second["difference"]["mean"] == 0
-    pooled = Entry("both", [here, there])
+    pooled = TableRow("both", [here, there])
     assert pooled.services == sorted(["a_service", *services])
     first = [pooled.services[seed.predicted[0]] for seed in pooled.outcomes]
     assert first == [services[0]] * 2
@@ -82,7 +82,7 @@ def test_every_set_of_test_pairs_has_its_own_tests_and_notes(run_of: RunOf, tmp_
     x = run_of(tmp_path / "x", data=OTHER | NO_LEAKAGE, seeds=(0, 1))
     y = run_of(tmp_path / "y", data=OTHER | NO_LEAKAGE, seeds=(0, 1), predicted="service_3")
     entries = [
-        Entry(run.path.name, [run], about=f"set {run.path.name < 'x'}") for run in (a, b, x, y)
+        TableRow(run.path.name, [run], about=f"set {run.path.name < 'x'}") for run in (a, b, x, y)
     ]
     table = table_of(entries)
     assert [(row["row"], row["test"], row["mark"]) for row in table.rows] == [
@@ -101,7 +101,7 @@ def test_every_set_of_test_pairs_has_its_own_tests_and_notes(run_of: RunOf, tmp_
 
 
 def test_a_single_row_is_not_tested(run_of: RunOf, tmp_path: Path) -> None:
-    table = table_of([Entry("a", [run_of(tmp_path / "a")]), Entry("b", [], "no disk")])
+    table = table_of([TableRow("a", [run_of(tmp_path / "a")]), TableRow("b", [], "no disk")])
     assert [row["row"] for row in table.rows] == ["a"]
     assert not {"mark", "p", "test"} & set(table.rows[0])
     assert table.notes[-1] == "Not finished: b: no disk"
@@ -114,7 +114,7 @@ def test_notes_say_where_rows_differ(run_of: RunOf, tmp_path: Path) -> None:
     c = run_of(tmp_path / "c", seeds=(0, 1))
     (c.path / "config.yaml").write_text(f"{hidden}trainer: {{monitor: ndcg, epochs: 1}}\n")
     saved = run_of(tmp_path / "s", run="/x/day/7")
-    entries = [Entry("a", [a]), Entry("b", [b]), Entry("c", [c]), Entry("s", [saved])]
+    entries = [TableRow("a", [a]), TableRow("b", [b]), TableRow("c", [c]), TableRow("s", [saved])]
     n, leakage, mask, ties = basis(entries)
     assert n == (
         "n = 3 test pairs of 2 compositions in 2 groups, data=hand split=paper (test_share=0.3 "
@@ -141,23 +141,23 @@ def test_notes_say_what_became_of_the_share_where_a_run_tells(
     data = {"sha256": "abc", "test": 3, "forbidden_test_targets": 1, **NO_LEAKAGE}
     older = run_of(tmp_path / "older", data=data)  # does not tell
     run = run_of(tmp_path / "run", data=data | {"held_out": {"test": told, "validation": told}})
-    notes = basis([Entry("older", [older]), Entry("run", [run])])
+    notes = basis([TableRow("older", [older]), TableRow("run", [run])])
     assert notes[2:4] == [
         "Split: 18.0% of the pairs (asked: 30%) held out; 9 groups, the largest has 80.0%.",
         "Warning: Oh.",
     ]
-    assert len(basis([Entry("older", [older])])) == len(notes) - 2
+    assert len(basis([TableRow("older", [older])])) == len(notes) - 2
 
 
 def test_a_run_from_before_ruled_out_targets_had_a_rank_is_told_apart(
     run_of: RunOf, tmp_path: Path
 ) -> None:
     older, run = run_of(tmp_path / "older"), run_of(tmp_path / "run", tie_rule=TIE_RULE)
-    *_, ties = basis([Entry("older", [older]), Entry("run", [run])])
+    *_, ties = basis([TableRow("older", [older]), TableRow("run", [run])])
     assert "; run: equal scores" in ties
     assert "what a mask rules out ranks below the rest, by its own score" in ties
 
 
 def test_seeds_of_pooled_runs(run_of: RunOf, tmp_path: Path) -> None:
     runs = [run_of(tmp_path / name, seeds=(0, 1)) for name in "ab"]
-    assert "; seeds 0, 1 (in 2 runs); " in basis([Entry("a", runs)])[0]
+    assert "; seeds 0, 1 (in 2 runs); " in basis([TableRow("a", runs)])[0]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dagrec_cli.errors import ConfigError, DataError, RunError
-from dagrec_cli.reporting.comparison import Entry, compare_rows
+from dagrec_cli.reporting.comparison import TableRow, compare_rows
 from dagrec_cli.reporting.grouping import group_runs
 from dagrec_cli.reporting.report import ReportSheet, write_report
 from dagrec_cli.runs.folder import RunFolder
@@ -20,7 +20,7 @@ SERVICES = ["service_<script>alert('&\"$x$')</script>", "service_2", "service_3"
 OTHER_DATA = {"test": 3, "leakage": {"pairs": 0, "contexts": 0}, "forbidden_test_targets": 0}
 
 
-def told(entries: list[Entry]) -> list[tuple[str, list[str]]]:
+def told(entries: list[TableRow]) -> list[tuple[str, list[str]]]:
     """Return each row's name, and the folders of its runs."""
     return [(entry.name, [run.path.name for run in entry.runs]) for entry in entries]
 
@@ -73,7 +73,7 @@ def test_no_seed_counts_twice(run_of: RunOf, tmp_path: Path) -> None:
     assert [list(run.predictions.outcomes) for run in entries[0].runs] == [[0], [1], [2]]
 
 
-def seeds_of(entries: list[Entry]) -> list[tuple[str, list[int]]]:
+def seeds_of(entries: list[TableRow]) -> list[tuple[str, list[int]]]:
     """Return each row's folders in short, and their seeds."""
     return [(run.path.name, list(run.seeds)) for entry in entries for run in entry.runs]
 

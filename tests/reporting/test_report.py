@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from dagrec_cli.reporting import report
-from dagrec_cli.reporting.comparison import Entry, compare_rows
+from dagrec_cli.reporting.comparison import TableRow, compare_rows
 from dagrec_cli.reporting.plots.drawing import VARIABLES
 from dagrec_cli.reporting.plots.gallery import Picture
 from dagrec_cli.reporting.report import ReportSheet, write_report
@@ -62,9 +62,9 @@ def folder(run_of: RunOf, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report of a trained row with an evil name, a counting one, and a failed one."""
     path = tmp_path_factory.mktemp("report")
     entries = [
-        Entry(f"GRU {EVIL}", [run_of(path / "runs" / "trained")]),
-        Entry("popularity", [run_of(path / "runs" / "counting", is_trained=False)]),
-        Entry("broken", [], "the <b>disk</b> is full"),
+        TableRow(f"GRU {EVIL}", [run_of(path / "runs" / "trained")]),
+        TableRow("popularity", [run_of(path / "runs" / "counting", is_trained=False)]),
+        TableRow("broken", [], "the <b>disk</b> is full"),
     ]
     table = compare_rows(entries, title="Rows & more", metric="accuracy")
     published = [{"row": "popularity", "metric": "F1", "paper": 0.25}]
@@ -171,7 +171,7 @@ def test_an_old_row_of_two_tables_is_drawn_once_and_without_its_graph(
 ) -> None:
     run = run_of(tmp_path / "old", is_trained=False)
     (run.path / "graph.json").unlink()
-    entries = [Entry("a", [run])]
+    entries = [TableRow("a", [run])]
     tables = [compare_rows(entries, title=title, metric="accuracy") for title in ("one", "two")]
     for table in tables:
         table.name = table.title
@@ -185,7 +185,7 @@ def test_an_old_row_of_two_tables_is_drawn_once_and_without_its_graph(
 
 
 def test_rows_that_all_failed_make_a_page(tmp_path: Path) -> None:
-    entries = [Entry("broken", [], "no data")]
+    entries = [TableRow("broken", [], "no data")]
     table = compare_rows(entries, title="", metric="accuracy")
     page = Page(write_report(RunFolder(tmp_path), "", [ReportSheet([table], entries)]).read_text())
     assert "no data" in page.text
@@ -198,7 +198,9 @@ def test_of_many_rows_the_best_have_pictures(
     monkeypatch.setattr(report, "MOST_ROWS", 2)
     predicted = ["service_2", FIRST, "service_3", FIRST]  # the first target is EVIL
     runs = [run_of(tmp_path / "runs" / str(k), predicted=name) for k, name in enumerate(predicted)]
-    entries = [Entry(f"row {k}", [run]) for k, run in enumerate(runs)] + [Entry("x", [], "why")]
+    entries = [TableRow(f"row {k}", [run]) for k, run in enumerate(runs)] + [
+        TableRow("x", [], "why")
+    ]
     table = compare_rows(entries, title="Rows", metric="accuracy")
     html = write_report(RunFolder(tmp_path), "Report", [ReportSheet([table], entries)]).read_text()
     drawn = sorted(file.name for file in (tmp_path / "pictures").glob("*_confusion.svg"))
@@ -226,7 +228,7 @@ def test_no_figure_outlives_its_files(
         return plain(picture, folder)
 
     monkeypatch.setattr(Picture, "save", save)
-    entries = [Entry(f"row {k}", [run_of(tmp_path / "runs" / str(k))]) for k in range(3)]
+    entries = [TableRow(f"row {k}", [run_of(tmp_path / "runs" / str(k))]) for k in range(3)]
     table = compare_rows(entries, title="Rows", metric="accuracy")
     write_report(RunFolder(tmp_path), "Report", [ReportSheet([table], entries)])
     assert most[0] <= 2

@@ -12,7 +12,7 @@ from rich.console import Console
 from dagrec_cli.errors import visible
 from dagrec_cli.export.recommendations import _json
 from dagrec_cli.jobs.job import in_words
-from dagrec_cli.reporting.comparison import Entry, compare_rows
+from dagrec_cli.reporting.comparison import TableRow, compare_rows
 from dagrec_cli.reporting.report import ReportSheet, write_report
 from dagrec_cli.reporting.tables import Table
 from dagrec_cli.reporting.terminal import to_rich
@@ -63,7 +63,7 @@ def test_no_command_in_latex() -> None:
 def test_nothing_in_a_report_acts(run_of: RunOf, tmp_path: Path) -> None:
     choices = {"data": ACTING, "split": LINKS[4]}
     run = run_of(tmp_path / "run", choices=choices, command_line=ACTING)
-    entry = Entry(ACTING, [run])
+    entry = TableRow(ACTING, [run])
     table = compare_rows([entry], title=ACTING, metric="accuracy")
     page = write_report(RunFolder(tmp_path / "r"), ACTING, [ReportSheet([table], [entry])])
     text = page.read_text()

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dagrec_cli.reporting.comparison import Entry
+from dagrec_cli.reporting.comparison import TableRow
 from dagrec_cli.reporting.grouping import group_runs
 from dagrec_cli.runs.predictions import check_ranks
 from dagrec_cli.runs.run import Run
@@ -18,7 +18,7 @@ RunOf = Callable[..., Run]
 PREFIX = "predictions.csv does not fit result.json: "
 
 
-def harmed(run_of: RunOf, folder: Path, harm: Callable[[Path], None]) -> Entry:
+def harmed(run_of: RunOf, folder: Path, harm: Callable[[Path], None]) -> TableRow:
     """Return the row of a run after its files were changed, beside one that is as it was."""
     run_of(folder / "good")
     harm(run_of(folder / "harmed", seeds=(0, 1)).path)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from dagrec_cli.evaluation.metrics import METRICS
-from dagrec_cli.reporting.comparison import Entry, by_test
+from dagrec_cli.reporting.comparison import TableRow, by_test
 from dagrec_cli.reporting.plots.charts import learning_curve, metric_bars, speed
 from dagrec_cli.reporting.plots.drawing import VARIABLES, save_png, style
 from dagrec_cli.reporting.plots.matrices import (
@@ -79,7 +79,7 @@ class Picture:
 
 
 def table_pictures(
-    table: Table, published: Mapping[tuple[str, str], float], entries: Sequence[Entry]
+    table: Table, published: Mapping[tuple[str, str], float], rows: Sequence[TableRow]
 ) -> Iterator[Picture]:
     """Yield bars of the main metrics, what a row costs, and accuracy by context length.
 
@@ -91,19 +91,19 @@ def table_pictures(
         From :func:`~dagrec_cli.reporting.comparison.compare_rows`.
     published
         Published numbers by name of row and metric.
-    entries
-        The table's rows.
+    rows
+        Those of the table, with their runs.
     """
-    for number, (about, alike) in enumerate(by_test(entries), start=1):
-        rows = [r for r in table.rows if r.get("test", "") == about and METRICS[0] in r]
+    for number, (about, alike) in enumerate(by_test(rows), start=1):
+        cells = [r for r in table.rows if r.get("test", "") == about and METRICS[0] in r]
         name, where = (f"{table.name}_{number}", f", {about}") if about else (table.name, "")
         for metric in SHOWN_METRICS:
             marks = {row: n for (row, column), n in published.items() if column == heading(metric)}
             caption = f"Lines: 95 % interval over groups and seeds.{PUBLISHED if marks else ''}"
-            figure = metric_bars(rows, metric, marks)
+            figure = metric_bars(cells, metric, marks)
             yield Picture(f"{name}_{metric}", f"{heading(metric)}{where}", caption, figure)
-        yield from _speed(f"{name}_speed", where, rows)
-        lengths = [(e.name, by_length(e.outcomes, e.runs[0].predictions.length)) for e in alike]
+        yield from _speed(f"{name}_speed", where, cells)
+        lengths = [(r.name, by_length(r.outcomes, r.runs[0].predictions.length)) for r in alike]
         yield Picture(
             f"{name}_context_length",
             f"Accuracy by context length{where}",
@@ -121,7 +121,7 @@ def _speed(name: str, where: str, rows: Sequence[Mapping[str, Any]]) -> Iterator
         yield Picture(name, title, f"Left and up is better.{rest}", speed(timed, METRICS[0]))
 
 
-def row_pictures(name: str, entry: Entry) -> Iterator[Picture]:
+def row_pictures(name: str, row: TableRow) -> Iterator[Picture]:
     """Yield the learning curve of a row that was trained, and its confusion matrix.
 
     Parameters
@@ -129,16 +129,16 @@ def row_pictures(name: str, entry: Entry) -> Iterator[Picture]:
     name
         What the names of the pictures begin with.
     """
-    histories = {seed: rows for run in entry.runs for seed, rows in run.history.items()}
+    histories = {seed: rows for run in row.runs for seed, rows in run.history.items()}
     if histories:
-        monitor = str(entry.runs[0].config["trainer"]["monitor"])
+        monitor = str(row.runs[0].config["trainer"]["monitor"])
         yield Picture(
             f"{name}_learning_curve",
             "Learning curve",
             f"One line per seed ({len(histories)}).",
             learning_curve(histories, monitor),
         )
-    confusion = Confusion.of(entry.outcomes, entry.services)
+    confusion = Confusion.of(row.outcomes, row.services)
     rest = f' The {MOST_CLASSES} most frequent; "{REST}" are many, so have no recall.'
     most = rest if REST in confusion.names else ""
     yield Picture(
