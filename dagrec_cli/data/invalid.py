@@ -96,7 +96,7 @@ def _message(invalid: Invalid) -> str:
     first, *others = invalid.faults
     more = f" ({plural(len(others), 'more fault')} in this composition)" if others else ""
     return (
-        f"{first}{more}. Mend the file, or leave such compositions out with data.on_invalid=skip; "
+        f"{first}{more}. Fix the file, or leave such compositions out with data.on_invalid=skip; "
         "`dagrec data validate` lists every fault."
     )
 

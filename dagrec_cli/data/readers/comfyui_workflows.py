@@ -41,7 +41,7 @@ LOADER = re.compile("Load")
 SUBGRAPH = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # ids that are types
 INPUTS, OUTPUTS = "-10", "-20"  # ids by which a subgraph's links name its own inputs and outputs
 DEEPEST = 50  # subgraphs inside one another
-MOST = 50_000  # nodes and links once all is expanded; the largest template has some hundred
+MOST = 50_000  # nodes and links once all is expanded; the largest template has 361
 KEYWORDS = (b"workflow", b"prompt")  # of a PNG's text chunks, the editor's format first
 
 Id = int | str
