@@ -12,7 +12,7 @@ from dagrec_cli.evaluation.intervals import MetricSummary, metric_summaries
 from dagrec_cli.evaluation.metrics import METRICS, evaluate
 from dagrec_cli.evaluation.ranks import Outcomes
 from dagrec_cli.runs.provenance import Request, origin
-from dagrec_cli.runs.record import FORMAT
+from dagrec_cli.runs.record import RECORD_FORMAT
 from dagrec_cli.runs.result import (
     DataFacts,
     Finished,
@@ -105,7 +105,7 @@ def write_run(
     path.mkdir(parents=True)
     chosen = {"data": "hand", "split": "paper"} | (choices or {})
     result = {
-        "format": FORMAT,
+        "format": RECORD_FORMAT,
         "status": "finished" if is_finished else "failed",
         "error": "the <b>disk</b> is full",
         "started": "2026-01-01T00:00:00",
@@ -137,13 +137,13 @@ def write_run(
     (path / "config.yaml").write_text(OmegaConf.to_yaml(settings))
     nodes = {**NODES, **dict.fromkeys(services, True)}
     vocabulary = {
-        "format": FORMAT,
+        "format": RECORD_FORMAT,
         "nodes": list(nodes),
         "is_service": list(nodes.values()),
         "services": services,
     }
-    (path / "vocabulary.json").write_text(json.dumps({"format": FORMAT, **vocabulary}))
-    graph = {"format": FORMAT, "edges": [[1, 2, 5], [1, 3, 9], [3, 4, 1]], "known": []}
+    (path / "vocabulary.json").write_text(json.dumps({"format": RECORD_FORMAT, **vocabulary}))
+    graph = {"format": RECORD_FORMAT, "edges": [[1, 2, 5], [1, 3, 9], [3, 4, 1]], "known": []}
     (path / "graph.json").write_text(json.dumps(graph))
     epochs = ["0,1,2.5,0.25,", "0,2,1.5,0.25,0.75"] if is_trained else []
     (path / "metrics.csv").write_text(

@@ -45,7 +45,7 @@ class Row(Struct, forbid_unknown_fields=True):
     why: str = ""
 
 
-class Rows(Struct, forbid_unknown_fields=True):
+class RowsTable(Struct, forbid_unknown_fields=True):
     """A table of rows; one for each override in ``vary``."""
 
     rows: Annotated[list[Row], Meta(min_length=1)]
@@ -69,7 +69,7 @@ def check_table(name: str, table: Any) -> None:
         if is_several:
             msgspec.convert(table, Tables)
             return
-        content = msgspec.convert(table, Rows)
+        content = msgspec.convert(table, RowsTable)
     except msgspec.ValidationError as error:
         reason = str(error).replace(" - at `$.", " at `").replace(" - at `$`", "")
         raise ConfigError(f"table {name}: {reason}; see configs/table/*.yaml.") from error

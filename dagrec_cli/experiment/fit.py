@@ -197,10 +197,10 @@ def run_experiment(
     """
     check_free(folder.path, TRAINING)
     with folder.locked(), logged(folder), SafeLogger(progress.say) as logger:
-        return _run(config, folder, request, progress, logger, resume=resume)
+        return _run_seeds(config, folder, request, progress, logger, resume=resume)
 
 
-def _run(
+def _run_seeds(
     config: DictConfig,
     folder: RunFolder,
     request: Request,

@@ -16,7 +16,7 @@ from dagrec_cli.data.plain_files import kind_of, open_plain
 from dagrec_cli.errors import ForeignError
 from dagrec_cli.runs.csv_files import csv_text
 from dagrec_cli.runs.folder import RunFolder
-from dagrec_cli.runs.predictions import STEP
+from dagrec_cli.runs.predictions import ARROW
 from dagrec_cli.training.split_data import SplitData
 
 SESSION_COLUMNS = ("SessionId", "ItemId", "Time")
@@ -84,7 +84,7 @@ def write_csv(folder: RunFolder, data: SplitData) -> None:
     composition = data.dataset.pairs.composition.tolist()
     named = _named_pairs(data.dataset, np.arange(len(side)))
     rows = (
-        (STEP.join(context), target, composition[row], side[row])
+        (ARROW.join(context), target, composition[row], side[row])
         for row, (context, target) in enumerate(named)
     )
     folder.write_text("pairs.csv", csv_text(PAIR_COLUMNS, rows))

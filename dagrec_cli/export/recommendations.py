@@ -8,7 +8,7 @@ from dagrec_cli.data.invalid import plural
 from dagrec_cli.errors import visible
 from dagrec_cli.evaluation.recommender import Answer
 from dagrec_cli.runs.csv_files import csv_text
-from dagrec_cli.runs.predictions import STEP
+from dagrec_cli.runs.predictions import ARROW
 
 Form = Literal["auto", "table", "json", "csv"]
 ANSWER_COLUMNS = ("query", "about", "known_to_follow", "rank", "service", "probability", "seen")
@@ -42,7 +42,7 @@ def answer_lines(answers: Iterable[Answer], form: str) -> Iterator[str]:
 def answer_heading(about: Mapping[str, Any]) -> str:
     """Return what an answer is about in one line."""
     if "context" in about:
-        return STEP.join(about["context"])
+        return ARROW.join(about["context"])
     paths = "1 path" if about["paths"] == 1 else f"mean of {about['paths']:,} paths"
     return f"composition {about['composition']}, sink {about['sink']} ({paths})"
 

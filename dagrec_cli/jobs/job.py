@@ -22,7 +22,7 @@ from dagrec_cli.runs.state import State, fits, state_of
 
 POLL = 0.25  # seconds
 SHOWN = ("accuracy", "ndcg")  # of a job that has finished
-OTHER = State("begun", "its folder holds a run of other settings, data or version")
+OTHER_RUN = State("begun", "its folder holds a run of other settings, data or version")
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def job_state(folder: Path, config: DictConfig) -> State:
         is_done = True
     except OmegaConfBaseException:  # said when it is run
         is_done = False
-    return state if is_done else OTHER
+    return state if is_done else OTHER_RUN
 
 
 def in_words(state: State, metrics: Sequence[str] = SHOWN) -> str:
@@ -120,7 +120,7 @@ def as_hydra_config(config: DictConfig) -> Iterator[None]:
         HydraConfig.instance().cfg = before
 
 
-class Batch:
+class JobBatch:
     """Jobs that are launched together.
 
     Parameters

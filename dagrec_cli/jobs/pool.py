@@ -64,7 +64,7 @@ class PoolLauncher(Launcher):
         try:
             with process_pool(min(self._n_jobs, len(job_overrides))) as pool:
                 ended = [
-                    pool.submit(_run, *self._job, hydra, list(words), number)
+                    pool.submit(_run_job, *self._job, hydra, list(words), number)
                     for number, words in enumerate(job_overrides, initial_job_idx)
                 ]
                 workers += active_children()
@@ -72,14 +72,14 @@ class PoolLauncher(Launcher):
         except BrokenProcessPool as error:
             codes = [process.exitcode or 0 for process in workers]
             own = [code for code in codes if code not in (0, -SIGTERM)] or [-SIGTERM]
-            raise WorkerDiedError(_in_words(own[0])) from error
+            raise WorkerDiedError(_exit_in_words(own[0])) from error
 
 
-def _in_words(code: int) -> str:
+def _exit_in_words(code: int) -> str:
     return f"exit code {code}" if code > 0 else Signals(-code).name
 
 
-def _run(
+def _run_job(
     context: HydraContext,
     task: TaskFunction,
     config: DictConfig,

@@ -25,7 +25,7 @@ from dagrec_cli.app.hydra_errors import is_about_settings
 from dagrec_cli.config.words import quoted
 from dagrec_cli.data.plain_files import check_own_folder
 from dagrec_cli.errors import DagrecError, RunError
-from dagrec_cli.jobs.job import POLL, SHOWN, Batch, Job, in_words
+from dagrec_cli.jobs.job import POLL, SHOWN, Job, JobBatch, in_words
 from dagrec_cli.jobs.pool import WorkerDiedError
 from dagrec_cli.jobs.task import Task
 from dagrec_cli.runs.folder import RunFolder, is_in_use
@@ -35,8 +35,8 @@ from dagrec_cli.runs.state import state_of
 from dagrec_cli.training.interrupt import heard, stop_on_request
 from dagrec_cli.training.progress import Progress, Silent, progress
 
-LONGEST = 160  # characters of what a launcher says
-STOPPING = "Jobs stop after their epoch; Ctrl-C again stops at once."
+LONGEST_REASON = 160  # characters of what a launcher says
+JOBS_STOPPING = "Jobs stop after their epoch; Ctrl-C again stops at once."
 CONTINUES = "interrupted; the same command continues with the rest."
 BEGINS_ANEW = "interrupted; the same command begins anew, since it reuses nothing."
 THREADS = "OMP_NUM_THREADS"
@@ -180,7 +180,7 @@ class Engine:
         def ask_to_stop() -> None:
             stop.touch()
             display.is_stopping = True
-            sys.stderr.write(f"{STOPPING}\n")
+            sys.stderr.write(f"{JOBS_STOPPING}\n")
 
         try:
             if self.is_in_turn:
@@ -201,7 +201,7 @@ class Engine:
         """Launch jobs at once; if a process dies, those that had begun alone, then the others."""
         left = list(jobs)
         while left and not stop.exists():
-            batch = Batch(left, display.tell)
+            batch = JobBatch(left, display.tell)
             died = self._launch(launcher, batch)
             if died and batch.left == batch.jobs and not batch.begun:
                 raise RunError(f"hydra/launcher={self._name} could not start a job: {died}")
@@ -217,7 +217,7 @@ class Engine:
 
     def _run_alone(self, launcher: Launcher, job: Job, display: Display) -> None:
         """Launch a single job; if its process dies, that is its result."""
-        batch = Batch([job], display.tell)
+        batch = JobBatch([job], display.tell)
         died = self._launch(launcher, batch)
         if batch.left:
             if died:
@@ -225,7 +225,7 @@ class Engine:
                 write_failure(RunFolder(job.folder), request, f"its process died: {died}")
             display.tell(job)
 
-    def _launch(self, launcher: Launcher, batch: "Batch") -> str:
+    def _launch(self, launcher: Launcher, batch: "JobBatch") -> str:
         """Launch a batch, and return in words how the launcher gave up; empty if it did not."""
         try:
             with batch.watched():
@@ -238,7 +238,7 @@ class Engine:
                 time.sleep(POLL)
             batch.look()
             name = "" if isinstance(error, WorkerDiedError) else f"{type(error).__name__}: "
-            return shorten(f"{name}{error}", LONGEST, placeholder=" …")
+            return shorten(f"{name}{error}", LONGEST_REASON, placeholder=" …")
         return ""
 
     def _words(self, job: Job, n_jobs: int) -> list[str]:

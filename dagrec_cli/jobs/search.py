@@ -35,14 +35,14 @@ if TYPE_CHECKING:
     from dagrec_cli.jobs.study import Trial
 
 BEST = "best"
-NAME = f"{PLUGINS}.OptunaSweeper"
+SWEEPER = f"{PLUGINS}.OptunaSweeper"
 SIDE = "evaluate_on"
 SQLITE_FILES = ("", "-journal", "-wal", "-shm")  # what it adds to the name of a database
 
 
 def check_no_search(sweeper: DictConfig, overrides: Sequence[str], folder: RunFolder) -> None:
     """Raise ConfigError if a single run has a search's settings, unless it says on what to end."""
-    if sweeper._target_ == NAME and not any(word.startswith(f"{SIDE}=") for word in overrides):
+    if sweeper._target_ == SWEEPER and not any(word.startswith(f"{SIDE}=") for word in overrides):
         folder.remove_if_empty()
         raise ConfigError(
             "a search runs many trials; add -m: dagrec train -m experiment=search. For a single "
@@ -209,7 +209,7 @@ class OptunaSweeper(Sweeper):
         with engine.display(self.n_trials, [monitor], n_ended) as display:
             while batch := next_trials(study, space, **limits):
                 jobs = [
-                    _job(engine, str(place), space, space.settings(trial.params), place)
+                    _trial_job(engine, str(place), space, space.settings(trial.params), place)
                     for place, trial in batch.items()
                 ]
                 engine.run(jobs, display, resume=not self._config.rerun)
@@ -229,8 +229,13 @@ class OptunaSweeper(Sweeper):
             If no trial succeeded, or the best one did not when it was run again.
         """
         from dagrec_cli.experiment.result import table_of
-        from dagrec_cli.jobs.study import NAME as FILE
-        from dagrec_cli.jobs.study import best_of, describe, retraining, write_study
+        from dagrec_cli.jobs.study import (
+            STUDY_TABLE,
+            best_of,
+            describe_search,
+            retraining,
+            write_study,
+        )
 
         monitor = str(self._config.trainer.monitor)
         best = best_of(trials)
@@ -240,21 +245,21 @@ class OptunaSweeper(Sweeper):
                 "and begin another study: hydra.sweeper.study_name=NAME."
             )
         write_study(RunFolder(engine.folder), trials, monitor)
-        job = _job(engine, BEST, space, {**best.settings, **retraining(best)}, len(trials))
+        job = _trial_job(engine, BEST, space, {**best.settings, **retraining(best)}, len(trials))
         engine.run([job], Display(1, Silent(), is_quiet=True), resume=True)
         state, place = state_of(job.folder), short_path(job.folder)
         if state.run is None:
             raise RunError(f"{place}: the best trial could not be run again: {state.reason}")
-        lines = "\n".join(describe(trials, best, monitor))
+        lines = "\n".join(describe_search(trials, best, monitor))
         sys.stdout.write(f"{lines}\nThe same settings on all training pairs, evaluated once:\n")
         show_table(table_of(state.run.finished))
         sys.stdout.write(
             f"Again: {visible(state.run.result.command_line)}\n"
-            f"Trials: {place.parent / FILE}.csv, {FILE}.png\nBest run: {place}\n"
+            f"Trials: {place.parent / STUDY_TABLE}.csv, {STUDY_TABLE}.png\nBest run: {place}\n"
         )
 
 
-def _job(
+def _trial_job(
     engine: Engine, name: str, space: "SearchSpace", chosen: Mapping[str, Any], number: int
 ) -> Job:
     """Return the job of some chosen values, its folder of that name in the study's."""

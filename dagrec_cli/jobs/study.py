@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
 
-NAME = "search"
+STUDY_TABLE = "search"
 ALL_PAIRS = {"trainer.validation_share": 0.0, "trainer.patience": 0, "evaluate_on": "test"}
 TELLING = {Effect.SEED, Effect.FIGURES}  # a trial's value is a mean over its seeds
 DATA = "data.sha256"
 SETTINGS = "settings"
-STEP = 1_000_003  # between the sampler's seeds of two trials
+SEED_STEP = 1_000_003  # between the sampler's seeds of two trials
 
 
 def open_study(name: str, storage: str, space: SearchSpace, config: DictConfig) -> "Study":
@@ -86,7 +86,7 @@ def next_trials(
     batch = {k: each for k, each in enumerate(trials) if not each.state.is_finished()}
     n_new = -len(trials) % n_jobs or (0 if batch else n_jobs)
     for place in range(len(trials), min(len(trials) + n_new, n_trials)):
-        study.sampler = TPESampler(seed=seed + STEP * place)
+        study.sampler = TPESampler(seed=seed + SEED_STEP * place)
         number = study.ask(space.ranges).number
         batch[place] = study.trials[number]
     return dict(islice(batch.items(), n_jobs))
@@ -198,7 +198,7 @@ def study_table(trials: Sequence[Trial], monitor: str) -> Table:
         "epochs: median over seeds of the best epoch.",
         *(f"trial {trial.number}: {trial.reason}" for trial in trials if trial.value is None),
     ]
-    return Table(_title(trials), list(rows[0]), rows, notes, NAME)
+    return Table(_title(trials), list(rows[0]), rows, notes, STUDY_TABLE)
 
 
 def short_names(settings: Mapping[str, Any]) -> dict[str, str]:
@@ -224,10 +224,10 @@ def write_study(folder: RunFolder, trials: Sequence[Trial], monitor: str) -> Non
     def draw(file: IO[bytes]) -> None:
         save_png(figure, file)
 
-    folder.write(f"{NAME}.png", draw)
+    folder.write(f"{STUDY_TABLE}.png", draw)
 
 
-def describe(trials: Sequence[Trial], best: Trial, monitor: str) -> list[str]:
+def describe_search(trials: Sequence[Trial], best: Trial, monitor: str) -> list[str]:
     """Return the lines that name the best of some trials and its settings."""
     width = max(map(len, best.settings))
     return [

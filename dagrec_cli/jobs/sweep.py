@@ -36,9 +36,9 @@ from dagrec_cli.runs.state import state_of
 FAILED = "failed"
 GIVEN = "hydra.sweep.dir="
 NUMBER = ("${hydra.job.num}", "${hydra:job.num}")
-REMEDY = "use ${hydra.job.num} in hydra.sweep.subdir"
+NUMBERED = "use ${hydra.job.num} in hydra.sweep.subdir"
 NOT_REACHED = "not reached"
-MOST = 5  # names in a message
+LISTED = 5  # names in a message
 
 
 class CombinationSweeper(Sweeper):
@@ -102,10 +102,10 @@ class CombinationSweeper(Sweeper):
                     engine.run(jobs[begin : begin + size], display, resume=not self._config.rerun)
         except KeyboardInterrupt as stop:
             if not _broke_off_import(stop):
-                _show(engine, jobs, folder, display.told)
+                _show_sweep(engine, jobs, folder, display.told)
             raise
         try:
-            return _show(engine, jobs, folder, display.told)
+            return _show_sweep(engine, jobs, folder, display.told)
         except KeyboardInterrupt as stop:
             raise KeyboardInterrupt(CONTINUES) from stop
 
@@ -172,7 +172,8 @@ def _subdir(config: DictConfig) -> str:
             return str(config.hydra.sweep.subdir)
     except OmegaConfBaseException as error:
         raise ConfigError(
-            f"hydra.sweep.subdir is not known before its job runs ({first_line(error)}); {REMEDY}."
+            f"hydra.sweep.subdir is not known before its job runs ({first_line(error)}); "
+            f"{NUMBERED}."
         ) from error
 
 
@@ -184,14 +185,17 @@ def _check_apart(jobs: Sequence[Job], folder: Path) -> None:
         users.setdefault(Path(os.path.realpath(job.folder)), []).append(f"job {job.number}")
     for place, names in users.items():
         if len(names) > 1:
-            shown = [*names[:MOST], *([f"{len(names) - MOST} more"] if len(names) > MOST else [])]
+            shown = [
+                *names[:LISTED],
+                *([f"{len(names) - LISTED} more"] if len(names) > LISTED else []),
+            ]
             listed = f"{', '.join(shown[:-1])} and {shown[-1]}"
-            raise ConfigError(f"{listed} would share the folder {place}; {REMEDY}.")
+            raise ConfigError(f"{listed} would share the folder {place}; {NUMBERED}.")
     for outer, inner in pairwise(sorted(users)):  # by part, so what a folder holds comes after it
         if outer != sweep and inner.is_relative_to(outer):
             raise ConfigError(
                 f"{users[outer][0]} would have the folder {outer}, which holds that of "
-                f"{users[inner][0]}; {REMEDY}."
+                f"{users[inner][0]}; {NUMBERED}."
             )
 
 
@@ -209,7 +213,9 @@ def _broke_off_import(error: BaseException | None) -> bool:
     return False
 
 
-def _show(engine: Engine, jobs: Sequence[Job], folder: RunFolder, reached: Collection[Path]) -> int:
+def _show_sweep(
+    engine: Engine, jobs: Sequence[Job], folder: RunFolder, reached: Collection[Path]
+) -> int:
     """Write and print table and report; return how many jobs did not finish."""
     from dagrec_cli.loggers.base import SafeLogger
     from dagrec_cli.reporting.report import ReportSheet, write_report

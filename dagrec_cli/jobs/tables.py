@@ -158,7 +158,7 @@ def read_tables(
     if name in inside:
         raise ConfigError(f"table {name} is part of itself ({' > '.join([*inside, name])}).")
     if "tables" in table:
-        parts = {part: _read(part, settings["own_configs"]) for part in table["tables"]}
+        parts = {part: _read_table(part, settings["own_configs"]) for part in table["tables"]}
         return [
             run
             for part, content in parts.items()
@@ -217,7 +217,7 @@ def _slug(override: str) -> str:
     return "".join(c if c.isalnum() else "_" for c in override)
 
 
-def _read(name: str, own_configs: Sequence[str]) -> Mapping[str, Any]:
+def _read_table(name: str, own_configs: Sequence[str]) -> Mapping[str, Any]:
     from omegaconf import OmegaConf
 
     files = [Path(each, "table", f"{name}.yaml") for each in (*own_configs, str(config_dir()))]

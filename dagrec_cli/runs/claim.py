@@ -15,7 +15,7 @@ from dagrec_cli.runs.folder import REQUEST, RESULT, SWEEP_REQUEST
 
 TRAINING, EVALUATION, SWEEP, TABLES = "a training", "an evaluation", "a sweep", "tables"
 TABLE_KEYS = {"title", "columns", "rows", "notes"}
-MOST = 2**26  # bytes of a file that is looked into
+LARGEST_FILE = 2**26  # bytes of a file that is looked into
 
 
 def check_free(
@@ -52,20 +52,20 @@ def content_of(path: Path, besides: Collection[str] = ()) -> str | None:
     names = {each.name for each in path.iterdir() if not each.name.startswith(".")} - set(besides)
     if all(name.endswith(".log") for name in names):
         return ""
-    if "overrides" in _read(path / SWEEP_REQUEST):
+    if "overrides" in _content(path / SWEEP_REQUEST):
         return SWEEP
-    result = _read(path / RESULT)
+    result = _content(path / RESULT)
     if {"status", "overrides"} <= result.keys():
         return EVALUATION if result.get("run") else TRAINING
-    if {"choices", "overrides", "data_sha256"} <= _read(path / REQUEST).keys():
+    if {"choices", "overrides", "data_sha256"} <= _content(path / REQUEST).keys():
         return TRAINING
     tables = (name for name in sorted(names) if name.endswith(".json"))
-    return TABLES if any(_read(path / name).keys() >= TABLE_KEYS for name in tables) else None
+    return TABLES if any(_content(path / name).keys() >= TABLE_KEYS for name in tables) else None
 
 
-def _read(file: Path) -> Mapping[str, Any]:
+def _content(file: Path) -> Mapping[str, Any]:
     try:
-        found = json.loads(read_plain(file, MOST))
+        found = json.loads(read_plain(file, LARGEST_FILE))
     except (OSError, RunError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -27,7 +27,7 @@ from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.errors import ConfigError, RunError
 from dagrec_cli.models.base import Facts, Model
 from dagrec_cli.runs.folder import CONFIG, GRAPH, MODEL, RESULT, VOCABULARY, RunFolder
-from dagrec_cli.runs.record import Edges, Link, read_edges, read_vocabulary, write_record
+from dagrec_cli.runs.record import SavedEdge, SavedEdges, read_edges, read_vocabulary, write_record
 from dagrec_cli.runs.run import Run
 
 MOST_OF_A_SETTING = 1000  # a whole number among a model's settings, or the largest width saved
@@ -151,13 +151,13 @@ def write_setup(
         What the model knows of the data's graph, which the split allows.
     """
     write_record(folder, dataset.vocabulary)
-    write_record(folder, Edges(_links(dataset.graph()), _links(graph)))
+    write_record(folder, SavedEdges(_saved_links(dataset.graph()), _saved_links(graph)))
     folder.write_text(CONFIG, OmegaConf.to_yaml(config, resolve=True))
 
 
-def _links(graph: ServiceGraph) -> list[Link]:
+def _saved_links(graph: ServiceGraph) -> list[SavedEdge]:
     columns = (graph.source.tolist(), graph.target.tolist(), graph.count.tolist())
-    return [Link(*link) for link in zip(*columns, strict=True)]
+    return [SavedEdge(*link) for link in zip(*columns, strict=True)]
 
 
 def write_weights(folder: RunFolder, model: Model, seed: int | None = None) -> None:

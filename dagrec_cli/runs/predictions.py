@@ -23,7 +23,7 @@ from dagrec_cli.runs.result import Finished
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
-STEP = " -> "
+ARROW = " -> "
 COLUMNS = {  # and how pandas is to read them
     "seed": "int64",
     "pair": "int64",
@@ -89,7 +89,7 @@ def write_predictions(
     group = dataset.group[pairs.composition]
     entries, row = np.unique(pairs.context, return_inverse=True)
     rows, _ = dataset.contexts.padded(entries)
-    context = [STEP.join(dataset.vocabulary.spell(nodes)) for nodes in rows]
+    context = [ARROW.join(dataset.vocabulary.spell(nodes)) for nodes in rows]
 
     def lines() -> Iterator[tuple[object, ...]]:
         for seed, (outcomes, probability) in evaluations.items():
@@ -143,7 +143,7 @@ def read_predictions(
         return classes[name]
 
     target, predicted = (_of_each(table[name], class_of) for name in ("target", "predicted"))
-    length = _of_each(table["context"], lambda cell: cell.count(STEP) + 1)
+    length = _of_each(table["context"], lambda cell: cell.count(ARROW) + 1)
     about = [*(table[name].to_numpy() for name in ("pair", "composition", "group")), length]
     # Each seed has a line for every pair, the pairs in one order; what is about them stands once.
     rows = [np.flatnonzero(seed == number) for number in seeds]

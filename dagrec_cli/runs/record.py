@@ -19,10 +19,12 @@ from dagrec_cli.runs.folder import GRAPH, REQUEST, RESULT, SWEEP_REQUEST, VOCABU
 from dagrec_cli.runs.provenance import Request, origin
 from dagrec_cli.runs.result import Failed, Finished, Interrupted, Result
 
-FORMAT = 2  # 1 was that of dagrec 0.1.0
+RECORD_FORMAT = 2  # 1 was that of dagrec 0.1.0
 AGAIN = "run it again"
 OLD = "made by dagrec 0.1.0; this version reads runs of 0.2 on: train it again."
-OTHER = f"format {{}}, but this version reads {FORMAT}; use the version of dagrec that wrote it."
+OTHER_FORMAT = (
+    f"format {{}}, but this version reads {RECORD_FORMAT}; use the version of dagrec that wrote it."
+)
 
 Node = Annotated[int, Meta(ge=1, lt=2**31)]
 Kind = TypeVar("Kind")
@@ -44,7 +46,7 @@ class RunStart(Request, frozen=True, kw_only=True):
     config_sha256: str
 
 
-class Link(NamedTuple):
+class SavedEdge(NamedTuple):
     """A step between two nodes, by number, and how often it occurs."""
 
     source: Node
@@ -52,11 +54,11 @@ class Link(NamedTuple):
     times: Annotated[int, Meta(ge=0, lt=2**31)]
 
 
-class Edges(Struct, frozen=True):
+class SavedEdges(Struct, frozen=True):
     """``graph.json``: the edges of the data, and those that the model knows."""
 
-    edges: list[Link]
-    known: list[Link]
+    edges: list[SavedEdge]
+    known: list[SavedEdge]
 
 
 class SweepRequest(Struct, frozen=True):
@@ -73,7 +75,7 @@ FILES: dict[type, str] = {
     RunStart: REQUEST,
     SweepRequest: SWEEP_REQUEST,
     Vocabulary: VOCABULARY,
-    Edges: GRAPH,
+    SavedEdges: GRAPH,
     **dict.fromkeys((Finished, Failed, Interrupted), RESULT),
 }
 IN_ONE_LINE = (VOCABULARY, GRAPH)  # as long as the data's names and edges
@@ -82,7 +84,7 @@ IN_ONE_LINE = (VOCABULARY, GRAPH)  # as long as the data's names and edges
 def write_record(folder: RunFolder, record: object) -> None:
     """Write a record to the file of its kind, see :data:`FILES`."""
     name = FILES[type(record)]
-    content = {"format": FORMAT, **msgspec.to_builtins(record, str_keys=True)}
+    content = {"format": RECORD_FORMAT, **msgspec.to_builtins(record, str_keys=True)}
     folder.write_json(name, content, indent=None if name in IN_ONE_LINE else 2)
 
 
@@ -103,13 +105,13 @@ def read_record(path: Path, kind: type[Kind]) -> Kind:
     RunError
         If it is no JSON, of another format, or a value in it is of another kind or out of range.
     """
-    record: Kind = _read(path / FILES[kind], kind)
+    record: Kind = _read_record(path / FILES[kind], kind)
     return record
 
 
 def read_result(path: Path) -> Result:
     """Return the ``result.json`` of a run folder, see :func:`read_record`."""
-    result: Result = _read(path / RESULT, Result)
+    result: Result = _read_record(path / RESULT, Result)
     return result
 
 
@@ -136,7 +138,7 @@ def read_vocabulary(path: Path) -> Vocabulary:
     return names
 
 
-def read_edges(path: Path, n_nodes: int) -> Edges:
+def read_edges(path: Path, n_nodes: int) -> SavedEdges:
     """Return the edges of a run folder's graph.
 
     Parameters
@@ -149,7 +151,7 @@ def read_edges(path: Path, n_nodes: int) -> Edges:
     RunError
         If its file is missing, damaged, or of another vocabulary.
     """
-    graph = _existing(path, Edges)
+    graph = _existing(path, SavedEdges)
     ends = (end for link in chain(graph.edges, graph.known) for end in link[:2])
     if max(ends, default=0) > n_nodes:
         raise RunError(f"{path / GRAPH}: an edge is none between nodes 1 to {n_nodes}; {AGAIN}.")
@@ -165,13 +167,13 @@ def _existing(path: Path, kind: type[Kind]) -> Kind:
         ) from error
 
 
-def _read(file: Path, kind: Any) -> Any:
+def _read_record(file: Path, kind: Any) -> Any:
     content = read_plain(file)
     try:  # the format first: of what another one holds nothing is known
-        if (found := msgspec.json.decode(content, type=_Head).format) == FORMAT:
+        if (found := msgspec.json.decode(content, type=_Head).format) == RECORD_FORMAT:
             return msgspec.json.decode(content, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RunError(f"{file}: damaged ({visible(str(error))}); {AGAIN}.") from error
     if found is None:
         raise RunError(f"{file}: no format in it, so it is none of dagrec 0.2 or later.")
-    raise RunError(f"{file}: {OLD if found == 1 else OTHER.format(found)}")
+    raise RunError(f"{file}: {OLD if found == 1 else OTHER_FORMAT.format(found)}")

@@ -20,9 +20,9 @@ from dagrec_cli.evaluation.intervals import MetricSummary
 from dagrec_cli.evaluation.metrics import METRICS
 from dagrec_cli.runs.provenance import Origin
 
-Count = Annotated[int, Meta(ge=0, lt=2**53)]
+Tally = Annotated[int, Meta(ge=0, lt=2**53)]
 Size = Annotated[int, Meta(ge=1, lt=2**53)]
-ALL = frozenset(METRICS)
+EVERY = frozenset(METRICS)
 
 
 class DataFacts(Struct, frozen=True, kw_only=True):
@@ -46,20 +46,20 @@ class DataFacts(Struct, frozen=True, kw_only=True):
 
     sha256: str
     compositions: Size
-    skipped: Count
+    skipped: Tally
     left_out: str
-    dropped: dict[str, Count]
+    dropped: dict[str, Tally]
     context: Context
     pairs: Size
     nodes: Size
     services: Size
-    train: Count
-    validation: Count
+    train: Tally
+    validation: Tally
     test: Size
     test_groups: Size
     held_out: dict[str, HeldOut]
     leakage: Leakage
-    forbidden_test_targets: Count
+    forbidden_test_targets: Tally
 
     def __post_init__(self) -> None:
         """Raise ValueError if a part is larger than the whole."""
@@ -79,10 +79,10 @@ class ModelFacts(Struct, frozen=True):
     A model that counts has no parameters, and no epochs.
     """
 
-    parameters: Count
+    parameters: Tally
     dag_mask: bool
-    epochs: list[Count]
-    best_epoch: list[Count]
+    epochs: list[Tally]
+    best_epoch: list[Tally]
 
 
 class Seconds(Struct, frozen=True):
@@ -142,7 +142,7 @@ class Finished(Origin, frozen=True, kw_only=True, tag="finished"):
         if "dagrec" not in self.versions:
             yield "versions does not name dagrec"
         named = {"metrics": self.metrics.keys()} | {s: f.keys() for s, f in self.per_seed.items()}
-        yield from (f"{k} has no {min(ALL - v)}" for k, v in named.items() if ALL - v)
+        yield from (f"{k} has no {min(EVERY - v)}" for k, v in named.items() if EVERY - v)
         for name, each in chain(self.metrics.items(), *(c.items() for c in self.ceilings.values())):
             if not each["low"] <= each["mean"] <= each["high"]:
                 yield f"the interval of {name} does not hold its mean"

@@ -60,7 +60,11 @@ def pack_checkpoint(checkpoint: Checkpoint) -> bytes:
         name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()
     }
     header = msgspec.json.encode(checkpoint.header).decode()
-    metadata = {"format": str(FORMAT), "header": header, "sha256": _sha256(tensors, header)}
+    metadata = {
+        "format": str(FORMAT),
+        "header": header,
+        "sha256": _sha256(tensors, header),
+    }
     return save(tensors, metadata)
 
 
