@@ -1,6 +1,7 @@
 """Imports run down one list, and what should only compute does nothing else."""
 
 import ast
+import re
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -11,6 +12,8 @@ FILES = {
     file.relative_to(PACKAGE).with_suffix("").as_posix(): file for file in PACKAGE.rglob("*.py")
 }
 TREES = {name: ast.parse(file.read_text()) for name, file in FILES.items()}
+
+PAGE = (PACKAGE.parent / ".github/ARCHITECTURE.md").read_text()
 
 RANK = {  # a part may import itself and parts of a greater rank
     "__main__": 0,
@@ -62,6 +65,23 @@ def parts_imported(name: str) -> set[str]:
 
 def test_every_part_has_its_place_in_the_list() -> None:
     assert {part_of(name) for name in TREES} <= set(RANK)
+
+
+def test_the_page_names_every_part_in_its_order() -> None:
+    first_cells = re.findall(r"^\| (`[^|]+)", PAGE[: PAGE.index("## From")], re.MULTILINE)
+    named = re.findall(r"`(\w+)(?:/|\.py)`", " ".join(first_cells))
+    assert set(named) == {part_of(name) for name in TREES}
+    assert named == sorted(named, key=RANK.__getitem__)
+
+
+def test_what_the_page_names_is_there() -> None:
+    names = set(re.findall(r"(?<![\w/.])[a-z_]+/[\w/.]*\w(?:/|\.py)|[a-z_]+/", PAGE))
+    names -= {"checkpoints/", "tensorboard/"}  # which a run folder has
+    places = {name: re.sub(r"NAME\.py|GROUP/", "", name) for name in names}
+    roots = (PACKAGE, PACKAGE.parent)
+    missing = [k for k, place in places.items() if not any((r / place).exists() for r in roots)]
+    assert missing == []
+    assert {"training/step.py", "tests/models/test_promises.py"} <= names
 
 
 def test_imports_run_down_the_list() -> None:
