@@ -16,6 +16,7 @@ from dagrec_cli.errors import ConfigError, DataError
 if TYPE_CHECKING:
     from dagrec_cli.data.queries import Query
     from dagrec_cli.data.vocabulary import Vocabulary
+    from dagrec_cli.runs.run import Run
 
 ASKED = ("context", "input", "composition")
 STANDARD = ", or output=null for standard output"
@@ -45,10 +46,11 @@ def predict(config: DictConfig) -> None:
             "composition=FILE."
         )
     path = None if config.output is None else output_file(config.output, STANDARD)
-    model = load_model(named_run(config.run, "predict", config.trust), config.seed)
+    run = named_run(config.run, "predict", config.trust)
+    model = load_model(run, config.seed)
     if config.mask is not None:
         model.dag_mask = config.mask
-    answers = recommend(model, _queries(config, model.facts.vocabulary), config.top_k)
+    answers = recommend(model, _queries(config, run, model.facts.vocabulary), config.top_k)
     form = config.format
     if form == "auto":
         form = "table" if path is None and sys.stdout.isatty() else "json"
@@ -63,7 +65,7 @@ def predict(config: DictConfig) -> None:
     write_output(path, fill)
 
 
-def _queries(config: DictConfig, vocabulary: "Vocabulary") -> "Iterator[Query]":
+def _queries(config: DictConfig, run: "Run", vocabulary: "Vocabulary") -> "Iterator[Query]":
     from dagrec_cli.data.files import opened
     from dagrec_cli.data.queries import query_of, read_queries, sink_queries
 
@@ -78,7 +80,10 @@ def _queries(config: DictConfig, vocabulary: "Vocabulary") -> "Iterator[Query]":
             yield from read_queries(lines, vocabulary)
     else:
         path = str(_existing_file(config.composition, "composition"))
-        node = OmegaConf.create({**options("data")["compositions"], "path": path})
+        learnt_from = run.config.get("data")  # before there was a choice, from paths
+        context = learnt_from.get("context", "path") if isinstance(learnt_from, dict) else "path"
+        given = {"path": path, "context": context}
+        node = OmegaConf.create({**options("data")["compositions"], **given})
         yield from sink_queries(build(node, "data"), vocabulary)
 
 

@@ -199,12 +199,12 @@ class Numbering:
         """Return the number of a context, given its last node and the numbers of the parents."""
         return self.keys.setdefault((node, *sorted(parents)), len(self.keys))
 
-    def path(self, nodes: Iterable[int]) -> int:
-        """Return the number of the context that is a path."""
-        parents: tuple[int, ...] = ()
-        for node in nodes:
-            parents = (self(node, parents),)
-        return parents[0]
+    def context(self, nodes: Iterable[tuple[int, ...]]) -> int:
+        """Return the number of the last of some nodes, each with the positions of its parents."""
+        numbers: list[int] = []
+        for node, *parents in nodes:
+            numbers.append(self(node, [numbers[parent] for parent in parents]))
+        return numbers[-1]
 
     def dag(self) -> ContextDag:
         """Return what was numbered."""
@@ -221,5 +221,8 @@ class Numbering:
 def paths(sequences: Sequence[Sequence[int]]) -> tuple[ContextDag, Int32]:
     """Return the entries of some non-empty paths (node indices), and which one each path is."""
     number = Numbering()
-    entries = [number.path(nodes) for nodes in sequences]
+    entries = [
+        number.context((node, *([k - 1] if k else [])) for k, node in enumerate(nodes))
+        for nodes in sequences
+    ]
     return number.dag(), np.array(entries, np.int32)

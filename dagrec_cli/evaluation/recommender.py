@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from dagrec_cli.data.contexts import paths
+from dagrec_cli.data.contexts import Numbering
 from dagrec_cli.data.queries import Query
 from dagrec_cli.errors import DataError
 from dagrec_cli.evaluation.evaluator import probabilities, score_contexts
@@ -68,10 +68,10 @@ def recommend(model: Model, queries: Iterable[Query], top_k: int) -> Iterator[An
 
 
 def _answers(model: Model, queries: list[Query], top_k: int) -> Iterator[Answer]:
-    sequences = [context for query in queries for context in query.contexts]
-    dag, entries = paths(sequences)
-    distinct, row = np.unique(entries, return_inverse=True)
-    scores = score_contexts(model, dag, distinct)
+    number = Numbering()
+    entries = [number.context(context) for query in queries for context in query.contexts]
+    distinct, row = np.unique(np.array(entries, np.int32), return_inverse=True)
+    scores = score_contexts(model, number.dag(), distinct)
     chance = probabilities(scores.masked)
     ends = np.cumsum([0, *(len(query.contexts) for query in queries)])
     facts = model.facts
@@ -79,7 +79,7 @@ def _answers(model: Model, queries: list[Query], top_k: int) -> Iterator[Answer]
     for query, (start, end) in zip(queries, pairwise(ends), strict=True):
         contexts = row[start:end]
         mean = chance[contexts].mean(axis=0)
-        last = query.contexts[0][-1]  # of all of them: so a mask rules out the same after each
+        last = query.last  # of all of them: so a mask rules out the same after each
         ruled_out = None if scores.ruled_out is None else scores.ruled_out[contexts[0]]
         best = _ranking(scores.own[contexts], ruled_out, mean)[:top_k]
         seen = facts.graph.times_seen(last, len(names))

@@ -43,8 +43,8 @@ def answer_heading(about: Mapping[str, Any]) -> str:
     """Return what an answer is about in one line."""
     if "context" in about:
         return ARROW.join(about["context"])
-    paths = "1 path" if about["paths"] == 1 else f"mean of {about['paths']:,} paths"
-    return f"composition {about['composition']}, sink {about['sink']} ({paths})"
+    mean = "" if about["contexts"] == 1 else f" (mean over {about['contexts']:,} paths)"
+    return f"composition {about['composition']}, sink {about['sink']}{mean}"
 
 
 def _json(whole: Mapping[str, Any]) -> str:

@@ -198,7 +198,7 @@ def test_onnx_gives_the_same_scores_and_ranking(
         assert bool(expected.isinf().any()) == masked
         vocabulary = model.facts.vocabulary
         asked = [[row[:n].tolist()] for row, n in zip(nodes, length, strict=True)]
-        answers = recommend(model, (Query({}, contexts) for contexts in asked), 99)
+        answers = recommend(model, (Query.of_paths({}, contexts) for contexts in asked), 99)
         predicted = [[service for service, *_ in answer.services] for answer in answers]
         assert [[vocabulary.services[c] for c in row] for row in ranking] == predicted
 

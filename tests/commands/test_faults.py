@@ -182,13 +182,6 @@ def test_a_context_longer_than_max_len(dagrec: Dagrec, tmp_path: Path) -> None:
     )
 
 
-def test_a_chain_that_is_too_long_for_models(dagrec: Dagrec, tmp_path: Path) -> None:
-    chain = composition(*((i, i + 1) for i in range(1, 4200)), ids=tuple(range(1, 4201)))
-    (tmp_path / "mine.jsonl").write_text(json.dumps(chain))
-    answer = dagrec("train", "data=compositions", "data.path=mine.jsonl", "model=popularity")
-    check_one_line(answer, "the longest context has 4,199 nodes; a model reads 4,096 at most")
-
-
 def test_more_paths_than_allowed(dagrec: Dagrec, tmp_path: Path) -> None:
     diamonds = [(a, b) for k in range(1, 40, 3) for a, b in ((k, k + 1), (k, k + 2))]
     diamonds += [(a, k + 3) for k in range(1, 40, 3) for a in (k + 1, k + 2)]

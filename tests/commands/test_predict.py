@@ -237,7 +237,7 @@ def test_a_sink_is_asked_about_by_the_mean_over_its_paths(
     assert json.loads(answer.out) | {"services": ...} == {
         "composition": 0,
         "sink": sink,
-        "paths": 2,
+        "contexts": 2,
         "known_to_follow": len(successors_of(trained.run, sink)),
         "services": ...,
     }
