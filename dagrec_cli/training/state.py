@@ -38,11 +38,6 @@ class History:
     best_epoch: int = 0
     seconds: float = 0.0
 
-    @property
-    def seconds_per_epoch(self) -> float:
-        """Mean seconds of a training step; 0 if there was none."""
-        return sum(row["seconds"] for row in self.rows) / len(self.rows) if self.rows else 0.0
-
 
 @dataclass(frozen=True)
 class TrainingTask:
@@ -126,6 +121,8 @@ class EarlyStopping:
         Its metric; None before the first one.
     waited
         Validations since.
+    copy
+        The best weights; None before the first validation.
     """
 
     def __init__(self, model: nn.Module, monitor: str, patience: int) -> None:
@@ -134,37 +131,21 @@ class EarlyStopping:
         self.epoch = 0
         self.best: float | None = None
         self.waited = 0
+        self.copy: WeightCopy | None = None
         self._model = model
-        self._copy: WeightCopy | None = None
 
     @property
     def is_over(self) -> bool:
         """True once patience has run out."""
         return bool(self.patience) and self.waited >= self.patience
 
-    @property
-    def weights(self) -> dict[str, Tensor]:
-        """The best weights by name; empty before the first validation."""
-        return self._copy.weights if self._copy else {}
-
     def see(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Compare a validation with the best so far."""
         self.waited += 1
         if self.best is None or metrics[self.monitor] > self.best:
             self.best, self.waited, self.epoch = metrics[self.monitor], 0, epoch
-            self._copy = self._copy or WeightCopy(self._model)
-            self._copy.take()
-
-    def load(self, weights: Mapping[str, Tensor]) -> None:
-        """Take these weights as the best."""
-        self._copy = WeightCopy(self._model)
-        self._copy.load(weights)
-
-    def restore(self) -> int:
-        """Give the model the best weights back and return their epoch."""
-        if self._copy:
-            self._copy.restore()
-        return self.epoch
+            self.copy = self.copy or WeightCopy(self._model)
+            self.copy.take()
 
 
 class TrainingState:
@@ -206,7 +187,7 @@ class TrainingState:
         tensors = {
             **_prefixed(CURRENT_WEIGHTS, self.model.state_dict()),
             **_prefixed(GOOD_WEIGHTS, self.good.weights),
-            **_prefixed(BEST_WEIGHTS, self.best.weights),
+            **_prefixed(BEST_WEIGHTS, self.best.copy.weights if self.best.copy else {}),
             **_prefixed(OPTIMIZER, self.optimizer.moments),
             **_prefixed(RANDOM, self._random()),
         }
@@ -234,7 +215,8 @@ class TrainingState:
             self.model.load_state_dict(_under(CURRENT_WEIGHTS, tensors))
             self.good.load(_under(GOOD_WEIGHTS, tensors))
             if best := _under(BEST_WEIGHTS, tensors):
-                self.best.load(best)
+                self.best.copy = WeightCopy(self.model)
+                self.best.copy.load(best)
             self.optimizer.load(_under(OPTIMIZER, tensors))
             self._load_random(_under(RANDOM, tensors))
         except (RuntimeError, KeyError, ValueError, TypeError) as error:

@@ -186,8 +186,9 @@ class Trainer(ABC):
             while state.epoch < self.epochs and not best.is_over:
                 self._epoch(state, objective, task.pairs)
                 self._end_epoch(state, callback)
-            if best.epoch:
-                task.history.best_epoch = best.restore()
+            if best.copy:
+                best.copy.restore()
+                task.history.best_epoch = best.epoch
         finally:
             state.take_time()
             model.cpu()
