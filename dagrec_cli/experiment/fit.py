@@ -213,7 +213,6 @@ def _run_seeds(
     components = Components.of(config, request.choices)
     progress.start("reading", None)
     dataset = cached_dataset(components.data, progress.step)
-    set_threads(config.threads, dataset)
     data = SplitData.of(dataset, components.split, components.trainer.validation_share)
     if config.get("evaluate_on") == "validation":
         data = data.on_validation()
@@ -221,11 +220,13 @@ def _run_seeds(
     starts = components.starts(data.facts)
     first = next(starts)  # what does not fit the data stops here, with nothing written
     histories = {seed: History() for seed in components.seeds}
+    threads = config.threads
     if resume:
-        check_same_data(folder.path, dataset.sha256)
+        before = check_same_data(folder.path, dataset.sha256)
+        threads = before.threads if threads == "auto" else threads
     else:
         forget(folder)
-    begin(folder, config, request, dataset.sha256)
+    begin(folder, config, request, dataset.sha256, set_threads(threads, dataset))
     write_setup(folder, config, dataset, data.facts.graph)
     LOGGER.info("dagrec train %s", " ".join(request.overrides))
     LOGGER.info("%d train, %d %s pairs, read in %.1f s", *data.sizes, data.side, seconds_data)

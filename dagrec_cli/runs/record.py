@@ -40,10 +40,13 @@ class RunStart(Request, frozen=True, kw_only=True):
     config_sha256
         Hash of all else that decides the figures, see
         :func:`~dagrec_cli.runs.provenance.config_hash`.
+    threads
+        How many torch has had, which ``threads=auto`` keeps when the run is resumed.
     """
 
     data_sha256: str
     config_sha256: str
+    threads: Annotated[int, Meta(ge=1)]
 
 
 class SavedEdge(NamedTuple):

@@ -28,12 +28,18 @@ TOLD = {Effect.FIGURES}  # what result.json would say otherwise
 FREE = {Effect.NOTHING, Effect.PLACE}  # the content of the data is checked
 
 
-def begin(folder: RunFolder, config: DictConfig, request: Request, data_sha256: str) -> None:
+def begin(
+    folder: RunFolder, config: DictConfig, request: Request, data_sha256: str, threads: int
+) -> None:
     """Write what a run begins with, or continues with; what came of it before is void."""
     folder.remove(RESULT)
-    asked = msgspec.structs.asdict(request)
-    config_sha256 = config_hash(plain(config), code=request.code_sha256)
-    write_record(folder, RunStart(**asked, data_sha256=data_sha256, config_sha256=config_sha256))
+    start = RunStart(
+        **msgspec.structs.asdict(request),
+        data_sha256=data_sha256,
+        config_sha256=config_hash(plain(config), code=request.code_sha256),
+        threads=threads,
+    )
+    write_record(folder, start)
 
 
 def read_start(path: Path) -> RunStart:
@@ -57,13 +63,14 @@ def read_start(path: Path) -> RunStart:
         raise RunError(f"{path / REQUEST}: {error.strerror or error}; make it readable.") from error
 
 
-def check_same_data(path: Path, data_sha256: str) -> None:
-    """Raise RunError if the data is not what the run in a folder began with."""
+def check_same_data(path: Path, data_sha256: str) -> RunStart:
+    """Return what the run in a folder began with; raise RunError if it is other data."""
     if (start := read_start(path)).data_sha256 != data_sha256:
         raise RunError(
             f"{path}: the data has changed since the run began (sha256 {data_sha256[:12]}…, was "
             f"{start.data_sha256[:12]}…); bring the old data back, or start a new run."
         )
+    return start
 
 
 def check_same_code(path: Path, now: str) -> None:

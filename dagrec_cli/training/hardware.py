@@ -16,6 +16,7 @@ Precision = Literal[32, "32", "bf16"]
 # and threads gain nothing. When other processes share the cores they wait for each other: ten times
 # slower was measured with both of two cores taken.
 SMALL_EPOCH = 20_000
+ALL_THREADS = torch.get_num_threads()  # as many as cores, unless the environment says otherwise
 
 
 def find_device(name: object) -> torch.device:
@@ -53,8 +54,8 @@ def set_threads(wanted: int | Literal["auto"], dataset: Dataset) -> int:
     wanted
         A number of 1 or more, or ``auto``: one for small data, all cores otherwise.
     """
-    if wanted != "auto":
-        torch.set_num_threads(wanted)
-    elif len(dataset.followed) * int(dataset.followed.depth.max()) < SMALL_EPOCH:
-        torch.set_num_threads(1)
-    return torch.get_num_threads()
+    if wanted == "auto":
+        is_small = len(dataset.followed) * int(dataset.followed.depth.max()) < SMALL_EPOCH
+        wanted = 1 if is_small else ALL_THREADS
+    torch.set_num_threads(wanted)
+    return wanted

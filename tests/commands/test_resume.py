@@ -14,9 +14,11 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 from dagrec_cli.runs.folder import RunFolder
+from dagrec_cli.training import hardware
 
 ROOT = Path(__file__).parents[2]
 KEEP = "keep_checkpoints=true"
@@ -111,6 +113,27 @@ def test_a_second_ctrl_c_stops_at_once_and_the_run_still_goes_on(
     assert not (tmp_path / "run/checkpoints").exists()
     assert dagrec("train", "resume=run").code == 0
     assert contents(tmp_path / "run") == contents(whole)
+
+
+def test_threads_auto_is_what_the_run_began_with(
+    dagrec: Dagrec, tmp_path: Path, ctrl_c_in: CtrlC, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def resumed(*words: str) -> tuple[int, int]:
+        with ctrl_c_in(1):
+            assert dagrec("train", *words).code == 130
+        kept = json.loads((tmp_path / "run/request.json").read_text())["threads"]
+        return kept, torch.get_num_threads()
+
+    before = torch.get_num_threads()
+    monkeypatch.setattr(hardware, "SMALL_EPOCH", 1)
+    monkeypatch.setattr(hardware, "ALL_THREADS", 2)
+    try:
+        assert resumed(*WORDS, "hydra.run.dir=run") == (2, 2)
+        monkeypatch.setattr(hardware, "ALL_THREADS", 1)  # another machine
+        assert resumed("resume=run") == (2, 2)
+        assert resumed("resume=run", "threads=1") == (1, 1)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_finished_run_can_be_trained_for_longer(

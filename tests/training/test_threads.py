@@ -19,10 +19,14 @@ def test_small_data_gets_one_thread(tiny: Dataset) -> None:
     assert hardware.set_threads("auto", tiny) == 1
 
 
-def test_large_data_keeps_all(tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_data_gets_all_cores_also_after_small_data(
+    tiny: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hardware, "ALL_THREADS", 2)
+    hardware.set_threads("auto", tiny)
     monkeypatch.setattr(hardware, "SMALL_EPOCH", 1)
-    assert hardware.set_threads("auto", tiny) == 2
+    assert hardware.set_threads("auto", tiny) == torch.get_num_threads() == 2
 
 
 def test_a_number_is_taken_as_it_is(tiny: Dataset) -> None:
-    assert hardware.set_threads(2, tiny) == 2
+    assert hardware.set_threads(2, tiny) == torch.get_num_threads() == 2
