@@ -74,7 +74,7 @@ def cached_dataset(source: CachedSource, watch: Watch | None = None) -> Dataset:
         return build_dataset(source, watch)
     sha256 = source.sha256()
     entry = entry_of(source, sha256)
-    kept = load(entry)
+    kept = load_dataset(entry)
     if kept is not None:
         return kept
     dataset = assemble(collect(source.read(), source, watch), source, sha256)
@@ -102,7 +102,7 @@ def entry_of(source: Source, sha256: str) -> Path:
     return cache_dir() / "prepared" / hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
-def load(entry: Path) -> Dataset | None:
+def load_dataset(entry: Path) -> Dataset | None:
     """Return a kept data set; None if there is none that can be used.
 
     A damaged entry is removed, with a warning; one that cannot be read is left alone, with another.

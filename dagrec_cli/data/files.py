@@ -29,7 +29,7 @@ OTHER_FORMATS = {  # by their first bytes
     b"\xff\xfe": "a UTF-16",
     b"\xfe\xff": "a UTF-16",
 }
-NAMED = 3  # files that a message names
+NAMED_FILES = 3  # files that a message names
 BUFFER = 2**16  # bytes unpacked at a time
 SAFE = 2**20  # bytes that any file may unpack to
 MOST_RATIO = 200  # and beyond, times its own size; the portal's log has 21, a bomb 1,030
@@ -74,7 +74,9 @@ def find_files(path: str | Sequence[str], suffixes: tuple[str, ...], holds: str)
     if not found:
         raise DataError(f"data.path is empty; name a file of {holds} with data.path=PATH.")
     if repeated:
-        names = ", ".join(sorted(repeated)[:NAMED]) + (", …" if len(repeated) > NAMED else "")
+        names = ", ".join(sorted(repeated)[:NAMED_FILES]) + (
+            ", …" if len(repeated) > NAMED_FILES else ""
+        )
         _warn_once(f"data.path has {len(repeated):,} of its files twice, read once: {names}")
     parent = os.path.commonpath([os.path.dirname(file) for file in found])
     return [Shard(file, os.path.relpath(file, parent)) for file in sorted(found.values())]

@@ -82,7 +82,7 @@ def summarise(skipped: Sequence[Invalid]) -> str:
     """
     if not skipped:
         return ""
-    kinds = Counter(_kind(invalid.faults[0].problem) for invalid in skipped)
+    kinds = Counter(_kind_of_problem(invalid.faults[0].problem) for invalid in skipped)
     counts = ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common())
     return f"{plural(len(skipped), 'composition')} skipped: {counts}"
 
@@ -101,7 +101,7 @@ def _message(invalid: Invalid) -> str:
     )
 
 
-def _kind(problem: str) -> str:
+def _kind_of_problem(problem: str) -> str:
     """Return a problem without its details: ``unknown node '9'; ...`` is ``unknown node``."""
     return _DETAIL.sub("", problem).split(";")[0].strip()
 

@@ -32,7 +32,7 @@ class _Words(NamedTuple):
 
 WORDS = "words"
 DIGEST = hashlib.sha256().digest_size
-ARRAYS = tuple(name for name in Collection._fields if name not in _Words._fields)
+PART_ARRAYS = tuple(name for name in Collection._fields if name not in _Words._fields)
 
 _LOG = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def keep_part(found: Collection, path: Path) -> None:
         If the folder cannot be written.
     """
     words = msgspec.json.encode(_Words(*(getattr(found, name) for name in _Words._fields)))
-    arrays: dict[str, Any] = {name: getattr(found, name) for name in ARRAYS}
+    arrays: dict[str, Any] = {name: getattr(found, name) for name in PART_ARRAYS}
     arrays[WORDS] = np.frombuffer(words, np.uint8)
     content = BytesIO()
     np.savez(content, **arrays)
@@ -78,5 +78,5 @@ def load_part(path: Path) -> Collection | None:
         return None
     with np.load(BytesIO(content[DIGEST:])) as kept:
         words = msgspec.json.decode(kept[WORDS].tobytes(), type=_Words)
-        arrays: dict[str, Any] = {name: kept[name] for name in ARRAYS}
+        arrays: dict[str, Any] = {name: kept[name] for name in PART_ARRAYS}
     return Collection(**words._asdict(), **arrays)

@@ -7,7 +7,7 @@ twice is no cycle. Compositions of equal links are looked up, not walked again.
 from functools import lru_cache
 from typing import NamedTuple
 
-Links = tuple[tuple[int, int], ...]
+LinkPairs = tuple[tuple[int, int], ...]
 
 COUNTED = 10**30  # more paths than these are counted as so many, so that numbers stay short
 
@@ -29,7 +29,7 @@ class PathTree(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def count_paths(n_nodes: int, links: Links) -> int:
+def count_paths(n_nodes: int, links: LinkPairs) -> int:
     """Return how many source-to-sink paths of at least one link there are, listing none.
 
     Cost is linear in nodes and links, whatever the count (a ladder of 60 diamonds has 2**60).
@@ -48,7 +48,7 @@ def count_paths(n_nodes: int, links: Links) -> int:
 
 
 @lru_cache(maxsize=128)  # each may be as large as data.max_paths allows
-def path_tree(n_nodes: int, links: Links) -> PathTree:
+def path_tree(n_nodes: int, links: LinkPairs) -> PathTree:
     """Return every source-to-sink path; count them first."""
     parents, children = neighbours(n_nodes, links)
     inner: list[tuple[int, int]] = []
@@ -66,7 +66,7 @@ def path_tree(n_nodes: int, links: Links) -> PathTree:
     return PathTree(inner, ends)
 
 
-def neighbours(n_nodes: int, links: Links) -> tuple[list[list[int]], list[list[int]]]:
+def neighbours(n_nodes: int, links: LinkPairs) -> tuple[list[list[int]], list[list[int]]]:
     """Return the parents and the children of each node, in the order of the links."""
     parents: list[list[int]] = [[] for _ in range(n_nodes)]
     children: list[list[int]] = [[] for _ in range(n_nodes)]

@@ -18,7 +18,7 @@ from dagrec_cli.errors import RunError
 
 ASIDE = ".dagrec-{}.tmp"  # a name of its own for every file that is being written
 AS_IT_IS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-FLAGS = {
+OPEN_FLAGS = {
     "rb": os.O_RDONLY,
     "ab": os.O_WRONLY | os.O_APPEND | os.O_CREAT,
     "r+b": os.O_RDWR | os.O_CREAT,
@@ -67,7 +67,7 @@ def open_plain(path: Path, mode: str = "rb") -> IO[bytes]:
     """
     if kind := kind_of(path):
         raise RunError(_refusal(path, kind))
-    descriptor = os.open(path, FLAGS[mode] | AS_IT_IS, 0o666)
+    descriptor = os.open(path, OPEN_FLAGS[mode] | AS_IT_IS, 0o666)
     status = os.fstat(descriptor)
     is_shared = mode == "ab" and status.st_nlink > 1
     if is_shared or not stat.S_ISREG(status.st_mode):  # or it was exchanged meanwhile

@@ -9,7 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Literal
 
-from dagrec_cli.data.cache import CachedSource, entry_of, keep, load
+from dagrec_cli.data.cache import CachedSource, entry_of, keep, load_dataset
 from dagrec_cli.data.collection import Collection, Watch, collect, merge
 from dagrec_cli.data.composition import Shard, ShardedSource, Source
 from dagrec_cli.data.dataset import Dataset, assemble
@@ -49,7 +49,7 @@ def prepare_ahead(
     _check_kept(source)
     sha256 = source.sha256()
     entry = entry_of(source, sha256)
-    kept = load(entry)
+    kept = load_dataset(entry)
     if kept is not None:
         return kept, entry
     dataset = assemble(merge(_watched(_collections(source, engine, n_jobs), watch)), source, sha256)

@@ -17,7 +17,7 @@ from dagrec_cli.data.vocabulary import PAD
 CPU = torch.device("cpu")
 
 
-class Rows(NamedTuple):
+class ContextRows(NamedTuple):
     """Contexts as rows of node indices, in topological order.
 
     Attributes
@@ -39,7 +39,7 @@ class Rows(NamedTuple):
         return rows.masked_fill(column < 0, PAD)
 
 
-class Level(NamedTuple):
+class ContextLevel(NamedTuple):
     """What leads to the entries of one level, which are those of one depth.
 
     Links come from the level before, or from what was kept of earlier ones. ``pool`` is both, end
@@ -80,7 +80,7 @@ class Levels(NamedTuple):
 
     node: Int[Tensor, " entries"]
     sizes: list[int]
-    deeper: list[Level]
+    deeper: list[ContextLevel]
     context: Int[Tensor, " contexts"]
 
     @property
@@ -103,7 +103,7 @@ class Levels(NamedTuple):
             tensor(dag.node[every].astype(np.int64)),
             sizes.tolist(),
             [
-                Level(
+                ContextLevel(
                     tensor(source),
                     None if target is None else tensor(target),
                     tensor(share),
@@ -172,7 +172,7 @@ class Contexts:
     ) -> "Contexts":
         """Return contexts of which nothing but the rows is known."""
         batch = cls(None, np.zeros(0, np.int32), nodes.device)
-        batch.rows = Rows(nodes, length)
+        batch.rows = ContextRows(nodes, length)
         batch.last = nodes.gather(1, length[:, None] - 1).squeeze(1)
         return batch
 
@@ -190,11 +190,11 @@ class Contexts:
         return torch.from_numpy(dag.node[entries]).long().to(self.device)
 
     @cached_property
-    def rows(self) -> Rows:
+    def rows(self) -> ContextRows:
         """The contexts as padded rows."""
         dag, entries = self.known
         nodes, length = map(torch.from_numpy, dag.padded(entries))
-        return Rows(nodes.long().to(self.device), length.long().to(self.device))
+        return ContextRows(nodes.long().to(self.device), length.long().to(self.device))
 
     @cached_property
     def levels(self) -> Levels:

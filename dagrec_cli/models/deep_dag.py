@@ -14,7 +14,7 @@ from dagrec_cli.models.base import Facts, TorchModel
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.edge_attention import EdgeAttention
 from dagrec_cli.models.layers.node_features import KnownOfNode, NodeFeatures
-from dagrec_cli.models.layers.node_graph import Edges, edge_rows, node_levels
+from dagrec_cli.models.layers.node_graph import EdgeList, edge_rows, node_levels
 
 
 class DeepDAG(TorchModel):
@@ -61,7 +61,7 @@ class DeepDAG(TorchModel):
         super().__init__(facts, hidden=hidden // 2, dag_mask=dag_mask)
         level = torch.from_numpy(node_levels(facts.graph)).float()
         self.register_buffer("depth", level[:, None] / level.max().clamp(min=1), persistent=False)
-        self.edges = Edges(*_with_self(edge_rows(facts.graph), facts.n_nodes))
+        self.edges = EdgeList(*_with_self(edge_rows(facts.graph), facts.n_nodes))
         self.features = NodeFeatures(facts, node_features, embedding_dim)
         self.of_depth = nn.Sequential(
             nn.Linear(1, depth_dim), nn.GELU(), nn.Linear(depth_dim, depth_dim)
@@ -101,7 +101,7 @@ class _Block(nn.Module):
         )
         self.norm_feed_forward = nn.LayerNorm(hidden)
 
-    def forward(self, states: Tensor, edges: Edges) -> Tensor:
+    def forward(self, states: Tensor, edges: EdgeList) -> Tensor:
         states = self.norm_attention(states + self.attention(states, states, edges))
         out: Tensor = self.norm_feed_forward(states + self.feed_forward(states))
         return out

@@ -148,7 +148,7 @@ def _rows_of(about: str, runs: Sequence[Run], by: Sequence[str] | None) -> list[
     naming = [_naming_settings(run) for run in runs]
     groups: dict[str, list[int]] = {}
     for k, run in enumerate(runs):
-        by_keys = json.dumps([_value(naming[k], key, run) for key in keys])
+        by_keys = json.dumps([_setting_value(naming[k], key, run) for key in keys])
         groups.setdefault(by_keys if by else _identity(run), []).append(k)
     firsts = [naming[members[0]] for members in groups.values()]
     names = _unique([_in_words(first, keys) for first in firsts]) if by else _names(firsts)
@@ -169,7 +169,7 @@ def _naming_settings(run: Run) -> dict[str, Any]:
     return named | {key: None for key in named if _is_idle(key, run)} | _deciding_origin(run)
 
 
-def _value(settings: Settings, key: str, run: Run) -> Any:
+def _setting_value(settings: Settings, key: str, run: Run) -> Any:
     if key not in settings:
         raise ConfigError(
             f"by={key}: {run.path} has no such setting; use one of its config.yaml, "

@@ -91,7 +91,7 @@ def write_report(folder: RunFolder, title: str, sheets: Sequence[ReportSheet]) -
         for number, row in enumerate(sheet.rows, start=1):
             if _key(row) not in parts:  # rows of several tables are drawn once
                 name = f"{main.name}_{number}_{_anchor(row.name)}"
-                parts[_key(row)] = _part(name, row, beside, is_drawn=_key(row) in best)
+                parts[_key(row)] = _report_row(name, row, beside, is_drawn=_key(row) in best)
         rows = [parts[_key(row)]._replace(row=row) for row in sheet.rows]
         n_finished = sum(bool(row.runs) for row in sheet.rows)
         note = LEFT_OUT.format(MOST_ROWS) if n_finished > MOST_ROWS else ""
@@ -126,7 +126,7 @@ def _best(sheet: ReportSheet) -> set[tuple[Path, ...]]:
     return {key for _, key in ranked[:MOST_ROWS]}
 
 
-def _part(name: str, row: TableRow, beside: RunFolder, *, is_drawn: bool) -> ReportRow:
+def _report_row(name: str, row: TableRow, beside: RunFolder, *, is_drawn: bool) -> ReportRow:
     if not row.runs:
         return ReportRow(row, [], [])
     pictures = _save(row_pictures(name, row), beside) if is_drawn else []

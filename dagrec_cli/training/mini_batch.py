@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dagrec_cli.config.kinds import Count
 from dagrec_cli.training.batch import Batch, TrainingPairs
-from dagrec_cli.training.trainer import Step, Trainer
+from dagrec_cli.training.trainer import Trainer, TrainingStep
 
 
 @dataclass(kw_only=True)
@@ -38,7 +38,7 @@ class MiniBatch(Trainer):
     accumulate: Count
     blocks_per_step: Count
 
-    def steps(self, pairs: TrainingPairs, epoch: int, seed: int) -> Iterator[Step]:
+    def steps(self, pairs: TrainingPairs, epoch: int, seed: int) -> Iterator[TrainingStep]:
         """Yield steps over blocks of contexts in an order that seed and epoch decide."""
         rng = np.random.default_rng([seed, epoch])
         size = self.batch_size * self.accumulate
@@ -47,7 +47,7 @@ class MiniBatch(Trainer):
         for chosen in cut(order.astype(np.int32), size):
             # Contexts are drawn, and their pairs weigh differently: a step counts by its weight.
             total = float(pairs.weight_of[chosen].sum())
-            yield Step(total / pairs.total, self.batches(pairs, chosen, total))
+            yield TrainingStep(total / pairs.total, self.batches(pairs, chosen, total))
 
     def batches(
         self, pairs: TrainingPairs, chosen: NDArray[np.int32], total: float

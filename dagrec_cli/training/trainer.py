@@ -27,7 +27,7 @@ from dagrec_cli.training.step import BatchLoss
 Objective = Callable[[Batch], Tensor]
 
 
-class Step(NamedTuple):
+class TrainingStep(NamedTuple):
     """One optimisation step.
 
     Attributes
@@ -146,7 +146,7 @@ class Trainer(ABC):
             )
 
     @abstractmethod
-    def steps(self, pairs: TrainingPairs, epoch: int, seed: int) -> Iterator[Step]:
+    def steps(self, pairs: TrainingPairs, epoch: int, seed: int) -> Iterator[TrainingStep]:
         """Yield the optimisation steps of an epoch; seed and epoch decide their order."""
 
     def objective(self, task: TrainingTask) -> Objective:
@@ -258,6 +258,6 @@ class Trainer(ABC):
 class FullBatch(Trainer):
     """Steps over the whole training set; settings as in :class:`Trainer`."""
 
-    def steps(self, pairs: TrainingPairs, epoch: int, seed: int) -> Iterator[Step]:
+    def steps(self, pairs: TrainingPairs, epoch: int, seed: int) -> Iterator[TrainingStep]:
         """Yield the one step of every epoch."""
-        yield Step(1.0, [pairs.whole])
+        yield TrainingStep(1.0, [pairs.whole])

@@ -21,7 +21,7 @@ from omegaconf import DictConfig
 from dagrec_cli.config.build import build
 from dagrec_cli.config.where import config_dir
 from dagrec_cli.data import cache
-from dagrec_cli.data.cache import ARRAYS, cache_dir, cached_dataset, entry_of, keep, load
+from dagrec_cli.data.cache import ARRAYS, cache_dir, cached_dataset, entry_of, keep, load_dataset
 from dagrec_cli.data.dataset import Dataset, build_dataset
 from dagrec_cli.data.readers.json_file import JsonFile
 from dagrec_cli.data.synthetic import Synthetic
@@ -203,7 +203,7 @@ def test_a_wrong_manifest_is_damage(
     cached_dataset(source)
     (entry,) = folder.iterdir()
     (entry / "manifest.json").write_text(text, encoding="latin-1")
-    assert load(entry) is None
+    assert load_dataset(entry) is None
     assert "is damaged" in caplog.text
     assert not entry.exists()
 
@@ -218,7 +218,7 @@ def test_a_flipped_bit_is_damage(source: JsonFile, folder: Path, bit: int) -> No
             flipped = bytearray(content)
             flipped[place] ^= 1 << bit
             (entry / name).write_bytes(flipped)
-            assert load(entry) is None, (name, place)
+            assert load_dataset(entry) is None, (name, place)
             assert not entry.exists()
             keep(dataset, entry, source)
 
@@ -258,7 +258,7 @@ def test_only_plain_files_are_read(
     expected = contents(cached_dataset(source))
     (entry,) = folder.iterdir()
     change(entry / "time.npy")
-    assert load(entry) is None
+    assert load_dataset(entry) is None
     assert contents(cached_dataset(source)) == expected
 
 
@@ -330,7 +330,7 @@ def test_writers_at_once_leave_one_whole_entry(source: JsonFile, folder: Path) -
     entry = entry_of(source, dataset.sha256)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: keep(dataset, entry, source), range(32)))
-    kept = load(entry)
+    kept = load_dataset(entry)
     assert kept is not None
     assert contents(kept) == contents(dataset)
     assert list(folder.iterdir()) == [entry]

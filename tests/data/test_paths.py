@@ -4,9 +4,9 @@ import networkx as nx
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dagrec_cli.data.paths import Links, count_paths, path_tree
+from dagrec_cli.data.paths import LinkPairs, count_paths, path_tree
 
-Graph = tuple[int, Links]
+Graph = tuple[int, LinkPairs]
 Path = tuple[int, ...]
 
 
@@ -20,7 +20,7 @@ def dags(draw: st.DrawFn) -> Graph:
     return n_nodes, tuple((number[a], number[b]) for a, b in links)
 
 
-def listed(n_nodes: int, links: Links) -> list[Path]:
+def listed(n_nodes: int, links: LinkPairs) -> list[Path]:
     """Spell the paths of a tree."""
     tree = path_tree(n_nodes, links)
     prefixes: list[Path] = [()]
@@ -29,7 +29,7 @@ def listed(n_nodes: int, links: Links) -> list[Path]:
     return [(*prefixes[branch], node) for branch, node in tree.ends]
 
 
-def listed_by_networkx(links: Links) -> list[Path]:
+def listed_by_networkx(links: LinkPairs) -> list[Path]:
     graph = nx.DiGraph(list(links))
     sinks = [node for node in graph if not graph.out_degree(node)]
     return [

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from dagrec_cli.config.build import build
 from dagrec_cli.data import cache
-from dagrec_cli.data.cache import cached_dataset, entry_of, load
+from dagrec_cli.data.cache import cached_dataset, entry_of, load_dataset
 from dagrec_cli.data.parts import load_part
 from dagrec_cli.data.shards import prepare_ahead, prepare_part
 from dagrec_cli.errors import ConfigError, DataError
@@ -85,7 +85,7 @@ def test_processes_write_what_one_go_writes(source_of: SourceOf, n_jobs: int) ->
         f"{shard}.jsonl: compositions[20].nodes (line 21)" for shard in range(3)
     ]
     assert entry == entry_of(source_of(), dataset.sha256)  # where training looks
-    assert load(entry) is not None
+    assert load_dataset(entry) is not None
 
 
 def test_parts_prepared_apart_are_merged(
@@ -215,7 +215,7 @@ def test_a_source_without_files_is_one_part(source_of: SourceOf, config: Config)
     source = build(config("data", "synthetic"), "data")
     dataset, entry = prepare_ahead(source, engine="processes", n_jobs=2, watch=lambda _: None)
     assert dataset.n_compositions == 943
-    assert load(entry) is not None
+    assert load_dataset(entry) is not None
 
 
 @pytest.mark.parametrize(

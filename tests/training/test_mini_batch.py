@@ -15,7 +15,7 @@ from dagrec_cli.errors import ConfigError, TrainingError
 from dagrec_cli.losses.ce import CrossEntropy
 from dagrec_cli.training.batch import TrainingPairs
 from dagrec_cli.training.mini_batch import shuffled_blocks
-from dagrec_cli.training.trainer import Step, Trainer
+from dagrec_cli.training.trainer import Trainer, TrainingStep
 
 Make = Callable[..., Any]
 ALL = 10**6
@@ -26,7 +26,7 @@ def pairs(tiny: Dataset) -> TrainingPairs:
     return TrainingPairs.of(tiny, np.arange(len(tiny.pairs.context)), None, distinct=True)
 
 
-def contexts_of(steps: list[Step]) -> list[list[list[list[int]]]]:
+def contexts_of(steps: list[TrainingStep]) -> list[list[list[list[int]]]]:
     """Spell the contexts of each batch of each step."""
     return [
         [

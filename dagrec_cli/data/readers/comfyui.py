@@ -11,7 +11,7 @@ from dagrec_cli.data.composition import Shard
 from dagrec_cli.data.readers.comfyui_workflows import ComfyUIWorkflows
 from dagrec_cli.errors import DataError, install
 
-PACKAGE = "comfyui_workflow_templates_json"
+WHEEL = "comfyui_workflow_templates_json"
 OTHERS = ("index", "fuse_options")  # how the names of files begin that hold no workflow
 
 
@@ -30,10 +30,10 @@ class ComfyUITemplates(ComfyUIWorkflows):
         """
         if self.path is not None:
             return self.path
-        spec = find_spec(PACKAGE)
+        spec = find_spec(WHEEL)
         if spec is None or spec.origin is None:
             raise DataError(
-                f"data=comfyui needs the package {PACKAGE.replace('_', '-')}; {install('comfyui')}."
+                f"data=comfyui needs the package {WHEEL.replace('_', '-')}; {install('comfyui')}."
             )
         return str(Path(spec.origin).parent / "templates")
 

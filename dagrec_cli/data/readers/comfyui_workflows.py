@@ -37,10 +37,10 @@ from dagrec_cli.data.readers.png_text import PNG, png_text
 MUTED = 2
 NOTES = ("Note", "MarkdownNote")
 PRIMITIVE, REROUTE = "Primitive", "Reroute"  # how their types begin
-LOADER = re.compile("Load")
+LOADS = re.compile("Load")
 SUBGRAPH = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # ids that are types
 INPUTS, OUTPUTS = "-10", "-20"  # ids by which a subgraph's links name its own inputs and outputs
-DEEPEST = 50  # subgraphs inside one another
+NESTED = 50  # subgraphs inside one another
 MOST = 50_000  # nodes and links once all is expanded; the largest template has 361
 KEYWORDS = (b"workflow", b"prompt")  # of a PNG's text chunks, the editor's format first
 
@@ -195,7 +195,7 @@ class _Draft:
             dropped=tuple(self.dropped.items()),
         )
         found = pass_on(whole)
-        return found if isinstance(found, Invalid) else with_tables(found, LOADER)
+        return found if isinstance(found, Invalid) else with_tables(found, LOADS)
 
     def _add_node(self, kind: str, name: str) -> int:
         """Add a node, without a type if it passes on what feeds it."""
@@ -244,8 +244,8 @@ class _Draft:
         if node.type not in self.subgraphs:
             number = self._add_node(node.type, "/".join(way))
             return _Ends(number, number)
-        if len(way) > DEEPEST:
-            raise RecursionError(f"{DEEPEST} subgraphs inside one another, or one inside itself")
+        if len(way) > NESTED:
+            raise RecursionError(f"{NESTED} subgraphs inside one another, or one inside itself")
         subgraph, place = self.subgraphs[node.type]
         inputs = [self._add_node("", f"{'/'.join(way)}.{slot.name}") for slot in subgraph.inputs]
         outputs = [self._add_node("", f"{'/'.join(way)}.{slot.name}") for slot in subgraph.outputs]

@@ -21,11 +21,11 @@ from dagrec_cli.data.composition import (
     Shard,
 )
 from dagrec_cli.data.readers.base import Reader
-from dagrec_cli.data.readers.link_table import EMPTY, Workflow, lines_of, places_of
+from dagrec_cli.data.readers.link_table import EMPTY, TableWorkflow, lines_of, places_of
 from dagrec_cli.errors import ConfigError, DataError
 
-COLUMNS = ("workflow", "source", "target", "source_id", "target_id", "time", "owner")
-OPTIONAL = COLUMNS[3:]
+LINK_COLUMNS = ("workflow", "source", "target", "source_id", "target_id", "time", "owner")
+OPTIONAL = LINK_COLUMNS[3:]
 DELIMITERS = "\t;|, "  # the first one in the header counts
 
 
@@ -35,7 +35,7 @@ class Edges(Reader):
     Parameters
     ----------
     columns
-        What the header calls each column of :data:`COLUMNS`, in letters of any size.
+        What the header calls each column of :data:`LINK_COLUMNS`, in letters of any size.
     table_prefix
         Beginning of the names of tables; empty if there are none.
     """
@@ -45,8 +45,8 @@ class Edges(Reader):
 
     def __init__(self, *, columns: Mapping[str, str], table_prefix: str, **settings: Any) -> None:
         super().__init__(**settings)
-        if columns.keys() != set(COLUMNS):
-            given, known = ", ".join(columns), ", ".join(COLUMNS)
+        if columns.keys() != set(LINK_COLUMNS):
+            given, known = ", ".join(columns), ", ".join(LINK_COLUMNS)
             raise ConfigError(f"data.columns names {given}; name {known}, and nothing else.")
         self.columns = columns
         self.table_prefix = table_prefix
@@ -59,7 +59,7 @@ class Edges(Reader):
         DataError
             If the file as a whole cannot be read: empty, not UTF-8, a column missing.
         """
-        workflows: dict[str, Workflow] = defaultdict(Workflow)
+        workflows: dict[str, TableWorkflow] = defaultdict(TableWorkflow)
         for place, row in self._rows(file, shard):
             self._add_row(workflows[row.get("workflow", "")], row, place)
         if not workflows:
@@ -91,8 +91,8 @@ class Edges(Reader):
         except csv.Error as error:
             raise DataError(f"{shard.path}: line {number}: {error}; fix its quotes.") from error
 
-    def _add_row(self, workflow: Workflow, row: dict[str, str], place: str) -> None:
-        missing = [name for name in COLUMNS[:3] if row.get(name, "") in EMPTY]
+    def _add_row(self, workflow: TableWorkflow, row: dict[str, str], place: str) -> None:
+        missing = [name for name in LINK_COLUMNS[:3] if row.get(name, "") in EMPTY]
         workflow.faults += [Fault(place, f"no {name}") for name in missing]
         if missing:
             return

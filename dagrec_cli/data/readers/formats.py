@@ -11,7 +11,7 @@ KEYS: tuple[tuple[frozenset[str], str], ...] = (  # of JSON objects, wherever in
     (frozenset({"nodes", "connections"}), "n8n_workflows"),
     (frozenset({"nodes", "source", "target"}), "compositions"),
 )
-COLUMNS = (  # of a table's header
+HEADERS = (  # of a table's header
     (frozenset({"in_id", "out_id"}), "galaxy_connections"),
     (frozenset({"source", "target"}), "edges"),
 )
@@ -31,5 +31,5 @@ def likely_option(start: bytes) -> str:
     if b"class: GalaxyWorkflow" in text:
         return "gxformat2"
     header = set(_CELL.findall(text.split(b"\n", 1)[0].decode("utf-8", "replace").lower()))
-    by_header = next((option for wanted, option in COLUMNS if wanted <= header), "")
+    by_header = next((option for wanted, option in HEADERS if wanted <= header), "")
     return by_header or ("galaxy_connections" if _CONNECTION.match(text) else "")

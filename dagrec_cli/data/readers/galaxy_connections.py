@@ -30,7 +30,7 @@ from dagrec_cli.data.composition import (
 from dagrec_cli.data.readers.base import Reader
 from dagrec_cli.data.readers.galaxy import short_id
 from dagrec_cli.data.readers.galaxy_links import pass_on
-from dagrec_cli.data.readers.link_table import EMPTY, Workflow, lines_of, places_of
+from dagrec_cli.data.readers.link_table import EMPTY, TableWorkflow, lines_of, places_of
 from dagrec_cli.errors import DataError
 
 INPUT_DATASET = f"{PREFIX_TABLE}data_input"  # as the same step is named in a workflow file
@@ -85,7 +85,7 @@ class GalaxyConnections(Reader):
         if not columns:
             lines, columns = chain([(number, header)], lines), WITHOUT_HEADER
             _check_first_row(header, shard)
-        workflows: dict[str, Workflow] = defaultdict(Workflow)
+        workflows: dict[str, TableWorkflow] = defaultdict(TableWorkflow)
         for number, line in lines:
             self._add_row(workflows, line.split("\t"), columns, f"{shard.name} line {number}")
         for key, workflow in workflows.items():
@@ -104,7 +104,11 @@ class GalaxyConnections(Reader):
         return places_of(cells, names, ("time", *FLAGS), shard.path)
 
     def _add_row(
-        self, workflows: dict[str, Workflow], cells: list[str], columns: dict[str, int], place: str
+        self,
+        workflows: dict[str, TableWorkflow],
+        cells: list[str],
+        columns: dict[str, int],
+        place: str,
     ) -> None:
         if len(cells) <= max(columns.values()):
             problem = f"{len(cells)} columns; {max(columns.values()) + 1} or more are expected"
@@ -124,7 +128,7 @@ class GalaxyConnections(Reader):
             workflow.add_time(row["time"], place)
         self._filter(workflow, row, place)
 
-    def _filter(self, workflow: Workflow, row: dict[str, str], place: str) -> None:
+    def _filter(self, workflow: TableWorkflow, row: dict[str, str], place: str) -> None:
         for flag in FLAGS:
             value, wanted = row.get(flag, "").lower(), getattr(self, flag)
             if value not in MEANINGS:
@@ -145,7 +149,7 @@ def _check_first_row(line: str, shard: Shard) -> None:
         )
 
 
-def _composition(workflow: Workflow, place: str) -> Composition | Invalid:
+def _composition(workflow: TableWorkflow, place: str) -> Composition | Invalid:
     found = workflow.composition(place)
     if isinstance(found, Invalid):
         return found

@@ -12,13 +12,13 @@ from itertools import accumulate, chain, compress
 
 from dagrec_cli.data.composition import PREFIX_SERVICE, Composition, Fault, Invalid
 
-MOST = 10**6  # links, those included that turn out to be equal; real workflows have thousands
+BOUND = 10**6  # links, those included that turn out to be equal; real workflows have thousands
 
 Link = tuple[int, int]
 
 
 class TooManyLinksError(Exception):
-    """What a workflow describes is larger than :data:`MOST`."""
+    """What a workflow describes is larger than :data:`BOUND`."""
 
 
 class CircleError(Exception):
@@ -89,7 +89,7 @@ class _Links:
     def __init__(self, names: Sequence[str], links: Sequence[Link]) -> None:
         self.names = names
         self.is_service = [name.startswith(PREFIX_SERVICE) for name in names]
-        self.left = MOST
+        self.left = BOUND
         self.found: list[Link] = []
         self.callers: dict[int, list[int]] = defaultdict(list)  # services right before each node
         self.origins = self._origins(links)
@@ -148,4 +148,4 @@ class _Links:
     def _count(self, n_links: int) -> None:
         self.left -= n_links
         if self.left < 0:
-            raise TooManyLinksError(f"more than {MOST:,} links once it is expanded; split it")
+            raise TooManyLinksError(f"more than {BOUND:,} links once it is expanded; split it")

@@ -33,7 +33,7 @@ from dagrec_cli.data.readers.json_workflows import BROKEN, JsonWorkflows, decodi
 
 TOOL, SUBWORKFLOW = "tool", "subworkflow"
 PAUSE = "pause"  # until somebody has looked at what it passes on
-INPUTS = ("data_input", "data_collection_input", "parameter_input")
+INPUT_TYPES = ("data_input", "data_collection_input", "parameter_input")
 CONDITION = "when"
 
 
@@ -74,7 +74,7 @@ class Step(msgspec.Struct):
                 yield name, connection
 
 
-_WORKFLOW = msgspec.json.Decoder(Workflow)
+_GA_WORKFLOW = msgspec.json.Decoder(Workflow)
 _STEP = msgspec.json.Decoder(Step)
 
 
@@ -87,7 +87,7 @@ class GalaxyWorkflows(JsonWorkflows):
     def composition(self, text: bytes, place: str) -> Composition | Invalid:
         """Return a workflow's composition, or what is wrong with it."""
         expansion = Expansion(place)
-        expansion.add(_WORKFLOW.decode(text), place)
+        expansion.add(_GA_WORKFLOW.decode(text), place)
         return expansion.composition()
 
 
@@ -176,10 +176,10 @@ class Expansion:
                 self.faults.append(Fault(at, problem))
         elif step.type == SUBWORKFLOW:
             self.faults.append(Fault(at, "no subworkflow; export the workflow with what it embeds"))
-        elif step.type in INPUTS:
+        elif step.type in INPUT_TYPES:
             name = "" if is_fed else PREFIX_TABLE + step.type
         elif step.type != PAUSE:
-            known = ", ".join([TOOL, SUBWORKFLOW, PAUSE, *INPUTS])
+            known = ", ".join([TOOL, SUBWORKFLOW, PAUSE, *INPUT_TYPES])
             self.faults.append(Fault(f"{at}.type", f"unknown type {step.type!r}; known: {known}"))
         self.names.append(name)
         self.ids.append(at.removeprefix(f"{self.file}."))

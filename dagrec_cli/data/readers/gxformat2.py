@@ -33,13 +33,13 @@ from dagrec_cli.data.readers.galaxy_workflows import (
 )
 from dagrec_cli.data.readers.yaml_text import yaml_document
 
-LONGEST = 2**21  # bytes of a file; the largest .ga file of IWC has half of that
-DEEPEST = 50  # subworkflows inside one another
+LARGEST_DOCUMENT = 2**21  # bytes of a file; the largest .ga file of IWC has half of that
+DEPTH = 50  # subworkflows inside one another
 LONGEST_SOURCE = 1000  # characters
-MOST = 10**5  # steps, those of a subworkflow each time it is used
+MOST_STEPS = 10**5  # steps, those of a subworkflow each time it is used
 CLASS = "GalaxyWorkflow"
 COLLECTION = "data_collection_input"
-INPUTS = {  # types of inputs, and of steps that are inputs; all others are parameters
+INPUT_TYPE_OF = {  # types of inputs, and of steps that are inputs; all others are parameters
     **dict.fromkeys(("data", "data_input", "File", "input"), "data_input"),
     **dict.fromkeys(("collection", "data_collection", COLLECTION, "input_collection"), COLLECTION),
 }
@@ -55,12 +55,12 @@ class Gxformat2(Reader):
 
     def parse(self, file: BufferedReader, shard: Shard) -> Iterator[Composition | Invalid]:
         """Yield the composition of a file."""
-        text = file.read(LONGEST + 1)
-        if len(text) > LONGEST:
-            yield Invalid((Fault(shard.name, f"longer than {LONGEST:,} bytes"),))
+        text = file.read(LARGEST_DOCUMENT + 1)
+        if len(text) > LARGEST_DOCUMENT:
+            yield Invalid((Fault(shard.name, f"longer than {LARGEST_DOCUMENT:,} bytes"),))
             return
         try:
-            yield _Draft(shard.name).composition(yaml_document(text))
+            yield _Conversion(shard.name).composition(yaml_document(text))
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             place = f"{shard.name} (line {mark.line + 1})" if mark else shard.name
@@ -76,7 +76,7 @@ class _Item(NamedTuple):
     place: str
 
 
-class _Workflow(Workflow):
+class _Format2(Workflow):
     """A workflow in the steps of a ``.ga`` file.
 
     Attributes
@@ -120,10 +120,10 @@ class _Workflow(Workflow):
 class _Expansion(Expansion):
     def decoded(self, workflow: Workflow, place: str) -> dict[int, tuple[Step, str]]:
         """Return each step with its place."""
-        return workflow.ready if isinstance(workflow, _Workflow) else {}
+        return workflow.ready if isinstance(workflow, _Format2) else {}
 
 
-class _Draft:
+class _Conversion:
     """A document in the steps of a ``.ga`` file, and what is wrong with it."""
 
     def __init__(self, place: str) -> None:
@@ -148,16 +148,16 @@ class _Draft:
         expansion.add(workflow, self.place)
         return expansion.composition()
 
-    def _workflow(self, document: dict[str, Any], place: str, depth: int) -> _Workflow:
+    def _workflow(self, document: dict[str, Any], place: str, depth: int) -> _Format2:
         """Return a workflow in steps, those of its subworkflows included."""
-        workflow, n_faults = _Workflow({}), len(self.faults)
+        workflow, n_faults = _Format2({}), len(self.faults)
         inputs = list(self._items(document, "inputs", "type", place))
         steps = list(self._items(document, "steps", "", place))
         self.n_steps += len(inputs) + len(steps)
         if "steps" not in document:
             self._fault(place, "no steps; a workflow has some")
-        if depth > DEEPEST or self.n_steps > MOST:
-            problem = f"more than {DEEPEST} subworkflows inside one another, or {MOST:,} steps"
+        if depth > DEPTH or self.n_steps > MOST_STEPS:
+            problem = f"more than {DEPTH} subworkflows inside one another, or {MOST_STEPS:,} steps"
             self._fault(place, f"{problem}; split it")
             inputs, steps = [], []
         for item in inputs:
@@ -173,7 +173,7 @@ class _Draft:
         workflow.is_broken = len(self.faults) > n_faults
         return workflow
 
-    def _hand_out(self, workflow: _Workflow, document: dict[str, Any], place: str) -> None:
+    def _hand_out(self, workflow: _Format2, document: dict[str, Any], place: str) -> None:
         """Add the outputs of a workflow."""
         for label, fields, at in self._items(document, "outputs", "outputSource", place):
             for source in self._texts(fields.get("outputSource"), at):
@@ -181,7 +181,7 @@ class _Draft:
                 if isinstance(found, Connection):  # else a fault of the step that uses it, if any
                     workflow.add_output(found.id, Output(found.output_name, label))
 
-    def _add(self, workflow: _Workflow, step: Step, item: _Item) -> None:
+    def _add(self, workflow: _Format2, step: Step, item: _Item) -> None:
         """Add a step, known by its label, its id and its number."""
         number = len(workflow.ready)
         workflow.ready[number] = step, item.place
@@ -204,10 +204,10 @@ class _Draft:
         tool = fields.get("tool_id")
         if isinstance(run, dict):  # a tool that the workflow brings with it
             tool = tool or run.get("id") or run.get("name")
-        kind = TOOL if kind is None else INPUTS.get(str(kind), str(kind))
+        kind = TOOL if kind is None else INPUT_TYPE_OF.get(str(kind), str(kind))
         return Step(kind, tool_id=tool)
 
-    def _connect(self, workflow: _Workflow, number: int, item: _Item) -> None:
+    def _connect(self, workflow: _Format2, number: int, item: _Item) -> None:
         """Add what feeds a step to its connections."""
         step, _ = workflow.ready[number]
         connections: dict[str, list[Connection]] = {}
@@ -219,7 +219,7 @@ class _Draft:
                 self.faults += [Fault(at, found)] if found else []
                 continue
             key = name
-            if isinstance(inner := step.subworkflow, _Workflow):
+            if isinstance(inner := step.subworkflow, _Format2):
                 number_inside = inner.input_number(name)
                 found.input_subworkflow_step_id = number_inside
                 key = name if number_inside is not None else CONDITION
@@ -276,10 +276,10 @@ def _input_type(given: Any) -> str:
     """Return what a ``.ga`` file calls the type of an input; ``[File, "null"]`` is a File."""
     kinds = given if isinstance(given, list) else [given]
     kind = next((str(each) for each in kinds if each is not None), "data")
-    return COLLECTION if kind.endswith("[]") else INPUTS.get(kind, "parameter_input")
+    return COLLECTION if kind.endswith("[]") else INPUT_TYPE_OF.get(kind, "parameter_input")
 
 
-def _resolve(workflow: _Workflow, source: str) -> Connection | str:
+def _resolve(workflow: _Format2, source: str) -> Connection | str:
     """Return the step and the output that a source names, or what is wrong; empty: told before."""
     cuts = [len(source), *(found.start() for found in re.finditer("[/#]", source))]
     for cut in sorted(cuts, reverse=True):
@@ -287,7 +287,7 @@ def _resolve(workflow: _Workflow, source: str) -> Connection | str:
         if label in workflow.labels:
             number = workflow.labels[label]
             inner = workflow.ready[number][0].subworkflow
-            if not isinstance(inner, _Workflow) or inner.has_output(output):
+            if not isinstance(inner, _Format2) or inner.has_output(output):
                 return Connection(number, output)
             problem = f"{output[:60]!r} is no output of the subworkflow {label[:60]!r}"
             return "" if inner.is_broken else problem  # one cause, one fault

@@ -14,8 +14,8 @@ import msgspec
 
 from dagrec_cli.errors import DataError
 
-ALLOWED = "a JSON array of compositions, or one composition per line, in UTF-8, gzipped or not"
-LONGEST = 2**24  # bytes of one composition, which then takes less than 1 GiB of memory
+LAYOUTS = "a JSON array of compositions, or one composition per line, in UTF-8, gzipped or not"
+LARGEST = 2**24  # bytes of one composition, which then takes less than 1 GiB of memory
 CHUNK = 2**18  # bytes read at a time
 CUT = 16  # at so many bytes before the end of a chunk, text that is cut off may look malformed
 
@@ -54,7 +54,7 @@ class JsonArray:
         Raises
         ------
         DataError
-            If the array breaks, or an element is longer than :data:`LONGEST`.
+            If the array breaks, or an element is longer than :data:`LARGEST`.
         """
         number = 0
         is_over = self._next() == b"]"
@@ -100,10 +100,10 @@ class JsonArray:
                 raise self._broken()
 
     def _check_length(self, length: int, number: int) -> None:
-        if length > LONGEST:
+        if length > LARGEST:
             raise DataError(
-                f"{self._path}: compositions[{number}] is longer than {LONGEST:,} bytes; "
-                f"give {ALLOWED}."
+                f"{self._path}: compositions[{number}] is longer than {LARGEST:,} bytes; "
+                f"give {LAYOUTS}."
             )
 
     def _has_more(self) -> bool:
@@ -127,7 +127,7 @@ class JsonArray:
         try:
             _ARRAY.decode(head + self._text[self._at :])
         except RecursionError:
-            return DataError(f"{self._path}: the JSON is nested too deeply; give {ALLOWED}.")
+            return DataError(f"{self._path}: the JSON is nested too deeply; give {LAYOUTS}.")
         except msgspec.DecodeError as error:
             told = str(error)
         byte = self._at + _byte_of(told, len(self._text) - self._at + len(head)) - len(head)

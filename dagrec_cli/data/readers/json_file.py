@@ -32,7 +32,7 @@ from dagrec_cli.data.composition import (
 )
 from dagrec_cli.data.download import locate
 from dagrec_cli.data.readers.base import Reader, seconds
-from dagrec_cli.data.readers.json_array import ALLOWED, LONGEST
+from dagrec_cli.data.readers.json_array import LARGEST, LAYOUTS
 from dagrec_cli.data.readers.json_graph import ID, UNSET, Keys, decoded, repeated
 from dagrec_cli.data.readers.json_records import EmptyFileError, records
 from dagrec_cli.errors import ConfigError
@@ -40,7 +40,7 @@ from dagrec_cli.errors import ConfigError
 NOT_GIVEN = (None, "", UNSET)
 UNKNOWN = -1
 HINTS, NEAR, SHORT = 3, 100, 100  # faults with a hint, ids looked at for it, characters of an id
-NAMED = 10  # keys that a message names
+NAMED_KEYS = 10  # keys that a message names
 
 _LOG = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class JsonFile(Reader):
     """
 
     option = "compositions"
-    holds = ALLOWED
+    holds = LAYOUTS
     suffixes = (".json", ".jsonl", ".ndjson")
 
     def __init__(
@@ -122,8 +122,8 @@ class JsonFile(Reader):
         keys = Keys(self.service_key, self.owner_key, self.time_key, self.end_key)
         try:
             unpacked = str(text, "utf-8")  # msgspec does not look into fields that it ignores
-            if len(unpacked) > LONGEST:
-                return Invalid((Fault(place, f"longer than {LONGEST:,} characters"),))
+            if len(unpacked) > LARGEST:
+                return Invalid((Fault(place, f"longer than {LARGEST:,} characters"),))
             record = decoded(text, keys)
             if found := repeated(unpacked, record, keys):
                 return Invalid((Fault(inside(place, found.place), found.problem),))
@@ -134,7 +134,7 @@ class JsonFile(Reader):
             body, place = record.composition, inside(place, ".composition")
         if problem := _other_format(body, text):
             return Invalid((Fault(place, problem),))
-        graph = _Graph(body, keys, place)
+        graph = _DecodedGraph(body, keys, place)
         is_service = tuple([not self._is_table(mid) for mid in graph.mids])
         starts, ends = (graph.moments(name, is_service) for name in ("start_time", "end_time"))
         links = graph.links()
@@ -160,7 +160,7 @@ class JsonFile(Reader):
         return mid.isdecimal() and float(mid) >= self.table_mid_min
 
 
-class _Graph:
+class _DecodedGraph:
     """Nodes and links of a decoded composition, and what is wrong with them."""
 
     def __init__(self, body: Any, keys: Keys, place: str) -> None:
@@ -255,8 +255,8 @@ def _other_format(body: Any, text: bytes) -> str:
     for wanted, given in (("nodes", [body.nodes]), ("links", [body.links, body.edges])):
         if all(each is UNSET for each in given):
             keys = list(msgspec.json.decode(text))
-            more = ", …" if len(keys) > NAMED else ""
-            told = ", ".join(str(key)[:SHORT] for key in keys[:NAMED]) + more
+            more = ", …" if len(keys) > NAMED_KEYS else ""
+            told = ", ".join(str(key)[:SHORT] for key in keys[:NAMED_KEYS]) + more
             return f"no {wanted} among its keys ({told or 'it has none'})"
     return ""
 

@@ -11,7 +11,7 @@ from dagrec_cli.data.readers.json_keys import Repeated, repeated_key
 
 UNSET = msgspec.UNSET
 ID = "id"
-GRAPH = ("nodes", "links", "edges", "directed", "composition")
+GRAPH_KEYS = ("nodes", "links", "edges", "directed", "composition")
 
 Id = int | str
 
@@ -25,7 +25,7 @@ class Keys(NamedTuple):
     end_time: str
 
 
-class Link(msgspec.Struct, gc=False):
+class GraphLink(msgspec.Struct, gc=False):
     """A link between two nodes, by their ids."""
 
     source: Id
@@ -79,8 +79,8 @@ def _decoder(keys: Keys) -> msgspec.json.Decoder[Any]:
     node: Any = msgspec.defstruct("Node", fields, rename=names, gc=False)
     graph = [
         ("nodes", list[node] | msgspec.UnsetType, UNSET),
-        ("links", list[Link] | msgspec.UnsetType, UNSET),
-        ("edges", list[Link] | msgspec.UnsetType, UNSET),
+        ("links", list[GraphLink] | msgspec.UnsetType, UNSET),
+        ("edges", list[GraphLink] | msgspec.UnsetType, UNSET),
         ("directed", bool, True),
     ]
     body: Any = msgspec.defstruct("Body", [*graph, *about], rename=names)
@@ -116,11 +116,11 @@ def repeated(text: str, record: Any, keys: Keys) -> Repeated | None:
         text.count('source"') > len(links)  # without the quote before it is found faster
         or text.count('target"') > len(links)
         or text.count('"id"') > len(nodes)
-        or any([text.count(f'"{key}"') > 1 for key in GRAPH])  # noqa: C419 - faster
+        or any([text.count(f'"{key}"') > 1 for key in GRAPH_KEYS])  # noqa: C419 - faster
         or any([_may_repeat(text, key, *each) for key, each in given.items()])  # noqa: C419 - faster
         or ("\\" in text and "\\u00" in text)
     ):
-        return repeated_key(text, {*given, *GRAPH, ID, "source", "target"})
+        return repeated_key(text, {*given, *GRAPH_KEYS, ID, "source", "target"})
     return None
 
 

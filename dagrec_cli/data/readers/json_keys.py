@@ -5,7 +5,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-MOST = 100  # characters of a key that a message repeats
+KEY_SHOWN = 100  # characters of a key that a message repeats
 
 
 class Repeated(NamedTuple):
@@ -25,7 +25,7 @@ class Repeated(NamedTuple):
     @property
     def problem(self) -> str:
         """What is wrong, for a fault."""
-        return f"duplicate key {self.key[:MOST]!r}; give it once"
+        return f"duplicate key {self.key[:KEY_SHOWN]!r}; give it once"
 
 
 class _RepeatedError(Exception):
@@ -83,7 +83,7 @@ def _placed(whole: Any, keys: Collection[str] | None) -> Repeated | None:
         if isinstance(value, _Object):
             if (key := _twice(value, keys)) is not None:
                 return Repeated(place, key)
-            stack += [(f"{place}.{key[:MOST]}", inner) for key, inner in reversed(value)]
+            stack += [(f"{place}.{key[:KEY_SHOWN]}", inner) for key, inner in reversed(value)]
         elif isinstance(value, list):
             stack += [(f"{place}[{k}]", inner) for k, inner in enumerate(value)][::-1]
     return None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from dagrec_cli.data.readers.json_array import ALLOWED, LONGEST, JsonArray
+from dagrec_cli.data.readers.json_array import LARGEST, LAYOUTS, JsonArray
 from dagrec_cli.errors import DataError
 
 BEGINNING = 2**16  # bytes that tell an array from JSON Lines
@@ -45,16 +45,16 @@ def records(file: BufferedReader, path: Path) -> Iterator[tuple[bytes, int | Non
     while not first.strip():
         number += number == 0 or first.endswith(b"\n")
         if not (first := file.readline(BEGINNING)):
-            raise EmptyFileError(f"{path}: the file is empty; it must hold {ALLOWED}.")
+            raise EmptyFileError(f"{path}: the file is empty; it must hold {LAYOUTS}.")
     if first.lstrip().startswith(b"["):
         yield from ((element, None) for element in JsonArray(first, file, path, number))
     elif first.lstrip().startswith(b"{"):
         if not first.endswith(b"\n"):
-            first += file.readline(LONGEST + 1 - len(first))
-        lines = iter(partial(file.readline, LONGEST + 1), b"")
+            first += file.readline(LARGEST + 1 - len(first))
+        lines = iter(partial(file.readline, LARGEST + 1), b"")
         yield from _objects(first, lines, path, number)
     else:
-        raise DataError(f"{path}: {_beginning(first)} in line {number}; give {ALLOWED}.")
+        raise DataError(f"{path}: {_beginning(first)} in line {number}; give {LAYOUTS}.")
 
 
 def _objects(
@@ -63,11 +63,11 @@ def _objects(
     """Yield the objects of JSON Lines with their lines, or the only object of all lines."""
     second = next(lines, b"")
     if _is_cut_off(first) and not second.lstrip().startswith(b"{"):
-        yield first + second + b"".join(_up_to(LONGEST, lines)), None
+        yield first + second + b"".join(_up_to(LARGEST, lines)), None
         return
     for at, line in enumerate(chain([first, second], lines), start=number):
-        if len(line) > LONGEST:
-            raise DataError(f"{path}: line {at} is longer than {LONGEST:,}; give {ALLOWED}.")
+        if len(line) > LARGEST:
+            raise DataError(f"{path}: line {at} is longer than {LARGEST:,}; give {LAYOUTS}.")
         if line.strip():
             yield line, at
 

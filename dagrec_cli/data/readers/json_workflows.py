@@ -21,7 +21,7 @@ from dagrec_cli.data.composition import (
     Shard,
 )
 from dagrec_cli.data.readers.base import Reader
-from dagrec_cli.data.readers.json_array import ALLOWED
+from dagrec_cli.data.readers.json_array import LAYOUTS
 from dagrec_cli.data.readers.json_keys import repeated_key
 from dagrec_cli.data.readers.json_records import records
 from dagrec_cli.errors import DataError
@@ -49,7 +49,7 @@ class JsonWorkflows(Reader):
                 yield self.checked(text, shard.name if is_alone else f"{shard.name}[{number}]")
         except DataError as error:
             problem = str(error).removeprefix(f"{shard.path}: ").rstrip(".")
-            problem = problem.replace(ALLOWED, f"{self.holds}, in JSON")
+            problem = problem.replace(LAYOUTS, f"{self.holds}, in JSON")
             yield Invalid((Fault(shard.name, problem),))
 
     def checked(self, text: bytes, place: str) -> Composition | Invalid:

@@ -14,7 +14,7 @@ from dagrec_cli.data.readers.base import seconds
 from dagrec_cli.errors import DataError
 
 EMPTY = ("", r"\N")  # a database dump writes the latter
-LONGEST = 2**20  # bytes of a row
+LONGEST_ROW = 2**20  # bytes of a row
 FIRST = 10  # columns that a message names
 
 
@@ -27,9 +27,9 @@ def lines_of(file: BufferedReader, path: Path, holds: str) -> Iterator[tuple[int
         If a line is too long or not UTF-8, or there is none.
     """
     is_empty = True
-    for number, line in enumerate(iter(partial(file.readline, LONGEST + 1), b""), start=1):
-        if len(line) > LONGEST:
-            raise DataError(f"{path}: line {number} is longer than {LONGEST:,}; give {holds}.")
+    for number, line in enumerate(iter(partial(file.readline, LONGEST_ROW + 1), b""), start=1):
+        if len(line) > LONGEST_ROW:
+            raise DataError(f"{path}: line {number} is longer than {LONGEST_ROW:,}; give {holds}.")
         try:
             text = line.decode("utf-8").rstrip("\r\n")
         except UnicodeDecodeError as error:
@@ -67,7 +67,7 @@ def places_of(
 
 
 @dataclass
-class Workflow:
+class TableWorkflow:
     """What the rows of one workflow say.
 
     Attributes

@@ -30,7 +30,7 @@ STICKY_NOTE = ".stickyNote"
 TRIGGER = re.compile(r"(trigger|\.(cron|emailreadimap|interval|start|webhook))$", re.IGNORECASE)
 
 
-class _Node(msgspec.Struct):
+class _N8nNode(msgspec.Struct):
     name: Name
     type: Name
     disabled: bool | None = None
@@ -46,12 +46,12 @@ class _Target(msgspec.Struct):
     node: str
 
 
-class _Workflow(msgspec.Struct):
-    nodes: list[_Node]
+class _N8nWorkflow(msgspec.Struct):
+    nodes: list[_N8nNode]
     connections: dict[str, msgspec.Raw]  # decoded one by one, so that a fault can name its node
 
 
-_WORKFLOW = msgspec.json.Decoder(_Workflow)
+_N8N_WORKFLOW = msgspec.json.Decoder(_N8nWorkflow)
 _OUTPUTS = msgspec.json.Decoder(dict[str, list[list[_Target] | None] | None])  # of each kind
 
 
@@ -62,9 +62,9 @@ class N8nWorkflows(JsonWorkflows):
 
     def composition(self, text: bytes, place: str) -> Composition | Invalid:
         """Return a workflow's composition, or what is wrong with it."""
-        workflow = _WORKFLOW.decode(text)
+        workflow = _N8N_WORKFLOW.decode(text)
         names = [node.name for node in workflow.nodes]
-        links, faults = _links(workflow, place)
+        links, faults = _named_links(workflow, place)
         if faults := repeated_ids(names, f"{place}.nodes") + faults:
             return Invalid(tuple(faults))
         kept = [node for node in workflow.nodes if not node.dropped()]
@@ -75,12 +75,12 @@ class N8nWorkflows(JsonWorkflows):
             tuple((position[a], position[b]) for a, b in links if {a, b} <= position.keys()),
             place=place,
             ids=list(position),
-            dropped=tuple(Counter(filter(None, map(_Node.dropped, workflow.nodes))).items()),
+            dropped=tuple(Counter(filter(None, map(_N8nNode.dropped, workflow.nodes))).items()),
         )
         return with_tables(whole, TRIGGER)
 
 
-def _links(workflow: _Workflow, place: str) -> tuple[list[tuple[str, str]], list[Fault]]:
+def _named_links(workflow: _N8nWorkflow, place: str) -> tuple[list[tuple[str, str]], list[Fault]]:
     """Return the names at both ends of every link, and the links that cannot be read."""
     names = {node.name for node in workflow.nodes}
     links: list[tuple[str, str]] = []

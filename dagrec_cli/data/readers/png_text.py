@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Sequence
 from io import BufferedReader
 
-from dagrec_cli.data.readers.json_array import CHUNK, LONGEST
+from dagrec_cli.data.readers.json_array import CHUNK, LARGEST
 
 PNG = b"\x89PNG\r\n\x1a\n"
 TEXTS = (b"tEXt", b"zTXt", b"iTXt")
@@ -27,7 +27,7 @@ def png_text(file: BufferedReader, keywords: Sequence[bytes]) -> bytes:
     file.read(len(PNG))
     while len(header := file.read(8)) == 8:
         left = int.from_bytes(header[:4]) + 4  # a checksum follows
-        if header[4:] in TEXTS and left <= LONGEST:
+        if header[4:] in TEXTS and left <= LARGEST:
             keyword, _, text = file.read(left)[:-4].partition(b"\0")
             texts[keyword] = _unpacked(header[4:], text)
         else:
@@ -45,7 +45,7 @@ def _unpacked(kind: bytes, text: bytes) -> bytes:
         text = text[1:]  # behind the method
     if is_packed:
         try:
-            text = zlib.decompressobj().decompress(text, LONGEST + 1)
+            text = zlib.decompressobj().decompress(text, LARGEST + 1)
         except zlib.error:
             return b""
     return text if kind == b"iTXt" else text.decode("latin-1").encode()

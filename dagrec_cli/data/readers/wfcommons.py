@@ -58,7 +58,7 @@ class _Execution(msgspec.Struct):
     tasks: list[_Run] = []
 
 
-class _Workflow(msgspec.Struct):
+class _Trace(msgspec.Struct):
     specification: _Specification | None = None
     execution: _Execution | None = None
     tasks: list[_Task] = []
@@ -66,7 +66,7 @@ class _Workflow(msgspec.Struct):
 
 
 class _Instance(msgspec.Struct):
-    workflow: _Workflow
+    workflow: _Trace
 
 
 _INSTANCE = msgspec.json.Decoder(_Instance)
@@ -89,14 +89,14 @@ class WfCommons(JsonWorkflows):
         # before version 1.5 tasks are called by their names, which then differ
         position = {task.name: k for k, task in enumerate(tasks) if n_named[task.name] == 1}
         position |= {name: k for k, name in enumerate(ids)}
-        links, faults = _links(tasks, position, at)
+        links, faults = _task_links(tasks, position, at)
         if faults := repeated_ids(ids, at) + faults:
             return Invalid(tuple(faults))
         names = tuple(PREFIX_SERVICE + name for name in _services(tasks, workflow.execution))
         return Composition(names, (True,) * len(names), tuple(links), place=place, ids=ids)
 
 
-def _links(
+def _task_links(
     tasks: Sequence[_Task], position: Mapping[str, int], at: str
 ) -> tuple[list[tuple[int, int]], list[Fault]]:
     """Return the links, whether parents or children say so, and what leads nowhere."""

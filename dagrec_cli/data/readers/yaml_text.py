@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 DEEPEST = 100  # lists and mappings inside one another
-EMPTY = ("", "~", "null")  # scalars without quotes that stand for nothing
+NULLS = ("", "~", "null")  # scalars without quotes that stand for nothing
 LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 
 
@@ -46,7 +46,7 @@ def _value(event: yaml.NodeEvent) -> Any:
     if isinstance(event, yaml.AliasEvent):
         raise _error("an alias; write out what it stands for", event)
     if isinstance(event, yaml.ScalarEvent):
-        return None if event.implicit[0] and event.value in EMPTY else event.value
+        return None if event.implicit[0] and event.value in NULLS else event.value
     return {} if isinstance(event, yaml.MappingStartEvent) else []
 
 

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import dropout, linear
 
-from dagrec_cli.models.context_batch import Level, Levels
+from dagrec_cli.models.context_batch import ContextLevel, Levels
 from dagrec_cli.models.layers.edge_attention import segment_softmax
 
 Merge = Literal["mean", "max", "attention"]
@@ -73,7 +73,7 @@ class ContextGRU(nn.GRU):
             pool = new if kept is None else torch.cat([kept, new])
         return torch.cat(states)
 
-    def _merged(self, sent: Tensor, query: Tensor, level: Level) -> Tensor:
+    def _merged(self, sent: Tensor, query: Tensor, level: ContextLevel) -> Tensor:
         """Return one state for each entry of a level, from those sent along the links to it."""
         if level.target is None:
             return sent

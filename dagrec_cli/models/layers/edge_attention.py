@@ -5,7 +5,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dagrec_cli.errors import ConfigError
-from dagrec_cli.models.layers.node_graph import Edges
+from dagrec_cli.models.layers.node_graph import EdgeList
 
 
 def segment_softmax(
@@ -65,7 +65,7 @@ class EdgeAttention(nn.Module):
         self,
         receivers: Float[Tensor, "receivers hidden"],
         senders: Float[Tensor, "senders hidden"],
-        edges: Edges,
+        edges: EdgeList,
     ) -> Float[Tensor, "receivers hidden"]:
         """Return what each receiver gathers."""
         return self.gather(self.query(receivers), senders, edges)
@@ -74,7 +74,7 @@ class EdgeAttention(nn.Module):
         self,
         asked: Float[Tensor, "receivers hidden"],
         senders: Float[Tensor, "senders hidden"],
-        edges: Edges,
+        edges: EdgeList,
     ) -> Float[Tensor, "receivers hidden"]:
         """Return what each receiver gathers; ``asked`` is its ``query``."""
         known = self.key_value(senders)
@@ -85,7 +85,7 @@ class EdgeAttention(nn.Module):
         out: Tensor = self.out(heard)
         return out
 
-    def _by_edge(self, asked: Tensor, known: Tensor, edges: Edges) -> Tensor:
+    def _by_edge(self, asked: Tensor, known: Tensor, edges: EdgeList) -> Tensor:
         key, value = known.index_select(0, edges.source).chunk(2, dim=1)
         heads = (len(edges.source), self.heads, asked.shape[1] // self.heads)
         match = (asked.index_select(0, edges.target) * key).view(heads).sum(dim=2)

@@ -83,7 +83,7 @@ def share_of_group(weight: Float[Tensor, " edges"], group: Int[Tensor, " edges"]
     return weight / total[group]
 
 
-class Edges(nn.Module):
+class EdgeList(nn.Module):
     """Who hears whom: a list of edges and, where that is quicker, a table.
 
     Parameters
@@ -149,7 +149,7 @@ class Level(nn.Module):
         nodes, target = np.unique(edges[1], return_inverse=True)
         self.register_buffer("nodes", torch.from_numpy(nodes), persistent=False)
         self.register_buffer("senders", torch.from_numpy(senders), persistent=False)
-        self.edges = Edges(torch.from_numpy(source), torch.from_numpy(target))
+        self.edges = EdgeList(torch.from_numpy(source), torch.from_numpy(target))
 
 
 def graph_levels(graph: ServiceGraph, level_of: NDArray[np.int64]) -> list[Level]:

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from dagrec_cli.config.build import build
 from dagrec_cli.data.composition import Composition, Invalid
-from dagrec_cli.data.readers.edges import COLUMNS, Edges
+from dagrec_cli.data.readers.edges import LINK_COLUMNS, Edges
 from dagrec_cli.errors import ConfigError, DataError
 
 ROWS = [
-    COLUMNS,
+    LINK_COLUMNS,
     ("w2", "table_reads", "map", "1", "2", "1970-01-02", "me"),
     ("w1", "a", "b", "x", "y", "", ""),
     ("w2", "map", "call, or so", "2", "3", "1970-01-03", "me"),
@@ -43,7 +43,7 @@ SECOND = Composition(
 
 def edges(path: Path, **changes: Any) -> Edges:
     settings: dict[str, Any] = {
-        "columns": {name: name for name in COLUMNS},
+        "columns": {name: name for name in LINK_COLUMNS},
         "table_prefix": "table_",
         "default_path": None,
         "on_cycle": "error",
@@ -80,7 +80,7 @@ def test_every_delimiter_reads_alike(tmp_path: Path, delimiter: str, zipped: boo
 def test_columns_may_stand_anywhere_and_have_other_names(tmp_path: Path) -> None:
     text = "more TO  Flow from\nx b w a\ny c w b\n".replace("  ", " ")
     columns = {
-        **dict.fromkeys(COLUMNS, "none"),
+        **dict.fromkeys(LINK_COLUMNS, "none"),
         "workflow": "flow",
         "source": "From",
         "target": "to",
@@ -126,7 +126,7 @@ def test_without_a_prefix_there_are_no_tables(tmp_path: Path) -> None:
     ],
 )
 def test_faults_name_their_line(tmp_path: Path, rows: list[str], expected: list[str]) -> None:
-    text = "\n".join([",".join(COLUMNS), "good,a,b,1,2,,", *rows])
+    text = "\n".join([",".join(LINK_COLUMNS), "good,a,b,1,2,,", *rows])
     good, bad = read(tmp_path, text)
     assert isinstance(good, Composition)
     found = faults(bad)
@@ -152,7 +152,7 @@ def test_a_table_that_cannot_be_read_is_one_line(tmp_path: Path, text: str, prob
 
 def test_columns_have_the_reader_s_names(config: Any) -> None:
     source = build(config("data", "edges", path="x"), "data")
-    assert source.columns == {name: name for name in COLUMNS}
+    assert source.columns == {name: name for name in LINK_COLUMNS}
     with pytest.raises(
         ConfigError, match=r"data\.columns names workflow, flow; name workflow, source"
     ):
@@ -177,7 +177,7 @@ def test_no_damage_raises_anything_but_a_user_error(tmp_path: Path, data: st.Dat
 def test_galaxy_s_table_as_links(tmp_path: Path) -> None:
     """The table of 2019, its columns renamed: what 30 plain lines of csv make of it."""
     file = Path(os.environ["DAGREC_DATA_DIR"], "galaxy_1903", "workflow-connections-19-03.tsv")
-    columns = {**dict.fromkeys(COLUMNS, "none"), "workflow": "wf_id", "time": "wf_updated"}
+    columns = {**dict.fromkeys(LINK_COLUMNS, "none"), "workflow": "wf_id", "time": "wf_updated"}
     columns |= {"source": "out_tool", "source_id": "out_id"}
     columns |= {"target": "in_tool", "target_id": "in_id"}
     with file.open(newline="") as text:

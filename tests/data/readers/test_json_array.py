@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dagrec_cli.data.readers import json_array
-from dagrec_cli.data.readers.json_array import LONGEST, JsonArray
+from dagrec_cli.data.readers.json_array import LARGEST, JsonArray
 from dagrec_cli.data.readers.json_records import records
 from dagrec_cli.errors import DataError
 
@@ -145,10 +145,10 @@ def test_damage_anywhere_is_said_as_of_the_whole(chunk: int) -> None:
         assert read_in_pieces(cut, chunk) == read_whole(cut), cut
 
 
-@pytest.mark.parametrize("length", [LONGEST - 1, LONGEST + 1, 3 * LONGEST])
+@pytest.mark.parametrize("length", [LARGEST - 1, LARGEST + 1, 3 * LARGEST])
 def test_no_element_is_longer_than_allowed(length: int) -> None:
     text = b'[1, "' + b"x" * (length - 3) + b'"]'  # with its quotes and the space before it
-    if length <= LONGEST:
+    if length <= LARGEST:
         assert list(map(len, pieces(text, 99))) == [1, length - 1]
     else:
         with pytest.raises(

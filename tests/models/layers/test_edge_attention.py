@@ -6,7 +6,7 @@ from torch import Tensor
 
 from dagrec_cli.models.layers import node_graph
 from dagrec_cli.models.layers.edge_attention import EdgeAttention, segment_softmax
-from dagrec_cli.models.layers.node_graph import Edges
+from dagrec_cli.models.layers.node_graph import EdgeList
 
 
 def test_each_segment_is_a_softmax_of_its_own() -> None:
@@ -34,13 +34,13 @@ def test_gradients_equal_those_of_a_dense_softmax() -> None:
 
 
 @pytest.fixture
-def edges_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[Tensor, Tensor, bool], Edges]:
+def edges_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[Tensor, Tensor, bool], EdgeList]:
     """A function of source, target, and whether the edges are a table."""
 
-    def made(source: Tensor, target: Tensor, is_table: bool) -> Edges:
+    def made(source: Tensor, target: Tensor, is_table: bool) -> EdgeList:
         monkeypatch.setattr(node_graph, "SMALL_CLOSURE", 1e9 if is_table else 0)
         monkeypatch.setattr(node_graph, "CELLS_PER_EDGE", 0)
-        edges = Edges(source, target)
+        edges = EdgeList(source, target)
         assert (edges.closed is not None) == is_table
         return edges
 
@@ -48,7 +48,7 @@ def edges_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[Tensor, Tensor, bool]
 
 
 def test_a_table_and_a_list_give_the_same(
-    edges_of: Callable[[Tensor, Tensor, bool], Edges],
+    edges_of: Callable[[Tensor, Tensor, bool], EdgeList],
 ) -> None:
     torch.manual_seed(0)
     source, target = torch.tensor([3, 0, 1, 2, 4, 4, 1]), torch.tensor([0, 0, 1, 1, 1, 2, 2])
@@ -70,7 +70,7 @@ def test_a_table_and_a_list_give_the_same(
 
 @pytest.mark.parametrize("is_table", [False, True])
 def test_dropout_zeroes_whole_attentions_while_training(
-    is_table: bool, edges_of: Callable[[Tensor, Tensor, bool], Edges]
+    is_table: bool, edges_of: Callable[[Tensor, Tensor, bool], EdgeList]
 ) -> None:
     torch.manual_seed(0)
     attention = EdgeAttention(8, 2, 0.5)

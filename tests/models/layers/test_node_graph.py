@@ -4,8 +4,8 @@ import torch
 from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.models.layers import node_graph
 from dagrec_cli.models.layers.node_graph import (
+    EdgeList,
     EdgeMatrix,
-    Edges,
     graph_levels,
     node_levels,
     share_of_group,
@@ -44,19 +44,19 @@ def test_levels_hold_every_edge_once() -> None:
 
 
 def test_edges_are_a_table_where_it_is_small_or_full() -> None:
-    few = Edges(torch.tensor([0, 2, 1]), torch.tensor([0, 0, 1]))
+    few = EdgeList(torch.tensor([0, 2, 1]), torch.tensor([0, 0, 1]))
     assert few.closed is not None
     assert few.closed.tolist() == [[0, -torch.inf, 0], [-torch.inf, 0, -torch.inf]]
     n = int(node_graph.SMALL_CLOSURE**0.5) + 1
     each = torch.arange(n)
-    assert Edges(each, each).closed is None
+    assert EdgeList(each, each).closed is None
     every = torch.cartesian_prod(each, each)
-    full = Edges(*every.T)
+    full = EdgeList(*every.T)
     assert full.closed is not None
     assert full.closed.count_nonzero() == 0
     share = len(every) // node_graph.CELLS_PER_EDGE
-    assert Edges(*torch.cat([every[:share], every[-1:]]).T).closed is not None
-    assert Edges(*torch.cat([every[: share - 1], every[-1:]]).T).closed is None
+    assert EdgeList(*torch.cat([every[:share], every[-1:]]).T).closed is not None
+    assert EdgeList(*torch.cat([every[: share - 1], every[-1:]]).T).closed is None
 
 
 def test_spread_is_a_matrix_product() -> None:
