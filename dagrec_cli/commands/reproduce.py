@@ -22,7 +22,7 @@ def reproduce(config: DictConfig) -> None:
 
     from dagrec_cli.app.output import write_tables
     from dagrec_cli.evaluation.metrics import Metric
-    from dagrec_cli.jobs.tables import ROWS, engine_of, read_tables, run_tables
+    from dagrec_cli.jobs.tables import ROWS, engine_of, read_tables
     from dagrec_cli.reporting.report import ReportSheet
     from dagrec_cli.runs.claim import TABLES, check_free
     from dagrec_cli.runs.folder import RunFolder
@@ -48,9 +48,11 @@ def reproduce(config: DictConfig) -> None:
         words.append(f"hydra.launcher.n_jobs={config.n_jobs}")
     engine = engine_of(hydra, folder.path.parent / ROWS, *words)
     runs = read_tables(name, settings["table"], settings, engine)
-    run_tables(runs, engine, resume=config.resume)
+    jobs = {job.folder: job for run in runs for job in run.jobs}  # equal rows run once
+    with engine.display(len(jobs)) as display:
+        engine.run(list(jobs.values()), display, resume=config.resume)
     with folder.locked():
-        sheets = [ReportSheet(run.tables(settings), run.entries) for run in runs]
+        sheets = [ReportSheet(run.tables(settings), run.table_rows) for run in runs]
         write_tables(folder, f"dagrec reproduce table={name}", sheets)
     sys.exit(_say_problems(runs))
 

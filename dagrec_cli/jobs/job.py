@@ -88,7 +88,9 @@ def compose_train(
     return config, request_of(whole.hydra, config, overrides)
 
 
-def request_of(hydra: Any, config: DictConfig, overrides: Sequence[str]) -> Request:
+def request_of(
+    hydra: Any, config: DictConfig, overrides: Sequence[str], sweep: str | None = None
+) -> Request:
     """Return what a run was asked for.
 
     Parameters
@@ -99,9 +101,11 @@ def request_of(hydra: Any, config: DictConfig, overrides: Sequence[str]) -> Requ
         The others.
     overrides
         As they were written.
+    sweep
+        Folder of the sweep that it is a job of, if it is one.
     """
     choices = {str(k): str(v) for k, v in hydra.runtime.choices.items() if is_part(str(k))}
-    return Request(choices, list(overrides), code_sha256=code_sha256(plain(config)))
+    return Request(choices, list(overrides), sweep, code_sha256(plain(config)))
 
 
 def without_hydra(config: DictConfig) -> DictConfig:

@@ -26,10 +26,6 @@ def register(*plugins: type[Plugin]) -> None:
         Plugins.instance().class_name_to_class[f"{PLUGINS}.{plugin.__name__}"] = plugin
 
 
-class WorkerDiedError(Exception):
-    """A process died: by which signal, or with which exit code."""
-
-
 class PoolLauncher(Launcher):
     """Runs ``n_jobs`` jobs at a time; a process that has ended one takes the next.
 
@@ -56,8 +52,8 @@ class PoolLauncher(Launcher):
 
         Raises
         ------
-        WorkerDiedError
-            If a process dies; the others are stopped then.
+        BrokenProcessPool
+            If a process dies, of what; the others are stopped then.
         """
         hydra = Singleton.get_state()["instances"]
         workers: list[BaseProcess] = []
@@ -70,12 +66,12 @@ class PoolLauncher(Launcher):
                 workers += active_children()
                 return [job.result() for job in ended]
         except BrokenProcessPool as error:
-            codes = [process.exitcode or 0 for process in workers]
-            own = [code for code in codes if code not in (0, -SIGTERM)] or [-SIGTERM]
-            raise WorkerDiedError(_exit_in_words(own[0])) from error
+            codes = [process.exitcode for process in workers]
+            causes = [code for code in codes if code not in (0, None, -SIGTERM)]
+            raise BrokenProcessPool(_exit_in_words(*causes[:1])) from error
 
 
-def _exit_in_words(code: int) -> str:
+def _exit_in_words(code: int = -SIGTERM) -> str:
     return f"exit code {code}" if code > 0 else Signals(-code).name
 
 

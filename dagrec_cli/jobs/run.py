@@ -26,7 +26,6 @@ from dagrec_cli.config.words import quoted
 from dagrec_cli.data.plain_files import check_own_folder
 from dagrec_cli.errors import DagrecError, RunError
 from dagrec_cli.jobs.job import POLL, SHOWN, Job, JobBatch, in_words
-from dagrec_cli.jobs.pool import WorkerDiedError
 from dagrec_cli.jobs.task import Task
 from dagrec_cli.runs.folder import RunFolder, is_in_use
 from dagrec_cli.runs.provenance import Request
@@ -54,8 +53,8 @@ class Display:
         Shows how many have ended.
     metrics
         Those that are shown.
-    n_told
-        How many were told of by an earlier command.
+    n_before
+        How many of them an earlier command has run.
     is_quiet
         Whether no line is said.
     """
@@ -65,26 +64,26 @@ class Display:
         n_jobs: int,
         bar: Progress,
         metrics: Sequence[str] = SHOWN,
-        n_told: int = 0,
+        n_before: int = 0,
         *,
         is_quiet: bool = False,
     ) -> None:
-        self._n_jobs, self._bar, self._metrics, self._n_told = n_jobs, bar, metrics, n_told
-        self._is_quiet = is_quiet
+        self._n_jobs, self._bar, self._metrics = n_jobs, bar, metrics
+        self._n_reached, self._is_quiet = n_before, is_quiet
         self._start = time.monotonic()
-        self.told: set[Path] = set()
-        self.is_stopping = False  # jobs that end now are told of only if they have finished
+        self.reached: set[Path] = set()  # folders of the jobs that were run or are reused
+        self.is_stopping = False  # of jobs that end now only those that have finished are shown
 
     def tell(self, job: Job, *, is_reused: bool = False) -> None:
         """Say what came of a job that was run now, or is reused."""
         state = state_of(job.folder)
         if self.is_stopping and state.run is None:
             return
-        self.told.add(job.folder)
-        self._n_told += 1
-        self._bar.step(self._n_told)
+        self.reached.add(job.folder)
+        self._n_reached += 1
+        self._bar.step(self._n_reached)
         minutes, seconds = divmod(int(time.monotonic() - self._start), 60)
-        place = f"{self._n_told}/{self._n_jobs} {minutes}:{seconds:02}"
+        place = f"{self._n_reached}/{self._n_jobs} {minutes}:{seconds:02}"
         before = "finished before: " if is_reused else ""
         line = f"[{place}] {job.name}: {before}{in_words(state, self._metrics)}"
         if not isinstance(self._bar, Silent):
@@ -140,13 +139,13 @@ class Engine:
 
     @contextmanager
     def display(
-        self, n_jobs: int, metrics: Sequence[str] = SHOWN, n_told: int = 0
+        self, n_jobs: int, metrics: Sequence[str] = SHOWN, n_before: int = 0
     ) -> Iterator[Display]:
         """Open the display of some jobs, with a bar where they do not show one themselves."""
         wanted = self.config.progress
         with progress(False if self.is_in_turn else wanted) as bar:
             bar.start("jobs", n_jobs)
-            yield Display(n_jobs, bar, metrics, n_told, is_quiet=wanted is False)
+            yield Display(n_jobs, bar, metrics, n_before, is_quiet=wanted is False)
 
     def run(self, jobs: Sequence[Job], display: Display, *, resume: bool) -> None:
         """Run jobs; each leaves a result, also if it fails.
@@ -154,7 +153,7 @@ class Engine:
         Parameters
         ----------
         display
-            Told of each job.
+            Says what came of each.
         resume
             Whether jobs that are done are reused, and those that were begun continue.
 
@@ -237,8 +236,7 @@ class Engine:
             while any(is_in_use(job.folder) for job in batch.left):
                 time.sleep(POLL)
             batch.look()
-            name = "" if isinstance(error, WorkerDiedError) else f"{type(error).__name__}: "
-            return shorten(f"{name}{error}", LONGEST_REASON, placeholder=" …")
+            return shorten(f"{type(error).__name__}: {error}", LONGEST_REASON, placeholder=" …")
         return ""
 
     def _words(self, job: Job, n_jobs: int) -> list[str]:

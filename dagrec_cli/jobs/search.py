@@ -122,7 +122,7 @@ class OptunaSweeper(Sweeper):
             write_record(folder, SweepRequest(arguments))
             self._run(study, space, engine)
             trials = [
-                Trial.load(path, place, space.settings(trial.params), trial.value)
+                Trial(place, space.settings(trial.params), trial.value, state_of(path / str(place)))
                 for place, trial in enumerate(trials_of(study, space))
             ]
             self._finish(trials, space, engine)
@@ -241,8 +241,8 @@ class OptunaSweeper(Sweeper):
         best = best_of(trials)
         if best is None:
             raise RunError(
-                f"none of {len(trials)} trials succeeded, the last one: {trials[-1].reason} Fix it "
-                "and begin another study: hydra.sweeper.study_name=NAME."
+                f"none of {len(trials)} trials succeeded, the last one: {trials[-1].state.reason} "
+                "Fix it and begin another study: hydra.sweeper.study_name=NAME."
             )
         write_study(RunFolder(engine.folder), trials, monitor)
         job = _trial_job(engine, BEST, space, {**best.settings, **retraining(best)}, len(trials))

@@ -5,7 +5,6 @@ It may be stopped and continued at any moment.
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from pathlib import Path
 from statistics import median_low
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
@@ -20,7 +19,7 @@ from dagrec_cli.reporting.plots.drawing import save_png
 from dagrec_cli.reporting.tables import Table, spell
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.result import Finished
-from dagrec_cli.runs.run import Run
+from dagrec_cli.runs.state import State
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -125,30 +124,19 @@ class Trial(NamedTuple):
         What was chosen for it, by key.
     value
         Mean over its seeds of the best validation value; None if it failed.
-    result
-        Its ``result.json``; None if it failed, or cannot be read.
-    reason
-        Why there is none.
+    state
+        What its folder holds.
     """
 
     number: int
     settings: Mapping[str, Any]
     value: float | None
-    result: Finished | None
-    reason: str = ""
+    state: State
 
-    @classmethod
-    def load(
-        cls, below: Path, number: int, settings: Mapping[str, Any], value: float | None
-    ) -> "Trial":
-        """Read a trial's result in its folder."""
-        try:
-            run = Run.load(below / str(number))
-        except RunError as error:
-            return cls(number, settings, value, None, str(error))
-        if isinstance(run.result, Finished):
-            return cls(number, settings, value, run.result)
-        return cls(number, settings, value, None, run.reason)
+    @property
+    def result(self) -> Finished | None:
+        """Its ``result.json``; None if it failed, or cannot be read."""
+        return self.state.run.finished if self.state.run else None
 
     @property
     def epochs(self) -> int:
@@ -158,12 +146,6 @@ class Trial(NamedTuple):
     def figure(self, monitor: str) -> Any:
         """Return its value, with an interval where its result can be read."""
         return self.result.metrics[monitor] if self.result else self.value
-
-    def told(self, monitor: str) -> str:
-        """Return its value in words, or why it failed."""
-        if self.value is None:
-            return f"failed: {self.reason}"
-        return f"{monitor} {spell(self.figure(monitor))}"
 
 
 def best_of(trials: Sequence[Trial]) -> Trial | None:
@@ -196,7 +178,7 @@ def study_table(trials: Sequence[Trial], monitor: str) -> Table:
         f"{monitor}: mean over seeds on validation pairs, of the best epoch; the best of many "
         "flatters, only the test value of the run in best/ is to be quoted.",
         "epochs: median over seeds of the best epoch.",
-        *(f"trial {trial.number}: {trial.reason}" for trial in trials if trial.value is None),
+        *(f"trial {trial.number}: {trial.state.reason}" for trial in trials if trial.value is None),
     ]
     return Table(_title(trials), list(rows[0]), rows, notes, STUDY_TABLE)
 
@@ -231,7 +213,8 @@ def describe_search(trials: Sequence[Trial], best: Trial, monitor: str) -> list[
     """Return the lines that name the best of some trials and its settings."""
     width = max(map(len, best.settings))
     return [
-        f"{_title(trials)}; best is trial {best.number}, {best.told(monitor)} on validation pairs:",
+        f"{_title(trials)}; best is trial {best.number}, "
+        f"{monitor} {spell(best.figure(monitor))} on validation pairs:",
         *(
             f"  {key:<{width}}  {f'{chosen:.4g}' if isinstance(chosen, float) else chosen}"
             for key, chosen in best.settings.items()

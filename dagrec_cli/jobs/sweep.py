@@ -102,10 +102,10 @@ class CombinationSweeper(Sweeper):
                     engine.run(jobs[begin : begin + size], display, resume=not self._config.rerun)
         except KeyboardInterrupt as stop:
             if not _broke_off_import(stop):
-                _show_sweep(engine, jobs, folder, display.told)
+                _show_sweep(engine, jobs, folder, display.reached)
             raise
         try:
-            return _show_sweep(engine, jobs, folder, display.told)
+            return _show_sweep(engine, jobs, folder, display.reached)
         except KeyboardInterrupt as stop:
             raise KeyboardInterrupt(CONTINUES) from stop
 

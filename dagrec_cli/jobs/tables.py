@@ -58,40 +58,39 @@ class TableRun:
     problems: list[str] = field(default_factory=list)
 
     @cached_property
-    def entries(self) -> list[TableRow]:
+    def table_rows(self) -> list[TableRow]:
         """What came of each row, once all have run."""
-        found = []
-        for row, job in zip(self.rows, self.jobs, strict=True):
-            state = state_of(job.folder)
-            found.append(TableRow(row["name"], [state.run] if state.run else [], state.reason))
-        return found
+        states = [state_of(job.folder) for job in self.jobs]
+        return [
+            TableRow(row["name"], [state.run] if state.run else [], state.reason)
+            for row, state in zip(self.rows, states, strict=True)
+        ]
 
     def tables(self, settings: Mapping[str, Any]) -> list[Table]:
         """Return the comparison of all rows and, where numbers are published, the verdicts."""
-        entries = self.entries
+        table_rows = self.table_rows
         self.problems = [
             f"{self.name}: row {' and '.join(map(repr, names))} failed: {reason}"
-            for reason, names in by_reason(entries).items()
+            for reason, names in by_reason(table_rows).items()
         ]
-        table = compare_rows(entries, title=self.title, metric=settings["metric"])
+        table = compare_rows(table_rows, title=self.title, metric=settings["metric"])
         table.name = self.name
-        judged = [
-            (r, e) for r, e in zip(self.rows, entries, strict=True) if r.get("paper") and e.runs
-        ]
+        pairs = zip(self.rows, table_rows, strict=True)
+        judged = [(row, result) for row, result in pairs if row.get("paper") and result.runs]
         return [table, self._verdicts(judged)] if judged else [table]
 
     def _verdicts(self, judged: Sequence[tuple[Mapping[str, Any], TableRow]]) -> Table:
         lines = []
-        for row, entry in judged:
-            result = entry.runs[0].finished
+        for row, table_row in judged:
+            result = table_row.runs[0].finished
             verdict = judge(row, list(result.per_seed.values()))
             if not verdict.is_as_it_must:
-                self.problems.append(f"{self.name}: row {entry.name!r}: {verdict.text}")
+                self.problems.append(f"{self.name}: row {table_row.name!r}: {verdict.text}")
             for metric in COMPARED:
                 paper, ours = row["paper"][metric], result.metrics[metric]
                 lines.append(
                     {
-                        "row": entry.name,
+                        "row": table_row.name,
                         "metric": heading(metric),
                         "paper": float(paper),
                         "ours": ours,
@@ -100,7 +99,7 @@ class TableRun:
                     }
                 )
         columns = ["row", "metric", "paper", "ours", "difference", "verdict"]
-        notes = [VERDICT, *basis([entry for _, entry in judged])]
+        notes = [VERDICT, *basis([table_row for _, table_row in judged])]
         return Table(f"{self.title}: paper and ours", columns, lines, notes, f"{self.name}_paper")
 
 
@@ -119,9 +118,7 @@ def engine_of(hydra: "DictConfig | HydraConf", folder: Path, *words: str) -> Eng
     register(PoolLauncher)
     loader = GlobalHydra.instance().config_loader()
     launcher = f"hydra/launcher={hydra.runtime.choices['hydra/launcher']}"
-    given = [
-        w for w in overrides_of(hydra)["hydra"] if not w.startswith(("hydra.run.", "hydra.mode="))
-    ]
+    given = [word for word in overrides_of(hydra)["hydra"] if not word.startswith(ELSEWHERE)]
     overrides = [launcher, *words, *given, "hydra.mode=MULTIRUN"]
     config = loader.load_configuration("train", overrides, RunMode.MULTIRUN)
     return Engine(config, HydraContext(loader, Callbacks()), folder)
@@ -200,19 +197,6 @@ def row_job(engine: Engine, name: str, words: Sequence[str]) -> Job:
     return Job(name, (*words, "threads=1"), engine.folder / digest[:16], config)
 
 
-def run_tables(runs: Sequence[TableRun], engine: Engine, *, resume: bool) -> None:
-    """Run every job of some tables that is not done; equal jobs run once.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        If the user stops it; says what the same command will do.
-    """
-    jobs = {job.folder: job for run in runs for job in run.jobs}
-    with engine.display(len(jobs)) as display:
-        engine.run(list(jobs.values()), display, resume=resume)
-
-
 def _slug(override: str) -> str:
     return "".join(c if c.isalnum() else "_" for c in override)
 
@@ -220,8 +204,8 @@ def _slug(override: str) -> str:
 def _read_table(name: str, own_configs: Sequence[str]) -> Mapping[str, Any]:
     from omegaconf import OmegaConf
 
-    files = [Path(each, "table", f"{name}.yaml") for each in (*own_configs, str(config_dir()))]
-    file = next((each for each in files if each.is_file()), None)
+    files = [Path(place, "table", f"{name}.yaml") for place in (*own_configs, str(config_dir()))]
+    file = next(filter(Path.is_file, files), None)
     if file is None:
         places = " or ".join(map(str, files))
         raise ConfigError(f"table {name} does not exist; its file would be {places}.")

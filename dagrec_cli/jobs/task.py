@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
@@ -118,11 +117,10 @@ def run_job(config: DictConfig, display: AbstractContextManager[Progress], *, re
     hydra = HydraConfig.get()
     folder, sweep = RunFolder(Path(hydra.runtime.output_dir)), Path(hydra.sweep.dir)
     words = overrides_of(hydra)["task"]
-    request = Request({}, words)
+    parent = str(sweep) if (sweep / SWEEP_REQUEST).is_file() else None
+    request = Request({}, words, parent)
     try:
-        is_sweep = (sweep / SWEEP_REQUEST).is_file()
-        asked = request_of(hydra, config, words)
-        request = msgspec.structs.replace(asked, sweep=str(sweep) if is_sweep else None)
+        request = request_of(hydra, config, words, parent)
         with display as shown:
             is_begun = resume and fits(folder.path, config)
             run_experiment(config, folder, request, shown, resume=is_begun)

@@ -350,7 +350,8 @@ class Deadly(Popularity):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("launcher", "reason"), [("pool", "SIGKILL"), ("joblib", "TerminatedWorkerError")]
+    ("launcher", "reason"),
+    [("pool", "BrokenProcessPool: SIGKILL"), ("joblib", "TerminatedWorkerError")],
 )
 def test_a_row_whose_process_dies_leaves_the_others_alone(
     tmp_path: Path, launcher: str, reason: str
