@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -18,9 +18,11 @@ SHOWN_OF_ERROR = 200  # characters of an error that a warning repeats
 EpochRows = Sequence[Mapping[str, float]]
 
 
-@runtime_checkable
-class RunLogger(Protocol):
-    """Shows a run somewhere else, while it trains and afterwards."""
+class RunLogger:
+    """Shows a run somewhere else, while it trains and afterwards; this one shows it nowhere.
+
+    The run folder's ``metrics.csv`` grows with each epoch anyway, so this is ``logger=csv``.
+    """
 
     def begin(self, folder: RunFolder, config: DictConfig, request: Request) -> None:
         """Begin a run, or continue the one that the folder began."""
@@ -48,7 +50,7 @@ class SafeLogger:
 
     def __init__(self, warn: Callable[[str], object]) -> None:
         self._warn = warn
-        self._logger: RunLogger | None = None
+        self._logger = RunLogger()
         self._request: Request | None = None
 
     def __enter__(self) -> "SafeLogger":
@@ -79,14 +81,12 @@ class SafeLogger:
         self._tell(lambda logger: logger.end(result))
 
     def _tell(self, call: Callable[[RunLogger], None]) -> None:
-        if self._logger is None:
-            return
         try:
             call(self._logger)
         except Exception as error:  # whatever it is, the training matters more
             reason = " ".join(str(error).split())[:SHOWN_OF_ERROR]
             line = f"{type(self._logger).__name__} stopped ({type(error).__name__}: {reason})"
-            self._logger = None
+            self._logger = RunLogger()
             LOGGER.warning(line, exc_info=error)
             self._warn(f"{line}; the run continues without it.")
 

@@ -17,7 +17,14 @@ from dagrec_cli.config.untrusted import SQLITE
 from dagrec_cli.config.where import user_path
 from dagrec_cli.data.plain_files import kind_of, open_plain, read_plain
 from dagrec_cli.errors import ConfigError
-from dagrec_cli.loggers.base import EpochRows, check_installed, name_of, params_of, scores_of
+from dagrec_cli.loggers.base import (
+    EpochRows,
+    RunLogger,
+    check_installed,
+    name_of,
+    params_of,
+    scores_of,
+)
 from dagrec_cli.runs.folder import MLFLOW_RUN, RunFolder
 from dagrec_cli.runs.provenance import Request, command_line, git_commit
 from dagrec_cli.runs.result import Finished, Result
@@ -41,7 +48,7 @@ STATUS = {"interrupted": "KILLED", "failed": "FAILED", "finished": "FINISHED"}  
 SECONDS = 1.0  # between two writings; one takes longer than an epoch on small data
 
 
-class MlflowLogger:
+class MlflowLogger(RunLogger):
     """Logs settings, a metric ``seed_0/loss`` (…) per epoch, final metrics and the folder's files.
 
     The run's id is kept in the run folder, so that ``resume`` continues the same MLflow run, and

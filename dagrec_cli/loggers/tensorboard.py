@@ -6,6 +6,7 @@ from omegaconf import DictConfig
 
 from dagrec_cli.loggers.base import (
     EpochRows,
+    RunLogger,
     check_installed,
     name_of,
     params_of,
@@ -16,7 +17,7 @@ from dagrec_cli.runs.provenance import Request
 from dagrec_cli.runs.result import Finished, Result
 
 
-class TensorBoardLogger:
+class TensorBoardLogger(RunLogger):
     """Writes ``tensorboard/`` (hyperparameters, final metrics) and ``tensorboard/seed_0/``, ….
 
     Each seed is a run of its own, so that TensorBoard draws seeds over each other.
@@ -63,9 +64,6 @@ class TensorBoardLogger:
             self._whole.add_text(result.status, result.error)
         for writer in (self._whole, *(writer for writer, _ in self._seeds.values())):
             writer.close()
-
-    def end_sweep(self, folder: RunFolder) -> None:
-        """Do nothing: TensorBoard draws the jobs' curves over each other."""
 
     def _writer(self, run: str = "", **options: Any) -> Any:
         from torch.utils.tensorboard import SummaryWriter

@@ -21,17 +21,7 @@ Value = str | int | float | None | FigureSummary
 HEADINGS = {"f1": "F1", "ndcg": "nDCG", "mrr": "MRR", "seconds_per_epoch": "s/epoch"}
 ROW_FLAGS = ("is_reference", "p_is_floor")  # of a row; for people they are words in its cells
 LATEX_COLUMNS = 9  # what a page holds
-SPARE = (
-    "hr@1",
-    "precision",
-    "recall",
-    "hr@5",
-    "mrr",
-    "hr@3",
-    "seconds_per_epoch",
-    "seeds",
-    "f1",
-)
+SPARE = ("hr@1", "precision", "recall", "hr@5", "mrr", "hr@3", "seconds_per_epoch", "seeds", "f1")
 LATEX = str.maketrans(
     {
         "\\": r"\textbackslash{}",

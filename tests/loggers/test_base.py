@@ -113,7 +113,7 @@ def test_a_missing_package_is_one_line(
 # SafeLogger.
 
 
-class Broken:
+class Broken(RunLogger):
     """Fails when told of the second epoch."""
 
     def __init__(self) -> None:
