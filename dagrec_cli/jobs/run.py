@@ -37,7 +37,7 @@ from dagrec_cli.training.progress import Progress, Silent, progress
 LONGEST_REASON = 160  # characters of what a launcher says
 JOBS_STOPPING = "Jobs stop after their epoch; Ctrl-C again stops at once."
 CONTINUES = "interrupted; the same command continues with the rest."
-BEGINS_ANEW = "interrupted; the same command begins anew, since it reuses nothing."
+STARTS_AGAIN = "interrupted; the same command starts from scratch, since it reuses nothing."
 THREADS = "OMP_NUM_THREADS"
 SHARING = {"pool", "submitit_local"}  # do not share out the machine's cores themselves
 
@@ -190,7 +190,7 @@ class Engine:
                     self._run_together(launcher, todo, display, stop)
         except KeyboardInterrupt as press:
             heard()
-            raise KeyboardInterrupt(CONTINUES if resume else BEGINS_ANEW) from press
+            raise KeyboardInterrupt(CONTINUES if resume else STARTS_AGAIN) from press
         finally:
             stop.unlink(missing_ok=True)
 

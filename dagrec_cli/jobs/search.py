@@ -187,7 +187,7 @@ class OptunaSweeper(Sweeper):
         except (SQLAlchemyError, StorageInternalError) as error:
             reason = str(error).partition("\n")[0]
             raise RunError(
-                f"cannot use the study in {self.storage}: {reason}; mend or move it, or name "
+                f"cannot use the study in {self.storage}: {reason}; fix or move it, or name "
                 "another one: hydra.sweeper.storage=URL."
             ) from error
         except KeyboardInterrupt as stop:

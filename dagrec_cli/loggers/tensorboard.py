@@ -32,7 +32,7 @@ class TensorBoardLogger(RunLogger):
         check_installed("tensorboard", "tensorboard")
 
     def begin(self, folder: RunFolder, config: DictConfig, request: Request) -> None:
-        """Write the settings, in place of those that an earlier sitting had."""
+        """Write the settings, in place of those that an earlier process wrote."""
         from torch.utils.tensorboard.summary import hparams
 
         folder.remove(EVENTS)
@@ -45,7 +45,7 @@ class TensorBoardLogger(RunLogger):
         self._whole.flush()
 
     def epochs(self, seed: int, rows: EpochRows) -> None:
-        """Write the epochs that this sitting has not; what an earlier one wrote is void."""
+        """Write the epochs that this process has not; what an earlier one wrote is void."""
         writer, n_old = self._seeds.get(seed) or (self._writer(f"seed_{seed}", purge_step=1), 0)
         for row in rows[n_old:]:
             for name, value in row.items():
