@@ -101,6 +101,13 @@ class TrainedRun:
 
     @cached_property
     @_explained()
+    def contexts(self) -> "DataFrame":
+        """A row per number of a context: its last ``node``, and the ``parents`` that lead there."""
+        self._run.check()
+        return self._run.contexts_frame()
+
+    @cached_property
+    @_explained()
     def model(self) -> "Model":
         """The model, ready to score; set its ``dag_mask`` to rank with or without a mask."""
         from dagrec_cli.runs.model import load_model

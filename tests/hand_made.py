@@ -1,5 +1,6 @@
 """Run folders built by hand, with the files that a report reads."""
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -50,25 +51,25 @@ DATA = {
     "forbidden_test_targets": 1,
 }
 OPTIONS = ("model", "loss", "sampler", "trainer")  # whose choice is the class in the config, too
-# pair, composition, group, context, target, predicted, rank (no ties)
+# pair, composition, group, context, depth, target, predicted, rank (no ties)
 PREDICTIONS = [
-    (7, 3, 3, "table_1", EVIL, EVIL, 1),
-    (8, 4, 4, "table_1", "service_2", EVIL, 2),
-    (9, 4, 4, "table_1 -> service_2", "service_2", "service_2", 1),
+    (7, 3, 3, 0, 1, EVIL, EVIL, 1),
+    (8, 4, 4, 0, 1, "service_2", EVIL, 2),
+    (9, 4, 4, 1, 2, "service_2", "service_2", 1),
 ]
 
 
 def rows_of(predicted: str) -> list[tuple[Any, ...]]:
     """Return the predictions with another one for the first pair, whose target is then second."""
     first = PREDICTIONS[0]
-    return [(*first[:5], predicted, 1 if predicted == EVIL else 2), *PREDICTIONS[1:]]
+    return [(*first[:6], predicted, 1 if predicted == EVIL else 2), *PREDICTIONS[1:]]
 
 
 def figures(predicted: str, services: list[str], seeds: tuple[int, ...]) -> dict[str, Any]:
     """Return the metrics of these predictions, as ``result.json`` has them."""
     rows = rows_of(predicted)
-    target, chosen = (np.array([services.index(row[k]) for row in rows]) for k in (4, 5))
-    rank = np.array([row[6] for row in rows])
+    target, chosen = (np.array([services.index(row[k]) for row in rows]) for k in (5, 6))
+    rank = np.array([row[7] for row in rows])
     outcomes = Outcomes(target, chosen, rank - 1, np.zeros_like(rank))
     return {
         "metrics": metric_summaries([outcomes] * len(seeds)),
@@ -150,7 +151,7 @@ def write_run(
         "\n".join(["seed,epoch,loss,seconds,validation_ndcg", *epochs, ""])
     )
     (path / "predictions.csv").write_text(
-        "seed,pair,composition,group,context,target,predicted,rank,ties\n"
+        "seed,pair,composition,group,context,depth,target,predicted,rank,ties\n"
         + "".join(
             ",".join('"' + str(cell).replace('"', '""') + '"' for cell in (seed, *row, 0)) + "\n"
             for seed in seeds
@@ -179,3 +180,12 @@ def finished_result(seed: int = 7) -> Finished:
 def stopped_result(reason: BaseException) -> Stopped:
     """Return the result of a run that something stopped."""
     return stopped(origin("train", Request({}, [])), reason)
+
+
+def paths_of(run: Path) -> dict[str, list[str]]:
+    """Return the nodes of each context of a run whose contexts are paths, by its number."""
+    found: dict[str, list[str]] = {}
+    with (run / "contexts.csv").open() as lines:
+        for row in csv.DictReader(lines):  # parents come first
+            found[row["context"]] = [*found.get(row["parents"], []), row["node"]]
+    return found

@@ -23,7 +23,8 @@ print(f"{sum(each.numel() for each in network.model.parameters())} weights")
 
 # %% One of them, another day
 again = dagrec.load("counts")
-context = again.predictions.context.iloc[0].split(" -> ")
+first = again.contexts.loc[again.predictions.context.iloc[0]]
+context = [again.contexts.node[parent] for parent in first.parents] + [first.node]
 for service, probability, seen in again.recommend(context, k=2):
     print(f"{service} {probability:.2f} {seen}")
 print([len(each) for each in again.recommend_many([context, context[-1:]], k=3)])

@@ -54,6 +54,12 @@ def test_the_import_is_light(tmp_path: Path) -> None:
     assert (ROOT / "dagrec_cli/py.typed").is_file()
 
 
+def path_to(run: TrainedRun, context: int) -> list[str]:
+    """Return the nodes of a context that is a path, first node first."""
+    node, parents = run.contexts.loc[context, ["node", "parents"]]
+    return [*(path_to(run, parents[0]) if parents else []), node]
+
+
 def test_it_is_what_the_command_line_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     run = dagrec_cli.train(*SHORT, seeds=[3, 4], folder=tmp_path / "own" / "run")
@@ -66,7 +72,7 @@ def test_it_is_what_the_command_line_does(tmp_path: Path, monkeypatch: pytest.Mo
     assert run.metrics.loc["accuracy", "mean"] == pytest.approx(right.mean())
     best = run.predictions.query("seed == 4").iloc[0]
     for each in (dagrec_cli.load("typed", seed=4), TrainedRun(run.folder, seed=4)):
-        (first,) = each.recommend(best.context.split(" -> "), k=1)
+        (first,) = each.recommend(path_to(run, best.context), k=1)
         assert (first.service, first.probability) == (
             best.predicted,
             pytest.approx(best.probability, rel=1e-4),

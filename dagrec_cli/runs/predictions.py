@@ -1,5 +1,9 @@
 """``predictions.csv``: what was made of every test pair; written, read back, held against a result.
 
+It names contexts by number; ``contexts.csv`` spells each of them, and all that leads to one, once:
+its last node, and the numbers of what leads there. So both grow with the data, where written out
+contexts grow with their depth too.
+
 A table computes its figures anew from this file and says what they rest on from ``result.json``, so
 a run is shown only if the two files fit each other.
 """
@@ -11,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, Int
+from numpy.typing import NDArray
 
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import Rows
 from dagrec_cli.evaluation.metrics import METRICS, evaluate
 from dagrec_cli.evaluation.ranks import UNRANKED, Outcomes, better_than
 from dagrec_cli.runs.csv_files import as_written, csv_text
-from dagrec_cli.runs.folder import PREDICTIONS, VOCABULARY, RunFolder
+from dagrec_cli.runs.folder import CONTEXTS, PREDICTIONS, VOCABULARY, RunFolder
 from dagrec_cli.runs.result import Finished
 
 if TYPE_CHECKING:
@@ -29,12 +34,14 @@ COLUMNS = {  # and how pandas is to read them
     "pair": "int64",
     "composition": "int64",
     "group": "int64",
-    "context": "category",
+    "context": "int64",
+    "depth": "int64",
     "target": "category",
     "predicted": "category",
     "rank": "float64",
     "ties": "int64",
 }
+CONTEXT_COLUMNS = ("context", "node", "parents")
 PROBABILITY = "probability"  # the last column, which no table needs
 DIGITS = 5e-6  # of a rank: the file has six
 CLOSE = 1e-9  # between figures that were computed twice from the same outcomes
@@ -58,15 +65,15 @@ class Predictions:
         Number of the composition that each test pair is from, ``[pairs]``.
     group
         Number of the group of equal compositions that it is in, ``[pairs]``.
-    length
-        Number of nodes in each test pair's context, ``[pairs]``.
+    depth
+        Nodes on the longest path to each test pair's last node, it included, ``[pairs]``.
     """
 
     outcomes: dict[int, Outcomes]
     pair: Int[np.ndarray, " pairs"]
     composition: Int[np.ndarray, " pairs"]
     group: Int[np.ndarray, " pairs"]
-    length: Int[np.ndarray, " pairs"]
+    depth: Int[np.ndarray, " pairs"]
 
 
 def write_predictions(
@@ -75,7 +82,7 @@ def write_predictions(
     test: Rows,
     evaluations: Mapping[int, tuple[Outcomes, Float[np.ndarray, " pairs"]]],
 ) -> None:
-    """Write a line per seed and test pair.
+    """Write a line per seed and test pair, and what the contexts' numbers mean.
 
     Parameters
     ----------
@@ -87,9 +94,7 @@ def write_predictions(
     services = dataset.vocabulary.services
     pairs = dataset.pairs.take(test)
     group = dataset.group[pairs.composition]
-    entries, row = np.unique(pairs.context, return_inverse=True)
-    rows, _ = dataset.contexts.padded(entries)
-    context = [ARROW.join(dataset.vocabulary.spell(nodes)) for nodes in rows]
+    depth = dataset.contexts.depth[pairs.context]
 
     def lines() -> Iterator[tuple[object, ...]]:
         for seed, (outcomes, probability) in evaluations.items():
@@ -100,7 +105,8 @@ def write_predictions(
                     pair,
                     int(pairs.composition[k]),
                     int(group[k]),
-                    context[row[k]],
+                    int(pairs.context[k]),
+                    int(depth[k]),
                     services[pairs.target[k]],
                     services[outcomes.predicted[k]],
                     f"{rank[k]:g}",
@@ -109,6 +115,18 @@ def write_predictions(
                 )
 
     folder.write_text(PREDICTIONS, csv_text([*COLUMNS, PROBABILITY], lines()))
+    folder.write_text(CONTEXTS, csv_text(CONTEXT_COLUMNS, _contexts(dataset, pairs.context)))
+
+
+def _contexts(dataset: Dataset, contexts: NDArray[np.int32]) -> Iterator[tuple[object, ...]]:
+    """Yield the number, the last node and the parents of each context and all that leads to it."""
+    every = dataset.contexts.ancestors(contexts)
+    child, parent = dataset.contexts.parents_of(every)
+    parents = np.split(parent, np.flatnonzero(np.diff(child, append=-1)) + 1)
+    links = dict(zip(np.unique(child).tolist(), parents, strict=False))
+    nodes = dataset.vocabulary.spell(dataset.contexts.node[every])
+    for k, (entry, node) in enumerate(zip(every.tolist(), nodes, strict=True)):
+        yield entry, node, " ".join(map(str, links.get(k, ())))
 
 
 def read_predictions(
@@ -143,8 +161,7 @@ def read_predictions(
         return classes[name]
 
     target, predicted = (_of_each(table[name], class_of) for name in ("target", "predicted"))
-    length = _of_each(table["context"], lambda cell: cell.count(ARROW) + 1)
-    about = [*(table[name].to_numpy() for name in ("pair", "composition", "group")), length]
+    about = [table[name].to_numpy() for name in ("pair", "composition", "group", "depth")]
     # Each seed has a line for every pair, the pairs in one order; what is about them stands once.
     rows = [np.flatnonzero(seed == number) for number in seeds]
     if [len(part) for part in [seed, *rows]] != [n_pairs * len(seeds), *[n_pairs] * len(seeds)]:
@@ -164,8 +181,18 @@ def read_frame(lines: StringIO) -> "DataFrame":
     import pandas as pd
 
     frame = pd.read_csv(lines, dtype=COLUMNS, na_filter=False)
-    for name in ("context", "target", "predicted"):
+    for name in ("target", "predicted"):
         frame[name] = frame[name].cat.rename_categories(as_written).astype(str)
+    return frame
+
+
+def read_contexts(lines: StringIO) -> "DataFrame":
+    """Return ``contexts.csv`` as a data frame by context; parents are lists of numbers."""
+    import pandas as pd
+
+    frame = pd.read_csv(lines, dtype={"context": "int64"}, index_col="context", na_filter=False)
+    frame["node"] = frame["node"].astype(str).map(as_written)
+    frame["parents"] = [[int(part) for part in str(cell).split()] for cell in frame["parents"]]
     return frame
 
 

@@ -17,11 +17,12 @@ from dagrec_cli.data.vocabulary import Vocabulary
 from dagrec_cli.errors import ConfigError, RunError, one_line
 from dagrec_cli.evaluation.metrics import Metric
 from dagrec_cli.runs.csv_files import read_metrics
-from dagrec_cli.runs.folder import CONFIG, METRICS_FILE, PREDICTIONS, REQUEST, RESULT
+from dagrec_cli.runs.folder import CONFIG, CONTEXTS, METRICS_FILE, PREDICTIONS, REQUEST, RESULT
 from dagrec_cli.runs.predictions import (
     MisfitError,
     Predictions,
     check_fit,
+    read_contexts,
     read_frame,
     read_predictions,
 )
@@ -194,6 +195,20 @@ class Run:
         """Return ``predictions.csv`` as it stands, once it was found to fit."""
         _ = self.predictions
         return read_frame(self._text(PREDICTIONS))
+
+    def contexts_frame(self) -> "DataFrame":
+        """Return ``contexts.csv``: the last node of each context, and what leads there.
+
+        Raises
+        ------
+        RunError
+            If it is missing or damaged.
+        """
+        try:
+            return read_contexts(self._text(CONTEXTS))
+        except DAMAGE as error:
+            line = f"{self.path / CONTEXTS}: missing or damaged ({_cause(error)}); run it again."
+            raise RunError(line) from error
 
     def _text(self, name: str) -> StringIO:
         return StringIO(read_plain(self.path / name).decode(), newline="")

@@ -13,6 +13,7 @@ from dagrec_cli.evaluation.metrics import evaluate
 from dagrec_cli.reporting.comparison import compare_rows
 from dagrec_cli.reporting.grouping import group_runs
 from dagrec_cli.runs.run import Run
+from hand_made import paths_of
 
 Dagrec = Callable[..., Any]
 
@@ -80,7 +81,10 @@ def test_unseen_nodes_and_targets_follow_the_stated_rule(dagrec: Dagrec, tmp_pat
         "targets": 1,
     }
     with (folder / "predictions.csv").open() as lines:
-        rows = [(row["context"], row["target"], row["rank"]) for row in csv.DictReader(lines)]
+        rows = [
+            (" -> ".join(paths_of(folder)[row["context"]]), row["target"], row["rank"])
+            for row in csv.DictReader(lines)
+        ]
     assert rows == [
         ("table_t9", "service_7", "1.5"),
         ("table_t9 -> service_7", "service_8", "2"),

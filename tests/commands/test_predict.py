@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from hand_made import paths_of
+
 Dagrec = Callable[..., Any]
 
 # In prediction they would only cost time to import.
@@ -126,7 +128,7 @@ def test_the_mask_is_the_models_own_and_ranks_are_those_of_the_evaluation(
 ) -> None:
     run = finished[which]
     rows = predictions_of(run)
-    asked = [json.dumps(row["context"].split(" -> ")) for row in rows]
+    asked = [json.dumps(paths_of(run)[row["context"]]) for row in rows]
     (tmp_path / "asked.jsonl").write_text("\n".join(asked))
     answer = dagrec("predict", f"run={run}", "input=asked.jsonl", "top_k=99")
     assert answer.code == 0, answer.err
@@ -175,7 +177,7 @@ def test_it_says_what_the_evaluation_said(trained: Any, dagrec: Dagrec, tmp_path
     rows = predictions_of(trained.run)
     for seed in ("0", "1"):
         own = [row for row in rows if row["seed"] == seed]
-        contexts = [json.dumps(row["context"].split(" -> ")) for row in own]
+        contexts = [json.dumps(paths_of(trained.run)[row["context"]]) for row in own]
         (tmp_path / "asked.jsonl").write_text("\n".join(contexts))
         answer = dagrec(
             "predict", f"run={trained.run}", "input=asked.jsonl", "top_k=99", f"seed={seed}"

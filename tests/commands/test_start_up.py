@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from hand_made import paths_of
+
 ROOT = Path(__file__).parents[2]
 COMMAND = "import sys; from dagrec_cli.cli import main; main(); "
 NEEDLESS = {"torch._dynamo", "sympy", "pandas", "networkx", "matplotlib.pyplot", "jinja2", "pooch"}
@@ -39,7 +41,7 @@ def python(tmp_path: Path) -> Python:
 
 
 def prediction(trained: Trained) -> tuple[str, ...]:
-    node = (trained.run / "predictions.csv").read_text().splitlines()[1].split(",")[4].split()[0]
+    node = next(iter(paths_of(trained.run).values()))[0]
     return "predict", f"run={trained.run}", f"context=[{node}]"
 
 

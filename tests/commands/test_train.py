@@ -22,6 +22,7 @@ from dagrec_cli.losses.ce import CrossEntropy
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.gru4rec import GRU4Rec
 from dagrec_cli.training.split_data import SplitData
+from hand_made import paths_of
 
 SHORT = ("trainer.epochs=2",)
 
@@ -65,6 +66,7 @@ def test_the_folder_holds_every_promised_file(trained: Any) -> None:
         "model_seed1.safetensors",
         "vocabulary.json",
         "predictions.csv",
+        "contexts.csv",
         "learning_curve.png",
         "table.csv",
         "table.md",
@@ -157,10 +159,10 @@ def test_the_folder_is_enough_to_score_again(trained: Any, data: SplitData, seed
     target = torch.tensor([services.index(row["target"]) for row in rows])
     written = [float(row["probability"]) for row in rows]
     assert chance.gather(1, target[:, None]).squeeze(1).tolist() == pytest.approx(written, rel=1e-4)
-    nodes = [
-        " -> ".join(vocabulary["nodes"][k - 1] for k in row if k) for row in contexts.rows.nodes
-    ]
-    assert nodes == [row["context"] for row in rows]
+    assert pairs.context.tolist() == [int(row["context"]) for row in rows]
+    last = {row["context"]: row["node"] for row in rows_of(trained.run / "contexts.csv")}
+    nodes = [vocabulary["nodes"][k - 1] for k in contexts.last.tolist()]
+    assert nodes == [last[row["context"]] for row in rows]
 
 
 def test_same_seed_same_bytes_and_another_seed_other_weights(
@@ -254,7 +256,7 @@ def test_bpr_trains_unmasked_and_is_masked_at_evaluation(
         for a, b in zip(graph.source, graph.target, strict=True)
     }
     steps = [
-        (r["context"].split(" -> ")[-1], r["predicted"])
+        (paths_of(answer.run)[r["context"]][-1], r["predicted"])
         for r in rows_of(answer.run / "predictions.csv")
     ]
     assert all(step in seen for step in steps) == is_masked

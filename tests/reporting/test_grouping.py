@@ -193,7 +193,7 @@ def test_a_saved_model_that_was_evaluated_is_a_row_of_its_own(
         ]
 
 
-COLUMNS = "seed,pair,composition,group,context,target,predicted,rank,ties\n"
+COLUMNS = "seed,pair,composition,group,context,depth,target,predicted,rank,ties\n"
 
 
 def damage(path: Path, name: str, text: str | None) -> None:
@@ -218,12 +218,12 @@ def damage(path: Path, name: str, text: str | None) -> None:
         ("predictions.csv", COLUMNS, "does not fit result.json: not 3 pairs for each of 1 seeds"),
         (
             "predictions.csv",
-            f"{COLUMNS}0,1,2,2,a,b,c,1,0\n",
+            f"{COLUMNS}0,1,2,2,5,1,b,c,1,0\n",
             "'b' is no service of",
         ),
         (
             "predictions.csv",
-            f"{COLUMNS}0,1,2,2,a,b,c,1,{2**70}\n",
+            f"{COLUMNS}0,1,2,2,5,1,b,c,1,{2**70}\n",
             "predictions.csv: missing or damaged",
         ),
         ("predictions.csv", "seed,pair,rank,ties\n0,7\n", "predictions.csv: missing or damaged"),

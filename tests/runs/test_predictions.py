@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dagrec_cli.data.composition import Composition
+from dagrec_cli.data.dataset import Dataset
+from dagrec_cli.errors import RunError
+from dagrec_cli.evaluation.ranks import Outcomes
 from dagrec_cli.reporting.comparison import TableRow
 from dagrec_cli.reporting.grouping import group_runs
-from dagrec_cli.runs.predictions import check_ranks
+from dagrec_cli.runs.folder import RunFolder
+from dagrec_cli.runs.predictions import check_ranks, read_contexts, write_predictions
 from dagrec_cli.runs.run import Run
 
 RunOf = Callable[..., Run]
@@ -69,9 +75,42 @@ def test_predictions_that_were_changed(
 def test_lines_of_a_seed_that_the_run_has_not(run_of: RunOf, tmp_path: Path) -> None:
     def harm(path: Path) -> None:
         with (path / "predictions.csv").open("a") as file:
-            file.write("2,7,3,3,table_1,service_2,service_2,1,0\n")
+            file.write("2,7,3,3,0,1,service_2,service_2,1,0\n")
 
     assert harmed(run_of, tmp_path, harm).reason.startswith(f"{PREFIX}not 3 pairs for each of 2")
+
+
+def test_contexts_are_spelt_once_by_what_leads_to_them(
+    random_compositions: list[Composition], dataset_of: Callable[..., Dataset], tmp_path: Path
+) -> None:
+    """Those of the test, and all that leads to them; read back, they unfold as in the data."""
+    dataset = dataset_of(random_compositions, context="dag")
+    test = np.arange(0, len(dataset.pairs.target), 7)
+    target = dataset.pairs.target[test].astype(np.int64)
+    none = np.zeros(len(test), np.int64)
+    outcomes = Outcomes(target, target, none, none)
+    folder = RunFolder(tmp_path)
+    write_predictions(folder, dataset, test, {0: (outcomes, np.ones(len(test)))})
+    found = read_contexts(StringIO((tmp_path / "contexts.csv").read_text(), newline=""))
+    contexts = dataset.pairs.context[test]
+    assert found.index.tolist() == dataset.contexts.ancestors(contexts).tolist()
+    assert found.index.is_unique
+    for entry, row in found.iterrows():
+        node, parents = list(dataset.contexts.items())[entry]
+        assert row["node"] == dataset.vocabulary.nodes[node - 1]
+        assert row["parents"] == parents
+    table = pd.read_csv(tmp_path / "predictions.csv")
+    assert table["context"].tolist() == contexts.tolist()
+    assert table["depth"].tolist() == dataset.contexts.depth[contexts].tolist()
+
+
+def test_contexts_that_were_changed_are_one_line(run_of: RunOf, tmp_path: Path) -> None:
+    run = run_of(tmp_path / "run")
+    for text in (None, "", "context,node\n1,a\n", "context,node,parents\n1,a,b\n"):
+        if text is not None:
+            (run.path / "contexts.csv").write_text(text)
+        with pytest.raises(RunError, match=r"contexts.csv: missing or damaged .* run it again.$"):
+            run.contexts_frame()
 
 
 def change(result: dict[str, Any], keys: list[str], value: object) -> None:

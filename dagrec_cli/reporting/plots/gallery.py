@@ -103,7 +103,7 @@ def table_pictures(
             figure = metric_bars(cells, metric, marks)
             yield Picture(f"{name}_{metric}", f"{heading(metric)}{where}", caption, figure)
         yield from _speed(f"{name}_speed", where, cells)
-        lengths = [(r.name, by_length(r.outcomes, r.runs[0].predictions.length)) for r in alike]
+        lengths = [(r.name, by_length(r.outcomes, r.runs[0].predictions.depth)) for r in alike]
         yield Picture(
             f"{name}_context_length",
             f"Accuracy by context length{where}",
