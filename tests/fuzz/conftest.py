@@ -129,7 +129,8 @@ def samples(*, real: bool) -> dict[str, bytes]:
         return made | {"picture.png": picture(made["editor.comfyui.json"])}
     folder = Path(os.environ["DAGREC_DATA_DIR"])
     portal = json.loads((folder / "geoportal/compositionsDAG.json").read_bytes())
-    table = (folder / "galaxy_tsv/workflow-connections.tsv").read_bytes()
+    tables = {"real.tsv": "galaxy_tsv/workflow-connections.tsv"}
+    tables["header.tsv"] = "galaxy_1903/workflow-connections-19-03.tsv"
     flows = sorted(folder.glob("galaxy_iwc/*.ga"), key=lambda file: file.stat().st_size)
     ends = {"n8n_ccby": ".n8n.json", "wfcommons": ".wfcommons.json", "gxformat2": ".gxwf.yml"}
     return {
@@ -139,7 +140,10 @@ def samples(*, real: bool) -> dict[str, bytes]:
             for file in sorted(folder.glob(f"{name}/*"))[:4]
         },
         "portal.json": json.dumps(portal[:20], indent=1).encode(),
-        "real.tsv": b"".join(table.splitlines(keepends=True)[:200]),
+        **{
+            name: b"".join((folder / path).read_bytes().splitlines(keepends=True)[:200])
+            for name, path in tables.items()
+        },
         **{file.name: file.read_bytes() for file in flows[:5]},
     }
 

@@ -6,8 +6,10 @@ import os
 import resource
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
+from itertools import product
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -178,11 +180,12 @@ def test_no_bytes_make_a_traceback(fuzz: Any, tmp_path: Path, data: st.DataObjec
 
 @pytest.mark.slow
 @pytest.mark.parametrize("real", KINDS)
-def test_two_thousand_damaged_files_of_each(fuzz: Any, tmp_path: Path, real: bool) -> None:
+def test_two_thousand_damaged_files_of_each_format(fuzz: Any, tmp_path: Path, real: bool) -> None:
     """In child processes of so many files each, which may take a gibibyte more than they have."""
-    samples = fuzz.samples(real=real).items()
-    parts = [({name: text}, start) for name, text in samples for start in range(0, 2_000, PART)]
-    for found, start in parts:
+    formats: dict[str, dict[str, bytes]] = defaultdict(dict)
+    for name, text in fuzz.samples(real=real).items():
+        formats[fuzz.data_of(name)][name] = text
+    for found, start in product(formats.values(), range(0, 2_000, PART)):
         child = os.fork()
         if child == 0:
             code = 1
