@@ -104,7 +104,7 @@ def prepare(config: DictConfig) -> None:
     source = build(config.data, "data")
     if config.part is not None:
         part, path = prepare_part(source, config.part)
-        sys.stdout.write(f"part {config.part}, {len(part.time):,} compositions: {path}\n")
+        sys.stdout.write(f"part {config.part}, {len(part.start_time):,} compositions: {path}\n")
         return
     with progress(config.progress) as display:
         display.start("files", None)

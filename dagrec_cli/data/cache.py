@@ -39,7 +39,7 @@ MANIFEST, NAMES, FILE = "manifest.json", "names.json", "{}.npy"
 ARRAYS = (  # in the order in which their owners take them
     *("contexts.node", "contexts.n_parents", "contexts.parents", "contexts.depth"),
     *("links.source", "links.target", "links.composition"),
-    "time",
+    *("owner", "start_time", "end_time"),
 )
 
 # Fewer compositions and pairs are prepared in 0.2 s at most, and an entry takes files and 0.01 s:
@@ -162,6 +162,7 @@ class _Names(NamedTuple):
     is_service: tuple[bool, ...]
     services: tuple[str, ...]
     context: Context
+    owners: tuple[str, ...]
     sha256: str
     skipped: list[Invalid]
     dropped: dict[str, int]
@@ -176,6 +177,7 @@ def _write(dataset: Dataset, folder: Path) -> None:
         words.is_service,
         words.services,
         dataset.context,
+        dataset.owners,
         dataset.sha256,
         dataset.skipped,
         dataset.dropped,
@@ -202,7 +204,9 @@ def _read(entry: Path) -> Dataset:
         Vocabulary(names.nodes, names.is_service, names.services),
         ContextDag(*arrays[:4]),
         Links(*arrays[4:7]),
-        *(arrays[7], names.context),
+        *(arrays[7], arrays[8], arrays[9]),
+        names.context,
+        names.owners,
         sha256=names.sha256,
         skipped=names.skipped,
         dropped=names.dropped,

@@ -24,6 +24,7 @@ Int32 = NDArray[np.int32]
 Watch = Callable[[int], None]
 
 ROOT = -1  # stands for no entry
+UNKNOWN = -1  # stands for no owner
 REMEMBERED = 65_536  # different compositions that are known again; bounds memory, not the result
 WATCHED = 1000  # compositions between two looks at the display
 
@@ -43,12 +44,16 @@ class Collection(NamedTuple):
         ``context: path`` once for each path through the link.
     n_links
         Links of each composition, ``[compositions]``.
-    time
-        Start of each composition in seconds since 1970, NaN where unknown, ``[compositions]``.
+    owners
+        Who made compositions, in the order in which they are met.
     skipped
         Compositions left out: invalid ones, and those without a link or that a setting drops.
     dropped
         What was left out of compositions, and how often: ``{"links that close a cycle": 2}``.
+    owner
+        Number of each composition's owner in ``owners``, -1 where unknown, ``[compositions]``.
+    start_time, end_time
+        When each began and ended, in seconds since 1970, NaN where unknown, ``[compositions]``.
     """
 
     names: list[str]
@@ -60,9 +65,12 @@ class Collection(NamedTuple):
     source: Int32
     target: Int32
     n_links: Int32
-    time: NDArray[np.float64]
+    owners: list[str]
     skipped: list[Invalid]
     dropped: dict[str, int]
+    owner: Int32
+    start_time: NDArray[np.float64]
+    end_time: NDArray[np.float64]
 
     @property
     def contexts(self) -> ContextDag:
@@ -95,7 +103,8 @@ def collect(
     numbers = _Numbers()
     add = numbers.add_paths if source.context == "path" else numbers.add_links
     known: dict[tuple[object, object], int] = {}
-    ends, n_links, which, time = array("i"), array("i"), array("i"), array("d")
+    ends, n_links, which = array("i"), array("i"), array("i")
+    owner, start_time, end_time = array("i"), array("d"), array("d")
     for position, item in enumerate(items):
         if watch and position % WATCHED == 0:
             watch(position)
@@ -116,16 +125,20 @@ def collect(
             add(item, ends)
             n_links.append((len(ends) - before) // 2)
         which.append(number)
-        time.append(np.nan if item.start_time is None else item.start_time)
+        owner.append(numbers.of_owner(item.owner))
+        start_time.append(np.nan if item.start_time is None else item.start_time)
+        end_time.append(np.nan if item.end_time is None else item.end_time)
     sizes, chosen = np.array(n_links), np.array(which)
     links = np.array(ends).reshape(-1, 2)[block_places(sizes, chosen)[1]]
-    return numbers.collection(links, sizes[chosen], np.array(time), skipped, dropped)
+    origins = _Origins(np.array(owner), np.array(start_time), np.array(end_time))
+    return numbers.collection(links, sizes[chosen], origins, skipped, dropped)
 
 
 def merge(parts: Iterable[Collection]) -> Collection:
     """Return the collection of all shards, given those of each in order."""
     numbers = _Numbers()
-    links, n_links, times = [np.zeros((0, 2), np.int32)], [np.zeros(0, np.int32)], [np.zeros(0)]
+    links, n_links = [np.zeros((0, 2), np.int32)], [np.zeros(0, np.int32)]
+    origins = [_Origins(np.zeros(0, np.int32), np.zeros(0), np.zeros(0))]
     skipped: list[Invalid] = []
     dropped: Counter[str] = Counter()
     for part in parts:
@@ -133,12 +146,25 @@ def merge(parts: Iterable[Collection]) -> Collection:
         entry = numbers.of_contexts(part.contexts, nodes, int(part.source.max(initial=-1)) + 1)
         links.append(np.stack([entry[part.source], entry[part.target]], axis=1))
         n_links.append(part.n_links)
-        times.append(part.time)
+        owner = np.array([*map(numbers.of_owner, part.owners), UNKNOWN], np.int32)[part.owner]
+        origins.append(_Origins(owner, part.start_time, part.end_time))
         skipped += part.skipped
         dropped.update(part.dropped)
     return numbers.collection(
-        np.concatenate(links), np.concatenate(n_links), np.concatenate(times), skipped, dropped
+        np.concatenate(links),
+        np.concatenate(n_links),
+        _Origins(*map(np.concatenate, zip(*origins, strict=True))),
+        skipped,
+        dropped,
     )
+
+
+class _Origins(NamedTuple):
+    """Who made each composition, and when."""
+
+    owner: Int32
+    start_time: NDArray[np.float64]
+    end_time: NDArray[np.float64]
 
 
 class _Numbers:
@@ -151,8 +177,12 @@ class _Numbers:
     def __init__(self) -> None:
         self.names: dict[str, int] = {}
         self.is_service: list[bool] = []
+        self.owners: dict[str, int] = {}
         self.contexts = Numbering()
         self.ends = Numbering()
+
+    def of_owner(self, owner: str | None) -> int:
+        return UNKNOWN if owner is None else self.owners.setdefault(owner, len(self.owners))
 
     def of_nodes(self, names: Sequence[str], is_service: Sequence[bool]) -> list[int]:
         known = self.names
@@ -209,7 +239,7 @@ class _Numbers:
         self,
         links: Int32,
         n_links: Int32,
-        time: NDArray[np.float64],
+        origins: "_Origins",
         skipped: list[Invalid],
         dropped: dict[str, int],
     ) -> Collection:
@@ -223,7 +253,8 @@ class _Numbers:
             *(dag.node, dag.n_parents, dag.parents, dag.depth),
             *(links[:, 0].copy(), links[:, 1].copy()),
             n_links.astype(np.int32),
-            time,
+            list(self.owners),
             skipped,
             dict(dropped),
+            **origins._asdict(),
         )

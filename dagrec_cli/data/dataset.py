@@ -48,10 +48,14 @@ class Dataset:
         The context of every node that is linked; first those that something follows.
     links
         What leads where.
-    time
-        Start of each composition in seconds since 1970, NaN where unknown, ``[compositions]``.
+    owner
+        Number of each composition's owner in ``owners``, -1 where unknown, ``[compositions]``.
+    start_time, end_time
+        When each began and ended, in seconds since 1970, NaN where unknown, ``[compositions]``.
     context
         What a step is predicted from.
+    owners
+        Who made compositions, in the order in which they are met.
     sha256
         Hash of the data that was read.
     skipped
@@ -63,8 +67,11 @@ class Dataset:
     vocabulary: Vocabulary
     contexts: ContextDag
     links: Links
-    time: NDArray[np.float64]
+    owner: Int32
+    start_time: NDArray[np.float64]
+    end_time: NDArray[np.float64]
     context: Context
+    owners: tuple[str, ...] = ()
     sha256: str = ""
     skipped: list[Invalid] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
@@ -72,7 +79,7 @@ class Dataset:
     @property
     def n_compositions(self) -> int:
         """How many compositions were read."""
-        return len(self.time)
+        return len(self.start_time)
 
     @cached_property
     def pairs(self) -> Pairs:
@@ -168,13 +175,16 @@ def assemble(found: Collection, source: Source, sha256: str) -> Dataset:
         If there is nothing to learn from.
     """
     vocabulary, index = _vocabulary(found)
-    compositions = np.arange(len(found.time), dtype=np.int32)
+    compositions = np.arange(len(found.start_time), dtype=np.int32)
     return Dataset(
         vocabulary,
         replace(found.contexts, node=index[found.node]),
         Links(found.source, found.target, np.repeat(compositions, found.n_links)),
-        found.time,
+        found.owner,
+        found.start_time,
+        found.end_time,
         source.context,
+        tuple(found.owners),
         sha256,
         found.skipped,
         found.dropped,
@@ -183,7 +193,7 @@ def assemble(found: Collection, source: Source, sha256: str) -> Dataset:
 
 def _vocabulary(found: Collection) -> tuple[Vocabulary, Int32]:
     """Return the sorted vocabulary, and the node index of each name's number."""
-    if not len(found.time):
+    if not len(found.start_time):
         told = summarise(found.skipped) or "the data holds none"
         raise DataError(f"no composition to learn from ({told}); give at least one that is valid.")
     followers = np.unique(found.node[found.n_parents > 0])
@@ -191,8 +201,8 @@ def _vocabulary(found: Collection) -> tuple[Vocabulary, Int32]:
     if len(services) < 2:
         told = f"only {services[0]!r} ever comes next" if services else "no service comes next"
         raise DataError(
-            f"{told} in {plural(len(found.time), 'composition')}; recommending needs at least two "
-            "services that follow another node (a node with `mid` is a service)."
+            f"{told} in {plural(len(found.start_time), 'composition')}; recommending needs at "
+            "least two services that follow another node (a node with `mid` is a service)."
         )
     order = sorted(range(len(found.names)), key=found.names.__getitem__)
     index = np.zeros(len(order), np.int32)

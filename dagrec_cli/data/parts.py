@@ -26,6 +26,7 @@ class _Words(NamedTuple):
 
     names: list[str]
     is_service: list[bool]
+    owners: list[str]
     skipped: list[Invalid]
     dropped: dict[str, int]
 

@@ -169,7 +169,7 @@ class TemporalSplit(Split):
     """
 
     def _hold_out(self, dataset: Dataset, rows: Rows, share: float) -> Sides:
-        time = dataset.time[dataset.pairs.composition[rows]]
+        time = dataset.start_time[dataset.pairs.composition[rows]]
         if (unknown := np.isnan(time)).any():
             first = int(dataset.pairs.composition[rows][unknown.argmax()])
             n_unknown = len(np.unique(dataset.pairs.composition[rows][unknown]))

@@ -6,9 +6,11 @@ Source: GRU4Rec (github.com/hidasib/GRU4Rec_PyTorch_Official, README and ``run.p
 
 import re
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import Rows
@@ -21,7 +23,7 @@ from dagrec_cli.training.split_data import SplitData
 
 SESSION_COLUMNS = ("SessionId", "ItemId", "Time")
 INTER_COLUMNS = ("session_id:token", "item_id_list:token_seq", "item_id:token")
-PAIR_COLUMNS = ("context", "target", "composition", "side")
+PAIR_COLUMNS = ("context", "target", "composition", "side", "owner", "start_time", "end_time")
 RECBOLE_CONFIG = """\
 # For RecBole's session-based recommendation example: files, columns, one space of items.
 USER_ID_FIELD: session_id
@@ -78,16 +80,31 @@ def write_recbole(folder: RunFolder, data: SplitData) -> None:
 
 
 def write_csv(folder: RunFolder, data: SplitData) -> None:
-    """Write ``pairs.csv``: context, target, composition and side of each pair, in file order."""
+    """Write ``pairs.csv``: each pair in file order, its side, its composition's owner and times.
+
+    Owners are numbers; times are ISO 8601, UTC; what is unknown is empty.
+    """
     side = np.full(len(data.dataset.pairs.context), "train", object)
     side[data.test] = "test"
     composition = data.dataset.pairs.composition.tolist()
+    about = list(
+        zip(
+            ["" if owner < 0 else owner for owner in data.dataset.owner.tolist()],
+            _moments(data.dataset.start_time),
+            _moments(data.dataset.end_time),
+            strict=True,
+        )
+    )
     named = _named_pairs(data.dataset, np.arange(len(side)))
     rows = (
-        (ARROW.join(context), target, composition[row], side[row])
+        (ARROW.join(context), target, composition[row], side[row], *about[composition[row]])
         for row, (context, target) in enumerate(named)
     )
     folder.write_text("pairs.csv", csv_text(PAIR_COLUMNS, rows))
+
+
+def _moments(times: NDArray[np.float64]) -> list[str]:
+    return ["" if np.isnan(t) else datetime.fromtimestamp(t, UTC).isoformat() for t in times]
 
 
 def check_folder(path: Path) -> None:
@@ -148,5 +165,5 @@ def _sessions(dataset: Dataset, rows: Rows) -> Iterator[tuple[Sequence[str], int
 
 
 def _start_time(dataset: Dataset, composition: int) -> int:
-    time = dataset.time[composition]
+    time = dataset.start_time[composition]
     return composition if np.isnan(time) else int(time)

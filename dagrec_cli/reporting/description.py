@@ -14,6 +14,9 @@ from dagrec_cli.data.invalid import count_dropped, summarise
 from dagrec_cli.data.splits import Split, leakage
 
 COMMON_CLASSES = 15
+MOST_OWNERS = 10
+BY_TIME = ("temporal", "prequential")  # splits that ask for times
+DAY = 86_400  # seconds
 MOST_VALUES = 20  # of a list of counts in a line
 CONTEXTS = {
     "dag": "what leads to a step as a whole; a step is a link into a service",
@@ -71,7 +74,9 @@ class Description:
     duplicates: int
     left_out: str
     dropped: dict[str, int]
+    owners: tuple[int, ...]
     times: str
+    unused: tuple[str, ...]
     steps: int
     distinct_steps: int
     distinct_contexts: int
@@ -123,7 +128,9 @@ class Description:
             duplicates=dataset.n_compositions - len(np.unique(dataset.group)),
             left_out=summarise(dataset.skipped) or "none",
             dropped=dataset.dropped,
+            owners=tuple(sorted(np.bincount(dataset.owner[dataset.owner >= 0]).tolist())[::-1]),
             times=_times(dataset),
+            unused=_unused(dataset, name),
             steps=len(pairs.context),
             distinct_steps=len(pairs.distinct().weight),
             distinct_contexts=len(np.unique(pairs.context)),
@@ -166,7 +173,9 @@ class Description:
             ("compositions", f"{self.compositions:,} (left out: {self.left_out})"),
             ("duplicates", f"{self.duplicates:,} ({self.duplicates / self.compositions:.0%})"),
             *([("dropped", count_dropped(self.dropped))] if self.dropped else []),
+            ("owners", self._owners()),
             ("times", self.times),
+            *([("not used", ", ".join(self.unused))] if self.unused else []),
             ("context", f"{self.context}: {CONTEXTS[self.context]}"),
             ("steps", f"{self.steps:,} ({self.distinct_steps:,} distinct)"),
             ("contexts", f"{self.distinct_contexts:,} distinct, of {self.entries:,} entries"),
@@ -187,6 +196,17 @@ class Description:
             ),
             ("sha256", self.sha256),
         ]
+
+    def _owners(self) -> str:
+        """Return how many owners there are, and which share of the compositions each has."""
+        shares = [f"{count / self.compositions:.1%}" for count in self.owners[:MOST_OWNERS]]
+        more = ", …" if len(self.owners) > MOST_OWNERS else ""
+        known = sum(self.owners)
+        return (
+            f"{len(self.owners):,} of {known:,} compositions: {', '.join(shares)}{more}"
+            if known
+            else "none"
+        )
 
     def _shape_lines(self) -> list[tuple[str, str]]:
         if self.shape is None:
@@ -214,12 +234,32 @@ def _listed(counts: Mapping[int, int]) -> str:
 
 
 def _times(dataset: Dataset) -> str:
-    """Return how many compositions have a start time, and the first and last day."""
-    known = dataset.time[~np.isnan(dataset.time)]
+    """Return how many compositions have a start time, the first and last day, the longest gap."""
+    known = np.sort(dataset.start_time[~np.isnan(dataset.start_time)])
     if not len(known):
         return "none"
-    first, last = (f"{datetime.fromtimestamp(t, UTC):%Y-%m-%d}" for t in (known.min(), known.max()))
-    return f"{len(known):,} of {dataset.n_compositions:,}, {first} to {last}"
+    gaps = np.diff(known)
+    span = f"{len(known):,} of {dataset.n_compositions:,}, {_day(known[0])} to {_day(known[-1])}"
+    if not gaps.any():
+        return span
+    longest = int(gaps.argmax())
+    days = f"{gaps[longest] / DAY:,.0f} days from {_day(known[longest])}"
+    return f"{span}; median gap {np.median(gaps) / DAY:,.1f} days, longest {days}"
+
+
+def _day(time: float) -> str:
+    return f"{datetime.fromtimestamp(time, UTC):%Y-%m-%d}"
+
+
+def _unused(dataset: Dataset, split: str) -> tuple[str, ...]:
+    """Return what the data tell and neither the split nor any model asks for."""
+    found = {
+        "owners": bool(dataset.owners),
+        "start times (split=temporal asks for them)": split not in BY_TIME
+        and not np.isnan(dataset.start_time).all(),
+        "end times": split != "prequential" and not np.isnan(dataset.end_time).all(),
+    }
+    return tuple(what for what, is_there in found.items() if is_there)
 
 
 def _warnings(dataset: Dataset) -> tuple[str, ...]:

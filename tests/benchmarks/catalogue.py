@@ -39,7 +39,9 @@ def sparse_catalogue(
         Vocabulary((*names, *tables), is_service, tuple(names)),
         number.dag(),
         Links(composition, np.array(target, np.int32), composition),
-        time=np.full(contexts, np.nan),
+        owner=np.full(contexts, -1, np.int32),
+        start_time=np.full(contexts, np.nan),
+        end_time=np.full(contexts, np.nan),
         context="dag",
     )
 

@@ -238,3 +238,22 @@ def test_a_counting_model_has_no_network_to_export(
     answer = dagrec("export", f"run={run}")
     assert answer.code == 2
     assert "Markov counts and has no network to export" in answer.err
+
+
+def test_csv_holds_owners_as_numbers_and_times(dagrec: Dagrec, tmp_path: Path) -> None:
+    nodes = [{"id": 0}, {"id": 1, "mid": 1}, {"id": 2, "mid": 2}]
+    links = [{"source": 0, "target": 1}, {"source": 1, "target": 2}]
+    about = [{"owner": "x", "start_time": 0.5}, {"end_time": "1970-01-02"}, {"owner": "x"}]
+    text = [json.dumps({"nodes": nodes, "links": links, **each}) for each in about]
+    (tmp_path / "mine.jsonl").write_text("\n".join(text))
+    words = ["data=compositions", "data.path=mine.jsonl", "output=out"]
+    assert dagrec("data", "export", *words).code == 0
+    with (tmp_path / "out" / "pairs.csv").open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    assert len(rows) == 6
+    found = {(r["composition"], r["owner"], r["start_time"], r["end_time"]) for r in rows}
+    assert found == {
+        ("0", "0", "1970-01-01T00:00:00.500000+00:00", ""),
+        ("1", "", "", "1970-01-02T00:00:00+00:00"),
+        ("2", "0", "", ""),
+    }

@@ -80,16 +80,15 @@ def test_a_kept_data_set_is_the_prepared_one(
 
 def test_every_field_of_a_data_set_is_kept() -> None:
     kept = {name.partition(".")[0] for name in ARRAYS}
-    assert kept | {"vocabulary", "sha256", "context", "skipped", "dropped"} == set(
-        Dataset.__dataclass_fields__
-    )
+    words = {"vocabulary", "sha256", "context", "owners", "skipped", "dropped"}
+    assert kept | words == set(Dataset.__dataclass_fields__)
 
 
 def test_arrays_may_be_written_without_harm(source: JsonFile) -> None:
     cached_dataset(source)
     kept = cached_dataset(source)
-    kept.time[:] = -1.0
-    assert cached_dataset(source).time[0] == 3.5
+    kept.start_time[:] = -1.0
+    assert cached_dataset(source).start_time[0] == 3.5
 
 
 def test_files_that_are_cut_later_do_no_harm(source: JsonFile, folder: Path) -> None:
@@ -257,7 +256,7 @@ def test_only_plain_files_are_read(
 ) -> None:
     expected = contents(cached_dataset(source))
     (entry,) = folder.iterdir()
-    change(entry / "time.npy")
+    change(entry / "start_time.npy")
     assert load_dataset(entry) is None
     assert contents(cached_dataset(source)) == expected
 
@@ -293,7 +292,7 @@ def write_until_killed(dataset: Dataset, entry: Path, source: JsonFile) -> int:
     if child == 0:
 
         def write(dataset: Dataset, aside: Path) -> None:
-            (aside / "time.npy").write_bytes(b"half")
+            (aside / "start_time.npy").write_bytes(b"half")
             os.write(begun, b"!")
             time.sleep(60)
 

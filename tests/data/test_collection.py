@@ -74,8 +74,34 @@ def test_numbers_by_hand(walks: Walks) -> None:
     assert found.source.tolist() == [0, 1, 0, 0, 1, 2, 2]
     assert found.target.tolist() == [1, 3, 4, 1, 3, 5, 6]
     assert found.n_links.tolist() == [2, 1, 2, 2]
-    assert found.time[0] == 5.0
-    assert np.isnan(found.time[1:]).all()
+    assert found.start_time[0] == 5.0
+    assert np.isnan(found.start_time[1:]).all()
+
+
+def test_owners_and_times_are_kept_and_merged(walks: Walks) -> None:
+    owned = [
+        walks(f"t1 s{k}")._replace(owner=owner, start_time=start, end_time=end)
+        for k, (owner, start, end) in enumerate(
+            [
+                ("b", 1.0, None),
+                (None, None, 2.0),
+                ("a", 3.0, 4.0),
+                ("b", None, None),
+                ("c", 5.0, 6.0),
+            ]
+        )
+    ]
+    parts = [collect(owned[start::2], Rules()) for start in (0, 1)]
+    for found in (
+        collect([*owned[::2], *owned[1::2]], Rules()),
+        merge(parts),
+        merge([*parts, *parts]),
+    ):
+        assert found.owners == ["b", "a", "c"]
+        assert found.owner[:5].tolist() == [0, 1, 2, -1, 0]
+        assert found.owner.dtype == np.int32
+        np.testing.assert_array_equal(found.start_time[:5], [1, 3, 5, np.nan, np.nan])
+        np.testing.assert_array_equal(found.end_time[:5], [np.nan, 4, 6, 2, np.nan])
 
 
 def test_links_by_hand(walks: Walks) -> None:

@@ -259,7 +259,7 @@ def test_a_hand_counted_composition(walks: Walks, dataset_of: DatasetOf) -> None
     assert dataset.vocabulary.nodes[:4] == dataset.vocabulary.services
     assert spelt_edges(dataset, dataset.graph())["service_4", "table_3"] == 3
     assert dataset.n_compositions == 1
-    assert np.isnan(dataset.time).all()
+    assert np.isnan(dataset.start_time).all()
 
 
 def test_a_service_called_twice_is_no_cycle(walks: Walks, dataset_of: DatasetOf) -> None:
@@ -287,7 +287,7 @@ def test_the_graph_of_some_rows_knows_their_compositions_only(
 
 
 def test_times_are_kept(compositions: list[Composition], tiny: Dataset) -> None:
-    assert tiny.time.tolist() == [record.start_time for record in compositions]
+    assert tiny.start_time.tolist() == [record.start_time for record in compositions]
 
 
 def test_a_composition_of_too_many_paths_is_refused(walks: Walks, dataset_of: DatasetOf) -> None:

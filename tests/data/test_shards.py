@@ -79,10 +79,10 @@ def test_processes_write_what_one_go_writes(source_of: SourceOf, n_jobs: int) ->
     source = source_of()
     dataset, entry = prepare_ahead(source, engine="processes", n_jobs=n_jobs, watch=done.append)
     assert bytes_of(entry) == expected
-    assert len(expected) == 10
+    assert len(expected) == 12
     assert done == [1, 2, 3]
     assert [str(each.faults[0].place) for each in dataset.skipped] == [
-        f"{shard}.jsonl: compositions[20].nodes (line 21)" for shard in range(3)
+        f"{shard}.jsonl: compositions[20] (line 21)" for shard in range(3)
     ]
     assert entry == entry_of(source_of(), dataset.sha256)  # where training looks
     assert load_dataset(entry) is not None
@@ -96,7 +96,7 @@ def test_parts_prepared_apart_are_merged(
     folder = entry_of(source_of(), "").parent
     for number in (2, 0, 1):
         found, path = prepare_part(source_of(), number)
-        assert (len(found.time), len(found.skipped)) == (20, 1)
+        assert (len(found.start_time), len(found.skipped)) == (20, 1)
         assert path.parent == folder
     assert len(list(folder.iterdir())) == 3
     with monkeypatch.context() as patch:
@@ -187,7 +187,7 @@ def test_ray_writes_what_one_go_writes(
     _, entry = prepare_ahead(source_of(), engine="ray", n_jobs=1, watch=lambda _: None)
     assert bytes_of(entry) == expected
     with pytest.raises(
-        DataError, match=r"^0\.jsonl: compositions\[20\]\.nodes \(line 21\): no node"
+        DataError, match=r"^0\.jsonl: compositions\[20\] \(line 21\): no links among its keys"
     ):
         prepare_ahead(source_of(on_invalid="error"), engine="ray", n_jobs=1, watch=lambda _: None)
     assert not ray.is_initialized()
@@ -205,7 +205,7 @@ def test_what_is_kept_is_not_prepared_again(
 def test_a_fault_in_a_process_names_its_file(source_of: SourceOf) -> None:
     source = source_of(on_invalid="error")
     with pytest.raises(
-        DataError, match=r"^0\.jsonl: compositions\[20\]\.nodes \(line 21\): no node"
+        DataError, match=r"^0\.jsonl: compositions\[20\] \(line 21\): no links among its keys"
     ):
         prepare_ahead(source, engine="processes", n_jobs=2, watch=lambda _: None)
 

@@ -241,7 +241,7 @@ def test_the_seed_decides_which_compositions_are_held_out(tiny: Dataset) -> None
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.8])
 def test_what_started_last_is_held_out(tiny: Dataset, share: float) -> None:
     sides = temporal_split(share).split(tiny)
-    kept, held_out = (tiny.time[tiny.pairs.composition[rows]] for rows in sides)
+    kept, held_out = (tiny.start_time[tiny.pairs.composition[rows]] for rows in sides)
     assert kept.max() < held_out.min()
     room = np.ceil(share * len(tiny.pairs.context))
     n_of_the_last_kept = (kept == kept.max()).sum()

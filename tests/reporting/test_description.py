@@ -45,7 +45,10 @@ def test_branches_and_merges_by_hand(
     ]
     found = describe(dataset_of(drawn, context="dag"), config, test_share=0.5)
     assert (found.compositions, found.duplicates, found.steps) == (4, 1, 6 + 5 + 2 + 2)
-    assert found.times == "2 of 4, 1970-01-01 to 1970-01-02"
+    assert found.times == (
+        "2 of 4, 1970-01-01 to 1970-01-02; median gap 1.2 days, longest 1 days from 1970-01-01"
+    )
+    assert (found.owners, found.unused) == ((), ("start times (split=temporal asks for them)",))
     assert found.shape is not None
     assert (found.shape.merging, found.warnings) == (0.5, ())
     # the inputs t1 and t1' of the second are taken for one, which then has two followers
@@ -120,3 +123,20 @@ def test_groups_and_what_is_wrong_with_them_are_described(
         "largest_group": 0.8,
         "warnings": tuple(warnings),
     }
+
+
+def test_owners_are_counted_not_named(
+    walks: Callable[..., Composition],
+    dataset_of: Callable[..., Dataset],
+    config: Callable[..., DictConfig],
+) -> None:
+    owners = ["ann", "bob", "bob", None, "bob"]
+    drawn = [
+        walks("t1 s1 s2")._replace(owner=owner, end_time=end)
+        for owner, end in zip(owners, (None, 5.0, None, None, 1.0), strict=True)
+    ]
+    found = describe(dataset_of(drawn), config)
+    assert (found.owners, found.unused) == ((3, 1), ("owners", "end times"))
+    assert dict(found.lines())["owners"] == "2 of 4 compositions: 60.0%, 20.0%"
+    assert dict(found.lines())["not used"] == "owners, end times"
+    assert "bob" not in str(found)

@@ -369,4 +369,6 @@ def test_the_table_has_the_figures_of_its_description(
     assert (len(dataset.links.target), len(dataset.pairs.target)) == (4_548, 4_547)
     assert sum(dataset.vocabulary.is_service) == n_tools
     assert not dataset.skipped
-    assert dataset.time[0] == 1_360_255_744.367628  # 2013-02-07 16:49:04.367628, by `date -u +%s`
+    assert (
+        dataset.start_time[0] == 1_360_255_744.367628
+    )  # 2013-02-07 16:49:04.367628, by `date -u +%s`

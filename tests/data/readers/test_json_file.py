@@ -423,6 +423,10 @@ def test_geoportal_has_the_figures_of_its_description() -> None:
     assert Counter(len(item.names) for item in items) == {2: 886, 3: 41, 4: 16}
     assert sum(len(item.links) for item in items) == 1_016
     assert items[0].names == ("table_1002132", "service_308", "service_309")
+    assert len({item.owner for item in items}) == 6
+    assert sum(item.owner == "nodejswpsserver" for item in items) == 527
+    assert all((item.start_time or 0) <= (item.end_time or 0) for item in items)
+    assert items[0].end_time == 1_584_361_477.0  # of its second call, 2020-03-16T12:24:37Z
     assert items[0].start_time == 1_584_361_455.0  # 2020-03-16T12:24:15Z
 
 
