@@ -182,8 +182,7 @@ def train(
     from dagrec_cli.experiment.fit import run_experiment
     from dagrec_cli.jobs.job import request_of, without_hydra
     from dagrec_cli.jobs.search import check_no_search
-    from dagrec_cli.runs.folder import RunFolder
-    from dagrec_cli.runs.log import LOGGER
+    from dagrec_cli.runs.folder import LOGGER, RunFolder
     from dagrec_cli.training.progress import Silent
 
     asked = [*words] if seeds is None else [*words, f"seeds={list(seeds)}".replace(" ", "")]

@@ -31,8 +31,8 @@ def compare(config: DictConfig) -> None:
     from dagrec_cli.reporting.comparison import compare_rows
     from dagrec_cli.reporting.grouping import group_runs
     from dagrec_cli.reporting.report import ReportSheet
-    from dagrec_cli.runs.claim import TABLES, check_free
     from dagrec_cli.runs.folder import RunFolder
+    from dagrec_cli.runs.state import TABLES, check_free
 
     check_settings(config, runs=str | list[str], by=str | list[str] | None, metric=Metric)
     if not config.runs:

@@ -18,10 +18,10 @@ def evaluate(config: DictConfig) -> None:
     from dagrec_cli.app.output import show_table
     from dagrec_cli.experiment.evaluate import Side, evaluate_run
     from dagrec_cli.experiment.result import table_of
-    from dagrec_cli.runs.claim import EVALUATION, check_free
     from dagrec_cli.runs.folder import RunFolder
     from dagrec_cli.runs.model import named_run
     from dagrec_cli.runs.provenance import Request
+    from dagrec_cli.runs.state import EVALUATION, check_free
 
     hydra = HydraConfig.get()
     folder = RunFolder(Path(hydra.runtime.output_dir))

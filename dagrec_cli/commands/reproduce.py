@@ -24,8 +24,8 @@ def reproduce(config: DictConfig) -> None:
     from dagrec_cli.evaluation.metrics import Metric
     from dagrec_cli.jobs.tables import ROWS, engine_of, read_tables
     from dagrec_cli.reporting.report import ReportSheet
-    from dagrec_cli.runs.claim import TABLES, check_free
     from dagrec_cli.runs.folder import RunFolder
+    from dagrec_cli.runs.state import TABLES, check_free
 
     hydra = HydraConfig.get()
     folder = RunFolder(Path(hydra.runtime.output_dir))

@@ -110,9 +110,8 @@ def _job(config: DictConfig, path: Path) -> float | None:
 
 def _resume(place: str, words: list[str]) -> None:
     from dagrec_cli.errors import ConfigError, RunError
-    from dagrec_cli.runs.checkpoints import has_checkpoints
     from dagrec_cli.runs.folder import CHECKPOINTS, CONFIG, RunFolder
-    from dagrec_cli.runs.resume import check_nothing_new, resumption
+    from dagrec_cli.runs.resume import check_nothing_new, has_checkpoints, resumption
     from dagrec_cli.runs.state import state_of
 
     _, words = split_flag(words)

@@ -4,9 +4,13 @@ A setting is named by its dotted key, such as ``trainer.epochs``. What is not li
 figures, so a new setting is taken for one that matters until somebody says here that it does not.
 """
 
+import hashlib
+import json
 from collections.abc import Collection, Iterator, Mapping
 from enum import Enum
 from typing import Any
+
+from dagrec_cli import __version__
 
 
 class Effect(Enum):
@@ -47,3 +51,26 @@ def flat(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield from flat(value, f"{prefix}.{key}".lstrip("."))
     else:
         yield prefix, node
+
+
+def is_part(group: str) -> bool:
+    """Return whether a config group describes a part: not Hydra's own, nor a choice of choices."""
+    return "/" not in group and group != "experiment"
+
+
+def config_hash(config: Mapping[str, Any], *, with_place: bool = False, code: str = "") -> str:
+    """Return a hash of what decides a run's files besides its data: config, code.
+
+    Parameters
+    ----------
+    config
+        The composed config of ``dagrec train`` as plain containers.
+    with_place
+        True to count where the data lie, too: for whoever cannot look at their content.
+    code
+        Hash of the code of others that runs.
+    """
+    places = set() if with_place else {Effect.PLACE}
+    content = settings(config, set(Effect) - {Effect.NOTHING} - places)
+    text = json.dumps([__version__, content, *filter(None, [code])], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -24,17 +24,15 @@ from dagrec_cli.models.base import CountingModel, Model, TorchModel
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.reporting.plots.charts import learning_curve
 from dagrec_cli.reporting.plots.drawing import save_png
-from dagrec_cli.runs.checkpoints import CheckpointStore, forget
-from dagrec_cli.runs.claim import TRAINING, check_free
 from dagrec_cli.runs.csv_files import MetricsFile
-from dagrec_cli.runs.folder import CHECKPOINTS, RunFolder
-from dagrec_cli.runs.log import LOGGER, logged
+from dagrec_cli.runs.folder import CHECKPOINTS, LOGGER, RunFolder, logged
 from dagrec_cli.runs.model import write_setup, write_weights
 from dagrec_cli.runs.predictions import write_predictions
 from dagrec_cli.runs.provenance import Request, origin
 from dagrec_cli.runs.record import write_record
 from dagrec_cli.runs.result import Finished, stopped
-from dagrec_cli.runs.resume import begin, check_same_data, resume_command
+from dagrec_cli.runs.resume import CheckpointStore, begin, check_same_data, resume_command
+from dagrec_cli.runs.state import TRAINING, check_free
 from dagrec_cli.training.batch import TrainingPairs, encode_once
 from dagrec_cli.training.hardware import set_threads
 from dagrec_cli.training.interrupt import STOPPING, StopRequest, heard, stop_on_request
@@ -224,9 +222,8 @@ def _run_seeds(
     if resume:
         before = check_same_data(folder.path, dataset.sha256)
         threads = before.threads if threads == "auto" else threads
-    else:
-        forget(folder)
-    begin(folder, config, request, dataset.sha256, set_threads(threads, dataset))
+    n_threads = set_threads(threads, dataset)
+    begin(folder, config, request, dataset.sha256, n_threads, resume=resume)
     write_setup(folder, config, dataset, data.facts.graph)
     LOGGER.info("dagrec train %s", " ".join(request.overrides))
     LOGGER.info("%d train, %d %s pairs, read in %.1f s", *data.sizes, data.side, seconds_data)

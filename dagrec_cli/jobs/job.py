@@ -13,11 +13,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from dagrec_cli.config.build import plain
 from dagrec_cli.config.compose import composed
+from dagrec_cli.config.deciding import is_part
 from dagrec_cli.config.where import code_sha256
 from dagrec_cli.errors import DagrecError, visible
 from dagrec_cli.reporting.tables import heading, short
 from dagrec_cli.runs.folder import RESULT, is_in_use
-from dagrec_cli.runs.provenance import Request, is_part
+from dagrec_cli.runs.provenance import Request
 from dagrec_cli.runs.state import State, fits, state_of
 
 POLL = 0.25  # seconds

@@ -22,10 +22,9 @@ from dagrec_cli.errors import ConfigError, InUseError, RunError, install, visibl
 from dagrec_cli.jobs.job import Job
 from dagrec_cli.jobs.pool import PLUGINS
 from dagrec_cli.jobs.run import Display, Engine
-from dagrec_cli.runs.claim import SWEEP, check_free
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.record import SweepRequest, write_record
-from dagrec_cli.runs.state import state_of
+from dagrec_cli.runs.state import SWEEP, check_free, state_of
 from dagrec_cli.training.progress import Silent
 
 if TYPE_CHECKING:

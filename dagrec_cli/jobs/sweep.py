@@ -28,10 +28,9 @@ from dagrec_cli.jobs.run import CONTINUES, Engine
 from dagrec_cli.reporting.comparison import TableRow, compare_rows
 from dagrec_cli.reporting.grouping import group_runs
 from dagrec_cli.reporting.tables import Table
-from dagrec_cli.runs.claim import SWEEP, TRAINING, check_free
 from dagrec_cli.runs.folder import SWEEP_REQUEST, RunFolder
 from dagrec_cli.runs.record import SweepRequest, read_record, write_record
-from dagrec_cli.runs.state import state_of
+from dagrec_cli.runs.state import SWEEP, TRAINING, check_free, state_of
 
 FAILED = "failed"
 GIVEN = "hydra.sweep.dir="

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from dagrec_cli.app.hydra_main import overrides_of
 from dagrec_cli.config.build import plain, seeds_of
+from dagrec_cli.config.deciding import config_hash
 from dagrec_cli.config.table import check_table
 from dagrec_cli.config.where import code_sha256, config_dir
 from dagrec_cli.errors import ConfigError
@@ -22,7 +23,6 @@ from dagrec_cli.jobs.run import Engine
 from dagrec_cli.reporting.comparison import TableRow, basis, by_reason, compare_rows
 from dagrec_cli.reporting.tables import Table, heading
 from dagrec_cli.reporting.verdict import COMPARED, judge
-from dagrec_cli.runs.provenance import config_hash
 from dagrec_cli.runs.state import state_of
 
 if TYPE_CHECKING:

@@ -9,8 +9,7 @@ from omegaconf import DictConfig
 from dagrec_cli.config.build import plain
 from dagrec_cli.config.deciding import flat
 from dagrec_cli.errors import ConfigError, install
-from dagrec_cli.runs.folder import RunFolder
-from dagrec_cli.runs.log import LOGGER
+from dagrec_cli.runs.folder import LOGGER, RunFolder
 from dagrec_cli.runs.provenance import Request, origin
 from dagrec_cli.runs.result import Finished, Result, stopped
 

@@ -11,11 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dagrec_cli.config.deciding import Effect, effect, settings
+from dagrec_cli.config.deciding import Effect, effect, is_part, settings
 from dagrec_cli.errors import ConfigError, DagrecError, RunError
 from dagrec_cli.reporting.comparison import TableRow
 from dagrec_cli.runs.folder import REQUEST, RESULT
-from dagrec_cli.runs.provenance import is_part
 from dagrec_cli.runs.run import Run
 
 EVALUATED_ON = "evaluate_on"  # test and validation are never one row

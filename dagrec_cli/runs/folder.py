@@ -1,24 +1,29 @@
 """A run is a folder: every file is written under a temporary name, flushed, and renamed.
 
 So a file is either whole or absent, whenever the program dies. No link in it is followed, whoever
-made it: see :mod:`~dagrec_cli.data.plain_files`.
+made it: see :mod:`~dagrec_cli.data.plain_files`. ``run.log`` alone grows: what a run did, and
+when; epochs are in ``metrics.csv``.
 """
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
+from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, Any
 
 from dagrec_cli.data.plain_files import (
     check_own_folder,
     open_plain,
+    read_plain,
     remove_leftovers,
     write_whole,
 )
-from dagrec_cli.errors import InUseError, RunError
+from dagrec_cli.errors import InUseError, RunError, visible
 
 RESULT = "result.json"
 CONFIG = "config.yaml"
@@ -35,6 +40,9 @@ LOG = "run.log"
 EVENTS = "tensorboard"
 MLFLOW_RUN = "mlflow_run.txt"
 LOCK = ".lock"
+
+
+LOGGER = logging.getLogger("dagrec")
 
 
 class RunFolder:
@@ -135,6 +143,24 @@ class RunFolder:
                 return
 
 
+def read_whole(file: Path) -> bytes:
+    """Return the content of a plain file of a run folder.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is not there.
+    RunError
+        If it cannot be read.
+    """
+    try:
+        return read_plain(file)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise RunError(f"{file}: {error.strerror or error}; make it readable.") from error
+
+
 def is_in_use(path: Path) -> bool:
     """Return whether a process holds a run folder."""
     import fcntl
@@ -147,3 +173,48 @@ def is_in_use(path: Path) -> bool:
     except (OSError, RunError):  # there is no lock, or no folder
         return False
     return False
+
+
+@contextmanager
+def logged(folder: RunFolder) -> Iterator[logging.Logger]:
+    """Send the log to the run folder while inside; the file begins with the first line.
+
+    Raises
+    ------
+    RunError
+        If the file is there and is a link, or has a second name: a line may hold what others chose.
+    """
+    file = folder.path / LOG
+    if file.is_symlink() or file.exists():  # said now; later logging would print a traceback
+        open_plain(file, "ab").close()
+    handler = _LogFile(file, delay=True)
+    handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(message)s"))
+    level, propagate = LOGGER.level, LOGGER.propagate
+    LOGGER.setLevel(logging.INFO)
+    LOGGER.propagate = False  # the terminal shows progress and the table instead
+    LOGGER.addHandler(handler)
+    try:
+        yield LOGGER
+    finally:
+        LOGGER.removeHandler(handler)
+        LOGGER.setLevel(level)
+        LOGGER.propagate = propagate
+        handler.close()
+
+
+class _LogFile(logging.FileHandler):
+    """Appends to a plain file, and to nothing else."""
+
+    def _open(self) -> TextIOWrapper:
+        return TextIOWrapper(open_plain(Path(self.baseFilename), "ab"), encoding="utf-8")
+
+
+class _OneLine(logging.Formatter):
+    """Writes a record as one line, and the lines of a traceback indented below it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the lines, without a character that would act or begin another one."""
+        bare = copy(record)
+        bare.exc_info = bare.exc_text = None
+        trace = self.formatException(record.exc_info).splitlines() if record.exc_info else []
+        return "\n".join(map(visible, [super().format(bare), *(f"    {line}" for line in trace)]))

@@ -5,28 +5,25 @@ The folder may come from a stranger: no pickle is read, no code in it is run (se
 that ``config.yaml``, ``vocabulary.json`` and ``graph.json`` ask for.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
 from math import prod
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
-from torch import nn
+from torch import Tensor, nn
 
 from dagrec_cli.config.build import build
 from dagrec_cli.config.untrusted import check_whole_numbers, checked_node, trusted_packages
 from dagrec_cli.config.where import user_path
 from dagrec_cli.data.dataset import Dataset
-from dagrec_cli.data.plain_files import read_plain
 from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.errors import ConfigError, RunError
 from dagrec_cli.models.base import Facts, Model
-from dagrec_cli.runs.folder import CONFIG, GRAPH, MODEL, RESULT, VOCABULARY, RunFolder
+from dagrec_cli.runs.folder import CONFIG, GRAPH, MODEL, RESULT, VOCABULARY, RunFolder, read_whole
 from dagrec_cli.runs.record import SavedEdge, SavedEdges, read_edges, read_vocabulary, write_record
 from dagrec_cli.runs.run import Run
 
@@ -74,41 +71,37 @@ def load_model(run: Run, seed: int | None = None) -> Model:
     """
     file, weights = run.path / CONFIG, run.path / _weights_name(run, seed)
     facts = saved_facts(run)
-    try:
-        content = read_plain(weights)
-    except FileNotFoundError as error:
-        raise RunError(f"{weights}: no such file; the run saved no model.") from error
-    except OSError as error:
-        raise RunError(f"{weights}: {error.strerror or error}; make it readable.") from error
-    sizes = _sizes(content, weights)
+    state = _read_weights(weights)
+    shapes = [weight.shape for weight in state.values()]
     node = checked_node(run.config, "model", file, run.packages)
-    check_whole_numbers(node, "model", file, max(MOST_OF_A_SETTING, *chain([0], *sizes)))
-    with _no_larger_than(sizes, file):
+    check_whole_numbers(node, "model", file, max(MOST_OF_A_SETTING, *chain([0], *shapes)))
+    with _no_larger_than(shapes, file):
         model = _build(node, facts, file)
-    _load_weights(model, content, weights)
+    _load_weights(model, state, weights)
     return model.eval()
 
 
-def _sizes(content: bytes, file: Path) -> list[list[int]]:
-    """Return the shape of every weight, from the head of their file."""
-    size = int.from_bytes(content[:8], "little")
+def _read_weights(file: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
     try:
-        head = msgspec.json.decode(content[8 : 8 + size], type=dict[str, Any])
-        head.pop("__metadata__", None)
-        return [msgspec.convert(each["shape"], type=list[int]) for each in head.values()]
-    except (msgspec.MsgspecError, LookupError, TypeError, ValueError, RecursionError) as error:
+        return load(read_whole(file))
+    except FileNotFoundError as error:
+        raise RunError(f"{file}: no such file; the run saved no model.") from error
+    except (SafetensorError, ValueError, OverflowError, KeyError, TypeError) as error:
         raise RunError(f"{file}: damaged ({_one_line(error)}); run it again.") from error
 
 
 @contextmanager
-def _no_larger_than(sizes: Sequence[Sequence[int]], file: Path) -> Iterator[None]:
+def _no_larger_than(shapes: Sequence[Sequence[int]], file: Path) -> Iterator[None]:
     """Stop a model from being built as soon as it has many more weights than were saved.
 
     Where it is a few, which one is said afterwards.
     """
     from torch.nn.modules.module import register_module_parameter_registration_hook as watch
 
-    left = [SLACK * len(sizes), SLACK * sum(map(prod, sizes))]
+    left = [SLACK * len(shapes), SLACK * sum(map(prod, shapes))]
 
     def count(module: nn.Module, name: str, weight: nn.Parameter | None) -> None:
         if weight is not None:
@@ -191,14 +184,7 @@ def _weights_name(run: Run, seed: int | None) -> str:
     return _weights_file(seed)
 
 
-def _load_weights(model: Model, content: bytes, file: Path) -> None:
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    try:
-        state = load(content)
-    except (SafetensorError, ValueError, OverflowError) as error:
-        raise RunError(f"{file}: damaged ({_one_line(error)}); run it again.") from error
+def _load_weights(model: Model, state: Mapping[str, Tensor], file: Path) -> None:
     wanted = model.state_dict()
     for name in sorted(wanted.keys() ^ state.keys()):
         what = "missing" if name in wanted else "not one of this model"

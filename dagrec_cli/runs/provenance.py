@@ -1,21 +1,17 @@
 """Where a result comes from: command line, package versions, commit, machine."""
 
-import hashlib
-import json
 import platform
 import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from dagrec_cli import __version__
-from dagrec_cli.config.deciding import Effect, settings
 from dagrec_cli.config.where import config_flag
 
 PACKAGES = ("torch", "numpy", "hydra-core", "omegaconf", "msgspec", "safetensors")
@@ -57,36 +53,17 @@ class Origin(Request, frozen=True, kw_only=True, tag_field="status"):
         return str(self.__struct_config__.tag)
 
 
-def is_part(group: str) -> bool:
-    """Return whether a config group describes a part: not Hydra's own, nor a choice of choices."""
-    return "/" not in group and group != "experiment"
-
-
-def config_hash(config: Mapping[str, Any], *, with_place: bool = False, code: str = "") -> str:
-    """Return a hash of what decides a run's files besides its data: config, code.
-
-    Parameters
-    ----------
-    config
-        The composed config of ``dagrec train`` as plain containers.
-    with_place
-        True to count where the data lie, too: for whoever cannot look at their content.
-    code
-        Hash of the code of others that runs.
-    """
-    places = set() if with_place else {Effect.PLACE}
-    content = settings(config, set(Effect) - {Effect.NOTHING} - places)
-    text = json.dumps([__version__, content, *filter(None, [code])], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def origin(command: str, request: Request) -> Origin:
     """Return where a result comes from that is being made now."""
     return Origin(
         **msgspec.structs.asdict(request),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         command_line=command_line(command, request.overrides),
-        versions={"python": platform.python_version(), **_versions()},
+        versions={
+            "python": platform.python_version(),
+            "dagrec": __version__,  # of the code that runs, whatever was installed
+            **{name: version(name) for name in PACKAGES},
+        },
         git_commit=git_commit(),
         machine=f"{platform.system()} {platform.machine()}",
     )
@@ -116,13 +93,3 @@ def _git(folder: Path, *words: str) -> str:
         ["git", "-C", str(folder), *words], capture_output=True, text=True, check=True, timeout=5
     )
     return done.stdout.strip()
-
-
-def _versions() -> dict[str, str]:
-    found = {"dagrec": __version__}  # of the code that runs, whatever was installed
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found

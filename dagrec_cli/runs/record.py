@@ -12,10 +12,17 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from dagrec_cli.data.plain_files import read_plain
 from dagrec_cli.data.vocabulary import Vocabulary
 from dagrec_cli.errors import RunError, visible
-from dagrec_cli.runs.folder import GRAPH, REQUEST, RESULT, SWEEP_REQUEST, VOCABULARY, RunFolder
+from dagrec_cli.runs.folder import (
+    GRAPH,
+    REQUEST,
+    RESULT,
+    SWEEP_REQUEST,
+    VOCABULARY,
+    RunFolder,
+    read_whole,
+)
 from dagrec_cli.runs.provenance import Request, origin
 from dagrec_cli.runs.result import Failed, Finished, Interrupted, Result
 
@@ -103,10 +110,9 @@ def read_record(path: Path, kind: type[Kind]) -> Kind:
     ------
     FileNotFoundError
         If its file is not there.
-    OSError
-        If it cannot be read.
     RunError
-        If it is no JSON, of another format, or a value in it is of another kind or out of range.
+        If it cannot be read, is no JSON or of another format, or a value in it is of another kind
+        or out of range.
     """
     record: Kind = _read_record(path / FILES[kind], kind)
     return record
@@ -171,7 +177,7 @@ def _existing(path: Path, kind: type[Kind]) -> Kind:
 
 
 def _read_record(file: Path, kind: Any) -> Any:
-    content = read_plain(file)
+    content = read_whole(file)
     try:  # the format first: of what another one holds nothing is known
         if (found := msgspec.json.decode(content, type=_Head).format) == RECORD_FORMAT:
             return msgspec.json.decode(content, type=kind)

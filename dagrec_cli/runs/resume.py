@@ -1,7 +1,8 @@
-"""A run that was stopped, taken up again from its folder with the settings it began with."""
+"""A run that was stopped, and continues: what it began with, what may change, its checkpoints."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,17 +10,29 @@ import msgspec
 from omegaconf import DictConfig, OmegaConf
 
 from dagrec_cli.config.build import build, plain
-from dagrec_cli.config.deciding import Effect, effect, settings
+from dagrec_cli.config.deciding import Effect, config_hash, effect, settings
 from dagrec_cli.config.kinds import Count, check
 from dagrec_cli.config.untrusted import checked_config, leads_out, trusted_packages
 from dagrec_cli.config.where import code_sha256, config_flag, short_path
 from dagrec_cli.config.words import as_typed
+from dagrec_cli.data.plain_files import check_own_folder, read_plain, remove_leftovers
 from dagrec_cli.errors import RunError
-from dagrec_cli.runs.folder import CONFIG, REQUEST, RESULT, RunFolder
-from dagrec_cli.runs.provenance import Request, config_hash
+from dagrec_cli.runs.folder import (
+    CHECKPOINTS,
+    CONFIG,
+    EVENTS,
+    MLFLOW_RUN,
+    REQUEST,
+    RESULT,
+    RunFolder,
+)
+from dagrec_cli.runs.provenance import Request
 from dagrec_cli.runs.record import RunStart, read_record, write_record
 from dagrec_cli.runs.run import Run, settings_of
+from dagrec_cli.training.checkpoint import pack_checkpoint, unpack_checkpoint
+from dagrec_cli.training.state import TrainingState
 
+KEPT = 2  # checkpoints: the newest, and the one before it in case the newest is damaged
 QUOTES = "'\""
 EPOCHS = "trainer.epochs"
 TRUST = "trust="
@@ -29,10 +42,20 @@ FREE = {Effect.NOTHING, Effect.PLACE}  # the content of the data is checked
 
 
 def begin(
-    folder: RunFolder, config: DictConfig, request: Request, data_sha256: str, threads: int
+    folder: RunFolder,
+    config: DictConfig,
+    request: Request,
+    data_sha256: str,
+    threads: int,
+    *,
+    resume: bool,
 ) -> None:
-    """Write what a run begins with, or continues with; what came of it before is void."""
-    folder.remove(RESULT)
+    """Write what a run begins with, or continues with; what came of it before is void.
+
+    What an earlier run left, and could be taken for the new one's, goes too, unless it continues.
+    """
+    for name in (RESULT,) if resume else (CONFIG, RESULT, MLFLOW_RUN, CHECKPOINTS, EVENTS):
+        folder.remove(name)
     start = RunStart(
         **msgspec.structs.asdict(request),
         data_sha256=data_sha256,
@@ -59,8 +82,6 @@ def read_start(path: Path) -> RunStart:
             f"{path}: no {REQUEST}; it is no folder of dagrec train, or was stopped before "
             "training began."
         ) from error
-    except OSError as error:
-        raise RunError(f"{path / REQUEST}: {error.strerror or error}; make it readable.") from error
 
 
 def check_same_data(path: Path, data_sha256: str) -> RunStart:
@@ -197,3 +218,67 @@ def _refuse_change(
             f"resume keeps the settings of the run, but {key}={text} would change one (now {has}); "
             f"{EPOCHS} may be raised, and what decides no figure may change, such as threads."
         )
+
+
+class CheckpointStore:
+    """Keeps the checkpoints of one seed.
+
+    Parameters
+    ----------
+    run
+        The run folder.
+    seed
+        Which seed.
+    warn
+        Told, in one line, of a checkpoint that cannot be used.
+
+    Raises
+    ------
+    RunError
+        If their folder is a link.
+    """
+
+    def __init__(self, run: RunFolder, seed: int, warn: Callable[[str], None]) -> None:
+        self.path = run.path / CHECKPOINTS
+        check_own_folder(self.path)
+        self.seed = seed
+        self.warn = warn
+
+    @property
+    def files(self) -> list[Path]:
+        """The checkpoints, newest first."""
+        return sorted(self.path.glob(f"seed{self.seed}_epoch*.safetensors"), reverse=True)
+
+    def load(self, state: TrainingState) -> None:
+        """Bring a training to the newest checkpoint that is whole, if there is any.
+
+        Raises
+        ------
+        RunError
+            If there are checkpoints, but none of them can be used.
+        """
+        remove_leftovers(self.path)
+        files = self.files
+        for file, before in zip_longest(files, files[1:]):
+            try:
+                state.load(unpack_checkpoint(read_plain(file)))
+            except RunError as error:
+                line = f"{file}: {error}"
+                if before is None:
+                    raise RunError(f"{line}; run it again.") from error
+                self.warn(f"{line}; continuing from {before.name}.")
+            else:
+                return
+
+    def save(self, state: TrainingState) -> None:
+        """Write a checkpoint; an older one is removed only when the new one is whole."""
+        name = f"seed{self.seed}_epoch{state.epoch:07}.safetensors"
+        content = pack_checkpoint(state.checkpoint())
+        RunFolder(self.path).write(name, lambda file: file.write(content))
+        for file in self.files[KEPT:]:
+            file.unlink()
+
+
+def has_checkpoints(path: Path, seeds: Iterable[int]) -> bool:
+    """Return whether a run folder has a checkpoint of each of some seeds."""
+    return all(any((path / CHECKPOINTS).glob(f"seed{seed}_epoch*.safetensors")) for seed in seeds)

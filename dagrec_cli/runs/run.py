@@ -86,9 +86,6 @@ class Run:
             else:
                 line = f"{path}: no {RESULT}; the run has not ended, or is no run."
             raise RunError(line) from error
-        except OSError as error:
-            line = f"{path / RESULT}: {error.strerror or error}; make it readable."
-            raise RunError(line) from error
         return cls(path, result, result.seeds)
 
     @property

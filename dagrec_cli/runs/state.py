@@ -1,19 +1,31 @@
-"""What came of a run folder, and whether it need not be run again: the one place that decides."""
+"""What a folder holds: what came of a run, whether it is done, which command may fill it.
 
+A command removes and replaces files of its own names, such as ``config.yaml`` or ``checkpoints/``,
+so it may fill an empty folder, or one that it filled before. In a folder of the user's these files
+are the user's, and in that of another command they are a result.
+"""
+
+import json
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from omegaconf import DictConfig
 
 from dagrec_cli.config.build import build, plain
+from dagrec_cli.config.deciding import config_hash
 from dagrec_cli.config.where import code_sha256
 from dagrec_cli.data.cache import CachedSource
-from dagrec_cli.errors import DagrecError, RunError
-from dagrec_cli.runs.folder import RESULT, is_in_use
-from dagrec_cli.runs.provenance import config_hash
-from dagrec_cli.runs.resume import read_start
+from dagrec_cli.data.plain_files import read_plain
+from dagrec_cli.errors import DagrecError, ForeignError, RunError
+from dagrec_cli.runs.folder import REQUEST, RESULT, SWEEP_REQUEST, is_in_use
+from dagrec_cli.runs.record import RunStart, read_record
 from dagrec_cli.runs.run import Run
+
+TRAINING, EVALUATION, SWEEP, TABLES = "a training", "an evaluation", "a sweep", "tables"
+TABLE_KEYS = {"title", "columns", "rows", "notes"}
+LARGEST_FILE = 2**26  # bytes of a file that is looked into
 
 
 @dataclass(frozen=True)
@@ -66,8 +78,8 @@ def fits(path: Path, config: DictConfig) -> bool:
         If the data cannot be read.
     """
     try:
-        start = read_start(path)
-    except RunError:
+        start = read_record(path, RunStart)
+    except (OSError, RunError):
         return False
     settings = plain(config)
     if start.config_sha256 != config_hash(settings, code=code_sha256(settings)):
@@ -89,3 +101,56 @@ def done_run(path: Path, config: DictConfig) -> Run | None:
     """
     run = state_of(path).run
     return run if run and fits(path, config) else None
+
+
+def check_free(
+    path: Path, what: str, setting: str = "hydra.run.dir", besides: Collection[str] = ()
+) -> None:
+    """Refuse to fill a folder that holds anything else than the same command left.
+
+    Parameters
+    ----------
+    path
+        The folder; it need not exist. Names that begin with a dot do not count, nor do logs.
+    what
+        One of the names above.
+    setting
+        What names another folder.
+    besides
+        Names that do not count, either.
+
+    Raises
+    ------
+    ForeignError
+        If there is something else.
+    """
+    if not path.is_dir() or (found := content_of(path, besides)) in ("", what):
+        return
+    told = f"that of {found}" if found else "not empty, and not a folder that dagrec made"
+    raise ForeignError(
+        f"{path}: {told}; nothing is written there, name a new folder for {what}: {setting}=FOLDER."
+    )
+
+
+def content_of(path: Path, besides: Collection[str] = ()) -> str | None:
+    """Return what of ours a folder holds; empty if nothing is there, None if it is another's."""
+    names = {each.name for each in path.iterdir() if not each.name.startswith(".")} - set(besides)
+    if all(name.endswith(".log") for name in names):
+        return ""
+    if "overrides" in _content(path / SWEEP_REQUEST):
+        return SWEEP
+    result = _content(path / RESULT)
+    if {"status", "overrides"} <= result.keys():
+        return EVALUATION if result.get("run") else TRAINING
+    if {"choices", "overrides", "data_sha256"} <= _content(path / REQUEST).keys():
+        return TRAINING
+    tables = (name for name in sorted(names) if name.endswith(".json"))
+    return TABLES if any(_content(path / name).keys() >= TABLE_KEYS for name in tables) else None
+
+
+def _content(file: Path) -> Mapping[str, Any]:
+    try:
+        found = json.loads(read_plain(file, LARGEST_FILE))
+    except (OSError, RunError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -161,8 +161,7 @@ def test_data_behind_a_link_are_not_read(
 
 
 def test_a_warning_with_a_traceback_stays_below_its_line(tmp_path: Path) -> None:
-    from dagrec_cli.runs.folder import RunFolder
-    from dagrec_cli.runs.log import logged
+    from dagrec_cli.runs.folder import RunFolder, logged
 
     with logged(RunFolder(tmp_path)) as log:
         try:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig
 
+from dagrec_cli.config import deciding
 from dagrec_cli.errors import DagrecError
 from dagrec_cli.experiment.fit import run_experiment
 from dagrec_cli.jobs.job import compose_train
-from dagrec_cli.runs import provenance
 from dagrec_cli.runs.folder import LOCK, RunFolder
 from dagrec_cli.runs.state import done_run, fits, state_of
 from dagrec_cli.training.progress import Silent
@@ -102,6 +102,6 @@ def test_data_of_other_content_and_data_that_are_gone(folder: Path) -> None:
 def test_a_run_of_another_version_is_not_done(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(provenance, "__version__", "0.3.0")
+    monkeypatch.setattr(deciding, "__version__", "0.3.0")
     assert state_of(folder / "run").kind == "finished"
     assert done_run(folder / "run", config_of(folder)) is None
