@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import active_children, get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process, resource_tracker
 
 SPAWN = get_context("spawn")  # a fork would copy torch's thread pool in whatever state it is
 
@@ -20,6 +20,20 @@ def _wait_and_end() -> None:
     if parent := parent_process():
         parent.join()
     os._exit(1)
+
+
+@contextmanager
+def ctrl_c_held_back() -> Iterator[None]:
+    """Hold Ctrl-C back until the end; processes that are started inside never take it.
+
+    A terminal sends it to all, and one that is about to import torch would answer with a traceback.
+    """
+    resource_tracker.ensure_running()  # or it starts with the first process, and lets Ctrl-C in
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from torch import distributed
 from torch.distributed import DistError, ProcessGroup, TCPStore  # type: ignore[attr-defined]  # it is C++
 
-from dagrec_cli.data.processes import SPAWN, end_with_parent
+from dagrec_cli.data.processes import SPAWN, ctrl_c_held_back, end_with_parent
 from dagrec_cli.errors import ConfigError, TrainingError
 
 HERE = "127.0.0.1"
@@ -190,9 +190,10 @@ def _start(n_ranks: int, others: list[BaseProcess]) -> None:
     # see that the others have begun, and for torch's own rendezvous.
     store = TCPStore(HERE, 0, is_master=True, wait_for_workers=False, multi_tenant=True)
     ranks = [Rank(number, n_ranks, number, HERE, store.port) for number in range(n_ranks)]
-    for rank in ranks[1:]:
-        others.append(SPAWN.Process(target=_be_started, args=(rank,), daemon=True))
-        others[-1].start()
+    with ctrl_c_held_back():  # rank 0 decides what it does
+        for rank in ranks[1:]:
+            others.append(SPAWN.Process(target=_be_started, args=(rank,), daemon=True))
+            others[-1].start()
     while not store.check([str(rank.number) for rank in ranks[1:]]):
         if who := _first_dead(others, POLL_SECONDS):
             raise TrainingError(f"{who} before it could train; start again.")

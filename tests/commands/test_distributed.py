@@ -72,6 +72,33 @@ def test_killing_the_first_process_leaves_none(tmp_path: Path) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("ps") is None, reason="needs ps")
+def test_ctrl_c_while_the_others_start_is_one_request(tmp_path: Path) -> None:
+    words = [*WORDS, "trainer.epochs=100000", "hydra.run.dir=run"]
+    first = subprocess.Popen(
+        [sys.executable, "-m", "dagrec_cli", "train", *words],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while len(children_of(first.pid)) < 2:  # Python's resource tracker, and the other rank
+        assert first.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(0.5)  # it imports torch now
+    os.killpg(first.pid, signal.SIGINT)  # as a terminal does
+    out, err = first.communicate(timeout=120)
+    assert (first.returncode, out) == (130, "")
+    said, last = err.splitlines()
+    assert said == "Stopping after this epoch; Ctrl-C again stops at once."
+    assert last == "dagrec train: interrupted; continue with: dagrec train resume=run"
+
+
 TORCHRUN = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
 
 
