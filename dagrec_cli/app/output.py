@@ -1,4 +1,4 @@
-"""A file or folder that the user names with ``output=``: what can go wrong with it, in one line."""
+"""What a command leaves: the file or folder of ``output=``, and tables on the terminal."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
