@@ -35,13 +35,13 @@ def ceilings(dataset: Dataset, rows: Rows, truth: KnownTruth | None) -> dict[str
     pairs = dataset.pairs.take(rows)
     last = dataset.contexts.node[pairs.context]
     n_services = len(dataset.vocabulary.services)
-    found = {
+    bounds = {
         "last_node": best_function(last, pairs.target, n_services),
         "context": best_function(pairs.context, pairs.target, n_services),
     }
     if truth is not None:
-        found["law"] = true_outcomes(truth, dataset, rows)
-    return found
+        bounds["law"] = true_outcomes(truth, dataset, rows)
+    return bounds
 
 
 def best_function(

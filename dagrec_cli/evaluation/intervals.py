@@ -50,14 +50,14 @@ def metric_summaries(
     """
     groups = Groups.of(per_seed, unit)
     values = [evaluate(pairs) for pairs in per_seed]
-    found = {}
+    summaries = {}
     for name, parts in items(per_seed, groups).items():
         column = np.array([value[name] for value in values])
         mean = float(column.mean())
         low, high = _bounds(mean, spread([parts], groups, name), name, level)
         std = float(column.std(ddof=1)) if len(per_seed) > 1 else None
-        found[name] = MetricSummary(mean=mean, std=std, low=low, high=high)
-    return {name: found[name] for name in METRICS}
+        summaries[name] = MetricSummary(mean=mean, std=std, low=low, high=high)
+    return {name: summaries[name] for name in METRICS}
 
 
 def _bounds(mean: float, spread: Spread, name: str, level: float) -> tuple[float, float]:

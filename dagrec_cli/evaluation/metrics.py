@@ -118,7 +118,9 @@ def macro_without_each(
     cells, cell = np.unique(key, return_inverse=True)
     is_right = np.concatenate([counts.target == counts.predicted, np.zeros(len(group), bool)])
     is_target = np.arange(len(key)) < len(group)
-    of_cell = [np.bincount(cell, each, len(cells)) for each in (is_right, ~is_target, is_target)]
+    of_cell = [
+        np.bincount(cell, weights, len(cells)) for weights in (is_right, ~is_target, is_target)
+    ]
     changes = []
     before = counts.whole[:, cells % n_classes]
     for whole, new, old in zip(

@@ -112,9 +112,9 @@ def outcomes(
     for start in range(0, len(distinct), chunk):
         part = slice(start, start + chunk)
         block = sides[side[part], rows[part]]
-        own = scores[rows[part], columns[part]][:, None]
-        better[part] = np.count_nonzero(block > own, axis=1)
-        tied[part] = np.count_nonzero(block == own, axis=1) - 1
+        target_score = scores[rows[part], columns[part]][:, None]
+        better[part] = np.count_nonzero(block > target_score, axis=1)
+        tied[part] = np.count_nonzero(block == target_score, axis=1) - 1
     return Outcomes(target, best[context_row], (above + better)[pair], tied[pair])
 
 

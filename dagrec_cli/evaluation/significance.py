@@ -72,16 +72,16 @@ def paired_difference(
         raise ValueError("a side has no outcomes")
     groups = Groups.of([*a, *b], unit)
     sides = [items(runs, groups, [metric])[metric] for runs in (a, b)]
-    found = spread(sides, groups, metric)
+    uncertainty = spread(sides, groups, metric)
     difference = float(sides[0].mean() - sides[1].mean())
     if abs(difference) < NEGLIGIBLE:
         difference = 0.0
-    if np.isinf(found.variance):
+    if np.isinf(uncertainty.variance):
         return Difference(difference, -1.0, 1.0, 1.0, False)
-    error = math.sqrt(found.variance + 1 / (found.effective + 2) ** 2)
-    p_value = float(found.two_sided(float(difference / error)))
+    error = math.sqrt(uncertainty.variance + 1 / (uncertainty.effective + 2) ** 2)
+    p_value = float(uncertainty.two_sided(float(difference / error)))
     floor = min(1.0, max(LEAST_P, 2.0 ** (1 - _n_groups_that_differ(a, b, groups))))
-    half = float(error * found.critical(level))
+    half = float(error * uncertainty.critical(level))
     if floor > 1 - level:
         half = max(half, abs(difference))
     low, high = max(-1.0, difference - half), min(1.0, difference + half)

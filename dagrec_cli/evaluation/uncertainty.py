@@ -108,7 +108,7 @@ def items(
     runs: Sequence[Outcomes], groups: Groups, metrics: Sequence[str] = METRICS
 ) -> dict[str, Items]:
     """Return metrics of each run, each written as a mean over pairs or over groups."""
-    found = {
+    figures = {
         metric: np.stack([gains(run, metric) for run in runs])
         for metric in metrics
         if metric not in MACRO
@@ -118,9 +118,9 @@ def items(
         whole = [macro_averages(run)._asdict() for run in runs]
         without = [macro_without_each(run, groups.number, n)._asdict() for run in runs]
         for metric in macro:
-            both = [np.stack([run[metric] for run in each]) for each in (whole, without)]
-            found[metric] = n * both[0][:, None] - (n - 1) * both[1]
-    return found
+            both = [np.stack([run[metric] for run in side]) for side in (whole, without)]
+            figures[metric] = n * both[0][:, None] - (n - 1) * both[1]
+    return figures
 
 
 def spread(sides: Sequence[Items], groups: Groups, metric: str) -> Spread:
@@ -168,8 +168,8 @@ def _of_means(
     rho = _correlation(total, between, n)
     phi = rho * (share**2).sum() + (1 - rho) / n_items
     pooled = total / n_items * phi / (1 - phi)
-    own = ((sums / n_items) ** 2 / (1 - 2 * share + (share**2).sum())).sum(axis=1)
-    return np.maximum(pooled, own), 1 / phi
+    between = ((sums / n_items) ** 2 / (1 - 2 * share + (share**2).sum())).sum(axis=1)
+    return np.maximum(pooled, between), 1 / phi
 
 
 def _correlation(
@@ -184,7 +184,7 @@ def _correlation(
     within = np.maximum(total - between, 0) / (n_items - n_groups)
     mean_size = (n_items - (n.astype(float) ** 2).sum() / n_items) / (n_groups - 1)
     extra = np.maximum(between / (n_groups - 1) - within, 0) / mean_size
-    found = np.ones_like(total)
+    correlation = np.ones_like(total)
     is_told = within > NEGLIGIBLE * total
-    found[is_told] = extra[is_told] / (extra + within)[is_told]
-    return found
+    correlation[is_told] = extra[is_told] / (extra + within)[is_told]
+    return correlation

@@ -135,7 +135,7 @@ FORMATS = {"gru4rec": write_gru4rec, "recbole": write_recbole, "csv": write_csv}
 
 def escape(name: str) -> str:
     """Return a name without white space, quotes and %, which become ``%20`` and the like."""
-    return _SPECIAL.sub(lambda found: "".join(f"%{b:02X}" for b in found[0].encode()), name)
+    return _SPECIAL.sub(lambda match: "".join(f"%{b:02X}" for b in match[0].encode()), name)
 
 
 def _sides(data: SplitData) -> tuple[tuple[str, Rows], tuple[str, Rows]]:

@@ -20,5 +20,5 @@ class TOP1Max(SampledLoss):
         self, positive: Float[Tensor, "rows 1"], negatives: Float[Tensor, "rows samples"]
     ) -> Float[Tensor, " rows"]:
         """Return each row's loss."""
-        each = (negatives - positive).sigmoid() + negatives.square().sigmoid()
-        return (negatives.softmax(dim=1) * each).sum(dim=1)
+        per_negative = (negatives - positive).sigmoid() + negatives.square().sigmoid()
+        return (negatives.softmax(dim=1) * per_negative).sum(dim=1)

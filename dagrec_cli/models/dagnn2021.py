@@ -104,7 +104,7 @@ class _Pass(nn.Module):
             asked = query.index_select(0, level.nodes)
             senders = states.index_select(0, level.senders)
             heard = self.attention.gather(asked, senders, level.edges)
-            own = previous.index_select(0, level.nodes)
-            changed = self.combine(torch.cat([own, heard], dim=1))
+            previous_state = previous.index_select(0, level.nodes)
+            changed = self.combine(torch.cat([previous_state, heard], dim=1))
             states = states.index_copy(0, level.nodes, changed.to(states.dtype))
         return states

@@ -35,10 +35,10 @@ class DagMask:
     def choices(self, last: Int[Tensor, " contexts"]) -> "AllowedServices":
         """Return the services that may follow each of the given last nodes."""
         size, classes = self.graph.followers(last.cpu().numpy())
-        found = AllowedServices(
+        allowed = AllowedServices(
             torch.from_numpy(size), torch.from_numpy(classes).long(), self.n_services
         )
-        return found.to(last.device)
+        return allowed.to(last.device)
 
     def __call__(
         self, scores: Float[Tensor, "contexts services"], last: Int[Tensor, " contexts"]
@@ -113,8 +113,8 @@ class AllowedServices:
         place = torch.empty_like(self.size)
         for part in self.lists:
             place.fill_(-1)[part.context] = torch.arange(len(part.context), device=place.device)
-            mine = (place[row] >= 0).nonzero().squeeze(1)
-            yield part, mine, place[row[mine]]
+            listed_rows = (place[row] >= 0).nonzero().squeeze(1)
+            yield part, listed_rows, place[row[listed_rows]]
 
     @cached_property
     def is_dense(self) -> bool:
@@ -147,12 +147,12 @@ class AllowedServices:
         start = block_starts(self.size)
         power = self.size.log2().ceil()
         lists = []
-        for each in sorted(set(power.tolist())):
-            context = (power == each).nonzero().squeeze(1)
+        for exponent in sorted(set(power.tolist())):
+            context = (power == exponent).nonzero().squeeze(1)
             size = self.size[context]
             width = int(size.max()) or self.n_services
             column = torch.arange(width, device=size.device)
-            if each < 0:  # the logarithm of none
+            if exponent < 0:  # the logarithm of none
                 classes = column.expand(len(context), -1)
             else:
                 place = (start[context, None] + column).clamp(max=len(self.classes) - 1)

@@ -57,8 +57,8 @@ class TruncatedCounts(nn.Module):
 
     def fill(self, pairs: WeightedPairs, contexts: Contexts) -> None:
         """Count weighted pairs; ``pairs.context`` are positions in ``contexts``."""
-        found = [hashed[is_there] for hashed, is_there in self._hashes(contexts)]
-        self.hashes = torch.from_numpy(np.unique(np.concatenate([np.zeros(0, np.int64), *found])))
+        hashes = [hashed[is_there] for hashed, is_there in self._hashes(contexts)]
+        self.hashes = torch.from_numpy(np.unique(np.concatenate([np.zeros(0, np.int64), *hashes])))
         row = torch.from_numpy(pairs.context).long()
         entries = torch.stack(list(self.entries(contexts)))[:, row]
         cell = entries * self.n_services + torch.from_numpy(pairs.target)
