@@ -80,41 +80,40 @@ class Table:
         folder.write_text(f"{name}.csv", self.to_csv())
         folder.write_text(f"{name}.md", self.to_markdown())
         folder.write_text(f"{name}.tex", self.to_latex())
-        folder.write_json(
-            f"{name}.json",
-            {
-                "title": self.title,
-                "columns": list(self.columns),
-                "rows": self.rows,
-                "notes": self.notes,
-            },
-        )
+        content = {key: getattr(self, key) for key in ("title", "columns", "rows", "notes")}
+        folder.write_json(f"{name}.json", content)
 
-    def to_csv(self) -> str:
-        """Return plain numbers; a summary becomes ``x``, ``x_std``, ``x_low``, ``x_high``.
+    @property
+    def plain(self) -> dict[str, list[object]]:
+        """Plain values by column; a summary becomes ``x``, ``x_std``, ``x_low`` and ``x_high``.
 
         Whether a row is the reference, or its p the floor, stands in columns at the end.
         """
-        wide = self._wide
-        return csv_text(wide, [[_part(row, name) for name in wide] for row in self.rows])
+        plain: dict[str, list[object]] = {}
+        for column in self.columns:
+            values = [row.get(column) for row in self.rows]
+            summaries = [v if isinstance(v, Mapping) else {"mean": v} for v in values]
+            is_summary = any(isinstance(value, Mapping) for value in values)
+            plain[column] = [summary.get("mean") for summary in summaries]
+            for part in ("std", "low", "high") * is_summary:
+                plain[f"{column}_{part}"] = [summary.get(part) for summary in summaries]
+        for flag in ROW_FLAGS:
+            if any(flag in row for row in self.rows):
+                plain[flag] = [row.get(flag) for row in self.rows]
+        return plain
+
+    def to_csv(self) -> str:
+        """Return the plain cells as CSV."""
+        plain = self.plain
+        return csv_text(list(plain), zip(*plain.values(), strict=True))
 
     def to_frame(self) -> "DataFrame":
-        """Return the columns of :meth:`to_csv`; the notes are its ``attrs["notes"]``."""
+        """Return the plain cells; the notes are the frame's ``attrs["notes"]``."""
         import pandas as pd
 
-        cells = {name: [_part(row, name) for row in self.rows] for name in self._wide}
-        frame = pd.DataFrame(cells)
+        frame = pd.DataFrame(self.plain)
         frame.attrs["notes"] = list(self.notes)
         return frame
-
-    @property
-    def _wide(self) -> list[str]:
-        wide: list[str] = []
-        for column in self.columns:
-            wide.append(column)
-            if any(isinstance(row.get(column), Mapping) for row in self.rows):
-                wide += [f"{column}_{part}" for part in ("std", "low", "high")]
-        return wide + [flag for flag in ROW_FLAGS if any(flag in row for row in self.rows)]
 
     def to_markdown(self) -> str:
         """Return a Markdown table with the title above and the notes below."""
@@ -241,13 +240,3 @@ def _digits(number: float | None, places: int) -> str:
 def heading(column: str) -> str:
     """Return a column's name for reading."""
     return HEADINGS.get(column, column.replace("_", " ").replace("hr@", "HR@"))
-
-
-def _part(row: Mapping[str, Any], name: str) -> object:
-    """Return the plain number of a wide column such as ``ndcg_low``."""
-    if name in row:
-        value = row[name]
-        return value["mean"] if isinstance(value, Mapping) else value
-    column, _, part = name.rpartition("_")
-    value = row.get(column)
-    return value.get(part) if isinstance(value, Mapping) else None
