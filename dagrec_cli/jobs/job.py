@@ -169,7 +169,7 @@ class JobBatch:
             ended.set()
             if thread.ident:
                 thread.join()
-            self.look()
+        self.look()
 
     def look(self) -> None:
         """Tell of the jobs that have come to a result."""

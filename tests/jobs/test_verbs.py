@@ -127,3 +127,40 @@ def test_a_killed_command_given_again_leaves_the_records_of_plain_ones(
     assert done.stdout.count("finished before: ") == n_whole
     assert {rate_of(run): record(run) for run in runs_in(tmp_path)} == plain
     assert not list(tmp_path.rglob(".stop-*"))
+
+
+@pytest.mark.parametrize("to_all", [True, False])
+@pytest.mark.parametrize("launcher", ["basic", "pool", "joblib"])
+def test_ctrl_c_ends_the_jobs_after_their_epoch(
+    tmp_path: Path, launcher: str, to_all: bool
+) -> None:
+    """At a terminal every process gets it; from ``kill -INT`` the command alone."""
+    if launcher == "joblib":
+        pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs the extra joblib")
+    words = [*sweep(tmp_path), f"hydra/launcher={launcher}", "trainer.epochs=100000"]
+    if launcher != "basic":
+        words.append("hydra.launcher.n_jobs=2")
+    n_at_once = 1 if launcher == "basic" else 2
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dagrec_cli", *words],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while len(list(tmp_path.glob("jobs/*/checkpoints"))) < n_at_once:
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.05)
+    (os.killpg if to_all else os.kill)(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    first, *others, last = err.splitlines()
+    assert process.returncode == 130
+    assert first.endswith(" after their epoch; Ctrl-C again stops at once.") or n_at_once == 1
+    assert (others, "Traceback" in out) == ([], False)
+    assert last == "dagrec train: interrupted; the same command continues with the rest."
+    results = [json.loads(file.read_text()) for file in tmp_path.glob("jobs/*/result.json")]
+    assert [result["status"] for result in results] == ["interrupted"] * n_at_once
+    assert not any(map(is_in_use, runs_in(tmp_path)))
