@@ -18,7 +18,7 @@ MOST_OWNERS = 10
 BY_TIME = ("temporal", "prequential")  # splits that ask for times
 DAY = 86_400  # seconds
 MOST_VALUES = 20  # of a list of counts in a line
-CONTEXTS = {
+CONTEXT_WORDS = {
     "dag": "what leads to a step as a whole; a step is a link into a service",
     "path": "one path at a time; a step counts once for each path through it",
 }
@@ -176,7 +176,7 @@ class Description:
             ("owners", self._owners()),
             ("times", self.times),
             *([("not used", ", ".join(self.unused))] if self.unused else []),
-            ("context", f"{self.context}: {CONTEXTS[self.context]}"),
+            ("context", f"{self.context}: {CONTEXT_WORDS[self.context]}"),
             ("steps", f"{self.steps:,} ({self.distinct_steps:,} distinct)"),
             ("contexts", f"{self.distinct_contexts:,} distinct, of {self.entries:,} entries"),
             ("context depth", _listed(self.context_depths)),
