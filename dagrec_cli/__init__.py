@@ -109,7 +109,7 @@ class TrainedRun:
     @cached_property
     @_explained()
     def model(self) -> "Model":
-        """The model, ready to score; set its ``dag_mask`` to rank with or without a mask."""
+        """The model, ready to score; set its ``mask`` to rank with ``hard`` or ``none``."""
         from dagrec_cli.runs.model import load_model
 
         return load_model(self._run, self._seed)

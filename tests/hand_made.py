@@ -124,7 +124,7 @@ def write_run(
         "tie_rule": "equal scores share their ranks",
         "model": {
             "parameters": 1234 if is_trained else 0,
-            "dag_mask": True,
+            "mask": "hard",
             "epochs": [2] * len(seeds),
             "best_epoch": [2] * len(seeds),
         },

@@ -11,6 +11,7 @@ import sys
 from difflib import get_close_matches
 from traceback import walk_tb
 
+from dagrec_cli.config.build import REPLACED
 from dagrec_cli.config.deciding import flat
 from dagrec_cli.config.where import options
 from dagrec_cli.errors import did_you_mean, install
@@ -102,6 +103,8 @@ def _unknown_option(group: str, option: str, known: list[str]) -> str:
 
 
 def _unknown_setting(key: str, command: str) -> str:
+    if said := REPLACED.get(key):
+        return said
     group, _, name = key.partition(".")
     if any(re.match(rf"{re.escape(group)}=.*,", word) for word in sys.argv[1:]):
         return f"Hydra does not look for {key} in several {group}s; write ++{key}=VALUE."

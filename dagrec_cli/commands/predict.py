@@ -27,6 +27,7 @@ def predict(config: DictConfig) -> None:
     from dagrec_cli.app.output import output_file, write_output
     from dagrec_cli.evaluation.recommender import recommend
     from dagrec_cli.export.recommendations import Form, answer_lines
+    from dagrec_cli.models.base import Mask
     from dagrec_cli.runs.model import load_model, named_run
 
     check_settings(
@@ -35,7 +36,7 @@ def predict(config: DictConfig) -> None:
         trust=Any,
         **dict.fromkeys(ASKED, Any),
         top_k=Count,
-        mask=bool | None,
+        mask=Mask | None,
         seed=Any,
         format=Form,
         output=Any,
@@ -49,7 +50,7 @@ def predict(config: DictConfig) -> None:
     run = named_run(config.run, "predict", config.trust)
     model = load_model(run, config.seed)
     if config.mask is not None:
-        model.dag_mask = config.mask
+        model.mask = config.mask
     answers = recommend(model, _queries(config, run, model.facts.vocabulary), config.top_k)
     form = config.format
     if form == "auto":

@@ -25,6 +25,10 @@ TRAIN: dict[str, Any] = {  # what dagrec train has beside its groups
     "keep_checkpoints": bool,
     "rerun": bool,
 }
+REPLACED = {  # settings that were, and what says the same
+    "model.dag_mask": "model.dag_mask is now model.mask; use model.mask=hard for true, "
+    "model.mask=none for false."
+}
 
 
 def build(node: DictConfig, group: str, *facts: object, kind: type = object) -> Any:
@@ -67,6 +71,8 @@ def factory(node: DictConfig, group: str, kind: type = object) -> Callable[..., 
     allowed = parameters_of(cls)
     for name in settings:
         if name not in allowed:
+            if said := REPLACED.get(f"{group}.{name}"):
+                raise ConfigError(said)
             hint = did_you_mean(name, allowed, f"{group}.")
             raise ConfigError(
                 f"{group}.{name} is no setting of {target}; {hint}it has {', '.join(allowed)}."
@@ -152,12 +158,12 @@ def check_loss_and_sampler(loss: str, *, needs_negatives: bool, n_sample: int) -
         )
 
 
-def check_sampler_and_mask(sampler: str, *, needs_mask: bool, has_mask: object) -> None:
-    """Raise ConfigError if a sampler draws from what the DAG mask allows, but there is no mask."""
-    if needs_mask and has_mask is not True:
+def check_sampler_and_mask(sampler: str, *, needs_mask: bool, mask: object) -> None:
+    """Raise ConfigError if a sampler draws from what a hard mask allows, but there is none."""
+    if needs_mask and mask != "hard":
         raise ConfigError(
-            f"sampler {sampler} draws from the successors that the DAG mask allows, but "
-            "model.dag_mask is false; use model.dag_mask=true, or sampler=popularity."
+            f"sampler {sampler} draws from the successors that a hard mask allows, but "
+            f"model.mask is {mask}; use model.mask=hard, or sampler=popularity."
         )
 
 

@@ -69,7 +69,7 @@ def score_contexts(model: Model, dag: ContextDag, entries: NDArray[np.int32]) ->
     """
     model.eval()
     contexts = Contexts(dag, entries)
-    choices = model.mask.choices(contexts.last) if model.mask else None
+    choices = model.hard_mask.choices(contexts.last) if model.hard_mask else None
     return _score_table(model, contexts, choices)
 
 
@@ -105,7 +105,7 @@ def _cuts(model: Model, last: NDArray[np.int32]) -> list[int]:
     """Return where to cut contexts with the given last nodes; the first cut is 0."""
     n_services = model.facts.n_services
     cost = np.full(len(last), n_services)
-    if model.mask and isinstance(model, TorchModel):
+    if model.hard_mask and isinstance(model, TorchModel):
         size, _ = model.facts.graph.followers(last)
         cost = DENSE_PER_CHOICE * np.where(size, size, n_services)  # a table may have so many
     total = np.maximum(cost, SCORES_AT_ONCE // CONTEXTS_AT_ONCE).cumsum()
@@ -120,7 +120,7 @@ def _evaluate(
     target: Int[np.ndarray, " pairs"],
 ) -> Evaluation:
     """Return the outcomes of pairs that refer to rows of a few contexts."""
-    choices = model.mask.choices(contexts.last) if model.mask else None
+    choices = model.hard_mask.choices(contexts.last) if model.hard_mask else None
     if choices is None or choices.is_dense or not isinstance(model, TorchModel):
         scores = _score_table(model, contexts, choices)
         chance = probabilities(scores.masked)[row, target]

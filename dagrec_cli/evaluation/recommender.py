@@ -61,7 +61,7 @@ def recommend(model: Model, queries: Iterable[Query], top_k: int) -> Iterator[An
     """Yield the answer to each query, in order: ``top_k`` services, or the whole catalogue.
 
     Probabilities are the softmax of the model's scores, over the valid services alone if
-    ``model.dag_mask``; over several contexts of a query they are averaged.
+    the mask is hard; over several contexts of a query they are averaged.
     """
     for batch in _batches(queries, model.facts.n_services):
         yield from _answers(model, batch, top_k)

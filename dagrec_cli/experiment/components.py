@@ -78,7 +78,7 @@ class Components:
         check_sampler_and_mask(
             choices["sampler"],
             needs_mask=components.sampler.needs_mask,
-            has_mask=config.model.get("dag_mask"),
+            mask=config.model.get("mask"),
         )
         return components
 

@@ -121,7 +121,9 @@ def run_seed(
         if isinstance(model, TorchModel):
             trainer = components.trainer
             is_distinct = trainer.distinct_contexts
-            pairs = TrainingPairs.of(data.dataset, data.train, model.mask, distinct=is_distinct)
+            pairs = TrainingPairs.of(
+                data.dataset, data.train, model.hard_mask, distinct=is_distinct
+            )
             rules = components.loss, components.sampler
             task = TrainingTask(model, *rules, pairs, generator, history)
             around.progress.start("training", trainer.epochs)

@@ -73,7 +73,7 @@ def finished(
         tie_rule=TIE_RULE,
         model=ModelFacts(
             parameters=sum(p.numel() for p in runs[0].model.parameters()),
-            dag_mask=runs[0].model.dag_mask,
+            mask=runs[0].model.mask,
             epochs=[len(run.history.rows) for run in runs],
             best_epoch=[run.history.best_epoch for run in runs],
         ),
@@ -151,7 +151,7 @@ def notes_of(result: Finished) -> list[str]:
         *_split_notes(result),
         f"Ties: {result.tie_rule}; accuracy takes the first of equal services.",
     ]
-    if result.model.dag_mask:
+    if result.model.mask == "hard":
         n_forbidden = data.forbidden_test_targets
         notes.append(f"DAG mask: {n_forbidden:,} {side}targets are ruled out by it.")
     if "law" in result.ceilings:

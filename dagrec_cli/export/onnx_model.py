@@ -80,9 +80,9 @@ class _Scorer(nn.Module):
         super().__init__()
         self.model = model
         forbidden = torch.zeros(model.facts.n_nodes + 1, model.facts.n_services, dtype=torch.bool)
-        if model.mask:
+        if model.hard_mask:
             every = torch.arange(1, len(forbidden))
-            forbidden[1:] = model.mask(forbidden[1:].float(), every).isinf()
+            forbidden[1:] = model.hard_mask(forbidden[1:].float(), every).isinf()
         self.register_buffer("forbidden", forbidden)
 
     def forward(self, nodes: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:

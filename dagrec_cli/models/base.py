@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -14,6 +15,8 @@ from dagrec_cli.data.vocabulary import Vocabulary
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.dag_mask import DagMask
 from dagrec_cli.models.layers.scoring_head import ScoringHead
+
+Mask = Literal["hard", "none"]
 
 
 @dataclass(frozen=True)
@@ -57,20 +60,21 @@ class Model(nn.Module, ABC):
     ----------
     facts
         Sizes of the data and its service graph.
-    dag_mask
-        True to rule out services that never followed the context's last node: cross-entropy gives
-        them a score of minus infinity, and they rank behind all others.
+    mask
+        ``hard`` rules out services that never followed the context's last node: cross-entropy
+        gives them a score of minus infinity, and they rank behind all others; ``none`` does not.
     """
 
-    def __init__(self, facts: Facts, *, dag_mask: bool) -> None:
+    def __init__(self, facts: Facts, *, mask: Mask) -> None:
         super().__init__()
         self.facts = facts
-        self.dag_mask = dag_mask
+        self.mask = mask
 
     @property
-    def mask(self) -> DagMask | None:
-        """The mask that the model asks for."""
-        return DagMask(self.facts.graph, self.facts.n_services) if self.dag_mask else None
+    def hard_mask(self) -> DagMask | None:
+        """What rules services out; None if nothing does."""
+        is_hard = self.mask == "hard"
+        return DagMask(self.facts.graph, self.facts.n_services) if is_hard else None
 
     @property
     def device(self) -> torch.device:
@@ -100,8 +104,8 @@ class TorchModel(Model):
         Width of the state that :meth:`encode` returns.
     """
 
-    def __init__(self, facts: Facts, *, hidden: int, dag_mask: bool) -> None:
-        super().__init__(facts, dag_mask=dag_mask)
+    def __init__(self, facts: Facts, *, hidden: int, mask: Mask) -> None:
+        super().__init__(facts, mask=mask)
         self.head = ScoringHead(hidden, facts.n_services)
 
     @abstractmethod

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from dagrec_cli.config.kinds import Count, Share
 from dagrec_cli.data.service_graph import ServiceGraph
-from dagrec_cli.models.base import Facts, TorchModel
+from dagrec_cli.models.base import Facts, Mask, TorchModel
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.node_features import KnownOfNode, NodeFeatures
 from dagrec_cli.models.layers.node_graph import EdgeMatrix, edge_rows, share_of_group
@@ -36,7 +36,7 @@ class DAGGNN(TorchModel):
         Number of rounds, 1 and up.
     dropout_hidden
         Probability, in ``[0, 1)``, of zeroing a coordinate while training.
-    dag_mask
+    mask
         See :class:`~dagrec_cli.models.base.Model`.
     """
 
@@ -49,9 +49,9 @@ class DAGGNN(TorchModel):
         hidden: Count,
         num_layers: Count,
         dropout_hidden: Share,
-        dag_mask: bool,
+        mask: Mask,
     ) -> None:
-        super().__init__(facts, hidden=hidden, dag_mask=dag_mask)
+        super().__init__(facts, hidden=hidden, mask=mask)
         self.features = NodeFeatures(facts, node_features, embedding_dim)
         self.start = nn.Linear(self.features.width, hidden)
         self.rounds = nn.ModuleList(

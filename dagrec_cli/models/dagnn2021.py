@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dagrec_cli.config.kinds import Count, Share
-from dagrec_cli.models.base import Facts, TorchModel
+from dagrec_cli.models.base import Facts, Mask, TorchModel
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.edge_attention import EdgeAttention
 from dagrec_cli.models.layers.node_features import KnownOfNode, NodeFeatures
@@ -40,7 +40,7 @@ class DAGNN2021(TorchModel):
         Attention heads, 1 and up.
     dropout_hidden
         Probability, in ``[0, 1)``, of zeroing an attention or a coordinate while training.
-    dag_mask
+    mask
         See :class:`~dagrec_cli.models.base.Model`.
 
     Raises
@@ -61,9 +61,9 @@ class DAGNN2021(TorchModel):
         num_layers: Count,
         heads: Count,
         dropout_hidden: Share,
-        dag_mask: bool,
+        mask: Mask,
     ) -> None:
-        super().__init__(facts, hidden=hidden, dag_mask=dag_mask)
+        super().__init__(facts, hidden=hidden, mask=mask)
         self.features = NodeFeatures(facts, node_features, embedding_dim)
         self.start = nn.Linear(self.features.width, hidden)
         level_of = node_levels(facts.graph)

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dagrec_cli.config.kinds import Count, Share, TwoOrMore
-from dagrec_cli.models.base import Facts, TorchModel
+from dagrec_cli.models.base import Facts, Mask, TorchModel
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.edge_attention import EdgeAttention
 from dagrec_cli.models.layers.node_features import KnownOfNode, NodeFeatures
@@ -34,7 +34,7 @@ class DeepDAG(TorchModel):
         Attention heads of a block, 1 and up.
     dropout_hidden
         Probability, in ``[0, 1)``, of zeroing an attention or a coordinate while training.
-    dag_mask
+    mask
         See :class:`~dagrec_cli.models.base.Model`.
 
     Raises
@@ -56,9 +56,9 @@ class DeepDAG(TorchModel):
         num_layers: Count,
         heads: Count,
         dropout_hidden: Share,
-        dag_mask: bool,
+        mask: Mask,
     ) -> None:
-        super().__init__(facts, hidden=hidden // 2, dag_mask=dag_mask)
+        super().__init__(facts, hidden=hidden // 2, mask=mask)
         level = torch.from_numpy(node_levels(facts.graph)).float()
         self.register_buffer("depth", level[:, None] / level.max().clamp(min=1), persistent=False)
         self.edges = EdgeList(*_with_self(edge_rows(facts.graph), facts.n_nodes))

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dagrec_cli.config.kinds import Count, Natural, Share, TwoOrMore
-from dagrec_cli.models.base import Facts, TorchModel
+from dagrec_cli.models.base import Facts, Mask, TorchModel
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.node_features import KnownOfNode, NodeFeatures
 from dagrec_cli.models.layers.node_graph import EdgeMatrix, edge_rows, share_of_group
@@ -37,7 +37,7 @@ class DirectedDAGNN(TorchModel):
         Share of its starting state that a node keeps at each inner step, ``[0, 1)``.
     dropout_hidden
         Probability, in ``[0, 1)``, of zeroing a state's coordinate while training.
-    dag_mask
+    mask
         See :class:`~dagrec_cli.models.base.Model`.
     """
 
@@ -52,9 +52,9 @@ class DirectedDAGNN(TorchModel):
         inner_steps: Count,
         restart: Share,
         dropout_hidden: Share,
-        dag_mask: bool,
+        mask: Mask,
     ) -> None:
-        super().__init__(facts, hidden=hidden // 2, dag_mask=dag_mask)
+        super().__init__(facts, hidden=hidden // 2, mask=mask)
         self.inner_steps = inner_steps
         self.restart = restart
         self.features = NodeFeatures(facts, node_features, embedding_dim)

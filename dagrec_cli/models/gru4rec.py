@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from dagrec_cli.config.kinds import Count, Share
 from dagrec_cli.data.vocabulary import PAD
 from dagrec_cli.errors import ConfigError
-from dagrec_cli.models.base import Facts, TorchModel
+from dagrec_cli.models.base import Facts, Mask, TorchModel
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.context_gru import ContextGRU, Merge
 from dagrec_cli.models.layers.scoring_head import TiedHead
@@ -52,7 +52,7 @@ class GRU4Rec(TorchModel):
     merge
         How several parents' states become one; see
         :class:`~dagrec_cli.models.layers.context_gru.ContextGRU`.
-    dag_mask
+    mask
         See :class:`~dagrec_cli.models.base.Model`.
 
     Raises
@@ -73,14 +73,14 @@ class GRU4Rec(TorchModel):
         tie_weights: bool,
         encoding: Literal["auto", "padded", "entries"],
         merge: Merge,
-        dag_mask: bool,
+        mask: Mask,
     ) -> None:
         if tie_weights and embedding_dim != hidden:
             raise ConfigError(
                 f"model.tie_weights needs equal widths, but model.embedding_dim is {embedding_dim} "
                 f"and model.hidden {hidden}; use model.embedding_dim={hidden}."
             )
-        super().__init__(facts, hidden=hidden, dag_mask=dag_mask)
+        super().__init__(facts, hidden=hidden, mask=mask)
         self.embedding = nn.Embedding(facts.n_nodes + 1, embedding_dim, padding_idx=PAD)
         if tie_weights:
             service_nodes = torch.from_numpy(facts.vocabulary.service_nodes).long()

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dagrec_cli.config.kinds import Natural, Positive
 from dagrec_cli.data.pairs import WeightedPairs
-from dagrec_cli.models.base import CountingModel, Facts
+from dagrec_cli.models.base import CountingModel, Facts, Mask
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.truncated_counts import UNSEEN, TruncatedCounts
 
@@ -29,14 +29,12 @@ class Markov(CountingModel):
         How many generations decide, the last node's included, 0 and up.
     smoothing
         Occurrences added to every service, above 0.
-    dag_mask
+    mask
         See :class:`~dagrec_cli.models.base.Model`.
     """
 
-    def __init__(
-        self, facts: Facts, *, order: Natural, smoothing: Positive, dag_mask: bool
-    ) -> None:
-        super().__init__(facts, dag_mask=dag_mask)
+    def __init__(self, facts: Facts, *, order: Natural, smoothing: Positive, mask: Mask) -> None:
+        super().__init__(facts, mask=mask)
         self.order = order
         self.smoothing = smoothing
         self.table = TruncatedCounts(facts.n_services, order)

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dagrec_cli.data.pairs import WeightedPairs
-from dagrec_cli.models.base import CountingModel, Facts
+from dagrec_cli.models.base import CountingModel, Facts, Mask
 from dagrec_cli.models.context_batch import Contexts
 
 Ranking = Literal["one_hot", "counts"]
@@ -24,15 +24,15 @@ class Popularity(CountingModel):
     ranking
         ``one_hot``: 1 for the most frequent target and 0 for all others, as the paper has it;
         ``counts``: the counts themselves, which rank the rest too (nDCG .7217 instead of .6597).
-    dag_mask
+    mask
         See :class:`~dagrec_cli.models.base.Model`. With ``one_hot`` a masked favourite leaves ties
         only.
     """
 
     counts: Tensor
 
-    def __init__(self, facts: Facts, *, ranking: Ranking, dag_mask: bool) -> None:
-        super().__init__(facts, dag_mask=dag_mask)
+    def __init__(self, facts: Facts, *, ranking: Ranking, mask: Mask) -> None:
+        super().__init__(facts, mask=mask)
         self.ranking = ranking
         self.register_buffer("counts", torch.zeros(facts.n_services))
 

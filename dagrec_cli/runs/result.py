@@ -80,7 +80,7 @@ class ModelFacts(Struct, frozen=True):
     """
 
     parameters: Tally
-    dag_mask: bool
+    mask: Literal["hard", "none"]
     epochs: list[Tally]
     best_epoch: list[Tally]
 

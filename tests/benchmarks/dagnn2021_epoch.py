@@ -33,7 +33,7 @@ class Dagnn2021Epoch(EpochBenchmark):
 
         def training(model: DAGNN2021) -> Training:
             rows = self.rows(size)
-            pairs = TrainingPairs.of(self.data.dataset, rows, model.mask, distinct=True)
+            pairs = TrainingPairs.of(self.data.dataset, rows, model.hard_mask, distinct=True)
             return Training(self.config, model, pairs)
 
         def check() -> None:

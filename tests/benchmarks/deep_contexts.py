@@ -56,7 +56,7 @@ class GruTrie(DeepContexts):
         """Give both models the same weights."""
         slow, quick = (self.model(encoding) for encoding in ("padded", "entries"))
         rows = np.flatnonzero(self.dataset.pairs.context < size)
-        batch = TrainingPairs.of(self.dataset, rows, slow.mask, distinct=True).whole
+        batch = TrainingPairs.of(self.dataset, rows, slow.hard_mask, distinct=True).whole
 
         def step(model: GRU4Rec) -> Mapping[str, Tensor]:
             rules = CrossEntropy(label_smoothing=0.0), NoSampler()
@@ -82,7 +82,7 @@ class MiniBatchEpoch(DeepContexts):
         """Train on; the check does not learn."""
         model = self.model("entries")
         rows = np.flatnonzero(self.dataset.pairs.context < size)
-        pairs = TrainingPairs.of(self.dataset, rows, model.mask, distinct=True)
+        pairs = TrainingPairs.of(self.dataset, rows, model.hard_mask, distinct=True)
         trainer = {**self.config.trainer, **option("trainer", "mini_batch", epochs=1, device="cpu")}
         random = {"blocks_per_step": trainer["batch_size"]}
 

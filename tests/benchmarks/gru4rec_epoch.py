@@ -43,7 +43,7 @@ class Gru4RecEpoch(EpochBenchmark):
             plain = PlainTraining(config, self.model(config), self.data, self.rows(size))
             model, distinct = self.model(config), config.trainer.distinct_contexts
             rows = self.rows(size)
-            pairs = TrainingPairs.of(self.data.dataset, rows, model.mask, distinct=distinct)
+            pairs = TrainingPairs.of(self.data.dataset, rows, model.hard_mask, distinct=distinct)
             return plain, Training(config, model, pairs)
 
         def check() -> None:
@@ -60,11 +60,11 @@ class Gru4RecEpoch(EpochBenchmark):
         """Make the model; the weights are the same each time."""
         torch.manual_seed(config.seed)
         model = build(config.model, "model", self.data.facts)
-        if type(model) is GRU4Rec and type(model.head) is ScoringHead and model.dag_mask:
+        if type(model) is GRU4Rec and type(model.head) is ScoringHead and model.hard_mask:
             return model
         raise ConfigError(
             "gru4rec_epoch compares model=gru4rec with its mask and a head of its own; use "
-            "model=gru4rec model.dag_mask=true model.tie_weights=false."
+            "model=gru4rec model.mask=hard model.tie_weights=false."
         )
 
 

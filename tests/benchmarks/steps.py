@@ -41,7 +41,7 @@ class StateTable(TorchModel):
     """A state per context, learned; ``encode`` returns all of them."""
 
     def __init__(self, facts: Facts, *, contexts: int, hidden: int) -> None:
-        super().__init__(facts, hidden=hidden, dag_mask=True)
+        super().__init__(facts, hidden=hidden, mask="hard")
         self.states = nn.Parameter(torch.randn(contexts, hidden))
 
     def encode(self, contexts: Contexts) -> Float[Tensor, "contexts hidden"]:
@@ -63,7 +63,7 @@ class StepBenchmark(Benchmark):
         facts = Facts(dataset.vocabulary, dataset.graph(), dataset.followed)
         model = StateTable(facts, contexts=CONTEXTS, hidden=HIDDEN)
         rows = one_row_per_context(rng, dataset)
-        return model, TrainingPairs.of(dataset, rows, model.mask, distinct=True).whole
+        return model, TrainingPairs.of(dataset, rows, model.hard_mask, distinct=True).whole
 
 
 class CeStep(StepBenchmark):

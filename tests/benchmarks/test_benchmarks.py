@@ -136,7 +136,7 @@ def test_gru4rec_epoch_also_agrees_with_one_row_per_pair(make: Callable[..., Ben
     make("gru4rec_epoch", "trainer.distinct_contexts=false").case(SIZE).check()
 
 
-@pytest.mark.parametrize("override", ["model=popularity", "model.dag_mask=false"])
+@pytest.mark.parametrize("override", ["model=popularity", "model.mask=none"])
 def test_gru4rec_epoch_refuses_what_the_plain_way_is_not(
     make: Callable[..., Benchmark], override: str
 ) -> None:

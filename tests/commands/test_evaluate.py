@@ -67,7 +67,7 @@ def test_unseen_nodes_and_targets_follow_the_stated_rule(dagrec: Dagrec, tmp_pat
     """
     own = write(tmp_path, "own.jsonl", *[chain("t1", "7")] * 8, *[chain("t1", "7", "8")] * 4)
     other = write(tmp_path, "other.jsonl", chain("t9", "7", "8"), chain("t1", "5"))
-    counted = ("model=popularity", "model.ranking=counts", "model.dag_mask=false")
+    counted = ("model=popularity", "model.ranking=counts", "model.mask=none")
     run = dagrec("train", "data=compositions", own, *counted).run
     answer = dagrec("evaluate", f"run={run}", "data=compositions", other, "side=all")
     assert answer.code == 0, answer.err

@@ -176,7 +176,7 @@ def test_onnx_gives_the_same_scores_and_ranking(
     onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra onnx")
     run = trained.run
     if not masked:
-        words = ("trainer.epochs=2", "model.dag_mask=false")
+        words = ("trainer.epochs=2", "model.mask=none")
         run = dagrec("train", "model=gru4rec", *words).run
     answer = dagrec("export", f"run={run}", "output=out/model.onnx")
     assert (answer.code, answer.err) == (0, "")
@@ -193,7 +193,7 @@ def test_onnx_gives_the_same_scores_and_ranking(
         with torch.no_grad():
             own = model(contexts)
         found, ranking = session.run(None, {"nodes": nodes.numpy(), "length": length.numpy()})
-        expected = model.mask(own, contexts.last) if model.mask else own
+        expected = model.hard_mask(own, contexts.last) if model.hard_mask else own
         np.testing.assert_allclose(found, expected.numpy(), rtol=1e-5, atol=1e-5)
         assert bool(expected.isinf().any()) == masked
         vocabulary = model.facts.vocabulary

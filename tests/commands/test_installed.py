@@ -14,7 +14,7 @@ Dagrec = Callable[..., Any]
 
 INIT = "raise RuntimeError('a package is not imported for its configs')\n"
 CODE = "from dagrec_cli.models.popularity import Popularity\n\nclass Mine(Popularity):\n    pass\n"
-YAML = "_target_: plug_code.Mine\nranking: counts\ndag_mask: false\n"
+YAML = "_target_: plug_code.Mine\nranking: counts\nmask: none\n"
 TABLE = "rows: [{name: mine, overrides: [model=plugged]}]\n"
 
 

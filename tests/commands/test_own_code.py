@@ -27,8 +27,8 @@ from dagrec_cli.models.base import CountingModel
 
 
 class Mean(CountingModel):
-    def __init__(self, facts, *, boost: float, dag_mask: bool):
-        super().__init__(facts, dag_mask=dag_mask)
+    def __init__(self, facts, *, boost: float, mask: str):
+        super().__init__(facts, mask=mask)
         self.boost = boost
         self.register_buffer("share", torch.zeros(facts.n_services))
 
@@ -49,7 +49,7 @@ class Stone:
     def __init__(self, facts):
         pass
 """
-YAML = "_target_: mymodel.Mean\nboost: 1.0\ndag_mask: false\n"
+YAML = "_target_: mymodel.Mean\nboost: 1.0\nmask: none\n"
 TABLE = "rows: [{name: mine, overrides: [model=mean]}]\n"
 SHORT = ("-cd", "mine", "model=mean")
 
@@ -210,7 +210,7 @@ def test_a_mistake_is_one_line(dagrec: Dagrec, mine: Path, target: str, said: st
     (mine / "broken.py").write_text("class Mean(:\n")
     (mine / "json.py").write_text(MODEL)
     settings = "" if target.endswith("Stone") else YAML.partition("\n")[2]
-    settings = "dag_mask: false\n" if target.endswith("Half") else settings
+    settings = "mask: none\n" if target.endswith("Half") else settings
     (mine / "model/mean.yaml").write_text(f"_target_: {target}\n{settings}")
     answer = dagrec("train", *SHORT)
     assert (answer.code, answer.err.count("\n")) == (2, 1)

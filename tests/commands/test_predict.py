@@ -67,7 +67,7 @@ def test_valid_successors_share_the_probability(trained: Any, dagrec: Dagrec) ->
     assert set(list(found)[: len(known)]) == known
     assert sum(found.values()) == pytest.approx(1, abs=1e-4)
     assert list(found.values()) == sorted(found.values(), reverse=True)
-    answer = dagrec("predict", f"run={trained.run}", f"context={node}", "top_k=99", "mask=false")
+    answer = dagrec("predict", f"run={trained.run}", f"context={node}", "top_k=99", "mask=none")
     others = [name for name in recommended(answer.out) if name not in known]
     assert list(found)[len(known) :] == others
     assert set(found) == set(vocabulary_of(trained.run)["services"])
@@ -115,7 +115,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory, dagrec_in: Callable[..., 
 
     def trained(mask: bool) -> Path:
         where = f"hydra.run.dir=outputs/train/{mask}"
-        answer = dagrec_in(folder, [*words, f"model.dag_mask={str(mask).lower()}", where])
+        answer = dagrec_in(
+            folder, [*words, "model.mask=hard" if mask else "model.mask=none", where]
+        )
         assert answer.code == 0, answer.err
         return folder / "outputs/train" / str(mask)
 
@@ -169,7 +171,7 @@ def test_it_says_that_nothing_is_known_to_follow(
 
 def test_without_the_mask_every_service_is_there(trained: Any, dagrec: Dagrec) -> None:
     node = branching_node(trained.run)
-    answer = dagrec("predict", f"run={trained.run}", f"context={node}", "top_k=99", "mask=false")
+    answer = dagrec("predict", f"run={trained.run}", f"context={node}", "top_k=99", "mask=none")
     assert set(recommended(answer.out)) == set(vocabulary_of(trained.run)["services"])
 
 
@@ -304,7 +306,7 @@ def test_a_faulty_line_is_named_after_those_before_it_are_answered(
         ([], "ask for one thing"),
         (["context=[a]", "input=-"], "ask for one thing"),
         (["context=[a]", "top_k=0"], "top_k is 0"),
-        (["context=[a]", "mask=maybe"], "mask is 'maybe'; use true or false, or null."),
+        (["context=[a]", "mask=maybe"], "mask is 'maybe'; use one of hard, none, or null."),
         (["context=[a]", "format=xml"], "format is 'xml'; use one of auto, table, json, csv."),
         (["context=[a]", "seed=7"], "no seed 7; it has 0, 1."),
         (["context=[NODE]", "output=."], "output is '.', a folder; name a file in it, or"),

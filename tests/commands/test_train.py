@@ -153,7 +153,7 @@ def test_the_folder_is_enough_to_score_again(trained: Any, data: SplitData, seed
     pairs = data.dataset.pairs.take(np.array([int(row["pair"]) for row in rows]))
     contexts = Contexts(data.dataset.contexts, pairs.context)
     with torch.no_grad():
-        chance = model.mask(model.eval()(contexts), contexts.last).softmax(1)
+        chance = model.hard_mask(model.eval()(contexts), contexts.last).softmax(1)
     services = vocabulary["services"]
     assert [services[k] for k in chance.argmax(1)] == [row["predicted"] for row in rows]
     target = torch.tensor([services.index(row["target"]) for row in rows])
@@ -247,7 +247,7 @@ def test_a_published_model_tells_how_the_paper_trained_it(
 def test_bpr_trains_unmasked_and_is_masked_at_evaluation(
     dagrec: Dagrec, data: SplitData, is_masked: bool
 ) -> None:
-    words = ["trainer.epochs=1", f"model.dag_mask={str(is_masked).lower()}"]
+    words = ["trainer.epochs=1", "model.mask=hard" if is_masked else "model.mask=none"]
     answer = dagrec("train", "loss=bpr", *words)
     vocabulary = data.dataset.vocabulary
     graph = data.facts.graph

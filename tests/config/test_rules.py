@@ -81,7 +81,7 @@ def test_a_setting_of_the_top_level_out_of_its_range() -> None:
 
 
 def test_successors_need_the_mask() -> None:
-    with pytest.raises(ConfigError, match=r"model\.dag_mask is false; use model\.dag_mask=true"):
-        check_sampler_and_mask("successors", needs_mask=True, has_mask=False)
-    check_sampler_and_mask("successors", needs_mask=True, has_mask=True)
-    check_sampler_and_mask("uniform", needs_mask=False, has_mask=False)
+    with pytest.raises(ConfigError, match=r"model\.mask is none; use model\.mask=hard"):
+        check_sampler_and_mask("successors", needs_mask=True, mask="none")
+    check_sampler_and_mask("successors", needs_mask=True, mask="hard")
+    check_sampler_and_mask("uniform", needs_mask=False, mask="none")

@@ -79,7 +79,10 @@ def test_chunks_and_lists_change_nothing(
     lists: bool,
     n_pairs: int,
 ) -> None:
-    model, pairs = make(name, dag_mask=masked), tiny.pairs.take((16 + np.arange(n_pairs)) % 17)
+    model, pairs = (
+        make(name, mask="hard" if masked else "none"),
+        tiny.pairs.take((16 + np.arange(n_pairs)) % 17),
+    )
     entries, row = np.unique(pairs.context, return_inverse=True)
     scores = score_contexts(model, tiny.contexts, entries)
     expected = plain_outcomes(scores, row, pairs.target)
@@ -107,7 +110,7 @@ def test_no_more_scores_are_held_than_allowed(
     most: int,
 ) -> None:
     """Five services a context; one context may come on top."""
-    model, sizes = make("gru4rec", dag_mask=False), []
+    model, sizes = make("gru4rec", mask="none"), []
     forward = model.forward
     monkeypatch.setattr(model, "forward", lambda given: sizes.append(len(given)) or forward(given))
     monkeypatch.setattr(evaluator, "SCORES_AT_ONCE", scores_at_once)

@@ -37,7 +37,7 @@ def test_a_preset_brings_its_training(name: str) -> None:
     found = composed(f"experiment={name}")
     assert found.trainer.learning_rate == LEARNING_RATES[name]
     assert (found.trainer.epochs, found.trainer.distinct_contexts) == (150, False)
-    assert (found.model.node_features, found.model.dag_mask) == ("type", False)
+    assert (found.model.node_features, found.model.mask) == ("type", "none")
     assert found.model.dropout_hidden == 0.4
     assert composed(f"experiment={name}", "trainer=full_batch").trainer.epochs != 150
 
@@ -61,7 +61,7 @@ def test_a_preset_gives_one_of_the_reference_s_outcomes(
     train, test = PaperSplit(test_share=0.3, graph="all", seed=42).split(geoportal)
     generator = seed_everything(0)
     model = build(settings.model, "model", facts_of(geoportal))
-    pairs = TrainingPairs.of(geoportal, train, model.mask, distinct=True)
+    pairs = TrainingPairs.of(geoportal, train, model.hard_mask, distinct=True)
     loss, sampler = build(settings.loss, "loss"), build(settings.sampler, "sampler")
     trainer = build(settings.trainer, "trainer")
     trainer.fit(TrainingTask(model, loss, sampler, pairs, generator))

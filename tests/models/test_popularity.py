@@ -18,7 +18,7 @@ CONTEXTS = Contexts(*paths([[1], [2, 3]]))
 
 def counted(tiny: Dataset, ranking: str, target: list[int], weight: list[float]) -> Popularity:
     model = Popularity(
-        Facts(tiny.vocabulary, tiny.graph(), tiny.followed), ranking=ranking, dag_mask=False
+        Facts(tiny.vocabulary, tiny.graph(), tiny.followed), ranking=ranking, mask="none"
     )
     pairs = WeightedPairs(
         np.zeros(len(target), np.int32), np.array(target, np.int32), np.array(weight, np.float32)

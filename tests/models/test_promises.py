@@ -85,12 +85,12 @@ def chains(
 
 def batch_of(dataset: Dataset, model: Model) -> Batch:
     rows = np.arange(len(dataset.pairs.context))
-    return TrainingPairs.of(dataset, rows, model.mask, distinct=True).whole
+    return TrainingPairs.of(dataset, rows, model.hard_mask, distinct=True).whole
 
 
 def train(model: Model, dataset: Dataset, epochs: int = 3) -> Batch:
     rows = np.arange(len(dataset.pairs.context))
-    every = TrainingPairs.of(dataset, rows, model.mask, distinct=True)
+    every = TrainingPairs.of(dataset, rows, model.hard_mask, distinct=True)
     if isinstance(model, TorchModel):
         trainer = FullBatch(
             epochs=epochs,
@@ -199,7 +199,7 @@ def test_a_gradient_reaches_every_parameter(
 def test_ten_pairs_are_learnt(
     make: Make, name: str, still: dict[str, float], chains: Dataset
 ) -> None:
-    model = make(chains, dag_mask=False, **still)
+    model = make(chains, mask="none", **still)
     batch = train(model, chains, epochs=45)
     found = scores(model, batch.contexts)[batch.row]
     assert (len(batch.row), len(set(batch.target.tolist()))) == (10, 10)
@@ -239,7 +239,7 @@ def test_training_leaves_the_batch_as_it_was(make: Make, tiny: Dataset) -> None:
 
 
 def test_contexts_never_walked_still_score(make: Make, tiny: Dataset) -> None:
-    model = make(tiny, dag_mask=True)
+    model = make(tiny, mask="hard")
     train(model, tiny)
     names = ["service_5 table_1 service_5", "service_6 service_4", "service_2 " * 5]
     unseen = [[tiny.vocabulary.lookup(node) for node in each.split()] for each in names]
@@ -248,7 +248,7 @@ def test_contexts_never_walked_still_score(make: Make, tiny: Dataset) -> None:
     contexts = Contexts(*paths(unseen + single))
     found = scores(model, contexts)
     assert found.isfinite().all()
-    assert model.mask is not None
-    masked = model.mask(found, contexts.last)
+    assert model.hard_mask is not None
+    masked = model.hard_mask(found, contexts.last)
     assert masked.isfinite().any(dim=1).all()
     assert not masked.isnan().any()

@@ -36,7 +36,7 @@ def gru4rec(facts: Facts, config: Callable[..., DictConfig]) -> Callable[..., GR
 
     def made(**settings: object) -> GRU4Rec:
         torch.manual_seed(0)
-        small = {"embedding_dim": 4, "hidden": 8, "num_layers": 1, "dag_mask": False}
+        small = {"embedding_dim": 4, "hidden": 8, "num_layers": 1, "mask": "none"}
         still = {"dropout_embed": 0.0, "dropout_hidden": 0.0}
         node = config("model", "gru4rec", **{**small, **still, **settings})
         model: GRU4Rec = build(node, "model", facts)
@@ -59,7 +59,7 @@ def trainer(config: Callable[..., DictConfig]) -> Callable[..., Trainer]:
 
 def pairs_of(dataset: Dataset, model: TorchModel, *, distinct: bool = True) -> TrainingPairs:
     rows = np.arange(len(dataset.pairs.context))
-    return TrainingPairs.of(dataset, rows, model.mask, distinct=distinct)
+    return TrainingPairs.of(dataset, rows, model.hard_mask, distinct=distinct)
 
 
 class Script(Callback):

@@ -36,7 +36,7 @@ def test_two_processes_give_the_model_of_one(
     patient = {"validation_share": 0.2, "patience": 2, "epochs": 9}
     models, histories = [], []
     for kind in ("distributed", "mini_batch"):
-        models.append(gru4rec(dag_mask=True))
+        models.append(gru4rec(mask="hard"))
         values = iter([0.1, 0.5, 0.3, 0.4])  # the second epoch's weights are kept
         history = fit(
             trainer(kind, **settings, **patient),
@@ -48,7 +48,7 @@ def test_two_processes_give_the_model_of_one(
         assert history.best_epoch == 2
     one, other = map(weights, models)
     assert torch.allclose(one, other, rtol=0, atol=1e-6)
-    assert not torch.allclose(one, weights(gru4rec(dag_mask=True)), atol=1e-2)
+    assert not torch.allclose(one, weights(gru4rec(mask="hard")), atol=1e-2)
     assert histories[0] == pytest.approx(histories[1], abs=1e-6)
     check_nothing_is_left()
 

@@ -105,11 +105,11 @@ def test_a_step_of_blocks_has_fewer_prefixes(trainer: Make) -> None:
     assert cost[32] > 2 * len(entries)
 
 
-@pytest.mark.parametrize("dag_mask", [False, True])
+@pytest.mark.parametrize("mask", ["none", "hard"])
 def test_one_batch_of_all_contexts_is_the_full_batch(
-    trainer: Make, gru4rec: Make, tiny: Dataset, fit: Make, weights: Make, dag_mask: bool
+    trainer: Make, gru4rec: Make, tiny: Dataset, fit: Make, weights: Make, mask: str
 ) -> None:
-    mini, full = gru4rec(dag_mask=dag_mask), gru4rec(dag_mask=dag_mask)
+    mini, full = gru4rec(mask=mask), gru4rec(mask=mask)
     settings = {"epochs": 5, "learning_rate": 0.01}
     one = fit(trainer("mini_batch", batch_size=ALL, **settings), mini, tiny)
     other = fit(trainer("full_batch", **settings), full, tiny)
@@ -130,7 +130,7 @@ def test_accumulated_gradients_equal_the_large_batch(
 ) -> None:
     """Batches have unequal weights and, at an epoch's end, unequal numbers of contexts."""
     settings = {"epochs": 5, "learning_rate": 0.01}
-    small, large = gru4rec(dag_mask=True), gru4rec(dag_mask=True)
+    small, large = gru4rec(mask="hard"), gru4rec(mask="hard")
     parts = trainer("mini_batch", batch_size=batch_size, accumulate=accumulate, **settings)
     whole = trainer("mini_batch", batch_size=batch_size * accumulate, accumulate=1, **settings)
     one, other = fit(parts, small, tiny), fit(whole, large, tiny)

@@ -50,7 +50,7 @@ def test_lists_give_the_numbers_of_the_table(
     torch.manual_seed(0)
     model: TorchModel = build(config("model", "gru4rec", **settings), "model", facts).eval()
     torch.nn.init.normal_(model.head.bias)
-    whole = TrainingPairs.of(tiny, rows, model.mask, distinct=distinct).whole
+    whole = TrainingPairs.of(tiny, rows, model.hard_mask, distinct=distinct).whole
     assert whole.choices is not None
     is_valid = ~whole.choices.forbidden[whole.row, whole.target]
     row, target, weight = (each[is_valid] for each in (whole.row, whole.target, whole.weight))
@@ -59,7 +59,7 @@ def test_lists_give_the_numbers_of_the_table(
 
     dense = value_and_gradients(model, batch, smoothing)
     lists_only(monkeypatch)
-    batch = batch._replace(choices=model.mask.choices(batch.contexts.last))  # type: ignore[union-attr]
+    batch = batch._replace(choices=model.hard_mask.choices(batch.contexts.last))  # type: ignore[union-attr]
     listed = value_and_gradients(model, batch, smoothing)
     for one, other in zip(dense, listed, strict=True):
         assert torch.allclose(one, other, atol=1e-5)
@@ -72,7 +72,7 @@ def test_a_forbidden_target_costs_infinitely_much(
     facts = Facts(tiny.vocabulary, tiny.graph(), tiny.followed)
     model: TorchModel = build(config("model", "gru4rec"), "model", facts)
     lists_only(monkeypatch)
-    batch = TrainingPairs.of(tiny, np.arange(4), model.mask, distinct=True).whole
+    batch = TrainingPairs.of(tiny, np.arange(4), model.hard_mask, distinct=True).whole
     assert batch.choices is not None
     batch.target[0] = batch.choices.forbidden[batch.row[0]].nonzero()[0]
     loss = CrossEntropy(label_smoothing=0.0)

@@ -31,7 +31,7 @@ class Normalised(TorchModel):
     """Batch-normalised embeddings of last nodes: running statistics are buffers."""
 
     def __init__(self, facts: Facts) -> None:
-        super().__init__(facts, hidden=4, dag_mask=False)
+        super().__init__(facts, hidden=4, mask="none")
         self.embedding = nn.Embedding(facts.n_nodes + 1, 4)
         self.norm = nn.BatchNorm1d(4)
 
@@ -57,7 +57,7 @@ class FailsAt(CatalogueLoss):
 
 def batch_of(dataset: Dataset, model: TorchModel, *, distinct: bool = True) -> Batch:
     rows = np.arange(len(dataset.pairs.context))
-    return TrainingPairs.of(dataset, rows, model.mask, distinct=distinct).whole
+    return TrainingPairs.of(dataset, rows, model.hard_mask, distinct=distinct).whole
 
 
 def scripted(*values: float) -> Callable[[], dict[str, float]]:
@@ -77,13 +77,13 @@ def test_two_steps_at_learning_rate_0_give_equal_gradients(
     assert torch.equal(weights(model), before)
 
 
-@pytest.mark.parametrize("dag_mask", [False, True])
+@pytest.mark.parametrize("mask", ["none", "hard"])
 def test_weighted_distinct_rows_equal_repeated_rows(
-    gru4rec: Make, tiny: Dataset, gradients: Flat, dag_mask: bool
+    gru4rec: Make, tiny: Dataset, gradients: Flat, mask: str
 ) -> None:
     losses, found = [], []
     for distinct in (True, False):
-        model = gru4rec(dag_mask=dag_mask)
+        model = gru4rec(mask=mask)
         batch = batch_of(tiny, model, distinct=distinct)
         loss = BatchLoss(model, CROSS_ENTROPY, NoSampler(), Generator())(batch)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -97,7 +97,7 @@ def test_weighted_distinct_rows_equal_repeated_rows(
 def test_the_loss_is_the_mean_over_pairs_of_masked_scores(
     facts: Facts, gru4rec: Make, tiny: Dataset
 ) -> None:
-    model = gru4rec(dag_mask=True)
+    model = gru4rec(mask="hard")
     batch = batch_of(tiny, model)
     found = BatchLoss(model, CROSS_ENTROPY, NoSampler(), Generator())(batch)
     expected = []
