@@ -15,7 +15,7 @@ from dagrec_cli.errors import DataError
 
 EMPTY = ("", r"\N")  # a database dump writes the latter
 LONGEST_ROW = 2**20  # bytes of a row
-FIRST, SHORT = 10, 30  # columns that a message names, characters of each
+FIRST, CELL_SHOWN = 10, 30  # columns that a message names, characters of each
 
 
 def lines_of(file: BufferedReader, path: Path, holds: str) -> Iterator[tuple[int, str]]:
@@ -60,7 +60,7 @@ def places_of(
     """
     for column, name in names.items():
         if header.count(name) != 1 and (name in header or column not in optional):
-            given = ", ".join(name[:SHORT] for name in header[:FIRST])
+            given = ", ".join(name[:CELL_SHOWN] for name in header[:FIRST])
             given += ", …" if len(header) > FIRST else ""
             problem = "is there twice" if name in header else "is missing"
             raise DataError(f"{path}: column {name!r} {problem}; the header has {given}.")
