@@ -170,8 +170,8 @@ def convert(config: DictConfig) -> None:
     write_output(path, fill)
     notes = [summarise(skipped), f"dropped: {count_dropped(dropped)}" if dropped else ""]
     without = "; ".join(filter(None, notes))
-    told = f" ({without})" if without else ""
-    sys.stdout.write(f"{path}: {plural(n_written, 'composition')}{told}\n")
+    remark = f" ({without})" if without else ""
+    sys.stdout.write(f"{path}: {plural(n_written, 'composition')}{remark}\n")
 
 
 def export(config: DictConfig) -> None:

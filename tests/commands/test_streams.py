@@ -49,6 +49,7 @@ def verbs(run: Path) -> dict[str, str]:
         "data describe": "data describe",
         "data describe json": "data describe format=json",
         "data validate": "data validate data=synthetic",
+        "data convert": "data convert data=synthetic output=converted.jsonl",
         "data export": "data export output=exported",
         "train": f"train {' '.join(SHORT)}",
         "train -m": f"train -m {' '.join(SHORT)} seed=0,1",
