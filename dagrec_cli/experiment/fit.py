@@ -4,8 +4,10 @@
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import cast
 
@@ -28,7 +30,7 @@ from dagrec_cli.runs.csv_files import MetricsFile
 from dagrec_cli.runs.folder import CHECKPOINTS, LOGGER, RunFolder, logged
 from dagrec_cli.runs.model import write_setup, write_weights
 from dagrec_cli.runs.predictions import write_predictions
-from dagrec_cli.runs.provenance import Request, origin
+from dagrec_cli.runs.provenance import Origin, Request, origin
 from dagrec_cli.runs.record import write_record
 from dagrec_cli.runs.result import Finished, stopped
 from dagrec_cli.runs.resume import CheckpointStore, begin, check_same_data, resume_command
@@ -44,12 +46,15 @@ from dagrec_cli.training.trainer import Callback
 
 @dataclass(frozen=True)
 class RunContext:
-    """What surrounds a training while it runs."""
+    """What the seeds of an experiment share while it runs."""
 
     folder: RunFolder
     progress: Progress
     logger: SafeLogger
     metrics: MetricsFile
+    components: Components
+    data: SplitData
+    histories: dict[int, History]
 
 
 class SeedCallback(Callback):
@@ -63,12 +68,10 @@ class SeedCallback(Callback):
         Whether it is to end.
     """
 
-    def __init__(
-        self, model: TorchModel, seed: int, data: SplitData, around: RunContext, stop: StopRequest
-    ) -> None:
+    def __init__(self, model: TorchModel, seed: int, around: RunContext, stop: StopRequest) -> None:
         self.model = model
         self.seed = seed
-        self.data = data
+        self.data = around.data
         self.around = around
         self.stop = stop
         self.checkpoints = CheckpointStore(around.folder, seed, around.progress.say)
@@ -105,9 +108,7 @@ class SeedCallback(Callback):
         self.around.logger.epochs(self.seed, history.rows)
 
 
-def run_seed(
-    components: Components, data: SplitData, begun: Start, history: History, around: RunContext
-) -> SeedRun:
+def run_seed(around: RunContext, begun: Start) -> SeedRun:
     """Train one seed, from its newest checkpoint on if the folder has one, and evaluate it.
 
     Raises
@@ -116,20 +117,19 @@ def run_seed(
         If training failed or was interrupted; holds the model with its last good weights.
     """
     seed, generator, model = begun
+    components, data, history = around.components, around.data, around.histories[seed]
     start = time.perf_counter()
     try:
         if isinstance(model, TorchModel):
-            trainer = components.trainer
+            trainer, rules = components.trainer, (components.loss, components.sampler)
             is_distinct = trainer.distinct_contexts
             pairs = TrainingPairs.of(
                 data.dataset, data.train, model.hard_mask, distinct=is_distinct
             )
-            rules = components.loss, components.sampler
             task = TrainingTask(model, *rules, pairs, generator, history)
             around.progress.start("training", trainer.epochs)
             with stop_on_request(lambda: around.progress.say(STOPPING)) as stop:
-                callback = SeedCallback(model, seed, data, around, stop)
-                trainer.fit(task, callback)
+                trainer.fit(task, SeedCallback(model, seed, around, stop))
         else:
             _count(cast(CountingModel, model), data)
         trained = time.perf_counter()
@@ -197,82 +197,78 @@ def run_experiment(
     """
     check_free(folder.path, TRAINING)
     with folder.locked(), logged(folder), SafeLogger(progress.say) as logger:
-        return _run_seeds(config, folder, request, progress, logger, resume=resume)
+        start, began = time.perf_counter(), origin("train", request)
+        components = Components.of(config, request.choices)
+        progress.start("reading", None)
+        dataset = cached_dataset(components.data, progress.step)
+        data = SplitData.of(dataset, components.split, components.trainer.validation_share)
+        if config.get("evaluate_on") == "validation":
+            data = data.on_validation()
+        seconds_data = time.perf_counter() - start
+        starts = components.starts(data.facts)
+        first = next(starts)  # what does not fit the data stops here, with nothing written
+        _begin(config, folder, request, data, resume=resume)
+        LOGGER.info("%d train, %d %s pairs, read in %.1f s", *data.sizes, data.side, seconds_data)
+        metrics = MetricsFile(folder, is_validated=len(data.validation) > 0)
+        logger.begin(components.logger, folder, config, request)
+        histories = {seed: History() for seed in components.seeds}
+        around = RunContext(folder, progress, logger, metrics, components, data, histories)
+        with _stops_written(around, began, request):
+            runs = list(map(partial(run_seed, around), chain([first], starts)))
+        bounds = ceilings(dataset, data.test, getattr(components.data, "truth", None))
+        _write_learning_curve(around)
+        write_predictions(folder, dataset, data.test, {run.seed: run.evaluation for run in runs})
+        for run in runs:
+            write_weights(folder, run.model, None if run is runs[0] else run.seed)
+        seconds_total = time.perf_counter() - start
+        whole = finished(
+            began, data, runs, bounds, seconds_data=seconds_data, seconds_total=seconds_total
+        )
+        table_of(whole).save(folder)
+        write_record(folder, whole)
+        if not config.keep_checkpoints:
+            folder.remove(CHECKPOINTS)
+        LOGGER.info("finished in %.1f s", time.perf_counter() - start)
+        logger.end(whole)
+        return whole
 
 
-def _run_seeds(
-    config: DictConfig,
-    folder: RunFolder,
-    request: Request,
-    progress: Progress,
-    logger: SafeLogger,
-    *,
-    resume: bool,
-) -> Finished:
-    start, began = time.perf_counter(), origin("train", request)
-    components = Components.of(config, request.choices)
-    progress.start("reading", None)
-    dataset = cached_dataset(components.data, progress.step)
-    data = SplitData.of(dataset, components.split, components.trainer.validation_share)
-    if config.get("evaluate_on") == "validation":
-        data = data.on_validation()
-    seconds_data = time.perf_counter() - start
-    starts = components.starts(data.facts)
-    first = next(starts)  # what does not fit the data stops here, with nothing written
-    histories = {seed: History() for seed in components.seeds}
-    threads = config.threads
+def _begin(
+    config: DictConfig, folder: RunFolder, request: Request, data: SplitData, *, resume: bool
+) -> None:
+    """Write what the run begins with, and set what is kept of an earlier beginning."""
+    sha256, threads = data.dataset.sha256, config.threads
     if resume:
-        before = check_same_data(folder.path, dataset.sha256)
+        before = check_same_data(folder.path, sha256)
         threads = before.threads if threads == "auto" else threads
-    n_threads = set_threads(threads, dataset)
-    begin(folder, config, request, dataset.sha256, n_threads, resume=resume)
-    write_setup(folder, config, dataset, data.facts.graph)
+    n_threads = set_threads(threads, data.dataset)
+    begin(folder, config, request, sha256, n_threads, resume=resume)
+    write_setup(folder, config, data.dataset, data.facts.graph)
     LOGGER.info("dagrec train %s", " ".join(request.overrides))
-    LOGGER.info("%d train, %d %s pairs, read in %.1f s", *data.sizes, data.side, seconds_data)
-    metrics = MetricsFile(folder, is_validated=len(data.validation) > 0)
-    logger.begin(components.logger, folder, config, request)
+
+
+@contextmanager
+def _stops_written(around: RunContext, began: Origin, request: Request) -> Iterator[None]:
+    """Write what a seed that was stopped inside leaves, and raise why it was."""
     try:
-        around = RunContext(folder, progress, logger, metrics)
-        runs = [
-            run_seed(components, data, begun, histories[begun.seed], around)
-            for begun in chain([first], starts)
-        ]
+        yield
     except StoppedError as stop:
-        metrics.add(stop.seed, histories[stop.seed].rows)
-        write_learning_curve(folder, histories, components.trainer.monitor)
+        folder, seeds = around.folder, tuple(around.components.seeds)
+        around.metrics.add(stop.seed, around.histories[stop.seed].rows)
+        _write_learning_curve(around)
         write_weights(folder, stop.model)
-        about = {
-            "seeds": tuple(components.seeds),
-            "stopped_at_seed": stop.seed,
-            "data": data_facts(data),
-        }
+        about = {"seeds": seeds, "stopped_at_seed": stop.seed, "data": data_facts(around.data)}
         write_record(folder, stopped(began, stop.reason, **about))
         LOGGER.error("seed %d stopped: %s", stop.seed, stop.reason or "interrupted")
         if isinstance(stop.reason, KeyboardInterrupt):
             again = resume_command(folder.path, request)
             raise KeyboardInterrupt(f"interrupted; continue with: {again}") from None
         raise stop.reason from None
-    bounds = ceilings(dataset, data.test, getattr(components.data, "truth", None))
-    write_learning_curve(folder, histories, components.trainer.monitor)
-    write_predictions(folder, dataset, data.test, {run.seed: run.evaluation for run in runs})
-    for run in runs:
-        write_weights(folder, run.model, None if run is runs[0] else run.seed)
-    seconds_total = time.perf_counter() - start
-    whole = finished(
-        began, data, runs, bounds, seconds_data=seconds_data, seconds_total=seconds_total
-    )
-    table_of(whole).save(folder)
-    write_record(folder, whole)
-    if not config.keep_checkpoints:
-        folder.remove(CHECKPOINTS)
-    LOGGER.info("finished in %.1f s", time.perf_counter() - start)
-    logger.end(whole)
-    return whole
 
 
-def write_learning_curve(folder: RunFolder, histories: Mapping[int, History], monitor: str) -> None:
+def _write_learning_curve(around: RunContext) -> None:
     """Write ``learning_curve.png`` if anything was trained."""
-    by_seed = {seed: history.rows for seed, history in histories.items()}
+    by_seed = {seed: history.rows for seed, history in around.histories.items()}
     if any(by_seed.values()):
-        figure = learning_curve(by_seed, monitor)
-        folder.write("learning_curve.png", lambda file: save_png(figure, file))
+        figure = learning_curve(by_seed, around.components.trainer.monitor)
+        around.folder.write("learning_curve.png", lambda file: save_png(figure, file))

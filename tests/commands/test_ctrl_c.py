@@ -87,7 +87,7 @@ def test_ctrl_c_at_ninety_moments_of_a_whole_training(tmp_path: Path) -> None:
 
 MOMENTS = (
     *("fit.cached_dataset", "components.seed_everything", "fit.evaluate_model"),
-    *("fit.ceilings", "fit.write_seeds"),
+    *("fit.ceilings", "fit.write_predictions"),
 )
 
 
@@ -105,16 +105,7 @@ def press_at(where: str) -> Any:
 
 
 @pytest.mark.parametrize("model", ["gru4rec", "popularity"])
-@pytest.mark.parametrize(
-    "where",
-    [
-        "fit.cached_dataset",
-        "components.seed_everything",
-        "fit.evaluate_model",
-        "fit.ceilings",
-        "fit.write_seeds",
-    ],
-)
+@pytest.mark.parametrize("where", MOMENTS)
 def test_outside_of_training_the_first_ctrl_c_stops_at_once(
     dagrec: Dagrec, model: str, where: str
 ) -> None:
