@@ -1,6 +1,7 @@
 """``dagrec train -m``: every combination of values with commas between them, and one table."""
 
 import os
+import re
 import sys
 from collections.abc import Collection, Sequence
 from itertools import pairwise
@@ -34,7 +35,9 @@ from dagrec_cli.runs.state import SWEEP, TRAINING, check_free, state_of
 
 FAILED = "failed"
 GIVEN = "hydra.sweep.dir="
-NUMBER = ("${hydra.job.num}", "${hydra:job.num}")
+NUMBER = re.compile(
+    r"\$\\?\{hydra\\?[:.]job\.num\\?\}"
+)  # Hydra escapes it where it splits arguments
 NUMBERED = "use ${hydra.job.num} in hydra.sweep.subdir"
 NOT_REACHED = "not reached"
 LISTED = 5  # names in a message
@@ -152,17 +155,11 @@ def jobs_of(engine: Engine, words: Sequence[str]) -> list[Job]:
         # What names look up once, such as ${now:…}, the next ones find the same.
         OmegaConf.copy_cache(from_config=config, to_config=engine.config)
         name = " ".join([f"job {number}", *(word for word in given if word not in common)])
-        own = tuple(_with_number(word, number) for word in given)
-        jobs.append(Job(name, own, folder, config, number))
+        # A launch of some jobs counts anew, so it must not look up their numbers.
+        fixed = tuple(NUMBER.sub(str(number), word) for word in given)
+        jobs.append(Job(name, fixed, folder, config, number))
     _check_apart(jobs, engine.folder)
     return jobs
-
-
-def _with_number(word: str, number: int) -> str:
-    """Return an override without looking up a number that a launch of some jobs counts anew."""
-    for name in NUMBER:
-        word = word.replace(name, str(number))
-    return word
 
 
 def _subdir(config: DictConfig) -> str:

@@ -1,6 +1,7 @@
 """Folders of a sweep's jobs that the user names himself, as ``hydra.sweep.subdir`` and ``.dir``."""
 
 import csv
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -103,3 +104,13 @@ def test_a_setting_that_looks_up_another_is_kept_as_written(dagrec: Dagrec) -> N
     answer = dagrec("train", "model=popularity", "seed=3", "threads=${seed}")
     assert answer.code == 0
     assert "threads=${seed}" in answer.result()["overrides"]
+
+
+def test_a_job_s_number_is_kept_as_its_own(dagrec: Dagrec) -> None:
+    """So that the recorded words make the run again, and a launch of some jobs counts as before."""
+    answer = dagrec(*SWEEP, "seed=${hydra:job.num}")
+    assert (answer.code, answer.err) == (0, "")
+    results = [json.loads((answer.run / job / "result.json").read_text()) for job in "01"]
+    assert [result["seeds"] for result in results] == [[0], [1]]
+    assert "seed=1" in results[1]["overrides"]
+    assert dagrec(*SWEEP, "seed=${hydra:job.num}").out.count("finished before") == 2
