@@ -78,7 +78,7 @@ def evaluate_run(
     data = _split_data(source, build(nodes["split"], "split", kind=Split), facts, side)
     unseen = count_unseen(facts, data.dataset, data.test)
     seconds_data = time.perf_counter() - start
-    runs = [_seed_run(*each, data) for each in zip(trained.seeds, models, strict=True)]
+    runs = [_seed_run(s, model, data) for s, model in zip(trained.seeds, models, strict=True)]
     bounds = ceilings(data.dataset, data.test, getattr(source, "truth", None))
     is_same = trained.data.sha256 == data.dataset.sha256
     is_own_test = side == "test" and is_same and plain(nodes["split"]) == run.config.get("split")

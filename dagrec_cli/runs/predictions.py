@@ -11,6 +11,7 @@ a run is shown only if the two files fit each other.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -129,27 +130,27 @@ def _contexts(dataset: Dataset, contexts: NDArray[np.int32]) -> Iterator[tuple[o
         yield entry, node, " ".join(map(str, links.get(k, ())))
 
 
-def read_predictions(
-    lines: StringIO, services: Sequence[str], seeds: Sequence[int], n_pairs: int
-) -> Predictions:
+def read_predictions(lines: StringIO, services: Sequence[str], result: Finished) -> Predictions:
     """Return the predictions of a file.
 
     Parameters
     ----------
     services
         The catalogue, in the order of its classes.
-    seeds, n_pairs
-        What the file must hold: as many test pairs for each seed, the same ones.
+    result
+        What was computed from them: it names the seeds, how many pairs each has, and the figures.
 
     Raises
     ------
     MisfitError
-        If it holds other services, seeds or pairs, or a rank that cannot be one.
+        If it holds other services, seeds or pairs, a rank that cannot be one, or gives other
+        figures.
     ValueError
         If it is no such table.
     """
     import pandas as pd
 
+    seeds, n_pairs = result.seeds, result.data.test
     table = pd.read_csv(lines, usecols=list(COLUMNS), dtype=COLUMNS, na_filter=False)
     classes = {name: k for k, name in enumerate(services)}
     ties, seed, rank = (table[name].to_numpy() for name in ("ties", "seed", "rank"))
@@ -173,7 +174,9 @@ def read_predictions(
         number: Outcomes(*(column[r] for column in columns))
         for number, r in zip(seeds, rows, strict=True)
     }
-    return Predictions(outcomes, *(column[rows[0]] for column in about))
+    predictions = Predictions(outcomes, *(column[rows[0]] for column in about))
+    _check_fit(result, predictions, len(services))
+    return predictions
 
 
 def read_frame(lines: StringIO) -> "DataFrame":
@@ -208,18 +211,15 @@ def check_ranks(rank: Float[np.ndarray, " rows"], ties: Int[np.ndarray, " rows"]
         raise MisfitError(f"line {row + 2} has rank {rank[row]:g} with {ties[row]} ties")
 
 
-def check_fit(result: Finished, predictions: Predictions, n_services: int) -> None:
-    """Raise MisfitError if predictions do not fit a result.
-
-    Parameters
-    ----------
-    n_services
-        Services of the catalogue.
-    """
-    reasons = [*_out_of_range(result, predictions, n_services)]
-    reasons = reasons or [r for each in predictions.outcomes.values() for r in _impossible(each)]
-    if why := next(iter(reasons), "") or next(_other_figures(result, predictions.outcomes), ""):
-        raise MisfitError(why)
+def _check_fit(result: Finished, predictions: Predictions, n_services: int) -> None:
+    outcomes = predictions.outcomes
+    reasons = chain(
+        _out_of_range(result, predictions, n_services),
+        *map(_impossible, outcomes.values()),
+        _other_figures(result, outcomes),  # which numbers out of range would not survive
+    )
+    if reason := next(reasons, ""):
+        raise MisfitError(reason)
 
 
 def _of_each(cells: "Series[Any]", function: Callable[[str], int]) -> Int[np.ndarray, " rows"]:
@@ -271,7 +271,9 @@ def _other_figures(result: Finished, outcomes: Mapping[int, Outcomes]) -> Iterat
     per_seed = result.per_seed
     for seed, pairs in outcomes.items():
         yield from _differences(f"seed {seed}", per_seed[seed], evaluate(pairs))
-    means = {name: float(np.mean([each[name] for each in per_seed.values()])) for name in METRICS}
+    means = {
+        name: float(np.mean([figures[name] for figures in per_seed.values()])) for name in METRICS
+    }
     shown = {name: result.metrics[name]["mean"] for name in METRICS}
     yield from _differences("the mean", shown, means)
 

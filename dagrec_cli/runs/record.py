@@ -179,10 +179,10 @@ def _existing(path: Path, kind: type[Kind]) -> Kind:
 def _read_record(file: Path, kind: Any) -> Any:
     content = read_whole(file)
     try:  # the format first: of what another one holds nothing is known
-        if (found := msgspec.json.decode(content, type=_Head).format) == RECORD_FORMAT:
+        if (version := msgspec.json.decode(content, type=_Head).format) == RECORD_FORMAT:
             return msgspec.json.decode(content, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RunError(f"{file}: damaged ({visible(str(error))}); {AGAIN}.") from error
-    if found is None:
+    if version is None:
         raise RunError(f"{file}: no format in it, so it is none of dagrec 0.2 or later.")
-    raise RunError(f"{file}: {OLD if found == 1 else OTHER_FORMAT.format(found)}")
+    raise RunError(f"{file}: {OLD if version == 1 else OTHER_FORMAT.format(version)}")

@@ -143,8 +143,8 @@ class Finished(Origin, frozen=True, kw_only=True, tag="finished"):
             yield "versions does not name dagrec"
         named = {"metrics": self.metrics.keys()} | {s: f.keys() for s, f in self.per_seed.items()}
         yield from (f"{k} has no {min(EVERY - v)}" for k, v in named.items() if EVERY - v)
-        for name, each in chain(self.metrics.items(), *(c.items() for c in self.ceilings.values())):
-            if not each["low"] <= each["mean"] <= each["high"]:
+        for name, of in chain(self.metrics.items(), *(c.items() for c in self.ceilings.values())):
+            if not of["low"] <= of["mean"] <= of["high"]:
                 yield f"the interval of {name} does not hold its mean"
 
 

@@ -37,7 +37,6 @@ QUOTES = "'\""
 EPOCHS = "trainer.epochs"
 TRUST = "trust="
 KEEP = "keep_checkpoints=true"
-TOLD = {Effect.FIGURES}  # what result.json would say otherwise
 FREE = {Effect.NOTHING, Effect.PLACE}  # the content of the data is checked
 
 
@@ -173,7 +172,7 @@ def check_nothing_new(run: Run, config: DictConfig, request: Request) -> None:
         What it would be resumed with; its data are read again, to be the same.
     """
     check_same_data(run.path, build(config.data, "data").sha256())
-    before, after = (settings(each, TOLD) for each in (run.config, plain(config)))
+    before, after = (settings(c, {Effect.FIGURES}) for c in (run.config, plain(config)))
     if new := [f"{key}={value}" for key, value in after.items() if before.get(key) != value]:
         words = shlex.join(["dagrec", "train", *request.overrides, KEEP])
         raise RunError(
@@ -185,7 +184,7 @@ def check_nothing_new(run: Run, config: DictConfig, request: Request) -> None:
 def _with(overrides: Sequence[str], word: str) -> list[str]:
     """Return overrides with one more, which takes the place of those with its key."""
     key = word.partition("=")[0]
-    return [each for each in overrides if not each.startswith(f"{key}=")] + [word]
+    return [*(other for other in overrides if not other.startswith(f"{key}=")), word]
 
 
 def _is_free(config: DictConfig, key: str) -> bool:

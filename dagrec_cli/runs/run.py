@@ -3,12 +3,12 @@
 import csv
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from dagrec_cli.config.kinds import Count, check
 from dagrec_cli.config.untrusted import LARGEST_CONFIG, read_config
@@ -21,7 +21,6 @@ from dagrec_cli.runs.folder import CONFIG, CONTEXTS, METRICS_FILE, PREDICTIONS, 
 from dagrec_cli.runs.predictions import (
     MisfitError,
     Predictions,
-    check_fit,
     read_contexts,
     read_frame,
     read_predictions,
@@ -32,6 +31,7 @@ from dagrec_cli.runs.result import Finished, Result
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+Content = TypeVar("Content")
 MOST_SHOWN = 200  # characters of what is wrong with a file
 DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, csv.Error)
 SHOWN_SETTINGS = {
@@ -119,7 +119,7 @@ class Run:
         RunError
             If anything of a finished run is missing or damaged.
         """
-        result, file = self.finished, self.path / CONFIG
+        file = self.path / CONFIG
         for name, kind in SHOWN_SETTINGS.items():
             group, _, key = name.partition(".")
             if not isinstance(settings := self.config.get(group), dict):
@@ -128,11 +128,7 @@ class Run:
                 check(name, settings.get(key), kind)
             except ConfigError as error:
                 raise RunError(f"{file}: {error}") from error
-        _ = self.test, self.history, self.edges
-        try:
-            check_fit(result, self.predictions, len(self.vocabulary.services))
-        except MisfitError as error:
-            raise self._misfit(error) from error
+        _ = self.finished, self.test, self.history, self.edges
 
     @cached_property
     def config_text(self) -> str:
@@ -163,11 +159,7 @@ class Run:
     @cached_property
     def history(self) -> dict[int, list[dict[str, float]]]:
         """Rows of ``metrics.csv`` by seed; empty if nothing was trained."""
-        try:
-            return read_metrics(self._text(METRICS_FILE))
-        except DAMAGE as error:
-            file = self.path / METRICS_FILE
-            raise RunError(f"{file}: missing or damaged ({_cause(error)}).") from error
+        return self._read(METRICS_FILE, read_metrics)
 
     @cached_property
     def predictions(self) -> Predictions:
@@ -176,22 +168,15 @@ class Run:
         Raises
         ------
         RunError
-            If ``predictions.csv`` is missing or damaged.
+            If ``predictions.csv`` is missing, damaged, or does not fit the result.
         """
-        seeds, n_pairs = self.finished.seeds, self.finished.data.test
-        try:
-            lines = self._text(PREDICTIONS)
-            return read_predictions(lines, self.vocabulary.services, seeds, n_pairs)
-        except MisfitError as error:
-            raise self._misfit(error) from error
-        except DAMAGE as error:
-            line = f"{self.path / PREDICTIONS}: missing or damaged ({_cause(error)}); run it again."
-            raise RunError(line) from error
+        services, result = self.vocabulary.services, self.finished
+        return self._read(PREDICTIONS, lambda lines: read_predictions(lines, services, result))
 
     def predictions_frame(self) -> "DataFrame":
         """Return ``predictions.csv`` as it stands, once it was found to fit."""
         _ = self.predictions
-        return read_frame(self._text(PREDICTIONS))
+        return self._read(PREDICTIONS, read_frame)
 
     def contexts_frame(self) -> "DataFrame":
         """Return ``contexts.csv``: the last node of each context, and what leads there.
@@ -201,17 +186,18 @@ class Run:
         RunError
             If it is missing or damaged.
         """
+        return self._read(CONTEXTS, read_contexts)
+
+    def _read(self, name: str, read: Callable[[StringIO], Content]) -> Content:
+        """Return what a CSV file of the folder holds."""
+        file = self.path / name
         try:
-            return read_contexts(self._text(CONTEXTS))
+            return read(StringIO(read_plain(file).decode(), newline=""))
+        except MisfitError as error:
+            raise RunError(f"{file} does not fit {RESULT}: {error}; run it again.") from error
         except DAMAGE as error:
-            line = f"{self.path / CONTEXTS}: missing or damaged ({_cause(error)}); run it again."
-            raise RunError(line) from error
-
-    def _text(self, name: str) -> StringIO:
-        return StringIO(read_plain(self.path / name).decode(), newline="")
-
-    def _misfit(self, why: MisfitError) -> RunError:
-        return RunError(f"{self.path / PREDICTIONS} does not fit {RESULT}: {why}; run it again.")
+            reason = _cause(error)
+            raise RunError(f"{file}: missing or damaged ({reason}); run it again.") from error
 
     @cached_property
     def test(self) -> tuple[str, str]:

@@ -124,17 +124,18 @@ def check_free(
     ForeignError
         If there is something else.
     """
-    if not path.is_dir() or (found := content_of(path, besides)) in ("", what):
+    if not path.is_dir() or (content := content_of(path, besides)) in ("", what):
         return
-    told = f"that of {found}" if found else "not empty, and not a folder that dagrec made"
+    owner = f"that of {content}" if content else "not empty, and not a folder that dagrec made"
     raise ForeignError(
-        f"{path}: {told}; nothing is written there, name a new folder for {what}: {setting}=FOLDER."
+        f"{path}: {owner}; nothing is written there, name a new folder for {what}: "
+        f"{setting}=FOLDER."
     )
 
 
 def content_of(path: Path, besides: Collection[str] = ()) -> str | None:
     """Return what of ours a folder holds; empty if nothing is there, None if it is another's."""
-    names = {each.name for each in path.iterdir() if not each.name.startswith(".")} - set(besides)
+    names = {file.name for file in path.iterdir() if not file.name.startswith(".")} - set(besides)
     if all(name.endswith(".log") for name in names):
         return ""
     if "overrides" in _content(path / SWEEP_REQUEST):
@@ -150,7 +151,7 @@ def content_of(path: Path, besides: Collection[str] = ()) -> str | None:
 
 def _content(file: Path) -> Mapping[str, Any]:
     try:
-        found = json.loads(read_plain(file, LARGEST_FILE))
+        content = json.loads(read_plain(file, LARGEST_FILE))
     except (OSError, RunError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
