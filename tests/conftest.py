@@ -211,7 +211,7 @@ def geoportal() -> Dataset:
     """The data behind the paper's tables; mark the test ``real``."""
     if "DAGREC_DATA_DIR" not in os.environ:
         pytest.skip("real data: set DAGREC_DATA_DIR to its folder")
-    return build_dataset(build(group_config("data", "geoportal"), "data"))
+    return build_dataset(build(config_with("data", "geoportal", context="path"), "data"))
 
 
 @pytest.fixture(scope="session")

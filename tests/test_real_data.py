@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dagrec_cli.data.dataset import Dataset
+from dagrec_cli.evaluation.intervals import MetricSummary
 from dagrec_cli.experiment.fit import run_experiment
 from dagrec_cli.jobs.job import compose_train
 from dagrec_cli.runs.folder import RunFolder
@@ -15,14 +16,11 @@ from dagrec_cli.training.progress import Silent
 
 pytestmark = pytest.mark.real
 
-Row = dict[str, dict[str, float]]
 
-
-def row_of(folder: Path, *overrides: str) -> Row:
-    """Return the model's row of ``dagrec train data=geoportal OVERRIDES``."""
+def row_of(folder: Path, *overrides: str) -> dict[str, MetricSummary]:
+    """Return the metrics of ``dagrec train data=geoportal OVERRIDES``."""
     config, request = compose_train(["data=geoportal", *overrides])
-    row: Row = run_experiment(config, RunFolder(folder), request, Silent()).rows[0]
-    return row
+    return run_experiment(config, RunFolder(folder), request, Silent()).metrics
 
 
 @pytest.mark.parametrize(("ranking", "ndcg"), [("one_hot", 0.6597), ("counts", 0.7217)])

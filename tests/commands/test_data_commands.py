@@ -65,7 +65,7 @@ def test_what_a_split_held_out_is_said_by_describe_and_below_the_table(
     """Nine of ten compositions are equal: 18 of 22 pairs, for the other has two paths."""
     other = {**TWO, "nodes": [*TWO["nodes"], {"id": 4, "mid": 9}], "links": [*TWO["links"], LINK]}
     path = write(tmp_path, *[TWO] * 9, other)
-    words = ["data=compositions", path, "split=composition"]
+    words = ["data=compositions", path, "split=composition", "data.context=path"]
     text = " ".join(dagrec("data", "describe", *words).out.split())
     assert "18.2% of the pairs (asked: 30%)" in text
     answer = dagrec("train", *words, "model=popularity", "progress=false")
@@ -164,9 +164,13 @@ def test_validate_prints_as_many_as_asked_for(dagrec: Dagrec, tmp_path: Path) ->
     assert "faults: 3, in 3 of 3 compositions" in answer.err
 
 
+PATHS = ("data.max_paths=1", "data.context=path")
+
+
 def test_validate_counts_paths(dagrec: Dagrec, tmp_path: Path) -> None:
     fork = {**TWO, "links": [*TWO["links"], {"source": 1, "target": 3}]}
-    answer = dagrec("data", "validate", write(tmp_path, fork), "data.max_paths=1")
+    answer = dagrec("data", "validate", write(tmp_path, fork), *PATHS)
+    assert dagrec("data", "validate", write(tmp_path, fork), PATHS[0]).code == 0
     assert answer.code == 2
     assert answer.out.startswith("compositions[0]")
     assert "too many paths (2)" in answer.out

@@ -189,7 +189,13 @@ def test_more_paths_than_allowed(dagrec: Dagrec, tmp_path: Path) -> None:
     diamonds += [(a, k + 3) for k in range(1, 40, 3) for a in (k + 1, k + 2)]
     wide = composition(*diamonds, ids=tuple(range(1, 41)))
     (tmp_path / "mine.jsonl").write_text(json.dumps(wide))
-    answer = dagrec("train", "data=compositions", "data.path=mine.jsonl", "data.max_paths=8000")
+    answer = dagrec(
+        "train",
+        "data=compositions",
+        "data.path=mine.jsonl",
+        "data.max_paths=8000",
+        "data.context=path",
+    )
     check_one_line(answer, "too many paths (8,192)", "data.max_paths")
 
 

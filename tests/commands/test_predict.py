@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -225,10 +226,14 @@ def test_a_table_is_for_reading(trained: Any, dagrec: Dagrec) -> None:
     assert line.split()[0] in successors_of(trained.run, node)
 
 
-def test_a_sink_is_asked_about_by_the_mean_over_its_paths(
+def test_a_sink_is_asked_about_as_the_model_learnt(
     trained: Any, dagrec: Dagrec, tmp_path: Path
 ) -> None:
-    """A diamond: two tables lead to one service, which is the only sink."""
+    """Two tables lead to one service: as one context, or by the mean over the paths to it."""
+    by_path = tmp_path / "by_path"
+    shutil.copytree(trained.run, by_path)
+    config = (by_path / "config.yaml").read_text()
+    (by_path / "config.yaml").write_text(config.replace("context: dag", "context: path"))
     names = vocabulary_of(trained.run)
     tables = [name for name in names["nodes"] if name.startswith("table_")][:2]
     sink = names["services"][0]
@@ -236,8 +241,11 @@ def test_a_sink_is_asked_about_by_the_mean_over_its_paths(
     nodes.append({"id": "call", "mid": sink.removeprefix("service_")})
     links = [{"source": node["id"], "target": "call"} for node in nodes[:2]]
     (tmp_path / "diamond.json").write_text(json.dumps([{"nodes": nodes, "links": links}]))
-    ask = ("predict", f"run={trained.run}", "top_k=99")
+    ask = ("predict", f"run={by_path}", "top_k=99")
     answer = dagrec(*ask, "composition=diamond.json")
+    whole = dagrec("predict", f"run={trained.run}", "top_k=99", "composition=diamond.json")
+    assert json.loads(whole.out)["contexts"] == 1
+    assert recommended(whole.out) != pytest.approx(recommended(answer.out), rel=1e-4)
     assert json.loads(answer.out) | {"services": ...} == {
         "composition": 0,
         "sink": sink,

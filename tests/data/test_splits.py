@@ -223,7 +223,7 @@ def test_the_portal_s_compositions_are_chains_so_both_joins_give_the_same_sides(
 def test_seeds_hold_out_other_workflows_of_the_connection_table(
     config: Callable[..., DictConfig],
 ) -> None:
-    data = build_dataset(build(config("data", "galaxy_connections"), "data"))
+    data = build_dataset(build(config("data", "galaxy_connections", context="path"), "data"))
     for join, n_different in (("duplicates", 10), ("paths", 1)):
         splits = [composition_split(seed, join) for seed in range(10)]
         sides = [split.split(data) for split in splits]

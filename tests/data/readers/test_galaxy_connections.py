@@ -362,7 +362,7 @@ def test_the_table_has_the_figures_of_its_description(
     # input datasets among the tools, and the one step into an input dataset among 4,548 pairs.
     if whole_ids:
         monkeypatch.setattr(galaxy_connections, "short_id", str)
-    dataset = build_dataset(build(config("data", "galaxy_connections"), "data"))
+    dataset = build_dataset(build(config("data", "galaxy_connections", context="path"), "data"))
     assert dataset.n_compositions == 1_336
     assert len(dataset.path[0]) == 3_995
     assert len(np.unique(dataset.path[0])) == n_different
