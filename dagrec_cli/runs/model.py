@@ -71,6 +71,7 @@ def load_model(run: Run, seed: int | None = None) -> Model:
     """
     file, weights = run.path / CONFIG, run.path / _weights_name(run, seed)
     facts = saved_facts(run)
+    # The weights bound what the config may ask for: no size is believed that they do not show.
     state = _read_weights(weights)
     shapes = [weight.shape for weight in state.values()]
     node = checked_node(run.config, "model", file, run.packages)

@@ -153,6 +153,7 @@ def read_predictions(lines: StringIO, services: Sequence[str], result: Finished)
     seeds, n_pairs = result.seeds, result.data.test
     table = pd.read_csv(lines, usecols=list(COLUMNS), dtype=COLUMNS, na_filter=False)
     classes = {name: k for k, name in enumerate(services)}
+    # Names become classes once per distinct name: a file has many lines and few services.
     ties, seed, rank = (table[name].to_numpy() for name in ("ties", "seed", "rank"))
     check_ranks(rank, ties)
 

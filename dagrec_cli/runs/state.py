@@ -81,6 +81,7 @@ def fits(path: Path, config: DictConfig) -> bool:
         start = read_record(path, RunStart)
     except (OSError, RunError):
         return False
+    # The hash holds the version too: figures of two versions are never one result.
     settings = plain(config)
     if start.config_sha256 != config_hash(settings, code=code_sha256(settings)):
         return False
