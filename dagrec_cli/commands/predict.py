@@ -27,7 +27,7 @@ def predict(config: DictConfig) -> None:
     from dagrec_cli.app.output import output_file, write_output
     from dagrec_cli.evaluation.recommender import recommend
     from dagrec_cli.export.recommendations import Form, answer_lines
-    from dagrec_cli.models.base import Mask
+    from dagrec_cli.models.base import PlainMask
     from dagrec_cli.runs.model import load_model, named_run
 
     check_settings(
@@ -36,7 +36,7 @@ def predict(config: DictConfig) -> None:
         trust=Any,
         **dict.fromkeys(ASKED, Any),
         top_k=Count,
-        mask=Mask | None,
+        mask=PlainMask | None,
         seed=Any,
         format=Form,
         output=Any,

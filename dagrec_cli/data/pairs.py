@@ -33,22 +33,42 @@ class Pairs(NamedTuple):
         """Return the pairs of the given rows, in that order."""
         return Pairs(self.context[rows], self.target[rows], self.composition[rows])
 
-    def distinct(self) -> "WeightedPairs":
-        """Return each different (context, target) once, with how often it occurs."""
+    def distinct(self, unit: Int32 | None = None) -> "WeightedPairs":
+        """Return each different (context, target) once, with how often it occurs.
+
+        Parameters
+        ----------
+        unit
+            Unit of each pair: pairs of different ones are different. None if that is one and all.
+        """
         key = self.context.astype(np.int64) << 32 | self.target
-        values, counts = np.unique(key, return_counts=True)
+        if unit is None:
+            values, counts = np.unique(key, return_counts=True)
+        else:
+            values, number = np.unique(key, return_inverse=True)
+            n_units = int(unit.max(initial=0)) + 1
+            both, counts = np.unique(number * n_units + unit, return_counts=True)
+            values, unit = values[both // n_units], (both % n_units).astype(np.int32)
         return WeightedPairs(
-            (values >> 32).astype(np.int32), values.astype(np.int32), counts.astype(np.float32)
+            (values >> 32).astype(np.int32),
+            values.astype(np.int32),
+            counts.astype(np.float32),
+            unit,
         )
 
-    def repeated(self) -> "WeightedPairs":
+    def repeated(self, unit: Int32 | None = None) -> "WeightedPairs":
         """Return every row with weight 1."""
-        return WeightedPairs(self.context, self.target, np.ones(len(self.context), np.float32))
+        ones = np.ones(len(self.context), np.float32)
+        return WeightedPairs(self.context, self.target, ones, unit)
 
 
 class WeightedPairs(NamedTuple):
-    """Pairs to train on: ``context``, ``target`` and ``weight``, each ``[rows]``."""
+    """Pairs to train on: ``context``, ``target``, ``weight`` and, where asked for, ``unit``.
+
+    Each is ``[rows]``.
+    """
 
     context: Int32
     target: Int32
     weight: NDArray[np.float32]
+    unit: Int32 | None = None

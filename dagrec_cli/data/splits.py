@@ -31,6 +31,25 @@ class Sides(NamedTuple):
     held_out: Rows
 
 
+class Units(NamedTuple):
+    """What a split keeps apart, which says what a row may know of the others.
+
+    A row that is held out knows nothing of its own unit: of its ``row``, of its ``group``, or, of a
+    moment in ``time``, of this one and those after it. So a model that learns from counts hides as
+    much from a row that it trains on.
+
+    Attributes
+    ----------
+    kind
+        What the units are.
+    number
+        Unit of each pair, ``[pairs]``; moments are in order.
+    """
+
+    kind: Literal["row", "group", "time"]
+    number: NDArray[np.int32]
+
+
 class Split(ABC):
     """Hold out ``test_share`` of the pairs for testing.
 
@@ -82,6 +101,10 @@ class Split(ABC):
         n_held_out, n_pairs = len(sides.held_out), len(sides.kept) + len(sides.held_out)
         warnings = about_share(n_held_out, _room(share, n_pairs), n_pairs)
         return HeldOut(share, n_held_out / n_pairs, warnings=tuple(warnings))
+
+    def units(self, dataset: Dataset) -> Units:
+        """Return what this split keeps apart: single rows."""
+        return Units("row", np.arange(len(dataset.pairs.context), dtype=np.int32))
 
     @abstractmethod
     def _hold_out(self, dataset: Dataset, rows: Rows, share: float) -> Sides: ...
@@ -151,6 +174,10 @@ class CompositionSplit(Split):
                 room -= int(sizes[drawn])
         return Sides(rows[~is_held_out[number]], rows[is_held_out[number]])
 
+    def units(self, dataset: Dataset) -> Units:
+        """Return what this split keeps apart: groups of compositions."""
+        return Units("group", self._group(dataset, np.arange(len(dataset.pairs.context))))
+
     def _group(self, dataset: Dataset, rows: Rows) -> NDArray[np.int32]:
         """Return the group of each row's composition, ``[rows]``."""
         composition = dataset.pairs.composition[rows]
@@ -183,6 +210,11 @@ class TemporalSplit(Split):
         n_kept = int(np.searchsorted(-n_later, -np.ceil(share * len(rows)))) + 1
         is_held_out = moment >= min(n_kept, len(moments) - 1)
         return Sides(rows[~is_held_out], rows[is_held_out])
+
+    def units(self, dataset: Dataset) -> Units:
+        """Return what this split keeps apart: moments."""
+        _, moment = np.unique(dataset.start_time, return_inverse=True)
+        return Units("time", moment.astype(np.int32)[dataset.pairs.composition])
 
 
 def _room(share: float, n_pairs: int) -> int:

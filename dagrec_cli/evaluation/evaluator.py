@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, TypeGuard
 
 import numpy as np
 import torch
@@ -105,12 +105,17 @@ def _cuts(model: Model, last: NDArray[np.int32]) -> list[int]:
     """Return where to cut contexts with the given last nodes; the first cut is 0."""
     n_services = model.facts.n_services
     cost = np.full(len(last), n_services)
-    if model.hard_mask and isinstance(model, TorchModel):
+    if model.hard_mask and _scores_lists(model):
         size, _ = model.facts.graph.followers(last)
         cost = DENSE_PER_CHOICE * np.where(size, size, n_services)  # a table may have so many
     total = np.maximum(cost, SCORES_AT_ONCE // CONTEXTS_AT_ONCE).cumsum()
     inner = np.flatnonzero(np.diff((total - 1) // SCORES_AT_ONCE)) + 1
     return [0, *inner.tolist(), len(last)]
+
+
+def _scores_lists(model: Model) -> TypeGuard[TorchModel]:
+    """Return whether a model's head is all that scores, so that it can score services alone."""
+    return isinstance(model, TorchModel) and model.prior is None
 
 
 def _evaluate(
@@ -121,7 +126,7 @@ def _evaluate(
 ) -> Evaluation:
     """Return the outcomes of pairs that refer to rows of a few contexts."""
     choices = model.hard_mask.choices(contexts.last) if model.hard_mask else None
-    if choices is None or choices.is_dense or not isinstance(model, TorchModel):
+    if choices is None or choices.is_dense or not _scores_lists(model):
         scores = _score_table(model, contexts, choices)
         chance = probabilities(scores.masked)[row, target]
         return Evaluation(outcomes(scores.own, row, target, scores.ruled_out), chance)

@@ -122,9 +122,13 @@ def run_seed(around: RunContext, begun: Start) -> SeedRun:
     try:
         if isinstance(model, TorchModel):
             trainer, rules = components.trainer, (components.loss, components.sampler)
-            is_distinct = trainer.distinct_contexts
             pairs = TrainingPairs.of(
-                data.dataset, data.train, model.hard_mask, distinct=is_distinct
+                data.dataset,
+                data.train,
+                model.hard_mask,
+                distinct=trainer.distinct_contexts,
+                prior=model.prior,
+                units=data.units,
             )
             task = TrainingTask(model, *rules, pairs, generator, history)
             around.progress.start("training", trainer.epochs)

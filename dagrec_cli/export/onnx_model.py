@@ -48,6 +48,10 @@ def onnx_bytes(model: Model) -> tuple[bytes, float]:
             f"{type(model).__name__} counts and has no network to export; train one, such as "
             "model=gru4rec."
         )
+    if model.prior is not None:
+        raise OnnxError(
+            "ONNX has no form for the counts of model.mask=prior yet; train with model.mask=hard."
+        )
     scorer = _Scorer(model).eval()
     nodes, length = _examples(model.facts.n_nodes)
     free = torch.export.Dim.DYNAMIC

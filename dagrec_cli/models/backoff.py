@@ -11,9 +11,9 @@ from torch import Tensor
 
 from dagrec_cli.config.kinds import Natural, Positive
 from dagrec_cli.data.pairs import WeightedPairs
-from dagrec_cli.models.base import CountingModel, Facts, Mask
+from dagrec_cli.models.base import CountingModel, Facts, PlainMask
 from dagrec_cli.models.context_batch import Contexts
-from dagrec_cli.models.layers.truncated_counts import TruncatedCounts
+from dagrec_cli.models.layers.truncated_counts import TruncatedCounts, interpolated
 
 
 class Backoff(CountingModel):
@@ -34,7 +34,9 @@ class Backoff(CountingModel):
         See :class:`~dagrec_cli.models.base.Model`.
     """
 
-    def __init__(self, facts: Facts, *, order: Natural, smoothing: Positive, mask: Mask) -> None:
+    def __init__(
+        self, facts: Facts, *, order: Natural, smoothing: Positive, mask: PlainMask
+    ) -> None:
         super().__init__(facts, mask=mask)
         self.smoothing = smoothing
         self.table = TruncatedCounts(facts.n_services, order)
@@ -45,9 +47,6 @@ class Backoff(CountingModel):
 
     def forward(self, contexts: Contexts) -> Float[Tensor, "contexts services"]:
         """Return the log probability of every service."""
-        n = self.facts.n_services
-        p = torch.full((len(contexts), n), 1 / n, dtype=torch.float64)
-        for entry in self.table.entries(contexts):
-            counts = self.table.after(entry)
-            p = (counts + self.smoothing * p) / (counts.sum(1, keepdim=True) + self.smoothing)
+        counts = (self.table.after(entry) for entry in self.table.entries(contexts))
+        *_, (_, p) = interpolated(counts, self.smoothing)
         return p.clamp(min=torch.finfo(p.dtype).tiny).log().float()

@@ -13,10 +13,12 @@ from dagrec_cli.data.pairs import WeightedPairs
 from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.data.vocabulary import Vocabulary
 from dagrec_cli.models.context_batch import Contexts
+from dagrec_cli.models.layers.count_prior import CountPrior
 from dagrec_cli.models.layers.dag_mask import DagMask
 from dagrec_cli.models.layers.scoring_head import ScoringHead
 
-Mask = Literal["hard", "none"]
+PlainMask = Literal["hard", "none"]
+Mask = Literal[PlainMask, "prior"]
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ class Model(nn.Module, ABC):
         Sizes of the data and its service graph.
     mask
         ``hard`` rules out services that never followed the context's last node: cross-entropy
-        gives them a score of minus infinity, and they rank behind all others; ``none`` does not.
+        gives them a score of minus infinity, and they rank behind all others; ``none`` does not;
+        ``prior``, of a network, adds what counting believes to its scores.
     """
 
     def __init__(self, facts: Facts, *, mask: Mask) -> None:
@@ -98,6 +101,8 @@ class CountingModel(Model):
 class TorchModel(Model):
     """A model trained by gradients: a state per context, then a linear score per service.
 
+    With ``mask=prior`` a :class:`~dagrec_cli.models.layers.count_prior.CountPrior` is added to it.
+
     Parameters
     ----------
     hidden
@@ -107,6 +112,7 @@ class TorchModel(Model):
     def __init__(self, facts: Facts, *, hidden: int, mask: Mask) -> None:
         super().__init__(facts, mask=mask)
         self.head = ScoringHead(hidden, facts.n_services)
+        self.prior = CountPrior(facts.n_services) if mask == "prior" else None
 
     @abstractmethod
     def encode(self, contexts: Contexts) -> Float[Tensor, "contexts hidden"]:
@@ -115,4 +121,4 @@ class TorchModel(Model):
     def forward(self, contexts: Contexts) -> Float[Tensor, "contexts services"]:
         """Return the unmasked score of every service after each context."""
         scores: Tensor = self.head(self.encode(contexts))
-        return scores
+        return scores if self.prior is None else scores + self.prior(contexts)

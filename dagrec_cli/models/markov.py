@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dagrec_cli.config.kinds import Natural, Positive
 from dagrec_cli.data.pairs import WeightedPairs
-from dagrec_cli.models.base import CountingModel, Facts, Mask
+from dagrec_cli.models.base import CountingModel, Facts, PlainMask
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.truncated_counts import UNSEEN, TruncatedCounts
 
@@ -33,7 +33,9 @@ class Markov(CountingModel):
         See :class:`~dagrec_cli.models.base.Model`.
     """
 
-    def __init__(self, facts: Facts, *, order: Natural, smoothing: Positive, mask: Mask) -> None:
+    def __init__(
+        self, facts: Facts, *, order: Natural, smoothing: Positive, mask: PlainMask
+    ) -> None:
         super().__init__(facts, mask=mask)
         self.order = order
         self.smoothing = smoothing

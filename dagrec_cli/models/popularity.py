@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dagrec_cli.data.pairs import WeightedPairs
-from dagrec_cli.models.base import CountingModel, Facts, Mask
+from dagrec_cli.models.base import CountingModel, Facts, PlainMask
 from dagrec_cli.models.context_batch import Contexts
 
 Ranking = Literal["one_hot", "counts"]
@@ -31,7 +31,7 @@ class Popularity(CountingModel):
 
     counts: Tensor
 
-    def __init__(self, facts: Facts, *, ranking: Ranking, mask: Mask) -> None:
+    def __init__(self, facts: Facts, *, ranking: Ranking, mask: PlainMask) -> None:
         super().__init__(facts, mask=mask)
         self.ranking = ranking
         self.register_buffer("counts", torch.zeros(facts.n_services))

@@ -80,7 +80,7 @@ class ModelFacts(Struct, frozen=True):
     """
 
     parameters: Tally
-    mask: Literal["hard", "none"]
+    mask: Literal["hard", "prior", "none"]
     epochs: list[Tally]
     best_epoch: list[Tally]
 

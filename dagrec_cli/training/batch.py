@@ -28,7 +28,9 @@ from dagrec_cli.data.contexts import ContextDag
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import Rows, WeightedPairs
 from dagrec_cli.data.ragged import block_places
+from dagrec_cli.data.splits import Units
 from dagrec_cli.models.context_batch import Contexts
+from dagrec_cli.models.layers.count_prior import CountPrior, RowCounts
 from dagrec_cli.models.layers.dag_mask import AllowedServices, DagMask
 
 CPU = torch.device("cpu")
@@ -52,6 +54,8 @@ class Batch(NamedTuple):
     total
         What the weighted sum of the rows' losses is divided by: the weight of all rows of the
         optimisation step, which may span several batches.
+    beliefs
+        What the model's prior weighs, for each training row; None without one.
     """
 
     contexts: Contexts
@@ -60,6 +64,7 @@ class Batch(NamedTuple):
     weight: Float[Tensor, " rows"]
     choices: AllowedServices | None
     total: float
+    beliefs: Float[Tensor, "rows services features"] | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,8 @@ class TrainingPairs:
         Service class of each row and how often the row occurs, ``[rows]``.
     mask
         None for a model without DAG mask.
+    counts_of_rows
+        The counts that each row sees; None for a model without a prior.
     device
         Where batches are put.
     """
@@ -86,11 +93,19 @@ class TrainingPairs:
     target: Int[Tensor, " rows"]
     weight: Float[Tensor, " rows"]
     mask: DagMask | None
+    counts_of_rows: RowCounts | None = None
     device: torch.device = CPU
 
     @classmethod
     def of(
-        cls, dataset: Dataset, rows: Rows, mask: DagMask | None, *, distinct: bool
+        cls,
+        dataset: Dataset,
+        rows: Rows,
+        mask: DagMask | None,
+        *,
+        distinct: bool,
+        prior: CountPrior | None = None,
+        units: Units | None = None,
     ) -> "TrainingPairs":
         """Return the given pairs.
 
@@ -103,11 +118,19 @@ class TrainingPairs:
         distinct
             True: equal pairs become one weighted row and every context is encoded once. False: one
             row and one encoding per pair, as the paper has it. Same loss, more work.
+        prior
+            What counts the pairs; None for a model without.
+        units
+            What is hidden from each pair in its counts; None for its own row.
         """
         pairs = dataset.pairs.take(rows)
-        weighted = pairs.distinct() if distinct else pairs.repeated()
+        hidden = "row" if prior is None or units is None else units.kind
+        unit = None if hidden == "row" or units is None else units.number[rows]
+        weighted = pairs.distinct(unit) if distinct else pairs.repeated(unit)
         # Rows come sorted by context (or are one per context), so that their blocks lie end to end.
         entries, row = encode_once(weighted, distinct=distinct)
+        contexts = Contexts(dataset.contexts, entries)
+        counted = weighted._replace(context=row.astype(np.int32))
         return cls(
             dataset.contexts,
             entries,
@@ -115,6 +138,7 @@ class TrainingPairs:
             torch.from_numpy(weighted.target).long(),
             torch.from_numpy(weighted.weight),
             mask,
+            None if prior is None else RowCounts(prior.table, counted, contexts, hidden),
         )
 
     def on(self, device: torch.device) -> "TrainingPairs":
@@ -155,6 +179,7 @@ class TrainingPairs:
         contexts = Contexts(self.dag, self.entries[chosen])
         # Rows lie in blocks, one per context: read those of the chosen ones, whatever their number.
         row, place = map(torch.from_numpy, block_places(self.size, chosen))
+        seen = self.counts_of_rows
         return Batch(
             contexts.to(self.device),
             row.to(self.device),
@@ -162,6 +187,7 @@ class TrainingPairs:
             self.weight[place].to(self.device),
             self.mask.choices(contexts.last).to(self.device) if self.mask else None,
             total,
+            None if seen is None else seen.beliefs(place).to(self.device),
         )
 
     def counts(self, n_services: int) -> Float[Tensor, " services"]:

@@ -8,7 +8,7 @@ from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.held_out import HeldOut
 from dagrec_cli.data.pairs import Rows
 from dagrec_cli.data.service_graph import ServiceGraph
-from dagrec_cli.data.splits import Leakage, Split, leakage
+from dagrec_cli.data.splits import Leakage, Split, Units, leakage
 from dagrec_cli.models.base import Facts
 
 
@@ -30,6 +30,8 @@ class SplitData:
         What ``test`` holds: ``test`` pairs, or others that are evaluated in their place.
     held_out
         What became of the shares that were asked for, by side: ``test``, ``validation``.
+    units
+        What the split keeps apart; None of pairs that no split was asked for.
     """
 
     dataset: Dataset
@@ -41,6 +43,7 @@ class SplitData:
     n_forbidden: int
     side: Literal["test", "validation", "train", "all"] = "test"
     held_out: Mapping[str, HeldOut] = field(default_factory=dict)
+    units: Units | None = None
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -66,7 +69,15 @@ class SplitData:
         graph = dataset.graph(train if split.graph == "train" else None)
         n_forbidden = _count_forbidden(dataset, graph, test)
         facts = Facts(dataset.vocabulary, graph, dataset.followed)
-        return cls(dataset, train, validation, test, facts, shown, n_forbidden, held_out=held_out)
+        return cls(
+            dataset,
+            *(train, validation, test),
+            facts,
+            shown,
+            n_forbidden,
+            held_out=held_out,
+            units=split.units(dataset),
+        )
 
     def on_validation(self) -> "SplitData":
         """Return the same data with the validation pairs in the place of the test pairs."""

@@ -52,12 +52,18 @@ class BatchLoss:
     def _dense(self, loss: CatalogueLoss, batch: Batch) -> Tensor:
         """Return each row's loss from a table of all scores, contexts × services."""
         with self.precision:
-            scores = self.model(batch.contexts)
+            if batch.beliefs is None:
+                scores = self.model(batch.contexts)
+            else:  # the prior differs from row to row of a context
+                scores = self.model.head(self.model.encode(batch.contexts))
         scores = scores.float()
         if batch.choices is not None:
             scores = scores.masked_fill(batch.choices.forbidden, -torch.inf)
         # A context's scores serve all of its rows, which differ in their target.
-        return loss(scores.index_select(0, batch.row), batch.target)
+        scores = scores.index_select(0, batch.row)
+        if self.model.prior is not None and batch.beliefs is not None:
+            scores = scores + self.model.prior.weigh(batch.beliefs)
+        return loss(scores, batch.target)
 
     def _allowed_only(self, loss: CatalogueLoss, batch: Batch, choices: AllowedServices) -> Tensor:
         """Return the same as :meth:`_dense`, with no score of a service that the mask forbids."""
@@ -86,6 +92,9 @@ class BatchLoss:
             states = self.model.encode(batch.contexts).index_select(0, batch.row)
             scores = self.model.head.candidates(states, candidates)
         scores = scores.float()
+        if self.model.prior is not None and batch.beliefs is not None:
+            rows = torch.arange(len(candidates), device=candidates.device)[:, None]
+            scores = scores + self.model.prior.weigh(batch.beliefs[rows, candidates])
         positive, negative = scores[:, :1], scores[:, 1:]
         if loss.needs_correction:
             negative = negative - self.sampler.log_expected(batch.target, negatives, choices)

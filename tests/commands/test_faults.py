@@ -79,7 +79,7 @@ SETTINGS = {
     "model.hidden=0": "model.hidden is 0; use a whole number of 1 or more.",
     "model.dropout_embed=1.5": "model.dropout_embed is 1.5; use a number from 0 up to, not incl",
     "model.dropout_hidden=null": "model.dropout_hidden is None; use a number",
-    "model.mask=no": "model.mask is 'no'; use one of hard, none.",
+    "model.mask=no": "model.mask is 'no'; use one of hard, none, prior.",
     "model.dag_mask=false": "model.dag_mask is now model.mask; use model.mask=hard for true,",
     "+model.dag_mask=false": "model.dag_mask is now model.mask; use model.mask=hard for true,",
     "trainer.epochs=-1": "trainer.epochs is -1; use a whole number of 1 or more.",

@@ -298,3 +298,13 @@ def test_settings_out_of_range(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         build(config("split", "composition", **setting), "split")
+
+
+def test_units_are_what_a_split_keeps_apart(walks: Walks, dataset_of: DatasetOf) -> None:
+    drawn = [walks("t1 s1 s2", time=2.0), walks("t1 s2", time=1.0), walks("t1 s1 s2", time=2.0)]
+    data = dataset_of(drawn)
+    rows = PaperSplit(test_share=0.3, graph="all", seed=0).units(data)
+    assert (rows.kind, rows.number.tolist()) == ("row", [0, 1, 2, 3, 4])
+    groups, moments = composition_split().units(data), temporal_split().units(data)
+    assert (groups.kind, groups.number.tolist()) == ("group", [0, 0, 1, 0, 0])
+    assert (moments.kind, moments.number.tolist()) == ("time", [1, 1, 0, 1, 1])

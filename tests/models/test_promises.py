@@ -43,6 +43,7 @@ READS_THE_LAST_NODE_ALONE = {
         ("dag_gnn*", "dagnn2021*", "deep_dag*", "directed_dagnn*"), "the graph's state"
     ),
 }
+NETWORKS = set(MODELS) - {"backoff", "markov", "popularity"}
 PADDING_ONLY = {  # weights that no gradient reaches
     "gru4rec_paper": {"embedding.weight", "gru.weight_ih_l0"},  # reads the steps of padding
 }
@@ -85,7 +86,8 @@ def chains(
 
 def batch_of(dataset: Dataset, model: Model) -> Batch:
     rows = np.arange(len(dataset.pairs.context))
-    return TrainingPairs.of(dataset, rows, model.hard_mask, distinct=True).whole
+    prior = model.prior if isinstance(model, TorchModel) else None
+    return TrainingPairs.of(dataset, rows, model.hard_mask, distinct=True, prior=prior).whole
 
 
 def train(model: Model, dataset: Dataset, epochs: int = 3) -> Batch:
@@ -181,10 +183,11 @@ def test_padding_batch_mates_and_batch_size_change_nothing(make: Make, tiny: Dat
         assert torch.allclose(scores(model, alone)[0], expected[entry], atol=1e-5)
 
 
+@pytest.mark.parametrize("mask", ["hard", "prior"])
 def test_a_gradient_reaches_every_parameter(
-    make: Make, name: str, still: dict[str, float], tiny: Dataset
+    make: Make, name: str, still: dict[str, float], tiny: Dataset, mask: str
 ) -> None:
-    model = make(tiny, **still)
+    model = make(tiny, **still, **({"mask": mask} if name in NETWORKS else {}))
     if not isinstance(model, TorchModel):
         assert not list(model.parameters())
         return

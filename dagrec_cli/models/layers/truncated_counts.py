@@ -5,7 +5,7 @@ Differs from the source: a node is refined by the set of what leads to it, not b
 that three equal inputs and two are alike.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from dagrec_cli.models.context_batch import Contexts
 UNSEEN = -1
 
 UInt64 = NDArray[np.uint64]
+Seen = Callable[[Tensor, Tensor], Tensor]
 
 
 class TruncatedCounts(nn.Module):
@@ -71,10 +72,12 @@ class TruncatedCounts(nn.Module):
 
     def entries(self, contexts: Contexts) -> Iterator[Int[Tensor, " contexts"]]:
         """Yield each context's entry of 0, 1, 2, … generations, -1 where never counted."""
-        yield torch.zeros(len(contexts), dtype=torch.long)
+        device = self.hashes.device
+        yield torch.zeros(len(contexts), dtype=torch.long, device=device)
         for hashed, is_there in self._hashes(contexts):
-            place, is_known = find_sorted(self.hashes, torch.from_numpy(hashed))
-            yield torch.where(is_known & torch.from_numpy(is_there), place + 1, UNSEEN)
+            place, is_known = find_sorted(self.hashes, torch.from_numpy(hashed).to(device))
+            is_known &= torch.from_numpy(is_there).to(device)
+            yield torch.where(is_known, place + 1, UNSEEN)
 
     def _hashes(
         self, contexts: Contexts
@@ -86,19 +89,30 @@ class TruncatedCounts(nn.Module):
         for generation, hashed in enumerate(truncations, start=1):
             yield hashed.view(np.int64), dag.depth[entries] >= generation
 
-    def after(self, entry: Int[Tensor, " contexts"]) -> Float[Tensor, "contexts services"]:
-        """Return how often each service followed each entry; 0 throughout for entry -1."""
+    def after(
+        self, entry: Int[Tensor, " contexts"], seen: Seen | None = None
+    ) -> Float[Tensor, "contexts services"]:
+        """Return how often each service followed each entry; 0 throughout for entry -1.
+
+        Parameters
+        ----------
+        seen
+            Function of contexts and places of cells, ``[pairs]`` each: the counts that are seen
+            from there; None for all there are.
+        """
         start = torch.searchsorted(self.cells, entry * self.n_services)
         end = torch.searchsorted(self.cells, (entry + 1) * self.n_services)
         row, cell = gather_places(start, end - start)
-        counts = torch.zeros(len(entry), self.n_services)
-        counts[row, self.cells[cell] % self.n_services] = self.counts[cell]
+        counts = torch.zeros(len(entry), self.n_services, device=entry.device)
+        found = self.counts[cell] if seen is None else seen(row, cell)
+        counts[row, self.cells[cell] % self.n_services] = found
         return counts
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """Give the buffers the sizes they were saved with, then load and check them."""
         for name in ("hashes", "cells", "counts"):
-            if (saved := state_dict.get(prefix + name)) is not None:
+            saved = state_dict.get(prefix + name)
+            if saved is not None and saved.shape != getattr(self, name).shape:
                 setattr(self, name, torch.empty_like(saved))
         super()._load_from_state_dict(state_dict, prefix, *rest)
         if not self._is_sound():
@@ -110,10 +124,31 @@ class TruncatedCounts(nn.Module):
         return (
             all(table.dim() == 1 for table in (self.hashes, self.cells, self.counts))
             and len(self.cells) == len(self.counts)
+            and bool((self.counts >= 0).all())
             and bool((self.hashes[1:] > self.hashes[:-1]).all())  # a difference may overflow
             and bool((self.cells[1:] > self.cells[:-1]).all())
             and bool((self.cells >= 0).all() and (self.cells < n_cells).all())
         )
+
+
+def interpolated(counts: Iterable[Tensor], smoothing: float) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield counts of ever deeper truncations, and the probability that they leave a service.
+
+    ``p = (count + smoothing * p_before) / (total + smoothing)``, from the uniform distribution on.
+
+    Parameters
+    ----------
+    counts
+        Of each truncation, the empty one first, ``[contexts, services]``.
+    smoothing
+        Occurrences that the opinion of one generation less is worth, above 0.
+    """
+    p = torch.ones(1, dtype=torch.float64)
+    for number, each in enumerate(counts):
+        if number == 0:
+            p = torch.full_like(each, 1 / each.shape[1], dtype=p.dtype)
+        p = (each + smoothing * p) / (each.sum(1, keepdim=True) + smoothing)
+        yield each, p
 
 
 def truncated(dag: ContextDag, entries: NDArray[np.int32], generations: int) -> Iterator[UInt64]:

@@ -1,0 +1,166 @@
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import replace
+from math import log
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from omegaconf import DictConfig
+from safetensors.torch import load, save
+from torch import Generator
+
+from dagrec_cli.config.build import build
+from dagrec_cli.data.contexts import paths
+from dagrec_cli.data.dataset import Dataset
+from dagrec_cli.data.pairs import Pairs
+from dagrec_cli.data.splits import Split, Units
+from dagrec_cli.losses.bpr import BPR
+from dagrec_cli.losses.ce import CrossEntropy
+from dagrec_cli.models.base import Facts, TorchModel
+from dagrec_cli.models.context_batch import Contexts
+from dagrec_cli.models.layers.count_prior import GENERATIONS, SMOOTHING, CountPrior
+from dagrec_cli.samplers.none import NoSampler
+from dagrec_cli.samplers.uniform import UniformSampler
+from dagrec_cli.training.batch import TrainingPairs
+from dagrec_cli.training.step import BatchLoss
+
+N_ROWS, N_SERVICES = 1000, 7
+
+
+def walked(tiny: Dataset) -> tuple[Dataset, dict[int, tuple[int, ...]]]:
+    """Return 1,000 pairs after walks over 3 nodes, and the walk that each entry is."""
+    rng = np.random.default_rng(0)
+    walks = sorted({tuple(rng.integers(1, 4, size)) for size in rng.integers(1, 12, 300)})
+    contexts, entries = paths([list(map(int, walk)) for walk in walks])
+    columns = (rng.integers(high, size=N_ROWS) for high in (len(entries), N_SERVICES, 90))
+    context, target, composition = (column.astype(np.int32) for column in columns)
+    dataset = replace(tiny, contexts=contexts)
+    vars(dataset)["pairs"] = Pairs(entries[context], target, composition)
+    return dataset, dict(zip(entries.tolist(), walks, strict=True))
+
+
+class Counted:
+    """Rows of a walk and a target, which can be asked what they say of a service after a walk."""
+
+    def __init__(self, rows: list[tuple[tuple[int, ...], int]]) -> None:
+        self.after = defaultdict[tuple[int, ...], list[tuple[int, int]]](list)
+        for number, (walk, target) in enumerate(rows):
+            for k in range(len(walk) + 1):
+                self.after[walk[len(walk) - k :]].append((number, target))
+
+    def __call__(self, walk: tuple[int, ...], is_seen: NDArray[np.bool_]) -> list[list[float]]:
+        """Return log p, whether it was seen, and log popularity of each service."""
+        p = [1 / N_SERVICES] * N_SERVICES
+        popularity, seen = p, [False] * N_SERVICES
+        for k in range(min(GENERATIONS, len(walk)) + 1):
+            counts = Counter(c for row, c in self.after[walk[len(walk) - k :]] if is_seen[row])
+            total = counts.total() + SMOOTHING
+            p = [(counts[c] + SMOOTHING * p[c]) / total for c in range(N_SERVICES)]
+            popularity = p if k == 0 else popularity
+            seen = [counts[c] > 0 for c in range(N_SERVICES)] if k == 1 else seen
+        return [[log(p[c]), seen[c], log(popularity[c])] for c in range(N_SERVICES)]
+
+
+@pytest.mark.parametrize("distinct", [True, False])
+@pytest.mark.parametrize("kind", ["row", "group", "time"])
+def test_a_training_row_sees_what_a_test_row_would(
+    tiny: Dataset, kind: str, distinct: bool
+) -> None:
+    data, walk_of = walked(tiny)
+    fitted = np.flatnonzero(np.random.default_rng(1).random(N_ROWS) < 0.7)
+    unit: NDArray[np.int32] = data.pairs.composition
+    prior = CountPrior(N_SERVICES)
+    pairs = TrainingPairs.of(
+        data,
+        fitted,
+        None,
+        distinct=distinct,
+        prior=prior,
+        units=Units(kind, np.arange(N_ROWS, dtype=np.int32) if kind == "row" else unit),  # type: ignore[arg-type]
+    )
+    rows = [(walk_of[int(data.pairs.context[r])], int(data.pairs.target[r])) for r in fitted]
+    counted, expected = Counted(rows), []
+    for place, row in enumerate(fitted):
+        is_seen = {
+            "row": np.arange(len(fitted)) != place,
+            "group": unit[fitted] != unit[row],
+            "time": unit[fitted] < unit[row],
+        }[kind]
+        expected.append((*rows[place], counted(rows[place][0], is_seen)))
+
+    chosen = np.random.default_rng(2).permutation(len(pairs.entries)).astype(np.int32)
+    batch = pairs.batch(chosen, pairs.total)
+    assert batch.beliefs is not None
+    found = []
+    for at, c, weight, told in zip(*batch[1:4], batch.beliefs, strict=True):
+        found += [(walk_of[int(pairs.entries[chosen[at]])], int(c), told.tolist())] * int(weight)
+    ordered = [
+        sorted(each, key=lambda row: (*row[:2], np.sum(row[2]))) for each in (found, expected)
+    ]
+    assert [row[:2] for row in ordered[0]] == [row[:2] for row in ordered[1]]
+    values = (np.array([row[2] for row in each]) for each in ordered)
+    np.testing.assert_allclose(*values, rtol=1e-5)
+
+    asked = np.array(list(walk_of), np.int32)  # what is not trained on sees all that is
+    everything = prior(Contexts(data.contexts, asked))
+    everything_is_seen = np.ones(len(rows), bool)
+    by_hand = [counted(walk, everything_is_seen) for walk in walk_of.values()]
+    assert torch.allclose(everything, torch.tensor(by_hand) @ prior.weights, atol=1e-4)
+
+
+def trained_on_all(
+    config: Callable[..., DictConfig], dataset: Dataset, split: str
+) -> tuple[TorchModel, TrainingPairs]:
+    torch.manual_seed(0)
+    facts = Facts(dataset.vocabulary, dataset.graph(), dataset.followed)
+    model: TorchModel = build(config("model", "gru4rec", mask="prior"), "model", facts)
+    rule: Split = build(config("split", split), "split")
+    every = np.arange(len(dataset.pairs.context))
+    given = {"prior": model.prior, "units": rule.units(dataset)}
+    return model, TrainingPairs.of(dataset, every, model.hard_mask, distinct=True, **given)  # type: ignore[arg-type]
+
+
+def silent(model: TorchModel) -> TorchModel:
+    """Return the model with a network that scores all services 0, and other weights."""
+    assert model.prior is not None
+    torch.nn.init.zeros_(model.head.weight)
+    torch.nn.init.zeros_(model.head.bias)
+    model.prior.weights.data = torch.tensor([0.5, 2.0, 0.25])
+    return model
+
+
+@pytest.mark.parametrize("split", ["paper", "composition"])
+def test_the_loss_reads_each_rows_own_prior(
+    config: Callable[..., DictConfig], tiny: Dataset, split: str
+) -> None:
+    model, pairs = trained_on_all(config, tiny, split)
+    batch = pairs.whole
+    assert silent(model).prior is not None
+    assert batch.beliefs is not None
+    scores = batch.beliefs @ torch.tensor([0.5, 2.0, 0.25])
+    every = torch.nn.functional.cross_entropy(scores, batch.target, reduction="none")
+    value = BatchLoss(model, CrossEntropy(label_smoothing=0.0), NoSampler(), Generator())(batch)
+    assert value.item() == pytest.approx(float(every @ batch.weight / batch.total), rel=1e-5)
+
+    sampler = UniformSampler(n_sample=3, exclude_target=True)
+    sampler.prepare(pairs.counts(len(tiny.vocabulary.services)))
+    negatives = sampler.sample(batch.target, Generator().manual_seed(1), None)
+    margins = scores.gather(1, batch.target[:, None]) - scores.gather(1, negatives)
+    by_hand = -torch.nn.functional.logsigmoid(margins).mean(1)
+    value = BatchLoss(model, BPR(), sampler, Generator().manual_seed(1))(batch)
+    assert value.item() == pytest.approx(float(by_hand @ batch.weight / batch.total), rel=1e-5)
+
+
+def test_the_prior_is_saved_with_the_model(
+    config: Callable[..., DictConfig], tiny: Dataset
+) -> None:
+    model, pairs = trained_on_all(config, tiny, "paper")
+    fresh, _ = trained_on_all(config, tiny, "paper")
+    fresh.prior = CountPrior(len(tiny.vocabulary.services))
+    fresh.load_state_dict(load(save(silent(model).state_dict())))
+    contexts = pairs.whole.contexts
+    expected, found = (each.eval()(contexts) for each in (model, fresh))
+    assert torch.equal(found, expected)
+    assert expected.std(1).min() > 0
