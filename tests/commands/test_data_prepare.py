@@ -83,8 +83,8 @@ def test_training_on_kept_data_gives_the_same_numbers(
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ([], "data.path is null; name the file with data.path=FILE"),
-        (["data.path=none/*.jsonl"], "none/*.jsonl: no file there; give files that hold"),
+        ([], "data.path is null; name a file of a JSON array of compositions"),
+        (["data.path=none/*.jsonl"], "none/*.jsonl: no file there (in a folder those count that end in .json"),
         ([GLOB, "engine=spark"], "engine is 'spark'; use one of processes, ray."),
         ([GLOB, "data.cache=false"], "data.cache is false"),
         (["data=synthetic", "part=0"], "part is the number of a file, but this data has none;"),
@@ -105,4 +105,4 @@ def test_a_fault_names_its_file(dagrec: Dagrec, shards: Path) -> None:
     for words in (["data", "prepare"], ["data", "describe", "data=compositions"]):
         answer = dagrec(*words, GLOB)
         assert answer.code == 2
-        assert ": 1.jsonl: compositions[0].nodes (line 1): no node;" in answer.err
+        assert ": 1.jsonl: compositions[0] (line 1): no links among its keys (nodes)." in answer.err
