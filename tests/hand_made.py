@@ -40,6 +40,7 @@ DATA = {
     "left_out": "",
     "dropped": {},
     "context": "path",
+    "merges": False,
     "pairs": 10,
     "nodes": 40,
     "train": 7,

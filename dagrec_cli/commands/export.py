@@ -17,7 +17,8 @@ def export(config: DictConfig) -> None:
     check_settings(config, run=Any, trust=Any, format=Literal["onnx"], output=Any, seed=Any)
     path = output_file(config.output)
     run = named_run(config.run, "export", config.trust)
-    content, difference = onnx_bytes(load_model(run, config.seed))
+    model, data = load_model(run, config.seed), run.result.data
+    content, difference = onnx_bytes(model, merges=data is None or data.merges)
     write_output(path, lambda file: file.write(content))
     sys.stdout.write(
         f"{path}: {len(content):,} bytes; onnxruntime's scores differ by {difference:.1e} at most\n"

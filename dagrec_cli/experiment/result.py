@@ -98,6 +98,7 @@ def data_facts(data: SplitData) -> DataFacts:
         left_out=summarise(dataset.skipped),
         dropped=dict(dataset.dropped),
         context=dataset.context,
+        merges=bool((dataset.followed.n_parents > 1).any()),
         pairs=len(dataset.pairs.context),
         nodes=len(dataset.vocabulary.nodes),
         services=len(dataset.vocabulary.services),

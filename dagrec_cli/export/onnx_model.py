@@ -1,10 +1,11 @@
 """A trained model as ONNX: scores and order of all services after contexts, the DAG mask inside.
 
-Inputs are ``nodes`` ``[contexts, longest]`` (int64 node indices, first node first, right-padded
-with 0) and ``length`` ``[contexts]`` (int64, nodes in each context). Outputs are ``scores``
-``[contexts, services]``, minus infinity where the mask forbids, so that their softmax are the
-probabilities of ``dagrec predict``; and ``ranking`` ``[contexts, services]``, int64 classes in the
-order of ``dagrec predict``, best first, with what the mask forbids at the end, by its own scores.
+Inputs are ``nodes`` ``[contexts, longest]`` (int64 node indices in topological order, the last node
+last, right-padded with 0) and ``length`` ``[contexts]`` (int64, nodes in each context). Outputs are
+``scores`` ``[contexts, services]``, minus infinity where the mask forbids, so that their softmax
+are the probabilities of ``dagrec predict``; and ``ranking`` ``[contexts, services]``, int64 classes
+in the order of ``dagrec predict``, best first, with what the mask forbids at the end, by its own
+scores.
 There may be no contexts, but ``longest`` is 1 or more.
 The file's metadata hold the names as JSON: ``nodes`` (index 1 is the first) and ``services``.
 """
@@ -22,6 +23,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from dagrec_cli.data.contexts import Numbering
 from dagrec_cli.errors import DagrecError, install
 from dagrec_cli.models.base import Model, TorchModel
 from dagrec_cli.models.context_batch import Contexts
@@ -34,8 +36,13 @@ class OnnxError(DagrecError):
     """A model cannot be written as ONNX here."""
 
 
-def onnx_bytes(model: Model) -> tuple[bytes, float]:
+def onnx_bytes(model: Model, *, merges: bool) -> tuple[bytes, float]:
     """Return a model's ONNX file, and how far onnxruntime's scores are from ours at most.
+
+    Parameters
+    ----------
+    merges
+        Whether contexts of the model's data merge, so that a row does not say what links to what.
 
     Raises
     ------
@@ -51,6 +58,11 @@ def onnx_bytes(model: Model) -> tuple[bytes, float]:
     if model.prior is not None:
         raise OnnxError(
             "ONNX has no form for the counts of model.mask=prior yet; train with model.mask=hard."
+        )
+    if merges and not _reads_rows_alone(model):
+        raise OnnxError(
+            f"{type(model).__name__} reads merging contexts along their links, but ONNX takes rows "
+            "of nodes, which have none; train with data.context=path, or model.encoding=padded."
         )
     scorer = _Scorer(model).eval()
     nodes, length = _examples(model.facts.n_nodes)
@@ -73,6 +85,16 @@ def onnx_bytes(model: Model) -> tuple[bytes, float]:
         program.model.metadata_props[key] = json.dumps(value, ensure_ascii=False)
     content = program.model_proto.SerializeToString()
     return content, _difference(content, scorer, nodes, length)
+
+
+@torch.no_grad()
+def _reads_rows_alone(model: Model) -> bool:
+    """Return whether a model scores contexts that merge as it scores their rows."""
+    number, n = Numbering(), model.facts.n_nodes
+    entries = [number(1 + k, [number(1 + (k + 1) % n), number(1 + (k + 2) % n)]) for k in range(n)]
+    contexts = Contexts(number.dag(), np.array(entries, np.int32))
+    scores, of_rows = model(contexts), model(Contexts.of_rows(*contexts.rows))
+    return torch.allclose(scores, of_rows, rtol=TOLERANCE, atol=TOLERANCE)
 
 
 class _Scorer(nn.Module):

@@ -40,6 +40,8 @@ class DataFacts(Struct, frozen=True, kw_only=True):
         Compositions that were left out: how many, and which in words.
     dropped
         What was left out of compositions, with how often.
+    merges
+        Whether several links lead to one node of some context.
     forbidden_test_targets
         How many targets of these pairs the model's DAG mask rules out.
     """
@@ -50,6 +52,7 @@ class DataFacts(Struct, frozen=True, kw_only=True):
     left_out: str
     dropped: dict[str, Tally]
     context: Context
+    merges: bool
     pairs: Size
     nodes: Size
     services: Size

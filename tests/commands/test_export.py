@@ -10,6 +10,7 @@ from importlib import util
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 from urllib.parse import unquote
 
 import numpy as np
@@ -20,6 +21,7 @@ from omegaconf import OmegaConf
 
 from dagrec_cli.data.queries import Query
 from dagrec_cli.evaluation.recommender import recommend
+from dagrec_cli.export.onnx_model import OnnxError
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.runs.model import load_model
 from dagrec_cli.runs.run import Run
@@ -238,6 +240,41 @@ def test_a_counting_model_has_no_network_to_export(
     answer = dagrec("export", f"run={run}")
     assert answer.code == 2
     assert "Markov counts and has no network to export" in answer.err
+
+
+MERGING = "t1 7", "t2 7", "7 8", "7 9", "8 9"  # links
+
+
+@pytest.mark.parametrize(
+    ("model", "is_exported"),
+    [
+        ("gru4rec", False),
+        ("gru4rec model.encoding=padded", True),
+        ("gru4rec data.context=path", True),
+    ],
+)
+def test_a_row_does_not_stand_for_links_that_merge(
+    dagrec: Dagrec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, is_exported: bool
+) -> None:
+    ends = [link.split() for link in MERGING]
+    nodes = [
+        {"id": name, "mid": int(name)} if name.isdigit() else {"id": name}
+        for name in ("t1", "t2", "7", "8", "9")
+    ]
+    links = [{"source": source, "target": target} for source, target in ends]
+    text = json.dumps({"nodes": nodes, "links": links})
+    (tmp_path / "own.jsonl").write_text("\n".join([text] * 4))
+    words = ("data=compositions", "data.path=own.jsonl", "trainer.epochs=1")
+    run = dagrec("train", *words, *f"model={model}".split()).run
+    exported = Mock(side_effect=OnnxError("as far as that."))
+    monkeypatch.setattr(util, "find_spec", lambda name: name)
+    monkeypatch.setattr(torch.onnx, "export", exported)
+    answer = dagrec("export", f"run={run}")
+    assert answer.code == 2
+    assert exported.called == is_exported
+    if not is_exported:
+        (line,) = answer.err.splitlines()
+        assert "data.context=path, or model.encoding=padded" in line
 
 
 def test_csv_holds_owners_as_numbers_and_times(dagrec: Dagrec, tmp_path: Path) -> None:
