@@ -84,7 +84,10 @@ def test_training_on_kept_data_gives_the_same_numbers(
     ("words", "line"),
     [
         ([], "data.path is null; name a file of a JSON array of compositions"),
-        (["data.path=none/*.jsonl"], "none/*.jsonl: no file there (in a folder those count that end in .json"),
+        (
+            ["data.path=none/*.jsonl"],
+            "none/*.jsonl: no file there (in a folder those count that end in .json",
+        ),
         ([GLOB, "engine=spark"], "engine is 'spark'; use one of processes, ray."),
         ([GLOB, "data.cache=false"], "data.cache is false"),
         (["data=synthetic", "part=0"], "part is the number of a file, but this data has none;"),
