@@ -8,10 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dagrec_cli.config.kinds import Share
 from dagrec_cli.data.contexts import ContextDag
 from dagrec_cli.data.pairs import WeightedPairs
 from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.data.vocabulary import Vocabulary
+from dagrec_cli.errors import ConfigError
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.count_prior import CountPrior
 from dagrec_cli.models.layers.dag_mask import DagMask
@@ -107,12 +109,27 @@ class TorchModel(Model):
     ----------
     hidden
         Width of the state that :meth:`encode` returns.
+    mask
+        See :class:`Model`.
+    edge_dropout
+        Probability, in ``[0, 1)``, that a training row sees a prior in which its target never
+        followed the context's last node. Needs ``mask=prior``.
+
+    Raises
+    ------
+    ConfigError
+        If edges are to be dropped from a prior that is not there.
     """
 
-    def __init__(self, facts: Facts, *, hidden: int, mask: Mask) -> None:
+    def __init__(self, facts: Facts, *, hidden: int, mask: Mask, edge_dropout: Share) -> None:
         super().__init__(facts, mask=mask)
         self.head = ScoringHead(hidden, facts.n_services)
-        self.prior = CountPrior(facts.n_services) if mask == "prior" else None
+        if edge_dropout and mask != "prior":
+            raise ConfigError(
+                f"model.edge_dropout is {edge_dropout} but model.mask is {mask}, so no prior knows "
+                "an edge; use model.mask=prior, or model.edge_dropout=0."
+            )
+        self.prior = CountPrior(facts.n_services, edge_dropout) if mask == "prior" else None
 
     @abstractmethod
     def encode(self, contexts: Contexts) -> Float[Tensor, "contexts hidden"]:

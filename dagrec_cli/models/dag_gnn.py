@@ -36,8 +36,8 @@ class DAGGNN(TorchModel):
         Number of rounds, 1 and up.
     dropout_hidden
         Probability, in ``[0, 1)``, of zeroing a coordinate while training.
-    mask
-        See :class:`~dagrec_cli.models.base.Model`.
+    mask, edge_dropout
+        See :class:`~dagrec_cli.models.base.TorchModel`.
     """
 
     def __init__(
@@ -50,8 +50,9 @@ class DAGGNN(TorchModel):
         num_layers: Count,
         dropout_hidden: Share,
         mask: Mask,
+        edge_dropout: Share,
     ) -> None:
-        super().__init__(facts, hidden=hidden, mask=mask)
+        super().__init__(facts, hidden=hidden, mask=mask, edge_dropout=edge_dropout)
         self.features = NodeFeatures(facts, node_features, embedding_dim)
         self.start = nn.Linear(self.features.width, hidden)
         self.rounds = nn.ModuleList(

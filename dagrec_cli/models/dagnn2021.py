@@ -40,8 +40,8 @@ class DAGNN2021(TorchModel):
         Attention heads, 1 and up.
     dropout_hidden
         Probability, in ``[0, 1)``, of zeroing an attention or a coordinate while training.
-    mask
-        See :class:`~dagrec_cli.models.base.Model`.
+    mask, edge_dropout
+        See :class:`~dagrec_cli.models.base.TorchModel`.
 
     Raises
     ------
@@ -62,8 +62,9 @@ class DAGNN2021(TorchModel):
         heads: Count,
         dropout_hidden: Share,
         mask: Mask,
+        edge_dropout: Share,
     ) -> None:
-        super().__init__(facts, hidden=hidden, mask=mask)
+        super().__init__(facts, hidden=hidden, mask=mask, edge_dropout=edge_dropout)
         self.features = NodeFeatures(facts, node_features, embedding_dim)
         self.start = nn.Linear(self.features.width, hidden)
         level_of = node_levels(facts.graph)

@@ -34,8 +34,8 @@ class DeepDAG(TorchModel):
         Attention heads of a block, 1 and up.
     dropout_hidden
         Probability, in ``[0, 1)``, of zeroing an attention or a coordinate while training.
-    mask
-        See :class:`~dagrec_cli.models.base.Model`.
+    mask, edge_dropout
+        See :class:`~dagrec_cli.models.base.TorchModel`.
 
     Raises
     ------
@@ -57,8 +57,9 @@ class DeepDAG(TorchModel):
         heads: Count,
         dropout_hidden: Share,
         mask: Mask,
+        edge_dropout: Share,
     ) -> None:
-        super().__init__(facts, hidden=hidden // 2, mask=mask)
+        super().__init__(facts, hidden=hidden // 2, mask=mask, edge_dropout=edge_dropout)
         level = torch.from_numpy(node_levels(facts.graph)).float()
         self.register_buffer("depth", level[:, None] / level.max().clamp(min=1), persistent=False)
         self.edges = EdgeList(*_with_self(edge_rows(facts.graph), facts.n_nodes))

@@ -37,8 +37,8 @@ class DirectedDAGNN(TorchModel):
         Share of its starting state that a node keeps at each inner step, ``[0, 1)``.
     dropout_hidden
         Probability, in ``[0, 1)``, of zeroing a state's coordinate while training.
-    mask
-        See :class:`~dagrec_cli.models.base.Model`.
+    mask, edge_dropout
+        See :class:`~dagrec_cli.models.base.TorchModel`.
     """
 
     def __init__(
@@ -53,8 +53,9 @@ class DirectedDAGNN(TorchModel):
         restart: Share,
         dropout_hidden: Share,
         mask: Mask,
+        edge_dropout: Share,
     ) -> None:
-        super().__init__(facts, hidden=hidden // 2, mask=mask)
+        super().__init__(facts, hidden=hidden // 2, mask=mask, edge_dropout=edge_dropout)
         self.inner_steps = inner_steps
         self.restart = restart
         self.features = NodeFeatures(facts, node_features, embedding_dim)

@@ -52,8 +52,8 @@ class GRU4Rec(TorchModel):
     merge
         How several parents' states become one; see
         :class:`~dagrec_cli.models.layers.context_gru.ContextGRU`.
-    mask
-        See :class:`~dagrec_cli.models.base.Model`.
+    mask, edge_dropout
+        See :class:`~dagrec_cli.models.base.TorchModel`.
 
     Raises
     ------
@@ -74,13 +74,14 @@ class GRU4Rec(TorchModel):
         encoding: Literal["auto", "padded", "entries"],
         merge: Merge,
         mask: Mask,
+        edge_dropout: Share,
     ) -> None:
         if tie_weights and embedding_dim != hidden:
             raise ConfigError(
                 f"model.tie_weights needs equal widths, but model.embedding_dim is {embedding_dim} "
                 f"and model.hidden {hidden}; use model.embedding_dim={hidden}."
             )
-        super().__init__(facts, hidden=hidden, mask=mask)
+        super().__init__(facts, hidden=hidden, mask=mask, edge_dropout=edge_dropout)
         self.embedding = nn.Embedding(facts.n_nodes + 1, embedding_dim, padding_idx=PAD)
         if tie_weights:
             service_nodes = torch.from_numpy(facts.vocabulary.service_nodes).long()

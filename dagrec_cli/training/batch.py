@@ -55,7 +55,8 @@ class Batch(NamedTuple):
         What the weighted sum of the rows' losses is divided by: the weight of all rows of the
         optimisation step, which may span several batches.
     beliefs
-        What the model's prior weighs, for each training row; None without one.
+        What the model's prior weighs, for each training row, in one or two ways
+        (:meth:`RowCounts.beliefs`); None without a prior.
     """
 
     contexts: Contexts
@@ -64,7 +65,7 @@ class Batch(NamedTuple):
     weight: Float[Tensor, " rows"]
     choices: AllowedServices | None
     total: float
-    beliefs: Float[Tensor, "rows services features"] | None = None
+    beliefs: Float[Tensor, "ways rows services features"] | None = None
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ class TrainingPairs:
             torch.from_numpy(weighted.target).long(),
             torch.from_numpy(weighted.weight),
             mask,
-            None if prior is None else RowCounts(prior.table, counted, contexts, hidden),
+            None if prior is None else RowCounts(prior, counted, contexts, hidden),
         )
 
     def on(self, device: torch.device) -> "TrainingPairs":

@@ -62,7 +62,7 @@ class BatchLoss:
         # A context's scores serve all of its rows, which differ in their target.
         scores = scores.index_select(0, batch.row)
         if self.model.prior is not None and batch.beliefs is not None:
-            scores = scores + self.model.prior.weigh(batch.beliefs)
+            scores = scores + self.model.prior.of_rows(batch.beliefs)
         return loss(scores, batch.target)
 
     def _allowed_only(self, loss: CatalogueLoss, batch: Batch, choices: AllowedServices) -> Tensor:
@@ -93,8 +93,7 @@ class BatchLoss:
             scores = self.model.head.candidates(states, candidates)
         scores = scores.float()
         if self.model.prior is not None and batch.beliefs is not None:
-            rows = torch.arange(len(candidates), device=candidates.device)[:, None]
-            scores = scores + self.model.prior.weigh(batch.beliefs[rows, candidates])
+            scores = scores + self.model.prior.of_rows(batch.beliefs).gather(1, candidates)
         positive, negative = scores[:, :1], scores[:, 1:]
         if loss.needs_correction:
             negative = negative - self.sampler.log_expected(batch.target, negatives, choices)

@@ -6,7 +6,7 @@ Differs from the source: three features, the counts' log probability among them,
 per n-gram, and a training row does not see its own occurrence in the counts.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from copy import deepcopy
 from typing import Literal
 
@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from dagrec_cli.config.kinds import Share
 from dagrec_cli.data.pairs import WeightedPairs
 from dagrec_cli.data.ragged import find_sorted
 from dagrec_cli.models.context_batch import Contexts
@@ -30,10 +31,18 @@ class CountPrior(nn.Module):
 
     ``p`` interpolates the counts of truncated contexts, as ``model=backoff`` does; ``a``, ``b`` and
     ``c`` are learnt with the network whose scores the prior is added to.
+
+    Parameters
+    ----------
+    n_services
+        Size of the catalogue.
+    edge_dropout
+        Probability, in ``[0, 1)``, that a training row's target has never followed its last node.
     """
 
-    def __init__(self, n_services: int) -> None:
+    def __init__(self, n_services: int, edge_dropout: Share) -> None:
         super().__init__()
+        self.edge_dropout = edge_dropout
         self.table = TruncatedCounts(n_services, GENERATIONS)
         self.weights = nn.Parameter(torch.tensor(START))
 
@@ -41,6 +50,16 @@ class CountPrior(nn.Module):
         """Return the prior after each context, from all that was counted."""
         counts = (self.table.after(entry) for entry in self.table.entries(contexts))
         return self.weigh(_beliefs(counts))
+
+    def of_rows(
+        self, beliefs: Float[Tensor, "ways rows services 3"]
+    ) -> Float[Tensor, "rows services"]:
+        """Return the prior of training rows, of some without their edge: see :class:`RowCounts`."""
+        if not (self.training and self.edge_dropout):
+            return self.weigh(beliefs[0])
+        known, new = beliefs
+        is_new = torch.rand(len(known), 1, device=known.device) < self.edge_dropout
+        return self.weigh(new).where(is_new, self.weigh(known))
 
     def weigh(self, beliefs: Float[Tensor, "*rows 3"]) -> Float[Tensor, "*rows"]:
         """Return the prior that features make."""
@@ -55,8 +74,8 @@ class RowCounts:
 
     Parameters
     ----------
-    table
-        Filled here with the rows; what it holds at the end is what test rows see.
+    prior
+        Its table is filled here with the rows, which is what test rows see.
     pairs
         The rows; ``pairs.context`` are positions in ``contexts``.
     hidden
@@ -65,12 +84,13 @@ class RowCounts:
     """
 
     def __init__(
-        self, table: TruncatedCounts, pairs: WeightedPairs, contexts: Contexts, hidden: Hidden
+        self, prior: CountPrior, pairs: WeightedPairs, contexts: Contexts, hidden: Hidden
     ) -> None:
-        table.fill(pairs, contexts)
-        self.table = deepcopy(table)  # which stays where it is, wherever the model goes
+        prior.table.fill(pairs, contexts)
+        self.table = deepcopy(prior.table)  # which stays where it is, wherever the model goes
+        self.drops_edges = prior.edge_dropout > 0
         self.hidden = hidden
-        self.entries = torch.stack(list(table.entries(contexts)))
+        self.entries = torch.stack(list(self.table.entries(contexts)))
         self.context = torch.from_numpy(pairs.context).long()
         self.target = torch.from_numpy(pairs.target).long()
         unit = torch.zeros_like(self.target)
@@ -79,12 +99,23 @@ class RowCounts:
             self._count_units(unit, torch.from_numpy(pairs.weight))
         self.unit = unit
 
-    def beliefs(self, rows: Int[Tensor, " rows"]) -> Float[Tensor, "rows services 3"]:
-        """Return what the prior weighs, for some of the rows."""
-        return _beliefs(
+    def beliefs(self, rows: Int[Tensor, " rows"]) -> Float[Tensor, "ways rows services 3"]:
+        """Return what the prior weighs, for some of the rows.
+
+        Ways are one, or, with edge dropout, two: as counted, and as if the target had never
+        followed the last node.
+        """
+        counts = [
             self.table.after(entry, lambda row, cell: self._seen(rows[row], cell))
             for entry in self.entries[:, self.context[rows]]
-        )
+        ]
+        ways = [_beliefs(counts)]
+        if self.drops_edges:
+            row = torch.arange(len(rows))
+            for after in counts[1:]:
+                after[row, self.target[rows]] = 0
+            ways.append(_beliefs(counts))
+        return torch.stack(ways)
 
     def _count_units(self, unit: Tensor, weight: Tensor) -> None:
         """Sum the weights of each unit's rows in each cell, from the first cell's first unit on."""
@@ -118,7 +149,7 @@ class RowCounts:
         return (self.up_to[high] - self.up_to[low]).float()
 
 
-def _beliefs(counts: Iterator[Tensor]) -> Float[Tensor, "rows services 3"]:
+def _beliefs(counts: Iterable[Tensor]) -> Float[Tensor, "rows services 3"]:
     """Return log p, whether a service was seen after the last node, and log popularity.
 
     Parameters

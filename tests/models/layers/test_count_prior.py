@@ -16,6 +16,7 @@ from dagrec_cli.data.contexts import paths
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import Pairs
 from dagrec_cli.data.splits import Split, Units
+from dagrec_cli.errors import ConfigError
 from dagrec_cli.losses.bpr import BPR
 from dagrec_cli.losses.ce import CrossEntropy
 from dagrec_cli.models.base import Facts, TorchModel
@@ -71,7 +72,7 @@ def test_a_training_row_sees_what_a_test_row_would(
     data, walk_of = walked(tiny)
     fitted = np.flatnonzero(np.random.default_rng(1).random(N_ROWS) < 0.7)
     unit: NDArray[np.int32] = data.pairs.composition
-    prior = CountPrior(N_SERVICES)
+    prior = CountPrior(N_SERVICES, 0.0)
     pairs = TrainingPairs.of(
         data,
         fitted,
@@ -94,7 +95,7 @@ def test_a_training_row_sees_what_a_test_row_would(
     batch = pairs.batch(chosen, pairs.total)
     assert batch.beliefs is not None
     found = []
-    for at, c, weight, told in zip(*batch[1:4], batch.beliefs, strict=True):
+    for at, c, weight, told in zip(*batch[1:4], batch.beliefs[0], strict=True):
         found += [(walk_of[int(pairs.entries[chosen[at]])], int(c), told.tolist())] * int(weight)
     ordered = [
         sorted(each, key=lambda row: (*row[:2], np.sum(row[2]))) for each in (found, expected)
@@ -111,11 +112,11 @@ def test_a_training_row_sees_what_a_test_row_would(
 
 
 def trained_on_all(
-    config: Callable[..., DictConfig], dataset: Dataset, split: str
+    config: Callable[..., DictConfig], dataset: Dataset, split: str, **settings: object
 ) -> tuple[TorchModel, TrainingPairs]:
     torch.manual_seed(0)
     facts = Facts(dataset.vocabulary, dataset.graph(), dataset.followed)
-    model: TorchModel = build(config("model", "gru4rec", mask="prior"), "model", facts)
+    model: TorchModel = build(config("model", "gru4rec", mask="prior", **settings), "model", facts)
     rule: Split = build(config("split", split), "split")
     every = np.arange(len(dataset.pairs.context))
     given = {"prior": model.prior, "units": rule.units(dataset)}
@@ -139,7 +140,7 @@ def test_the_loss_reads_each_rows_own_prior(
     batch = pairs.whole
     assert silent(model).prior is not None
     assert batch.beliefs is not None
-    scores = batch.beliefs @ torch.tensor([0.5, 2.0, 0.25])
+    scores = batch.beliefs[0] @ torch.tensor([0.5, 2.0, 0.25])
     every = torch.nn.functional.cross_entropy(scores, batch.target, reduction="none")
     value = BatchLoss(model, CrossEntropy(label_smoothing=0.0), NoSampler(), Generator())(batch)
     assert value.item() == pytest.approx(float(every @ batch.weight / batch.total), rel=1e-5)
@@ -158,9 +159,38 @@ def test_the_prior_is_saved_with_the_model(
 ) -> None:
     model, pairs = trained_on_all(config, tiny, "paper")
     fresh, _ = trained_on_all(config, tiny, "paper")
-    fresh.prior = CountPrior(len(tiny.vocabulary.services))
+    fresh.prior = CountPrior(len(tiny.vocabulary.services), 0.0)
     fresh.load_state_dict(load(save(silent(model).state_dict())))
     contexts = pairs.whole.contexts
     expected, found = (each.eval()(contexts) for each in (model, fresh))
     assert torch.equal(found, expected)
     assert expected.std(1).min() > 0
+
+
+def test_a_dropped_edge_was_never_seen(config: Callable[..., DictConfig], tiny: Dataset) -> None:
+    model, pairs = trained_on_all(config, tiny, "paper", edge_dropout=0.5)
+    batch = pairs.whole
+    assert model.prior is not None
+    assert batch.beliefs is not None
+    known, new = (way[torch.arange(len(batch.target)), batch.target] for way in batch.beliefs)
+    is_repeated = known[:, 1] == 1
+    assert is_repeated.any()
+    assert not new[:, 1].any()
+    assert (new[is_repeated, 0] < known[is_repeated, 0]).all()
+    assert torch.equal(new[:, 2], known[:, 2])
+
+    as_counted, as_new = map(model.prior.weigh, batch.beliefs)
+    drawn = torch.stack([model.train().prior.of_rows(batch.beliefs) for _ in range(200)])  # type: ignore[union-attr]
+    is_new = (drawn == as_new).all(2)
+    assert (is_new | (drawn == as_counted).all(2)).all()
+    assert is_new[:, is_repeated].float().mean().item() == pytest.approx(0.5, abs=0.05)
+    assert torch.equal(model.eval().prior.of_rows(batch.beliefs), as_counted)  # type: ignore[union-attr]
+
+
+def test_edges_are_dropped_from_a_prior_alone(
+    config: Callable[..., DictConfig], tiny: Dataset
+) -> None:
+    node = config("model", "gru4rec", edge_dropout=0.1)
+    facts = Facts(tiny.vocabulary, tiny.graph(), tiny.followed)
+    with pytest.raises(ConfigError, match=r"model\.edge_dropout is 0\.1 but model\.mask is hard"):
+        build(node, "model", facts)
