@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from dagrec_cli.config.where import user_path
+from dagrec_cli.config.where import short_path, user_path
 from dagrec_cli.data.plain_files import kind_of, remove_leftovers
 from dagrec_cli.errors import ConfigError, RunError
 from dagrec_cli.runs.folder import RunFolder
@@ -82,7 +82,7 @@ def write_tables(folder: RunFolder, title: str, sheets: "Sequence[ReportSheet]")
         show_table(table)
     say_report_is_drawn()
     report = write_report(folder, title, sheets)
-    sys.stdout.write(f"Tables: {folder.path}\nReport: {report}\n")
+    sys.stdout.write(f"Tables: {short_path(folder.path)}\nReport: {short_path(report)}\n")
 
 
 def say_report_is_drawn() -> None:

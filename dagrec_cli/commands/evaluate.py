@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 
 from dagrec_cli.app.hydra_main import overrides_of
 from dagrec_cli.config.build import check_settings
+from dagrec_cli.config.where import short_path
 from dagrec_cli.errors import ConfigError
 
 
@@ -38,4 +39,4 @@ def evaluate(config: DictConfig) -> None:
     with folder.locked():
         result = evaluate_run(run, given, folder, request, side=config.side)
     show_table(table_of(result))
-    sys.stdout.write(f"Run folder: {folder.path}\n")
+    sys.stdout.write(f"Run folder: {short_path(folder.path)}\n")

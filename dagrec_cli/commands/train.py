@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 RESUME = "resume="
 LAUNCHED = {"RANK", "SLURM_PROCID"}  # what torchrun or srun leave in the environment
 FINISHED = (
-    "It had finished before: nothing was trained. trainer.epochs=MORE trains a network on that was "
-    "begun with keep_checkpoints=true.\n"
+    "It had finished before: nothing was trained. trainer.epochs=MORE continues a network's run "
+    "that was begun with keep_checkpoints=true.\n"
 )
 
 

@@ -1,6 +1,6 @@
 """The service graph: every observed step between nodes, and the successors it allows.
 
-Source: PAPER §2 and §3 ("DAG mask"). The graph is the union of the paths' edges.
+Source: PAPER §2 and §3 ("DAG mask"). The graph is the union of the links.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ class ServiceGraph:
     source, target
         Node indices of each edge's ends, ``[edges]``.
     count
-        How often the step occurs over all paths, ``[edges]``.
+        How often the step occurs, ``[edges]``; with ``context=path`` over all paths.
     service_class
         Class of each node index, -1 where it is none, ``[nodes + 1]``.
     """

@@ -286,7 +286,7 @@ def _held_out(rows: Sequence[TableRow]) -> list[str]:
 
 def _mask(row: TableRow) -> str:
     run = row.runs[0]
-    known = {"all": "all paths, test paths too", "train": "training paths only"}
+    known = {"all": "all pairs, test pairs too", "train": "training pairs only"}
     edges = f"that {run.source} knew" if run.source else f"of {known[run.config['split']['graph']]}"
     n = run.finished.data.forbidden_test_targets
     return f"{edges}, and rules out {n:,} {_side(row)} targets"

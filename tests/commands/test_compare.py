@@ -28,6 +28,8 @@ def test_runs_of_two_splits_and_a_missing_one(runs: Path, dagrec: Dagrec, tmp_pa
     assert "synthetic composition" in answer.out  # above its row
     assert "Not finished: empty: no result.json" in " ".join(answer.out.split())
     (folder,) = (tmp_path / "outputs/compare").iterdir()
+    shown = folder.relative_to(tmp_path)
+    assert answer.out.endswith(f"\nTables: {shown}\nReport: {shown}/report.html\n")
     rows = json.loads((folder / "table.json").read_text())["rows"]
     ceilings = [f"ceiling: {name}" for name in ("last node", "whole context", "the law")]
     assert [(row["row"], row["test"], "p" in row) for row in rows] == [

@@ -46,6 +46,7 @@ def test_its_own_test_gives_its_own_numbers(trained: Any, dagrec: Dagrec, tmp_pa
     for name in ("predictions.csv", "vocabulary.json", "graph.json", "config.yaml"):
         assert (tmp_path / "again" / name).read_bytes() == (trained.run / name).read_bytes(), name
     assert "Leakage" in answer.out
+    assert answer.out.endswith("\nRun folder: again\n")
 
 
 def test_another_split_says_that_training_may_have_seen_its_pairs(

@@ -126,8 +126,8 @@ def test_notes_say_where_rows_differ(run_of: RunOf, tmp_path: Path) -> None:
         "s: the saved model of day/7 may have been trained on these pairs."
     )
     assert mask == (
-        "A DAG mask knows the edges of training paths only, and rules out 1 test targets; "
-        "c: of all paths, test paths too, and rules out 1 test targets; "
+        "A DAG mask knows the edges of training pairs only, and rules out 1 test targets; "
+        "c: of all pairs, test pairs too, and rules out 1 test targets; "
         "s: that day/7 knew, and rules out 1 test targets."
     )
     assert ties.startswith("Ties: equal scores share their ranks; accuracy")
