@@ -14,10 +14,10 @@ from rich.console import Console
 
 from benchmarks.base import Benchmark
 from benchmarks.dagnn2021_epoch import Dagnn2021Epoch
-from benchmarks.deep_contexts import GruTrie, MiniBatchEpoch
+from benchmarks.deep_contexts import GruDag, GruTrie, MiniBatchEpoch
 from benchmarks.evaluation import Evaluation, EvaluationLarge
 from benchmarks.gru4rec_epoch import Gru4RecEpoch
-from benchmarks.preparation import Preparation
+from benchmarks.preparation import Preparation, PreparationDag
 from benchmarks.report import Finding, faults, write
 from benchmarks.runner import LEAST_ROUNDS, measure
 from benchmarks.steps import BprStep, CeStep
@@ -36,9 +36,11 @@ BENCHMARKS: dict[str, type[Benchmark]] = {
     "evaluation": Evaluation,
     "evaluation_large": EvaluationLarge,
     "gru4rec_epoch": Gru4RecEpoch,
+    "gru_dag": GruDag,
     "gru_trie": GruTrie,
     "mini_batch": MiniBatchEpoch,
     "preparation": Preparation,
+    "preparation_dag": PreparationDag,
 }
 ALL = "all"
 SHOWN = ("benchmark", "size", "plain_ms", "fast_ms", "ratio", "promised")

@@ -23,7 +23,7 @@ class Preparation(Benchmark):
     """The configured data's compositions, repeated up to the size."""
 
     unit = "compositions"
-    sizes = (1_000, 10_000, 100_000)
+    sizes: tuple[int, ...] = (1_000, 10_000, 100_000)
     target = 10
 
     def __init__(self, config: DictConfig) -> None:
@@ -42,6 +42,32 @@ class Preparation(Benchmark):
             return prepare_plainly(compositions)
 
         return Case(plain, fast, lambda: _check(plain(), fast()))
+
+
+class PreparationDag(Preparation):
+    """Contexts as DAGs, which enumerate nothing; the plain way is the same.
+
+    Nothing is promised where no links merge: there are as many paths as ends.
+    """
+
+    sizes = (84,)
+    target = 50
+
+    def case(self, size: int) -> Case:
+        """Repeat the compositions."""
+        plain, *_ = super().case(size)
+        compositions = list(islice(cycle(self.compositions), size))
+
+        def fast() -> Dataset:
+            return build_dataset(InMemory(compositions, self.config.data.max_paths, "dag"))
+
+        return Case(plain, fast, lambda: _check_unfolded(prepare_plainly(compositions), fast()))
+
+    def promise(self, size: int) -> float | None:
+        """Return the least ratio promised at a size."""
+        into = ([target for _, target in each.links] for each in self.compositions)
+        merges = any(len(set(targets)) < len(targets) for targets in into)
+        return super().promise(size) if merges else None
 
 
 @dataclass
@@ -129,4 +155,27 @@ def _check(plain: Prepared, fast: Dataset) -> None:
     )
     for name in Prepared._fields:
         if getattr(plain, name) != getattr(same, name):
+            raise MismatchError(f"{name} differ")
+
+
+def _check_unfolded(plain: Prepared, fast: Dataset) -> None:
+    """Compare the paths that contexts unfold to, and all else but how often paths repeat."""
+    walks: list[list[tuple[int, ...]]] = []
+    for node, parents in fast.contexts.items():
+        above = [walk for parent in {*parents} for walk in walks[parent]]
+        walks.append([(*walk, node) for walk in above or [()]])
+    graph = fast.graph()
+    edges = zip(graph.source.tolist(), graph.target.tolist(), strict=True)
+    steps = zip(fast.pairs.context.tolist(), fast.pairs.target.tolist(), strict=True)
+    for name, expected, found in (
+        ("nodes", plain.nodes, fast.vocabulary.index),
+        ("services", list(plain.services), list(fast.vocabulary.services)),
+        ("edges", {*plain.edges}, {*edges}),
+        (
+            "steps",
+            {*zip(plain.contexts, plain.targets, strict=True)},
+            {(walk, target) for entry, target in {*steps} for walk in walks[entry]},
+        ),
+    ):
+        if expected != found:
             raise MismatchError(f"{name} differ")

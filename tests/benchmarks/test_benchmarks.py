@@ -1,6 +1,9 @@
 """Every benchmark's two ways agree on small inputs, and its check sees it when they do not."""
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +21,7 @@ from benchmarks.preparation import prepare_plainly
 from benchmarks.training import EpochBenchmark
 from dagrec_cli.config.where import config_dir
 from dagrec_cli.data.composition import Composition
-from dagrec_cli.data.dataset import Dataset, build_dataset
+from dagrec_cli.data.dataset import Dataset, Links, build_dataset
 from dagrec_cli.data.pairs import Pairs
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.evaluation.ranks import Outcomes, outcomes
@@ -59,6 +62,20 @@ def test_both_ways_agree(make: Callable[..., Benchmark], name: str) -> None:
     case.fast()
 
 
+@pytest.mark.parametrize("name", ["gru_dag", "preparation_dag"])
+def test_both_ways_agree_where_links_merge_and_a_ratio_is_promised(
+    make: Callable[..., Benchmark], tmp_path: Path, name: str
+) -> None:
+    nodes = [{"id": k, **({"mid": k} if k > 1 else {})} for k in range(6)]
+    ends = [(0, 2), (1, 2), (0, 3), (2, 4), (3, 4), (4, 5), (2, 5)]
+    links = [{"source": source, "target": target} for source, target in ends]
+    (tmp_path / "merging.jsonl").write_text(json.dumps({"nodes": nodes, "links": links}))
+    merging = make(name, "data=compositions", f"data.path={tmp_path / 'merging.jsonl'}")
+    merging.case(SIZE).check()
+    assert merging.promise(merging.sizes[-1]) == merging.target
+    assert make(name).promise(merging.sizes[-1]) is None
+
+
 def test_every_benchmark_has_a_name() -> None:
     """A class without a line in the list would never be run."""
     kinds = [Benchmark]
@@ -82,9 +99,16 @@ def worse(*arguments: Any) -> Outcomes:
     return found._replace(better=found.better + (found.target == 0))
 
 
-def one_pair_less(*arguments: Any) -> Dataset:
+def one_link_less(*arguments: Any) -> Dataset:
     found = build_dataset(*arguments)
-    return Dataset(**{**vars(found), "pairs": Pairs(*(column[:-1] for column in found.pairs))})
+    return replace(found, links=Links(*(column[:-1] for column in found.links)))
+
+
+def without_parents(*arguments: Any) -> Dataset:
+    found = build_dataset(*arguments)
+    none = np.zeros(0, np.int32)
+    bare = replace(found.contexts, n_parents=0 * found.contexts.n_parents, parents=none)
+    return replace(found, contexts=bare)
 
 
 def jittered(model: TorchModel, *rules: Any) -> Callable[[Batch], Tensor]:
@@ -109,10 +133,12 @@ class Doubled(steps.BPR):
     ("name", "module", "part", "broken"),
     [
         ("evaluation", evaluation, "outcomes", worse),
-        ("preparation", preparation, "build_dataset", one_pair_less),
+        ("preparation", preparation, "build_dataset", one_link_less),
+        ("preparation_dag", preparation, "build_dataset", without_parents),
         ("bpr_step", steps, "BPR", Doubled),
         ("gru4rec_epoch", gru4rec_epoch, "FORBIDDEN", 0.0),
         ("ce_step", steps, "FORBIDDEN", 0.0),
+        ("gru_dag", deep_contexts, "BatchLoss", jittered),
         ("gru_trie", deep_contexts, "BatchLoss", jittered),
         ("dagnn2021_epoch", EdgeAttention, "gather", deaf),
         ("mini_batch", mini_batch, "shuffled_blocks", one_context_less),
