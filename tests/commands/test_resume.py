@@ -205,8 +205,8 @@ def test_resuming_what_is_finished_changes_nothing(
     answer = dagrec("train", "resume=run", *words)
     assert (answer.code, answer.err) == (0, "")
     assert answer.out == (
-        f"{first.out}It had finished before: nothing was trained. trainer.epochs=MORE trains a "
-        "network on that was begun with keep_checkpoints=true.\n"
+        f"{first.out}It had finished before: nothing was trained. trainer.epochs=MORE continues a "
+        "network's run that was begun with keep_checkpoints=true.\n"
     )
     assert contents(tmp_path / "run") == contents(whole)
 
