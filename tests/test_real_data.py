@@ -3,18 +3,27 @@
 Expected numbers: PAPER §9 (the reference run again on this data) and §3 (the repaired read-out).
 """
 
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+from dagrec_cli.config.build import build
+from dagrec_cli.data.composition import Composition
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.evaluation.intervals import MetricSummary
 from dagrec_cli.experiment.fit import run_experiment
 from dagrec_cli.jobs.job import compose_train
 from dagrec_cli.runs.folder import RunFolder
+from dagrec_cli.runs.run import Run
 from dagrec_cli.training.progress import Silent
 
 pytestmark = pytest.mark.real
+
+GENERATIONS = 8  # that backoff counts unless told otherwise
 
 
 def row_of(folder: Path, *overrides: str) -> dict[str, MetricSummary]:
@@ -67,3 +76,58 @@ def test_bpr_ranks_what_the_mask_allows(geoportal: Dataset, tmp_path: Path) -> N
     """No number is promised; masked and trained, it beats popularity's .4787."""
     row = row_of(tmp_path, "model=gru4rec", "loss=bpr")
     assert row["accuracy"]["mean"] > 0.5
+
+
+def steps_of(composition: Composition) -> Iterator[tuple[str, list[object]]]:
+    """Yield each step's service, and what is counted before it: nothing, the last node, …."""
+    names, nodes = composition.names, range(len(composition.names))
+    parents = [{a for a, b in composition.links if b == node} for node in nodes]
+    keys: list[list[object]] = [[()] for _ in nodes]
+    cut: list[object] = list(names)
+    is_there = [True for _ in nodes]
+    for generation in range(GENERATIONS):
+        for node in nodes:
+            keys[node] += [(generation, cut[node])] * is_there[node]
+        cut = [(names[node], frozenset(cut[k] for k in parents[node])) for node in nodes]
+        is_there = [any(is_there[k] for k in parents[node]) for node in nodes]
+    for source, target in {*composition.links}:
+        if composition.is_service[target]:
+            yield names[target], keys[source]
+
+
+def counted_accuracy(compositions: Sequence[Composition], test: set[int]) -> float:
+    """Return the share of test steps that are guessed from counts of all other compositions."""
+    steps = [(k in test, *step) for k, each in enumerate(compositions) for step in steps_of(each)]
+    services = sorted({service for _, service, _ in steps})
+    place = {service: k for k, service in enumerate(services)}
+    counts: dict[object, Any] = defaultdict(lambda: np.zeros(len(services)))
+    for is_test, service, keys in steps:
+        for key in () if is_test else keys:
+            counts[key][place[service]] += 1
+    hits = []
+    for is_test, service, keys in steps:
+        if is_test:
+            p = np.full(len(services), 1 / len(services))
+            for key in filter(counts.__contains__, keys):
+                p = (counts[key] + p) / (counts[key].sum() + 1)
+            hits.append(services[p.argmax()] == service)
+    return float(np.mean(hits))
+
+
+@pytest.mark.slow
+def test_backoff_on_merging_contexts_is_what_plain_counting_gives(tmp_path: Path) -> None:
+    """The table of 7,000 rows, whole workflows held out."""
+    words = ["data=galaxy_connections", "split=composition", "model=backoff", "model.mask=none"]
+    source = build(compose_train(words)[0].data, "data")
+    compositions = [each for each in source.read() if isinstance(each, Composition)]
+    for seed in range(5):
+        config, request = compose_train([*words, f"split.seed={seed}"])
+        assert (config.data.context, config.split.join) == ("dag", "duplicates")
+        assert (config.model.order, config.model.smoothing) == (GENERATIONS, 1)
+        folder = RunFolder(tmp_path / str(seed))
+        found = run_experiment(config, folder, request, Silent())
+        assert found.data.merges
+        test = Run.load(folder.path).predictions.composition
+        expected = counted_accuracy(compositions, {*test.tolist()})
+        assert found.metrics["accuracy"]["mean"] == pytest.approx(expected, abs=1e-3)
+        assert expected > 0.31
