@@ -8,7 +8,7 @@ from signal import SIGTERM, Signals
 
 from hydra.core.plugins import Plugins
 from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, run_job, setup_globals
+from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.plugin import Plugin
 from hydra.types import HydraContext, TaskFunction
@@ -64,7 +64,7 @@ class PoolLauncher(Launcher):
                     for number, words in enumerate(job_overrides, initial_job_idx)
                 ]
                 workers += active_children()
-                return [job.result() for job in ended]
+                return [JobReturn(status=job.result()) for job in ended]
         except BrokenProcessPool as error:
             codes = [process.exitcode for process in workers]
             causes = [code for code in codes if code not in (0, None, -SIGTERM)]
@@ -82,17 +82,21 @@ def _run_job(
     hydra: dict[type, object],
     words: list[str],
     number: int,
-) -> JobReturn:
-    """Do in another process what Hydra's own launcher does in this one."""
+) -> JobStatus:
+    """Do in another process what Hydra's own launcher does in this one; return how it ended.
+
+    The status alone, since a config may not pickle: Hydra imports its plugins' modules anew.
+    """
     setup_globals()
     Singleton.set_state({**Singleton.get_state(), "instances": hydra})  # resolvers do not pickle
     job = context.config_loader.load_sweep_config(config, words)
     with open_dict(job):
         job.hydra.job.id = job.hydra.job.num = number
-    return run_job(
+    ended = run_job(
         hydra_context=context,
         task_function=task,
         config=job,
         job_dir_key="hydra.sweep.dir",
         job_subdir_key="hydra.sweep.subdir",
     )
+    return ended.status

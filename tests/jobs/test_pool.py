@@ -1,0 +1,25 @@
+"""What the processes of ``hydra/launcher=pool`` hand back."""
+
+import pickle
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import OmegaConf
+
+from dagrec_cli.jobs import pool
+
+
+def test_what_a_process_hands_back_pickles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process may import Hydra's plugins anew, and then no config of it pickles."""
+    ended = JobReturn(cfg=OmegaConf.create(), status=JobStatus.COMPLETED)
+    ended.return_value = lambda: None  # as little to be pickled
+    monkeypatch.setattr(pool, "run_job", lambda **_: ended)
+    config = OmegaConf.create({"hydra": {"job": {}}})
+    loader = SimpleNamespace(load_sweep_config=lambda *_: config)
+    context: Any = SimpleNamespace(config_loader=loader)
+    instances = Singleton.get_state()["instances"]
+    handed = pool._run_job(context, lambda _: None, config, instances, [], 0)
+    assert pickle.loads(pickle.dumps(handed)) is JobStatus.COMPLETED
