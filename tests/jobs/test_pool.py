@@ -5,8 +5,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hydra._internal.callbacks import Callbacks
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus
+from hydra.types import HydraContext
 from omegaconf import OmegaConf
 
 from dagrec_cli.jobs import pool
@@ -18,8 +20,8 @@ def test_what_a_process_hands_back_pickles(monkeypatch: pytest.MonkeyPatch) -> N
     ended.return_value = lambda: None  # as little to be pickled
     monkeypatch.setattr(pool, "run_job", lambda **_: ended)
     config = OmegaConf.create({"hydra": {"job": {}}})
-    loader = SimpleNamespace(load_sweep_config=lambda *_: config)
-    context: Any = SimpleNamespace(config_loader=loader)
+    loader: Any = SimpleNamespace(load_sweep_config=lambda *_: config)
+    context = HydraContext(loader, Callbacks())
     instances = Singleton.get_state()["instances"]
     handed = pool._run_job(context, lambda _: None, config, instances, [], 0)
     assert pickle.loads(pickle.dumps(handed)) is JobStatus.COMPLETED
