@@ -11,7 +11,6 @@ import sys
 from difflib import get_close_matches
 from traceback import walk_tb
 
-from dagrec_cli.config.build import REPLACED
 from dagrec_cli.config.deciding import flat
 from dagrec_cli.config.where import options
 from dagrec_cli.errors import did_you_mean, install
@@ -103,6 +102,8 @@ def _unknown_option(group: str, option: str, known: list[str]) -> str:
 
 
 def _unknown_setting(key: str, command: str) -> str:
+    from dagrec_cli.config.build import REPLACED  # with what --help does not need
+
     if said := REPLACED.get(key):
         return said
     group, _, name = key.partition(".")

@@ -5,6 +5,7 @@ A class is this package's, or one that the user's own configs name; what a run f
 setting is the user's error, a TypeError inside a constructor stays ours.
 """
 
+import errno
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, get_type_hints
@@ -204,6 +205,9 @@ def _other(node: DictConfig, group: str, kind: type) -> ConfigError:
     return ConfigError(f"{group}._target_ is {node._target_!r}, which is no {kind.__name__}.")
 
 
+TOO_MANY_FILES = {errno.EMFILE, errno.ENFILE}  # open, whatever is imported
+
+
 def _import(target: str, group: str) -> type:
     from importlib import import_module
 
@@ -216,6 +220,8 @@ def _import(target: str, group: str) -> type:
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigError(f"{setting} does not exist ({error}).") from error
     except Exception as error:  # of the user's own code
+        if isinstance(error, OSError) and error.errno in TOO_MANY_FILES:
+            raise
         raise ConfigError(
             f"{setting} cannot be imported ({type(error).__name__}: {error})."
         ) from error

@@ -31,7 +31,7 @@ class Sides(NamedTuple):
     held_out: Rows
 
 
-class Units(NamedTuple):
+class SplitUnits(NamedTuple):
     """What a split keeps apart, which says what a row may know of the others.
 
     A row that is held out knows nothing of its own unit: of its ``row``, of its ``group``, or, of a
@@ -102,9 +102,9 @@ class Split(ABC):
         warnings = about_share(n_held_out, _room(share, n_pairs), n_pairs)
         return HeldOut(share, n_held_out / n_pairs, warnings=tuple(warnings))
 
-    def units(self, dataset: Dataset) -> Units:
+    def units(self, dataset: Dataset) -> SplitUnits:
         """Return what this split keeps apart: single rows."""
-        return Units("row", np.arange(len(dataset.pairs.context), dtype=np.int32))
+        return SplitUnits("row", np.arange(len(dataset.pairs.context), dtype=np.int32))
 
     @abstractmethod
     def _hold_out(self, dataset: Dataset, rows: Rows, share: float) -> Sides: ...
@@ -174,9 +174,9 @@ class CompositionSplit(Split):
                 room -= int(sizes[drawn])
         return Sides(rows[~is_held_out[number]], rows[is_held_out[number]])
 
-    def units(self, dataset: Dataset) -> Units:
+    def units(self, dataset: Dataset) -> SplitUnits:
         """Return what this split keeps apart: groups of compositions."""
-        return Units("group", self._group(dataset, np.arange(len(dataset.pairs.context))))
+        return SplitUnits("group", self._group(dataset, np.arange(len(dataset.pairs.context))))
 
     def _group(self, dataset: Dataset, rows: Rows) -> NDArray[np.int32]:
         """Return the group of each row's composition, ``[rows]``."""
@@ -211,10 +211,10 @@ class TemporalSplit(Split):
         is_held_out = moment >= min(n_kept, len(moments) - 1)
         return Sides(rows[~is_held_out], rows[is_held_out])
 
-    def units(self, dataset: Dataset) -> Units:
+    def units(self, dataset: Dataset) -> SplitUnits:
         """Return what this split keeps apart: moments."""
         _, moment = np.unique(dataset.start_time, return_inverse=True)
-        return Units("time", moment.astype(np.int32)[dataset.pairs.composition])
+        return SplitUnits("time", moment.astype(np.int32)[dataset.pairs.composition])
 
 
 def _room(share: float, n_pairs: int) -> int:

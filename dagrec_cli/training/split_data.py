@@ -8,7 +8,7 @@ from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.held_out import HeldOut
 from dagrec_cli.data.pairs import Rows
 from dagrec_cli.data.service_graph import ServiceGraph
-from dagrec_cli.data.splits import Leakage, Split, Units, leakage
+from dagrec_cli.data.splits import Leakage, Split, SplitUnits, leakage
 from dagrec_cli.models.base import Facts
 
 
@@ -43,7 +43,7 @@ class SplitData:
     n_forbidden: int
     side: Literal["test", "validation", "train", "all"] = "test"
     held_out: Mapping[str, HeldOut] = field(default_factory=dict)
-    units: Units | None = None
+    units: SplitUnits | None = None
 
     @property
     def sizes(self) -> tuple[int, int]:

@@ -129,15 +129,14 @@ def test_accuracy_and_ranks_can_be_counted_from_predictions(trained: Any) -> Non
 def test_equal_compositions_are_one_group_in_predictions(trained: Any, data: SplitData) -> None:
     rows = rows_of(trained.run / "predictions.csv")
     dataset = data.dataset
-    paths: dict[int, list[int]] = {}
-    for path, composition in zip(*dataset.path, strict=True):
-        paths.setdefault(int(composition), []).append(int(path))
-    first: dict[tuple[int, ...], int] = {}
-    for composition, numbers in sorted(paths.items()):
-        first.setdefault(tuple(sorted(numbers)), composition)
+    links: dict[int, list[tuple[int, int]]] = {}
+    for source, target, composition in zip(*dataset.links, strict=True):
+        links.setdefault(int(composition), []).append((int(source), int(target)))
+    first: dict[tuple[tuple[int, int], ...], int] = {}
+    for composition, pairs in sorted(links.items()):
+        first.setdefault(tuple(sorted(pairs)), composition)
     for row in rows:
-        same = tuple(sorted(paths[int(row["composition"])]))
-        assert int(row["group"]) == first[same]
+        assert int(row["group"]) == first[tuple(sorted(links[int(row["composition"])]))]
     assert len({row["group"] for row in rows}) < len({row["composition"] for row in rows})
 
 

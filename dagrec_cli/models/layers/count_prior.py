@@ -21,7 +21,7 @@ from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.truncated_counts import UNSEEN, TruncatedCounts, interpolated
 
 GENERATIONS, SMOOTHING = 8, 1.0  # as configs/model/backoff.yaml has them
-START = (1.0, 1.0, 0.0)  # weights of log p, of whether it was seen there, of log popularity
+FIRST_WEIGHTS = (1.0, 1.0, 0.0)  # weights of log p, of whether it was seen there, of log popularity
 
 Hidden = Literal["row", "group", "time"]
 
@@ -44,7 +44,7 @@ class CountPrior(nn.Module):
         super().__init__()
         self.edge_dropout = edge_dropout
         self.table = TruncatedCounts(n_services, GENERATIONS)
-        self.weights = nn.Parameter(torch.tensor(START))
+        self.weights = nn.Parameter(torch.tensor(FIRST_WEIGHTS))
 
     def forward(self, contexts: Contexts) -> Float[Tensor, "contexts services"]:
         """Return the prior after each context, from all that was counted."""

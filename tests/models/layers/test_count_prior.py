@@ -15,7 +15,7 @@ from dagrec_cli.config.build import build
 from dagrec_cli.data.contexts import paths
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import Pairs
-from dagrec_cli.data.splits import Split, Units
+from dagrec_cli.data.splits import Split, SplitUnits
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.losses.bpr import BPR
 from dagrec_cli.losses.ce import CrossEntropy
@@ -79,7 +79,7 @@ def test_a_training_row_sees_what_a_test_row_would(
         None,
         distinct=distinct,
         prior=prior,
-        units=Units(kind, np.arange(N_ROWS, dtype=np.int32) if kind == "row" else unit),  # type: ignore[arg-type]
+        units=SplitUnits(kind, np.arange(N_ROWS, dtype=np.int32) if kind == "row" else unit),  # type: ignore[arg-type]
     )
     rows = [(walk_of[int(data.pairs.context[r])], int(data.pairs.target[r])) for r in fitted]
     counted, expected = Counted(rows), []
