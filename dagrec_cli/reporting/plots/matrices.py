@@ -127,7 +127,7 @@ def context_length(rows: Sequence[tuple[str, Mapping[int, ByLength]]]) -> "Figur
     axes.set_yticks(range(len(rows)), [shown(name) for name, _ in rows])
     heads = [_head(k, column) for k, column in zip(lengths, zip(*table, strict=True), strict=True)]
     axes.set_xticks(range(len(lengths)), heads)
-    axes.set_xlabel("nodes in the context")
+    axes.set_xlabel("nodes on the longest way through the context")
     return figure
 
 
