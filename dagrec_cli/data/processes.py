@@ -3,9 +3,10 @@
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing import active_children, get_context, parent_process, resource_tracker
 
 SPAWN = get_context("spawn")  # a fork would copy torch's thread pool in whatever state it is
@@ -37,9 +38,21 @@ def ctrl_c_held_back() -> Iterator[None]:
 
 
 @contextmanager
-def process_pool(n_processes: int) -> Iterator[ProcessPoolExecutor]:
-    """Open a pool whose processes are stopped at once by Ctrl-C or an error here."""
-    with ProcessPoolExecutor(n_processes, SPAWN, initializer=_obey) as pool:
+def process_pool(
+    n_processes: int, begin: Callable[..., object] | None = None, *shared: object
+) -> Iterator[ProcessPoolExecutor]:
+    """Open a pool whose processes are stopped at once by Ctrl-C or an error here.
+
+    Parameters
+    ----------
+    n_processes
+        Most of them at a time.
+    begin, shared
+        Called with these in each process before all else: what all calls share is handed over
+        once. What fills the pipe of the calls would also hang the pool when a process dies, before
+        Python 3.11.5 (its issue 94777).
+    """
+    with ProcessPoolExecutor(n_processes, SPAWN, partial(_obey, begin, *shared)) as pool:
         try:
             yield pool
         except BaseException:
@@ -56,6 +69,8 @@ def _say_nothing(problem: threading.ExceptHookArgs) -> None:
     pass
 
 
-def _obey() -> None:
+def _obey(begin: Callable[..., object] | None, *shared: object) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent acts on it
     end_with_parent()
+    if begin:
+        begin(*shared)

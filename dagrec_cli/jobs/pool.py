@@ -5,6 +5,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children
 from multiprocessing.process import BaseProcess
 from signal import SIGTERM, Signals
+from typing import ClassVar
 
 from hydra.core.plugins import Plugins
 from hydra.core.singleton import Singleton
@@ -58,9 +59,10 @@ class PoolLauncher(Launcher):
         hydra = Singleton.get_state()["instances"]
         workers: list[BaseProcess] = []
         try:
-            with process_pool(min(self._n_jobs, len(job_overrides))) as pool:
+            n_processes = min(self._n_jobs, len(job_overrides))
+            with process_pool(n_processes, _Worker.begin, *self._job, hydra) as pool:
                 ended = [
-                    pool.submit(_run_job, *self._job, hydra, list(words), number)
+                    pool.submit(_Worker.run, list(words), number)
                     for number, words in enumerate(job_overrides, initial_job_idx)
                 ]
                 workers += active_children()
@@ -75,28 +77,41 @@ def _exit_in_words(code: int = -SIGTERM) -> str:
     return f"exit code {code}" if code > 0 else Signals(-code).name
 
 
-def _run_job(
-    context: HydraContext,
-    task: TaskFunction,
-    config: DictConfig,
-    hydra: dict[type, object],
-    words: list[str],
-    number: int,
-) -> JobStatus:
-    """Do in another process what Hydra's own launcher does in this one; return how it ended.
+class _Worker:
+    """Does in another process what Hydra's own launcher does in this one."""
 
-    The status alone, since a config may not pickle: Hydra imports its plugins' modules anew.
-    """
-    setup_globals()
-    Singleton.set_state({**Singleton.get_state(), "instances": hydra})  # resolvers do not pickle
-    job = context.config_loader.load_sweep_config(config, words)
-    with open_dict(job):
-        job.hydra.job.id = job.hydra.job.num = number
-    ended = run_job(
-        hydra_context=context,
-        task_function=task,
-        config=job,
-        job_dir_key="hydra.sweep.dir",
-        job_subdir_key="hydra.sweep.subdir",
-    )
-    return ended.status
+    context: ClassVar[HydraContext]
+    task: ClassVar[TaskFunction]
+    config: ClassVar[DictConfig]
+
+    @classmethod
+    def begin(
+        cls,
+        context: HydraContext,
+        task: TaskFunction,
+        config: DictConfig,
+        hydra: dict[type, object],
+    ) -> None:
+        """Take what all jobs share."""
+        cls.context, cls.task, cls.config = context, staticmethod(task), config
+        setup_globals()
+        state = {**Singleton.get_state(), "instances": hydra}  # resolvers do not pickle
+        Singleton.set_state(state)
+
+    @classmethod
+    def run(cls, words: list[str], number: int) -> JobStatus:
+        """Run a job and return how it ended.
+
+        The status alone, since a config may not pickle: Hydra imports its plugins' modules anew.
+        """
+        job = cls.context.config_loader.load_sweep_config(cls.config, words)
+        with open_dict(job):
+            job.hydra.job.id = job.hydra.job.num = number
+        ended = run_job(
+            hydra_context=cls.context,
+            task_function=cls.task,
+            config=job,
+            job_dir_key="hydra.sweep.dir",
+            job_subdir_key="hydra.sweep.subdir",
+        )
+        return ended.status

@@ -23,5 +23,12 @@ def test_what_a_process_hands_back_pickles(monkeypatch: pytest.MonkeyPatch) -> N
     loader: Any = SimpleNamespace(load_sweep_config=lambda *_: config)
     context = HydraContext(loader, Callbacks())
     instances = Singleton.get_state()["instances"]
-    handed = pool._run_job(context, lambda _: None, config, instances, [], 0)
+    pool._Worker.begin(context, lambda _: None, config, instances)
+    handed = pool._Worker.run([], 0)
     assert pickle.loads(pickle.dumps(handed)) is JobStatus.COMPLETED
+
+
+def test_a_call_hands_over_no_more_than_its_words() -> None:
+    """What fills the pipe of the calls hangs Pythons before 3.11.5 when a process dies."""
+    call = pickle.dumps((pool._Worker.run, ["trainer.epochs=2", "hydra.sweep.subdir=0"], 0))
+    assert len(call) < 500
