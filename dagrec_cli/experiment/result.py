@@ -154,7 +154,7 @@ def notes_of(result: Finished) -> list[str]:
     ]
     if result.model.mask == "hard":
         n_forbidden = data.forbidden_test_targets
-        notes.append(f"DAG mask: {n_forbidden:,} {side}targets are ruled out by it.")
+        notes.append(f"Hard mask: {n_forbidden:,} {side}targets are ruled out by it.")
     if "law" in result.ceilings:
         notes.append(
             "Ceiling: the best predictor in expectation, which knows the data's law; on these "

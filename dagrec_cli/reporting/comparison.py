@@ -227,6 +227,7 @@ def basis(rows: Sequence[TableRow]) -> list[str]:
     That is n, split, seeds, leakage, groups, mask and ties; where rows differ, what most have
     comes first.
     """
+    masked = [row for row in rows if row.runs[0].finished.model.mask == "hard"]
     spread, over = "", ""
     if any(len(row.outcomes) > 1 for row in rows):
         spread, over = "mean ± standard deviation over seeds, ", " and seeds"
@@ -235,7 +236,7 @@ def basis(rows: Sequence[TableRow]) -> list[str]:
         f"over groups of equal compositions{over}].",
         f"Leakage: {_joint(rows, _leakage)}.",
         *_held_out(rows),
-        f"A DAG mask knows the edges {_joint(rows, _mask)}.",
+        *([f"A hard mask knows the edges {_joint(masked, _mask)}."] if masked else []),
         f"Ties: {_joint(rows, _ties)}; accuracy takes the first of equal services.",
     ]
 

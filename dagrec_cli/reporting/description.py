@@ -191,7 +191,7 @@ class Description:
             *(("warning", warning) for warning in (*self.warnings, *self.held_out.warnings)),
             ("in train too", leaks),
             (
-                "DAG mask",
+                "hard mask",
                 f"{graph[self.mask_graph]}; rules out {self.forbidden_test_targets:,} test targets",
             ),
             ("sha256", self.sha256),
