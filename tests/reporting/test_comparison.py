@@ -3,6 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from msgspec import structs
 
 from dagrec_cli.experiment.result import TIE_RULE
 from dagrec_cli.reporting.comparison import AS_GOOD, BEST_ROW, TableRow, basis, compare_rows
@@ -136,7 +137,8 @@ def test_notes_say_where_rows_differ(run_of: RunOf, tmp_path: Path) -> None:
 
 def test_a_mask_is_told_of_only_where_a_row_has_one(run_of: RunOf, tmp_path: Path) -> None:
     masked, free = (run_of(tmp_path / name) for name in "ab")
-    free.finished.model.mask = "none"
+    model = structs.replace(free.finished.model, mask="none")
+    free = replace(free, result=structs.replace(free.finished, model=model))
     notes = basis([TableRow("masked", [masked]), TableRow("free", [free])])
     assert [note for note in notes if "mask" in note] == [
         "A hard mask knows the edges of training pairs only, and rules out 1 test targets."
