@@ -228,6 +228,7 @@ def basis(rows: Sequence[TableRow]) -> list[str]:
     comes first.
     """
     masked = [row for row in rows if row.runs[0].finished.model.mask == "hard"]
+    ties = _joint(rows, lambda row: row.runs[0].finished.tie_rule)
     spread, over = "", ""
     if any(len(row.outcomes) > 1 for row in rows):
         spread, over = "mean ± standard deviation over seeds, ", " and seeds"
@@ -237,7 +238,7 @@ def basis(rows: Sequence[TableRow]) -> list[str]:
         f"Leakage: {_joint(rows, _leakage)}.",
         *_held_out(rows),
         *([f"A hard mask knows the edges {_joint(masked, _mask)}."] if masked else []),
-        f"Ties: {_joint(rows, _ties)}; accuracy takes the first of equal services.",
+        f"Ties: {ties}; accuracy takes the first of equal services.",
     ]
 
 
@@ -291,10 +292,6 @@ def _mask(row: TableRow) -> str:
     edges = f"that {run.source} knew" if run.source else f"of {known[run.config['split']['graph']]}"
     n = run.finished.data.forbidden_test_targets
     return f"{edges}, and rules out {n:,} {_side(row)} targets"
-
-
-def _ties(row: TableRow) -> str:
-    return row.runs[0].finished.tie_rule
 
 
 def _side(row: TableRow) -> str:
