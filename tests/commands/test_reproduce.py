@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from begun import begun
 from dagrec_cli.config.where import config_dir
 from dagrec_cli.runs.folder import RunFolder, is_in_use
 
@@ -285,20 +286,7 @@ def started(tmp_path: Path) -> Callable[[], subprocess.Popen[str]]:
 
     def start() -> subprocess.Popen[str]:
         words = ("reproduce", "-cd", "own", "table=mine", "n_jobs=2", "seeds=null")
-        process = subprocess.Popen(
-            [sys.executable, "-m", "dagrec_cli", *words],
-            cwd=tmp_path,
-            stderr=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        deadline = time.monotonic() + 120
-        while len(list(tmp_path.glob("outputs/reproduce/rows/*/checkpoints"))) < 2:
-            assert time.monotonic() < deadline
-            assert process.poll() is None
-            time.sleep(0.1)
-        return process
+        return begun(tmp_path, words, "outputs/reproduce/rows/*/checkpoints", 2)
 
     return start
 

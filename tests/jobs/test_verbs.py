@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
+from begun import begun
 from dagrec_cli.runs.folder import is_in_use
 
 pytestmark = pytest.mark.slow
@@ -87,22 +88,12 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
     return {rate: record(folder / rate) for rate in RATES}
 
 
-def kill_in_the_midst(folder: Path, command: list[str]) -> None:
+def kill_in_the_midst(folder: Path, words: list[str]) -> None:
     """Start a command and kill all its processes once a job has kept a checkpoint."""
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 120
-    while not any(folder.rglob("checkpoints/*.safetensors")):
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.02)
+    process = begun(folder, words, "**/checkpoints/*.safetensors")
     os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process.communicate(timeout=60)
+    deadline = time.monotonic() + 60
     while any(map(is_in_use, runs_in(folder))):
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -118,10 +109,10 @@ def test_a_killed_command_given_again_leaves_the_records_of_plain_ones(
     words = [*verb(tmp_path), f"hydra/launcher={launcher}"]
     if launcher != "basic":
         words.append("hydra.launcher.n_jobs=2")
-    command = [sys.executable, "-m", "dagrec_cli", *words]
-    kill_in_the_midst(tmp_path, command)
+    kill_in_the_midst(tmp_path, words)
     n_whole = sum((run / "result.json").exists() for run in runs_in(tmp_path))
     assert n_whole < len(RATES)
+    command = [sys.executable, "-m", "dagrec_cli", *words]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("finished before: ") == n_whole
@@ -141,19 +132,7 @@ def test_ctrl_c_ends_the_jobs_after_their_epoch(
     if launcher != "basic":
         words.append("hydra.launcher.n_jobs=2")
     n_at_once = 1 if launcher == "basic" else 2
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dagrec_cli", *words],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 120
-    while len(list(tmp_path.glob("jobs/*/checkpoints"))) < n_at_once:
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.05)
+    process = begun(tmp_path, words, "jobs/*/checkpoints", n_at_once)
     (os.killpg if to_all else os.kill)(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
     first, *others, last = err.splitlines()

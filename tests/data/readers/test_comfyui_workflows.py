@@ -11,6 +11,7 @@ import pytest
 from dagrec_cli.config.build import build
 from dagrec_cli.data.composition import Composition, Invalid
 from dagrec_cli.errors import DataError
+from read_items import faults, links
 
 Flow = dict[str, Any]
 SUB = "5b1f2c3d-0000-4000-8000-000000000001"
@@ -70,18 +71,6 @@ def read_one(config: Any, tmp_path: Path, flow: Any, **settings: Any) -> Composi
     path.write_bytes(flow if isinstance(flow, bytes) else json.dumps(flow).encode())
     (item,) = read(config, path, **settings)
     return item
-
-
-def links(item: Composition | Invalid) -> list[str]:
-    """Every link in short names, in order: ``A -> B``."""
-    assert isinstance(item, Composition), item
-    short = [name.partition("_")[2] for name in item.names]
-    return sorted(f"{short[source]} -> {short[target]}" for source, target in item.links)
-
-
-def faults(item: Composition | Invalid) -> list[str]:
-    assert isinstance(item, Invalid), item
-    return [str(fault) for fault in item.faults]
 
 
 IMAGE = graph(

@@ -13,6 +13,7 @@ from dagrec_cli.config.build import build
 from dagrec_cli.data.composition import Composition, Invalid
 from dagrec_cli.data.readers.edges import LINK_COLUMNS, Edges
 from dagrec_cli.errors import ConfigError, DataError
+from read_items import SETTINGS, faults
 
 ROWS = [
     LINK_COLUMNS,
@@ -45,25 +46,14 @@ def edges(path: Path, **changes: Any) -> Edges:
     settings: dict[str, Any] = {
         "columns": {name: name for name in LINK_COLUMNS},
         "table_prefix": "table_",
-        "default_path": None,
-        "on_cycle": "error",
-        "on_invalid": "error",
-        "context": "path",
-        "max_paths": 1000,
-        "cache": False,
     }
-    return Edges(path=str(path), **{**settings, **changes})
+    return Edges(path=str(path), **{**SETTINGS, **settings, **changes})
 
 
 def read(tmp_path: Path, text: str, **changes: Any) -> list[Composition | Invalid]:
     path = tmp_path / "links.csv"
     path.write_bytes(text.encode())
     return list(edges(path, **changes).read())
-
-
-def faults(item: Composition | Invalid) -> list[str]:
-    assert isinstance(item, Invalid)
-    return [str(fault) for fault in item.faults]
 
 
 @pytest.mark.parametrize("delimiter", "\t,;|")

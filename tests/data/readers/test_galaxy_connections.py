@@ -12,6 +12,7 @@ from dagrec_cli.data.dataset import build_dataset
 from dagrec_cli.data.readers import galaxy_connections
 from dagrec_cli.data.readers.galaxy_connections import GalaxyConnections
 from dagrec_cli.errors import DataError
+from read_items import faults
 
 TIME = "1970-01-02 00:00:00.5"
 MAP = "toolshed.g2.bx.psu.edu/repos/devteam/bwa/bwa_mem/0.7"
@@ -49,11 +50,6 @@ def read(tmp_path: Path, *lines: str) -> list[Composition | Invalid]:
 
 def without_ids(item: Composition | Invalid) -> Composition | Invalid:
     return item._replace(ids=()) if isinstance(item, Composition) else item
-
-
-def faults(item: Composition | Invalid) -> list[str]:
-    assert isinstance(item, Invalid)
-    return [str(fault) for fault in item.faults]
 
 
 FIRST = Composition(

@@ -16,6 +16,7 @@ from dagrec_cli.data.paths import count_paths, path_tree
 from dagrec_cli.data.readers.galaxy import short_id
 from dagrec_cli.data.readers.galaxy_workflows import GalaxyWorkflows
 from dagrec_cli.errors import DataError
+from read_items import faults
 
 Step = dict[str, Any]
 BOM = b"\xef\xbb\xbf"
@@ -83,11 +84,6 @@ def walks(item: Composition | Invalid) -> set[str]:
     for branch, node in tree.inner:
         walked.append(f"{walked[branch]}{short[node]} ")
     return {walked[branch] + short[node] for branch, node in tree.ends}
-
-
-def faults(item: Composition | Invalid) -> list[str]:
-    assert isinstance(item, Invalid)
-    return [str(fault) for fault in item.faults]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 
 from dagrec_cli.config.build import build
 from dagrec_cli.data.composition import Composition, Invalid
+from read_items import faults, links
 
 
 def read(config: Any, path: Path, option: str = "gxformat2") -> dict[str, Composition | Invalid]:
@@ -23,18 +24,6 @@ def read_one(config: Any, tmp_path: Path, text: str) -> Composition | Invalid:
     path = tmp_path / "flow.gxwf.yml"
     path.write_text(text)
     return read(config, path)["flow"]
-
-
-def links(item: Composition | Invalid) -> list[str]:
-    """Every link in short names, sorted: ``data_input -> cat1``."""
-    assert isinstance(item, Composition), item
-    short = [name.partition("_")[2] for name in item.names]
-    return sorted(f"{short[source]} -> {short[target]}" for source, target in item.links)
-
-
-def faults(item: Composition | Invalid) -> list[str]:
-    assert isinstance(item, Invalid), item
-    return [str(fault) for fault in item.faults]
 
 
 PLAIN = """

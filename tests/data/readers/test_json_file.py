@@ -16,6 +16,7 @@ from dagrec_cli.config.build import build
 from dagrec_cli.data.composition import REMEDY, Composition, Invalid
 from dagrec_cli.data.readers.json_file import JsonFile
 from dagrec_cli.errors import ConfigError, DataError
+from read_items import faults
 
 CONFIGS = Path(__file__).parents[3] / "configs" / "data"
 BOM = b"\xef\xbb\xbf"
@@ -61,11 +62,6 @@ def placeless(item: Composition | Invalid) -> Composition | Invalid:
 def read_one(tmp_path: Path, composition: object) -> Composition | Invalid:
     (item,) = read(tmp_path, json.dumps([composition]).encode())
     return item
-
-
-def faults(item: Composition | Invalid) -> list[str]:
-    assert isinstance(item, Invalid)
-    return [str(fault) for fault in item.faults]
 
 
 def message(path: Path | str | None) -> str:

@@ -13,20 +13,13 @@ from dagrec_cli.data.readers.json_file import JsonFile
 from dagrec_cli.data.readers.json_keys import repeated_key
 from dagrec_cli.data.vocabulary import Vocabulary
 from dagrec_cli.errors import DataError
+from read_items import SETTINGS
 
 KEYS = {
     "service_key": "mid",
     "owner_key": "owner",
     "time_key": "start_time",
     "end_key": "end_time",
-}
-READER: dict[str, Any] = {
-    "default_path": None,
-    "on_cycle": "error",
-    "on_invalid": "error",
-    "context": "path",
-    "max_paths": 1000,
-    "cache": False,
 }
 NODES = '"nodes": [{"id": 1}, {"id": 2, "mid": 5, "owner": "u", "start_time": 0}]'
 LINKS = '"links": [{"source": 1, "target": 2}]'
@@ -47,9 +40,9 @@ STEPS = json.dumps(
 def read(file: Path, text: str) -> Composition | Invalid:
     file.write_text(text)
     if file.suffix == ".ga":
-        reader: Any = GalaxyWorkflows(path=str(file), **READER)
+        reader: Any = GalaxyWorkflows(path=str(file), **SETTINGS)
     else:
-        reader = JsonFile(path=str(file), table_mid_min=10**6, download=None, **KEYS, **READER)
+        reader = JsonFile(path=str(file), table_mid_min=10**6, download=None, **KEYS, **SETTINGS)
     (found,) = reader.read()
     assert isinstance(found, Composition | Invalid)
     return found
