@@ -16,10 +16,10 @@ from dagrec_cli.data.composition import Composition
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.evaluation.intervals import MetricSummary
 from dagrec_cli.experiment.fit import run_experiment
-from dagrec_cli.jobs.job import compose_train
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.run import Run
 from dagrec_cli.training.progress import Silent
+from train_config import compose_train
 
 pytestmark = pytest.mark.real
 

@@ -12,7 +12,6 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dagrec_cli.config.build import plain
-from dagrec_cli.config.compose import composed
 from dagrec_cli.config.deciding import is_part
 from dagrec_cli.config.where import code_sha256
 from dagrec_cli.errors import DagrecError, visible
@@ -78,15 +77,6 @@ def in_words(state: State, metrics: Sequence[str] = SHOWN) -> str:
         return ", ".join(f"{heading(name)} {short(figures[name])}" for name in metrics)
     is_asked = state.kind == "stopped" and state.reason == "interrupted"
     return visible(state.reason if is_asked else f"failed: {state.reason}")
-
-
-def compose_train(
-    overrides: Sequence[str], own_configs: Sequence[str] = ()
-) -> tuple[DictConfig, Request]:
-    """Return the config that ``dagrec train OVERRIDES`` would have, and what it was asked for."""
-    whole = composed("train", overrides, own_configs)
-    config = without_hydra(whole)
-    return config, request_of(whole.hydra, config, overrides)
 
 
 def request_of(

@@ -89,21 +89,6 @@ def fits(path: Path, config: DictConfig) -> bool:
     return source.sha256() == start.data_sha256
 
 
-def done_run(path: Path, config: DictConfig) -> Run | None:
-    """Return the run in a folder if running a config there would only make it again.
-
-    It is finished, its files are whole, and it was begun with this config on data of the same
-    content by this version.
-
-    Raises
-    ------
-    DagrecError
-        If the data cannot be read.
-    """
-    run = state_of(path).run
-    return run if run and fits(path, config) else None
-
-
 def check_free(
     path: Path, what: str, setting: str = "hydra.run.dir", besides: Collection[str] = ()
 ) -> None:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from dagrec_cli.errors import ConfigError, DagrecError, RunError
 from dagrec_cli.experiment.fit import run_experiment
-from dagrec_cli.jobs.job import compose_train, in_words
+from dagrec_cli.jobs.job import in_words
 from dagrec_cli.reporting.comparison import compare_rows
 from dagrec_cli.reporting.grouping import group_runs
 from dagrec_cli.reporting.report import ReportSheet, write_report
@@ -22,6 +22,7 @@ from dagrec_cli.runs.resume import resumption
 from dagrec_cli.runs.run import Run
 from dagrec_cli.runs.state import state_of
 from dagrec_cli.training.progress import Silent
+from train_config import compose_train
 
 DEEP = "[" * 100_000
 LONG = "9" * 5000

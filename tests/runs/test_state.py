@@ -11,10 +11,11 @@ from omegaconf import DictConfig
 from dagrec_cli.config import deciding
 from dagrec_cli.errors import DagrecError
 from dagrec_cli.experiment.fit import run_experiment
-from dagrec_cli.jobs.job import compose_train
+from dagrec_cli.jobs.job import job_state
 from dagrec_cli.runs.folder import LOCK, RunFolder
-from dagrec_cli.runs.state import done_run, fits, state_of
+from dagrec_cli.runs.state import fits, state_of
 from dagrec_cli.training.progress import Silent
+from train_config import compose_train
 
 
 def write_data(file: Path, n_chains: int) -> None:
@@ -70,7 +71,7 @@ def test_what_came_of_a_folder(
     found = state_of(run)
     assert (found.kind, found.run) == (kind, None)
     assert reason in found.reason
-    assert done_run(run, config_of(folder)) is None
+    assert job_state(run, config_of(folder)).run is None
 
 
 def test_a_folder_that_is_not_there_and_one_that_is_in_use(folder: Path) -> None:
@@ -78,16 +79,16 @@ def test_a_folder_that_is_not_there_and_one_that_is_in_use(folder: Path) -> None
     with (folder / "run" / LOCK).open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert state_of(folder / "run").kind == "in use"
-        assert done_run(folder / "run", config_of(folder)) is None
-    assert done_run(folder / "run", config_of(folder))
+        assert job_state(folder / "run", config_of(folder)).run is None
+    assert job_state(folder / "run", config_of(folder)).run
 
 
 def test_what_decides_a_figure_must_be_the_same(folder: Path) -> None:
     write_data(folder / "moved.jsonl", 20)
     moved = config_of(folder, f"data.path={folder}/moved.jsonl", "threads=1", "progress=false")
-    assert done_run(folder / "run", moved)
+    assert job_state(folder / "run", moved).run
     for word in ("seed=1", "split.test_share=0.4", "model=markov"):
-        assert done_run(folder / "run", config_of(folder, word)) is None
+        assert job_state(folder / "run", config_of(folder, word)).run is None
 
 
 def test_data_of_other_content_and_data_that_are_gone(folder: Path) -> None:
@@ -96,7 +97,8 @@ def test_data_of_other_content_and_data_that_are_gone(folder: Path) -> None:
     assert state_of(folder / "run").run
     (folder / "data.jsonl").unlink()
     with pytest.raises(DagrecError, match=r"data\.jsonl"):
-        done_run(folder / "run", config_of(folder))
+        fits(folder / "run", config_of(folder))
+    assert job_state(folder / "run", config_of(folder)).run  # nothing better could come
 
 
 def test_a_run_of_another_version_is_not_done(
@@ -104,4 +106,4 @@ def test_a_run_of_another_version_is_not_done(
 ) -> None:
     monkeypatch.setattr(deciding, "__version__", "0.3.0")
     assert state_of(folder / "run").kind == "finished"
-    assert done_run(folder / "run", config_of(folder)) is None
+    assert job_state(folder / "run", config_of(folder)).run is None
