@@ -73,22 +73,25 @@ def show_table(table: "Table") -> None:
     console.print(to_rich(table, console.width))
 
 
-def write_tables(folder: RunFolder, title: str, sheets: "Sequence[ReportSheet]") -> None:
-    """Write tables and their report, print the tables, and say where they are."""
+def write_tables(
+    folder: RunFolder, title: str, sheets: "Sequence[ReportSheet]", what: str = "Tables"
+) -> None:
+    """Write tables and their report, print the tables, and say where they are.
+
+    Parameters
+    ----------
+    what
+        What the folder is called.
+    """
     from dagrec_cli.reporting.report import write_report
 
     for table in (table for sheet in sheets for table in sheet.tables):
         table.save(folder)
         show_table(table)
-    say_report_is_drawn()
-    report = write_report(folder, title, sheets)
-    sys.stdout.write(f"Tables: {short_path(folder.path)}\nReport: {short_path(report)}\n")
-
-
-def say_report_is_drawn() -> None:
-    """Tell whoever watches why the command takes some more seconds."""
-    if sys.stderr.isatty():
+    if sys.stderr.isatty():  # why it takes some more seconds
         sys.stderr.write("Drawing the report …\n")
+    report = write_report(folder, title, sheets)
+    sys.stdout.write(f"{what}: {short_path(folder.path)}\nReport: {short_path(report)}\n")
 
 
 @contextmanager

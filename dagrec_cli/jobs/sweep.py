@@ -17,9 +17,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from dagrec_cli.app.hydra_errors import first_line
 from dagrec_cli.app.hydra_main import overrides_of
-from dagrec_cli.app.output import say_report_is_drawn, show_table
+from dagrec_cli.app.output import write_tables
 from dagrec_cli.config.build import build
-from dagrec_cli.config.where import short_path
 from dagrec_cli.data.invalid import plural
 from dagrec_cli.data.plain_files import check_own_folders
 from dagrec_cli.errors import ConfigError, RunError
@@ -214,16 +213,13 @@ def _show_sweep(
 ) -> int:
     """Write and print table and report; return how many jobs did not finish."""
     from dagrec_cli.loggers.base import SafeLogger
-    from dagrec_cli.reporting.report import ReportSheet, write_report
+    from dagrec_cli.reporting.report import ReportSheet
 
     config = engine.config
     entries = sweep_entries(jobs, reached)
     table = sweep_table(entries, n_jobs=len(jobs), metric=config.trainer.monitor)
-    save_sweep_table(table, folder)
-    show_table(table)
-    say_report_is_drawn()
-    report = write_report(folder, "dagrec train -m", [ReportSheet([table], entries)])
-    sys.stdout.write(f"Sweep folder: {short_path(folder.path)}\nReport: {short_path(report)}\n")
+    write_tables(folder, "dagrec train -m", [ReportSheet([table], entries)], "Sweep folder")
+    add_reasons(table, folder)
     if any(not entry.reason for entry in entries):  # else its logger may be what is missing
         logger = build(config.logger, "logger")
         SafeLogger(lambda line: sys.stderr.write(f"{line}\n")).end_sweep(logger, folder)
@@ -259,9 +255,8 @@ def sweep_table(entries: Sequence[TableRow], *, n_jobs: int, metric: str) -> Tab
     return table
 
 
-def save_sweep_table(table: Table, folder: RunFolder) -> None:
-    """Write the table's files; the CSV, which has no notes, gets a column for the reasons."""
-    table.save(folder)
+def add_reasons(table: Table, folder: RunFolder) -> None:
+    """Give the table's CSV, which has no notes, a column for why jobs did not finish."""
     if any("reason" in row for row in table.rows):
         with_reason = Table(table.title, [*table.columns, "reason"], table.rows)
         folder.write_text(f"{table.name}.csv", with_reason.to_csv())

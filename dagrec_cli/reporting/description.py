@@ -212,7 +212,7 @@ class Description:
         if self.shape is None:
             return []
         return [
-            ("branching", f"{self.shape.branching:.0%} of the compositions"),
+            ("branching", f"{self.shape.branching:.0%} of the compositions (equal inputs are one)"),
             ("merging", f"{self.shape.merging:.0%} of the compositions"),
             ("next set size", _listed(self.shape.next_sets)),
         ]

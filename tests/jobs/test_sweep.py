@@ -5,7 +5,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from dagrec_cli.jobs.job import Job
-from dagrec_cli.jobs.sweep import newest_sweep, save_sweep_table, sweep_entries, sweep_table
+from dagrec_cli.jobs.sweep import add_reasons, newest_sweep, sweep_entries, sweep_table
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.provenance import Request
 from dagrec_cli.runs.record import SweepRequest, write_failure, write_record
@@ -33,7 +33,8 @@ def test_jobs_without_a_result_are_rows_with_a_reason(tmp_path: Path) -> None:
         "Not finished: job 0 seed=0: =1+1",
         "Not finished: job 1 seed=1: did not start",
     ]
-    save_sweep_table(table, RunFolder(tmp_path))
+    table.save(RunFolder(tmp_path))
+    add_reasons(table, RunFolder(tmp_path))
     head, *lines = (tmp_path / "sweep.csv").read_text().splitlines()
     assert head.startswith("row,mark,accuracy,")
     assert head.endswith(",reason")
