@@ -1,7 +1,7 @@
 """What a command leaves: the file or folder of ``output=``, and tables on the terminal."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -45,6 +45,23 @@ def output_file(output: object, otherwise: str = "") -> Path:
     path = output_path(output)
     _check_file(path, otherwise)
     return path
+
+
+def check_not_input(path: Path, inputs: Iterable[Path]) -> None:
+    """Refuse to write to a file that is read, under whatever name, or to the folder of one.
+
+    Raises
+    ------
+    ConfigError
+        If it is one of the inputs: nothing else may hold what it holds.
+    """
+    if not path.exists():
+        return
+    is_folder = path.is_dir()
+    for file in inputs:
+        if file.exists() and path.samefile(file.parent if is_folder else file):
+            where = f"the folder of {file}, which" if is_folder else f"{file}, which"
+            raise ConfigError(f"output is {str(path)!r}, {where} is read; write elsewhere.")
 
 
 def write_output(path: Path, fill: Callable[[IO[bytes]], Any]) -> None:

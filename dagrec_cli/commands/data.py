@@ -144,16 +144,20 @@ def convert(config: DictConfig) -> None:
 
     Raises
     ------
+    ConfigError
+        If ``output`` is a file that is read.
     DataError
         At the first invalid composition, if ``data.on_invalid`` is ``error``.
     """
-    from dagrec_cli.app.output import output_file, write_output
+    from dagrec_cli.app.output import check_not_input, output_file, write_output
+    from dagrec_cli.data.composition import files_of
     from dagrec_cli.data.invalid import count_dropped, plural, summarise, valid
     from dagrec_cli.data.readers.json_graph import encoded
 
     check_settings(config, data=Any, output=Any)
     path = output_file(config.output)
     source = build(config.data, "data")
+    check_not_input(path, files_of(source))
     skipped: list[Invalid] = []
     dropped: Counter[str] = Counter()
     n_written = 0
@@ -176,7 +180,8 @@ def convert(config: DictConfig) -> None:
 
 def export(config: DictConfig) -> None:
     """Write a split in the format of another tool, and say how many pairs the files hold."""
-    from dagrec_cli.app.output import output_errors, output_path
+    from dagrec_cli.app.output import check_not_input, output_errors, output_path
+    from dagrec_cli.data.composition import files_of
     from dagrec_cli.data.dataset import build_dataset
     from dagrec_cli.export.exchange import FORMATS, check_folder
     from dagrec_cli.runs.folder import RunFolder
@@ -186,8 +191,9 @@ def export(config: DictConfig) -> None:
     check_settings(config, data=Any, split=Any, format=form, output=Any)
     path = output_path(config.output)
     check_folder(path)
-    split = build(config.split, "split")
-    data = SplitData.of(build_dataset(build(config.data, "data")), split, validation_share=0.0)
+    split, source = build(config.split, "split"), build(config.data, "data")
+    check_not_input(path, files_of(source))
+    data = SplitData.of(build_dataset(source), split, validation_share=0.0)
     with output_errors(path):
         folder = RunFolder(path)
         with folder.locked("output"):

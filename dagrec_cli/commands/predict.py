@@ -24,7 +24,7 @@ STANDARD = ", or output=null for standard output"
 
 def predict(config: DictConfig) -> None:
     """Write an answer for each context that is asked for."""
-    from dagrec_cli.app.output import output_file, write_output
+    from dagrec_cli.app.output import check_not_input, output_file, write_output
     from dagrec_cli.evaluation.recommender import recommend
     from dagrec_cli.export.recommendations import Form, answer_lines
     from dagrec_cli.models.base import PlainMask
@@ -48,6 +48,9 @@ def predict(config: DictConfig) -> None:
         )
     path = None if config.output is None else output_file(config.output, STANDARD)
     run = named_run(config.run, "predict", config.trust)
+    if path is not None:
+        asked = [user_path(name) for name in (config.input, config.composition) if name is not None]
+        check_not_input(path, [*asked, *run.files])
     model = load_model(run, config.seed)
     if config.mask is not None:
         model.mask = config.mask

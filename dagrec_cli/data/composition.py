@@ -126,6 +126,11 @@ class ShardedSource(Source, Protocol):
         """Yield every composition of one file in order, or what is wrong with it."""
 
 
+def files_of(source: Source) -> list[Path]:
+    """Return the files that a source reads; none of one that makes its compositions up."""
+    return [shard.path for shard in source.shards()] if isinstance(source, ShardedSource) else []
+
+
 def inside(place: str, part: str) -> str:
     """Return the place of a part: ``.links`` of ``[1] (line 2)`` is ``[1].links (line 2)``."""
     whole, line, number = place.partition(" (line ")

@@ -40,7 +40,7 @@ LOG = "run.log"
 EVENTS = "tensorboard"
 MLFLOW_RUN = "mlflow_run.txt"
 LOCK = ".lock"
-
+RUN_FILES = (RESULT, CONFIG, REQUEST, METRICS_FILE, VOCABULARY, GRAPH, PREDICTIONS, CONTEXTS, LOG)
 
 LOGGER = logging.getLogger("dagrec")
 

@@ -17,7 +17,15 @@ from dagrec_cli.data.vocabulary import Vocabulary
 from dagrec_cli.errors import ConfigError, RunError, one_line
 from dagrec_cli.evaluation.metrics import Metric
 from dagrec_cli.runs.csv_files import read_metrics
-from dagrec_cli.runs.folder import CONFIG, CONTEXTS, METRICS_FILE, PREDICTIONS, REQUEST, RESULT
+from dagrec_cli.runs.folder import (
+    CONFIG,
+    CONTEXTS,
+    METRICS_FILE,
+    PREDICTIONS,
+    REQUEST,
+    RESULT,
+    RUN_FILES,
+)
 from dagrec_cli.runs.predictions import (
     MisfitError,
     Predictions,
@@ -87,6 +95,11 @@ class Run:
                 line = f"{path}: no {RESULT}; the run has not ended, or is no run."
             raise RunError(line) from error
         return cls(path, result, result.seeds)
+
+    @property
+    def files(self) -> list[Path]:
+        """What the run writes, there or not: nothing else may replace it."""
+        return [*(self.path / name for name in RUN_FILES), *self.path.glob("*.safetensors")]
 
     @property
     def is_finished(self) -> bool:

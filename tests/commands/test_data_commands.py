@@ -277,6 +277,32 @@ def test_convert_refuses_and_writes_nothing(
     assert [entry.name for entry in tmp_path.iterdir()] == ["mine.jsonl"]
 
 
+@pytest.mark.parametrize(
+    "path", ["mine.jsonl", "[a.jsonl,mine.jsonl]", "*.jsonl", "second.json", "link.json", "."]
+)
+def test_convert_replaces_no_file_that_it_reads(dagrec: Dagrec, tmp_path: Path, path: str) -> None:
+    write(tmp_path, TWO)
+    write(tmp_path, TWO, name="a.jsonl")
+    (tmp_path / "second.json").hardlink_to(tmp_path / "mine.jsonl")
+    (tmp_path / "link.json").symlink_to("mine.jsonl")
+    before = (tmp_path / "mine.jsonl").read_bytes()
+    answer = dagrec("data", "convert", f"data.path={path}", f"output={tmp_path}/mine.jsonl")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith(f"dagrec data convert: output is '{tmp_path}/mine.jsonl', ")
+    assert answer.err.endswith(", which is read; write elsewhere.\n")
+    assert (tmp_path / "mine.jsonl").read_bytes() == before
+
+
+def test_export_replaces_no_file_that_it_reads(dagrec: Dagrec, tmp_path: Path) -> None:
+    assert dagrec("data", "export", "data=synthetic", "format=csv", "output=peers").code == 0
+    before = (tmp_path / "peers" / "pairs.csv").read_bytes()
+    words = ["data=edges", "data.path=peers/pairs.csv", "format=csv", "output=peers"]
+    answer = dagrec("data", "export", *words)
+    assert (answer.code, answer.out) == (2, "")
+    assert "output is 'peers', the folder of peers/pairs.csv, which is read;" in answer.err
+    assert (tmp_path / "peers" / "pairs.csv").read_bytes() == before
+
+
 def test_convert_made_up_data(dagrec: Dagrec, tmp_path: Path) -> None:
     words = ["data=synthetic", "data.compositions=40", "data.branching=0.5"]
     assert dagrec("data", "convert", *words, "output=made.jsonl").code == 0

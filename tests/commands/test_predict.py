@@ -95,6 +95,21 @@ def test_as_many_are_given_as_asked_and_each_says_how_often_it_was_seen(
     ]
 
 
+@pytest.mark.parametrize("output", ["asked.jsonl", "run/model.safetensors", "run/result.json"])
+def test_no_file_that_is_read_is_replaced(
+    trained: Any, dagrec: Dagrec, tmp_path: Path, output: str
+) -> None:
+    run = shutil.copytree(trained.run, tmp_path / "run")
+    (tmp_path / "asked.jsonl").write_text(json.dumps([branching_node(run)]))
+    before = (tmp_path / output).read_bytes()
+    answer = dagrec("predict", "run=run", "input=asked.jsonl", f"output={output}")
+    assert (answer.code, answer.out) == (2, "")
+    assert f"output is '{output}', " in answer.err
+    assert (tmp_path / output).read_bytes() == before
+    asked = ["predict", "run=run", "input=asked.jsonl", "output=run/next.jsonl"]
+    assert [dagrec(*asked).code, dagrec(*asked).code] == [0, 0]  # an answer may be replaced
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, dagrec_in: Callable[..., Any]) -> Any:
     """A network, masked or not, on walks of t1 to 1 to 2 to the dashboard 3, which ends them all.
