@@ -28,7 +28,7 @@ EFFECTS = {
     **dict.fromkeys(("data.cache", "trainer.checkpoint_every"), Effect.NOTHING),
     "keep_checkpoints": Effect.NOTHING,
     **dict.fromkeys(("data.path", "data.default_path", "data.download"), Effect.PLACE),
-    **dict.fromkeys(("seed", "seeds"), Effect.SEED),
+    **dict.fromkeys(("seed", "seeds", "split.part"), Effect.SEED),
 }
 
 

@@ -5,10 +5,31 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dagrec_cli.config.kinds import Natural, Probability
+from dagrec_cli.config.kinds import Natural, Probability, TwoOrMore
 from dagrec_cli.data.invalid import plural
 
 TOLERATED = 0.1  # of the pairs asked for; groups are whole, so a share is seldom met exactly
+
+
+@dataclass(frozen=True)
+class Part:
+    """Which of the divisions that a split makes a run is of.
+
+    Attributes
+    ----------
+    number
+        From 0 on.
+    of
+        How many there are, 2 and up.
+    """
+
+    number: Natural
+    of: TwoOrMore
+
+    def __post_init__(self) -> None:
+        """Raise ValueError if there is no such part."""
+        if self.number >= self.of:
+            raise ValueError(f"part {self.number} of {self.of} does not exist")
 
 
 @dataclass(frozen=True)
@@ -79,3 +100,21 @@ def about_sizes(sizes: NDArray[np.int64], room: int) -> list[str]:
     if sizes[~is_too_large].sum() <= room:
         found.append("all other groups fit into the share: every split.seed gives the same sides")
     return found
+
+
+def about_folds(sizes: NDArray[np.int64], folds: int) -> list[str]:
+    """Return a warning if some groups have more pairs than a fold of all of them.
+
+    Parameters
+    ----------
+    sizes
+        Pairs of each group, ``[groups]``.
+    """
+    n_large = int((sizes * folds > sizes.sum()).sum())
+    if not n_large:
+        return []
+    largest = f"{sizes.max() / sizes.sum():.1%} of the pairs"
+    return [
+        f"{plural(n_large, 'group')} (up to {largest}) larger than a fold: each is the whole test "
+        "of one fold"
+    ]

@@ -23,7 +23,7 @@ from dagrec_cli.config.build import (
 )
 from dagrec_cli.config.kinds import check
 from dagrec_cli.data.cache import CachedSource
-from dagrec_cli.data.splits import Split
+from dagrec_cli.data.split_base import Split
 from dagrec_cli.evaluation.metrics import Metric
 from dagrec_cli.loggers.base import RunLogger
 from dagrec_cli.losses.base import Loss
@@ -68,6 +68,7 @@ class Components:
             group: build(config[group], group, kind=kind) for group, kind in COMPONENT_TYPES.items()
         }
         components = cls(**built, model=factory(config.model, "model", Model), seeds=seeds)
+        _ = components.split.chosen  # raises if it is of several parts
         check("trainer.monitor", components.trainer.monitor, Metric)
         check_side(config.evaluate_on, components.trainer.validation_share)
         check_loss_and_sampler(

@@ -11,7 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 from dagrec_cli.config.build import build, plain
 from dagrec_cli.config.untrusted import checked_node
 from dagrec_cli.data.cache import CachedSource, cached_dataset
-from dagrec_cli.data.splits import Split, leakage
+from dagrec_cli.data.split_base import Split
+from dagrec_cli.data.splits import leakage
 from dagrec_cli.errors import RunError
 from dagrec_cli.evaluation.ceiling import ceilings
 from dagrec_cli.evaluation.other_data import (

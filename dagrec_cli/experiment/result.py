@@ -109,6 +109,7 @@ def data_facts(data: SplitData) -> DataFacts:
         held_out=dict(data.held_out),
         leakage=data.leakage,
         forbidden_test_targets=data.n_forbidden,
+        part=data.part,
     )
 
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.held_out import HeldOut
 from dagrec_cli.data.invalid import count_dropped, summarise
-from dagrec_cli.data.splits import Split, leakage
+from dagrec_cli.data.split_base import Split
+from dagrec_cli.data.splits import leakage
 
 COMMON_CLASSES = 15
 MOST_OWNERS = 10
@@ -146,7 +147,7 @@ class Description:
             split=name,
             train_pairs=len(train),
             test_pairs=len(test),
-            held_out=split.report(dataset, sides, split.test_share),
+            held_out=split.report(dataset, sides),
             leaked_pairs=leaked.pairs,
             leaked_contexts=leaked.contexts,
             mask_graph=split.graph,

@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 
 from dagrec_cli.config.kinds import NotNegative, Probability, Seed
 from dagrec_cli.data.composition import Context
-from dagrec_cli.data.held_out import HeldOut
+from dagrec_cli.data.held_out import HeldOut, Part
 from dagrec_cli.data.splits import Leakage
 from dagrec_cli.data.vocabulary import Unseen
 from dagrec_cli.evaluation.intervals import MetricSummary
@@ -44,6 +44,8 @@ class DataFacts(Struct, frozen=True, kw_only=True):
         Whether several links lead to one node of some context.
     forbidden_test_targets
         How many targets of these pairs the model's DAG mask rules out.
+    part
+        Which of the split's parts the test is; None if there is one alone.
     """
 
     sha256: str
@@ -63,6 +65,7 @@ class DataFacts(Struct, frozen=True, kw_only=True):
     held_out: dict[str, HeldOut]
     leakage: Leakage
     forbidden_test_targets: Tally
+    part: Part | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError if a part is larger than the whole."""

@@ -28,7 +28,7 @@ from dagrec_cli.data.contexts import ContextDag
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import Rows, WeightedPairs
 from dagrec_cli.data.ragged import block_places
-from dagrec_cli.data.splits import SplitUnits
+from dagrec_cli.data.split_base import SplitUnits
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.count_prior import CountPrior, RowCounts
 from dagrec_cli.models.layers.dag_mask import AllowedServices, DagMask

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from dagrec_cli.data.dataset import Dataset
-from dagrec_cli.data.held_out import HeldOut
+from dagrec_cli.data.held_out import HeldOut, Part
 from dagrec_cli.data.pairs import Rows
 from dagrec_cli.data.service_graph import ServiceGraph
-from dagrec_cli.data.splits import Leakage, Split, SplitUnits, leakage
+from dagrec_cli.data.split_base import Split, SplitUnits
+from dagrec_cli.data.splits import Leakage, leakage
 from dagrec_cli.models.base import Facts
 
 
@@ -32,6 +33,8 @@ class SplitData:
         What became of the shares that were asked for, by side: ``test``, ``validation``.
     units
         What the split keeps apart; None of pairs that no split was asked for.
+    part
+        Which of the split's parts this is; None if there is one alone.
     """
 
     dataset: Dataset
@@ -44,6 +47,7 @@ class SplitData:
     side: Literal["test", "validation", "train", "all"] = "test"
     held_out: Mapping[str, HeldOut] = field(default_factory=dict)
     units: SplitUnits | None = None
+    part: Part | None = None
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -61,7 +65,7 @@ class SplitData:
         """
         train, test = sides = split.split(dataset)
         shown = leakage(dataset, train, test)
-        held_out = {"test": split.report(dataset, sides, split.test_share)}
+        held_out = {"test": split.report(dataset, sides)}
         validation = train[:0]
         if validation_share:
             train, validation = sides = split.hold_out(dataset, train, validation_share)
@@ -77,6 +81,7 @@ class SplitData:
             n_forbidden,
             held_out=held_out,
             units=split.units(dataset),
+            part=split.chosen,
         )
 
     def on_validation(self) -> "SplitData":

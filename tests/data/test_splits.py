@@ -1,23 +1,22 @@
 from collections.abc import Callable
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import KFold, train_test_split
 
 from dagrec_cli.config.build import build
 from dagrec_cli.data.composition import Composition
 from dagrec_cli.data.dataset import Dataset, build_dataset
+from dagrec_cli.data.split_base import Sides, Split
 from dagrec_cli.data.splits import (
     CompositionSplit,
     Join,
     Leakage,
     PaperSplit,
-    Sides,
-    Split,
     TemporalSplit,
     leakage,
 )
@@ -27,6 +26,8 @@ Walks = Callable[..., Composition]
 DatasetOf = Callable[[list[Composition]], Dataset]
 
 SPLITS = ["composition", "paper", "temporal"]
+DRAWN = ["composition", "paper"]
+ONCE: dict[str, Any] = {"folds": None, "repeats": 1, "part": None}
 
 
 @pytest.fixture(params=SPLITS)
@@ -38,7 +39,7 @@ def split(request: pytest.FixtureRequest, config: Callable[..., DictConfig]) -> 
 def composition_split(
     seed: int = 0, join: str = "duplicates", share: float = 0.3
 ) -> CompositionSplit:
-    return CompositionSplit(test_share=share, graph="train", seed=seed, join=join)
+    return CompositionSplit(test_share=share, graph="train", seed=seed, join=join, **ONCE)
 
 
 def temporal_split(share: float = 0.3) -> TemporalSplit:
@@ -73,7 +74,7 @@ def test_the_paper_s_split_is_scikit_learn_s(
     tiny: Dataset, n: int, share: float, seed: int
 ) -> None:
     rows = np.arange(n) % len(tiny.pairs.context)
-    split = PaperSplit(test_share=share, graph="all", seed=seed)
+    split = PaperSplit(test_share=share, graph="all", seed=seed, **ONCE)
     if np.ceil(share * n) == n:
         with pytest.raises(DataError, match="one side would be empty"):
             split.hold_out(tiny, rows, share)
@@ -96,14 +97,6 @@ def test_the_paper_s_split_of_the_paper_s_data(
     assert all(map(np.array_equal, sides, expected))
 
 
-def paths_by_composition(dataset: Dataset) -> list[tuple[int, ...]]:
-    """Return the sorted paths of each composition."""
-    paths: list[list[int]] = [[] for _ in range(dataset.n_compositions)]
-    for path, composition in zip(*dataset.path, strict=True):
-        paths[composition].append(int(path))
-    return [tuple(sorted(each)) for each in paths]
-
-
 WALKS = ["t1 s1 s2", "t1 s2", "t2 s1", "t2 s3"]  # any of them together have no cycle
 
 
@@ -112,6 +105,86 @@ def drawn_walks(draw: st.DrawFn) -> list[list[str]]:
     """Return compositions of one to three walks, so that many are equal or share a path."""
     some = st.lists(st.sampled_from(WALKS), min_size=1, max_size=3, unique=True)
     return [["t1 s1"], ["t2 s2"], *draw(st.lists(some, min_size=1, max_size=12))]
+
+
+def parts_of(config: Callable[..., DictConfig], name: str, **settings: object) -> list[Split]:
+    """Return a split that is drawn several times, once for each of its parts."""
+    whole: Split = build(config("split", name, **settings), "split")
+    return [
+        build(config("split", name, **settings, part=part), "split")
+        for part in range(whole.n_parts)
+    ]
+
+
+@settings(deadline=None, max_examples=50)
+@given(drawn_walks(), st.integers(2, 4), st.integers(1, 3), st.sampled_from(DRAWN))
+def test_each_unit_is_the_test_of_one_fold_in_each_repeat(
+    walks: Walks,
+    dataset_of: DatasetOf,
+    config: Callable[..., DictConfig],
+    drawn: list[list[str]],
+    folds: int,
+    repeats: int,
+    name: str,
+) -> None:
+    dataset = dataset_of([walks(*each) for each in drawn])
+    n_pairs = len(dataset.pairs.context)
+    units = build(config("split", name), "split").units(dataset).number
+    sizes = np.unique(units, return_counts=True)[1]
+    assume(len(sizes) >= folds)
+    parts = parts_of(config, name, folds=folds, repeats=repeats)
+    assert len(parts) == folds * repeats
+    sides = [part.split(dataset) for part in parts]
+    for each in sides:
+        assert sorted(np.concatenate(each).tolist()) == list(range(n_pairs))
+        assert not set(units[each.kept]) & set(units[each.held_out])
+    for repeat in range(repeats):
+        tested = [each.held_out for each in sides[repeat * folds : (repeat + 1) * folds]]
+        assert sorted(np.concatenate(tested).tolist()) == list(range(n_pairs))
+        # no fold lacks more than the largest group, and one that is larger than a fold is alone
+        assert max(map(len, tested)) - min(map(len, tested)) <= max(sizes)
+        for rows in tested:
+            largest = max(np.unique(units[rows], return_counts=True)[1])
+            assert largest * folds <= n_pairs or largest == len(rows)
+    told = [part.report(dataset, each) for part, each in zip(parts, sides, strict=True)]
+    assert {each.asked for each in told} == {1 / folds}
+    is_large = any("larger than a fold" in line for line in told[0].warnings)
+    assert is_large == (max(sizes) * folds > n_pairs)
+
+
+def test_paper_folds_are_scikit_learn_s_and_repeats_are_the_next_seeds(
+    tiny: Dataset, config: Callable[..., DictConfig]
+) -> None:
+    n_pairs = len(tiny.pairs.context)
+    parts = parts_of(config, "paper", folds=3, repeats=2)
+    for seed in (42, 43):
+        folds = KFold(3, shuffle=True, random_state=seed).split(np.arange(n_pairs))
+        for fold, part in zip(folds, parts[(seed - 42) * 3 :][:3], strict=True):
+            assert all(map(np.array_equal, part.split(tiny), fold))
+    for name in DRAWN:
+        for seed, part in enumerate(parts_of(config, name, repeats=3), start=42):
+            once = build(config("split", name, seed=seed), "split")
+            assert all(map(np.array_equal, part.split(tiny), once.split(tiny)))
+
+
+def test_a_split_of_several_parts_is_none_of_them(
+    tiny: Dataset, config: Callable[..., DictConfig]
+) -> None:
+    split: Split = build(config("split", "paper", folds=5, repeats=2), "split")
+    with pytest.raises(ConfigError, match=r"10 parts, .* choose it by split.part=0 to 9; dagrec"):
+        split.split(tiny)
+    with pytest.raises(ConfigError, match=r"split.part is 10; use a number from 0 to 9"):
+        build(config("split", "paper", folds=5, repeats=2, part=10), "split")
+    with pytest.raises(DataError, match=r"split.folds is 11, but there are 10 groups of comp"):
+        build(config("split", "composition", folds=11, part=0), "split").split(tiny)
+
+
+def paths_by_composition(dataset: Dataset) -> list[tuple[int, ...]]:
+    """Return the sorted paths of each composition."""
+    paths: list[list[int]] = [[] for _ in range(dataset.n_compositions)]
+    for path, composition in zip(*dataset.path, strict=True):
+        paths[composition].append(int(path))
+    return [tuple(sorted(each)) for each in paths]
 
 
 def test_paths_join_nothing_where_contexts_are_dags(
@@ -201,7 +274,7 @@ def test_a_moment_larger_than_the_share_is_said(walks: Walks, dataset_of: Datase
 
 
 def test_pairs_that_are_held_out_one_by_one_need_no_word(tiny: Dataset) -> None:
-    split = PaperSplit(test_share=0.3, graph="all", seed=0)
+    split = PaperSplit(test_share=0.3, graph="all", seed=0, **ONCE)
     assert split.report(tiny, split.split(tiny), 0.3).told() == []
 
 
@@ -288,6 +361,8 @@ def test_leakage_by_hand(walks: Walks, dataset_of: DatasetOf) -> None:
     [
         ({"test_share": 0.0}, "split.test_share is 0.0"),
         ({"test_share": 1.0}, "split.test_share is 1.0"),
+        ({"folds": 1}, "split.folds is 1; use a whole number of 2 or more, or null"),
+        ({"repeats": 0}, "split.repeats is 0"),
         ({"graph": "test"}, "split.graph is 'test'; use one of all, train"),
         ({"seed": -1}, "split.seed is -1"),
         ({"join": "all"}, "split.join is 'all'; use one of duplicates, paths, none"),
@@ -303,7 +378,7 @@ def test_settings_out_of_range(
 def test_units_are_what_a_split_keeps_apart(walks: Walks, dataset_of: DatasetOf) -> None:
     drawn = [walks("t1 s1 s2", time=2.0), walks("t1 s2", time=1.0), walks("t1 s1 s2", time=2.0)]
     data = dataset_of(drawn)
-    rows = PaperSplit(test_share=0.3, graph="all", seed=0).units(data)
+    rows = PaperSplit(test_share=0.3, graph="all", seed=0, **ONCE).units(data)
     assert (rows.kind, rows.number.tolist()) == ("row", [0, 1, 2, 3, 4])
     groups, moments = composition_split().units(data), temporal_split().units(data)
     assert (groups.kind, groups.number.tolist()) == ("group", [0, 0, 1, 0, 0])

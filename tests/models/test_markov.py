@@ -1,10 +1,11 @@
 from collections.abc import Callable
 
 import pytest
+from omegaconf import DictConfig
 
+from dagrec_cli.config.build import build
 from dagrec_cli.data.contexts import paths
 from dagrec_cli.data.dataset import Dataset
-from dagrec_cli.data.splits import PaperSplit
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.evaluation.evaluator import evaluate_model
 from dagrec_cli.evaluation.metrics import evaluate
@@ -67,8 +68,9 @@ def test_rows_of_the_paper_s_data(
     ndcg: float,
     counted: Counted,
     geoportal: Dataset,
+    config: Callable[..., DictConfig],
 ) -> None:
-    train, test = PaperSplit(test_share=0.3, graph="all", seed=42).split(geoportal)
+    train, test = build(config("split", "paper"), "split").split(geoportal)
     model = counted(name, geoportal, rows=train, **settings)
     pairs = geoportal.pairs.take(test)
     found = evaluate(evaluate_model(model, geoportal.contexts, pairs).outcomes)

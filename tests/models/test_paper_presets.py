@@ -9,7 +9,6 @@ from omegaconf import DictConfig
 from dagrec_cli.config.build import build
 from dagrec_cli.config.where import config_dir
 from dagrec_cli.data.dataset import Dataset
-from dagrec_cli.data.splits import PaperSplit
 from dagrec_cli.evaluation.evaluator import evaluate_model
 from dagrec_cli.evaluation.metrics import evaluate
 from dagrec_cli.experiment.components import seed_everything
@@ -58,7 +57,7 @@ def test_a_preset_gives_one_of_the_reference_s_outcomes(
     facts_of: FactsOf,
 ) -> None:
     settings = composed(f"experiment={name}")
-    train, test = PaperSplit(test_share=0.3, graph="all", seed=42).split(geoportal)
+    train, test = build(settings.split, "split").split(geoportal)
     generator = seed_everything(0)
     model = build(settings.model, "model", facts_of(geoportal))
     pairs = TrainingPairs.of(geoportal, train, model.hard_mask, distinct=True)

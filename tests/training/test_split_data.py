@@ -12,7 +12,7 @@ from dagrec_cli.config.build import build
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import Rows
 from dagrec_cli.data.service_graph import ServiceGraph
-from dagrec_cli.data.splits import Split
+from dagrec_cli.data.split_base import Split
 from dagrec_cli.training.split_data import SplitData
 
 SPLITS = ["composition", "paper", "temporal"]

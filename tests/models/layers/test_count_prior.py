@@ -15,7 +15,7 @@ from dagrec_cli.config.build import build
 from dagrec_cli.data.contexts import paths
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import Pairs
-from dagrec_cli.data.splits import Split, SplitUnits
+from dagrec_cli.data.split_base import Split, SplitUnits
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.losses.bpr import BPR
 from dagrec_cli.losses.ce import CrossEntropy
