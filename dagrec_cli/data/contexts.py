@@ -89,6 +89,30 @@ class ContextDag:
         met = np.flatnonzero(is_met).astype(np.int32)
         return met[np.argsort(self.depth[met], kind="stable")]
 
+    def within(self, entries: Int32, generations: int) -> tuple[Places, Int32, Places]:
+        """Return what leads to each entry by few links, and the entry itself, each once.
+
+        Parameters
+        ----------
+        generations
+            How many generations to go up, that of the entry included, 1 and up.
+
+        Returns
+        -------
+        which, ancestor, links
+            Position in ``entries``, the entry that leads to it, and the least links from there;
+            by position, then by ancestor, ``[pairs]`` each.
+        """
+        which, now = np.arange(len(entries)), entries
+        met = [which * len(self) + now]
+        while len(now) and len(met) < generations:
+            child, parent = self.parents_of(now)
+            met.append(np.unique(which[child] * len(self) + parent))
+            which, now = met[-1] // len(self), (met[-1] % len(self)).astype(np.int32)
+        pair, first = np.unique(np.concatenate(met), return_index=True)  # first: by fewest links
+        links = np.repeat(np.arange(len(met)), [len(each) for each in met])[first]
+        return pair // len(self), (pair % len(self)).astype(np.int32), links
+
     @cached_property
     def longest(self) -> int:
         """Number of nodes in the longest padded row; 0 without entries."""

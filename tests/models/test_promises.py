@@ -43,7 +43,7 @@ READS_THE_LAST_NODE_ALONE = {
         ("dag_gnn*", "dagnn2021*", "deep_dag*", "directed_dagnn*"), "the graph's state"
     ),
 }
-NETWORKS = set(MODELS) - {"backoff", "markov", "popularity"}
+NETWORKS = set(MODELS) - {"backoff", "markov", "popularity", "vsknn"}
 PADDING_ONLY = {  # weights that no gradient reaches
     "gru4rec_paper": {"embedding.weight", "gru.weight_ih_l0"},  # reads the steps of padding
 }

@@ -6,18 +6,18 @@ that three equal inputs and two are alike.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from dagrec_cli.data.contexts import ContextDag
 from dagrec_cli.data.pairs import WeightedPairs
 from dagrec_cli.data.ragged import find_sorted, gather_places
 from dagrec_cli.models.context_batch import Contexts
+from dagrec_cli.models.layers.count_tables import CountTables, is_sparse
 
 UNSEEN = -1
 
@@ -25,7 +25,7 @@ UInt64 = NDArray[np.uint64]
 Seen = Callable[[Tensor, Tensor], Tensor]
 
 
-class TruncatedCounts(nn.Module):
+class TruncatedCounts(CountTables):
     """Counts of the next service after contexts truncated to 0, 1, 2, … generations.
 
     ``trunc_0`` is empty, ``trunc_1`` the last node, ``trunc_k`` the last node and the set of its
@@ -49,12 +49,9 @@ class TruncatedCounts(nn.Module):
     counts: Tensor
 
     def __init__(self, n_services: int, generations: int) -> None:
-        super().__init__()
+        super().__init__(hashes=torch.long, cells=torch.long, counts=torch.float)
         self.n_services = n_services
         self.generations = generations
-        self.register_buffer("hashes", torch.zeros(0, dtype=torch.long))
-        self.register_buffer("cells", torch.zeros(0, dtype=torch.long))
-        self.register_buffer("counts", torch.zeros(0))
 
     def fill(self, pairs: WeightedPairs, contexts: Contexts) -> None:
         """Count weighted pairs; ``pairs.context`` are positions in ``contexts``."""
@@ -108,26 +105,14 @@ class TruncatedCounts(nn.Module):
         counts[row, self.cells[cell] % self.n_services] = found
         return counts
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        """Give the buffers the sizes they were saved with, then load and check them."""
-        for name in ("hashes", "cells", "counts"):
-            saved = state_dict.get(prefix + name)
-            if saved is not None and saved.shape != getattr(self, name).shape:
-                setattr(self, name, torch.empty_like(saved))
-        super()._load_from_state_dict(state_dict, prefix, *rest)
-        if not self._is_sound():
-            *_, messages = rest
-            messages.append(f"{prefix.rstrip('.')} holds no table of contexts")
-
-    def _is_sound(self) -> bool:
+    def is_sound(self) -> bool:
+        """Return whether these may be hashes, and cells of their truncations."""
         n_cells = (self.hashes.numel() + 1) * self.n_services
         return (
-            all(table.dim() == 1 for table in (self.hashes, self.cells, self.counts))
-            and len(self.cells) == len(self.counts)
-            and bool((self.counts >= 0).all())
+            self.hashes.dim() == 1
             and bool((self.hashes[1:] > self.hashes[:-1]).all())  # a difference may overflow
-            and bool((self.cells[1:] > self.cells[:-1]).all())
-            and bool((self.cells >= 0).all() and (self.cells < n_cells).all())
+            and is_sparse(self.cells, self.counts)
+            and bool((self.cells < n_cells).all())
         )
 
 
