@@ -16,6 +16,7 @@ from msgspec import Meta
 from dagrec_cli.errors import ConfigError
 
 Count = Annotated[int, Meta(ge=1)]
+PathCount = Annotated[int, Meta(ge=1, le=1_000_000)]  # of a composition: each is kept as a list
 Natural = Annotated[int, Meta(ge=0)]
 TwoOrMore = Annotated[int, Meta(ge=2)]
 Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]

@@ -31,7 +31,10 @@ def too_many_paths(composition: Composition, position: int, source: Source) -> I
     if n_paths <= max_paths:
         return None
     place = composition.place or f"compositions[{position}]"
-    problem = f"too many paths ({n_paths:,}); data.max_paths is {max_paths:,}, raise it"
+    problem = (
+        f"too many paths ({n_paths:,}); data.max_paths is {max_paths:,}: raise it, or use "
+        "data.context=dag, which walks along none"
+    )
     return Invalid((Fault(place, problem),))
 
 

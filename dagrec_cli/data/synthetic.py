@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 
 from dagrec_cli.config.deciding import Effect, effect
-from dagrec_cli.config.kinds import Count, Natural, NotNegative, Probability, TwoOrMore
+from dagrec_cli.config.kinds import Count, Natural, NotNegative, PathCount, Probability, TwoOrMore
 from dagrec_cli.data.composition import PREFIX_SERVICE, PREFIX_TABLE, Composition, Context
 from dagrec_cli.data.invalid import OnInvalid
 from dagrec_cli.data.synthetic_truth import Ints, Truth, apportion, make_distinct, zipf
@@ -99,7 +99,7 @@ class Synthetic:
     seed: Natural
     on_invalid: OnInvalid
     context: Context
-    max_paths: Count
+    max_paths: PathCount
     cache: bool
 
     def __post_init__(self) -> None:

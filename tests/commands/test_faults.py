@@ -93,7 +93,7 @@ SETTINGS = {
     "split.test_share=1": "split.test_share is 1; use a number above 0 and below 1.",
     "split.graph=some": "split.graph is 'some'; use one of all, train.",
     "split=temporal": "split=temporal needs a start time, but 943 of 943 compositions have none",
-    "data.max_paths=0": "data.max_paths is 0; use a whole number of 1 or more.",
+    "data.max_paths=1000001": "data.max_paths is 1000001; use a whole number from 1 to 1000000.",
     "data.max_paths=lots": "data.max_paths is 'lots'; use a whole number",
     "data.on_invalid=drop": "data.on_invalid is 'drop'; use one of error, skip.",
     "data.branching=x": "data.branching is 'x'; use a number",
@@ -196,7 +196,7 @@ def test_more_paths_than_allowed(dagrec: Dagrec, tmp_path: Path) -> None:
         "data.max_paths=8000",
         "data.context=path",
     )
-    check_one_line(answer, "too many paths (8,192)", "data.max_paths")
+    check_one_line(answer, "too many paths (8,192)", "data.max_paths", "use data.context=dag,")
 
 
 def test_skipping_leaves_out_and_counts(dagrec: Dagrec, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import ClassVar
 
-from dagrec_cli.config.kinds import Count
+from dagrec_cli.config.kinds import PathCount
 from dagrec_cli.data.composition import (
     Composition,
     Context,
@@ -76,7 +76,7 @@ class Reader(ABC):
     context
         What a step is predicted from: ``dag``, all that leads to it; ``path``, one path at a time.
     max_paths
-        Most source-to-sink paths one composition may have, 1 or more; of ``context: path`` alone.
+        Most source-to-sink paths one composition may have; of ``context: path`` alone.
     cache
         Whether a large data set is kept once it is prepared.
     """
@@ -93,7 +93,7 @@ class Reader(ABC):
         on_cycle: OnCycle,
         on_invalid: OnInvalid,
         context: Context,
-        max_paths: Count,
+        max_paths: PathCount,
         cache: bool,
     ) -> None:
         self.path = path
