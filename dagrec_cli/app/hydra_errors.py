@@ -42,7 +42,7 @@ def first_line(error: Exception) -> str:
 
 def nearest_setting(key: str, command: str) -> str | None:
     """Return the setting that a wrong key may stand for: ``trainer.epochs`` for ``epochs``."""
-    known = _known_settings(command)
+    known = [k for k in _known_settings(command) if not k.startswith("hydra.")]
     same = [k for k in known if k.rpartition(".")[2] == key.rpartition(".")[2]]
     return next(iter(get_close_matches(key, known, n=1) or same), None)
 
@@ -111,6 +111,11 @@ def _unknown_setting(key: str, command: str) -> str:
         return f"Hydra does not look for {key} in several {group}s; write ++{key}=VALUE."
     if owners := [f"{group}={o}" for o, has in options(group).items() if name in has]:
         return f"the chosen {group} has no setting {name!r}; add {' or '.join(owners[:4])}."
+    if key.startswith("hydra."):
+        place = key.rpartition(".")[0]
+        splits = [known.rpartition(".") for known in _known_settings(command)]
+        names = [name for above, _, name in splits if above == place]
+        return f"unknown setting {key!r}; {place} has {', '.join(names) or 'none'}."
     near = nearest_setting(key, command)
     hint = f"did you mean {near}? " if near else ""
     return f"unknown setting {key!r}; {hint}dagrec {command} --help lists all of them."
@@ -123,12 +128,11 @@ def _known_settings(command: str) -> list[str]:
 
     from dagrec_cli.config.compose import composed
 
-    chosen = [word for word in sys.argv[1:] if re.fullmatch(r"[a-z]+=\w+", word)]
-    chosen = [word for word in chosen if options(word.partition("=")[0])]
+    chosen = [word for word in sys.argv[1:] if re.fullmatch(r"[a-z/]+=\w+", word)]
+    chosen = [w for w in chosen if w.startswith("hydra/") or options(w.partition("=")[0])]
     try:
         config = composed(command, chosen)
     except HydraException:
         config = composed(command, [])
     keys = [key for key, _ in flat(OmegaConf.to_container(config)) if not key.endswith("_target_")]
-    groups = {key.rpartition(".")[0]: None for key in keys if "." in key}
-    return [key for key in (*keys, *groups) if not key.startswith("hydra.")]
+    return [*keys, *{key.rpartition(".")[0]: None for key in keys if "." in key}]

@@ -44,7 +44,7 @@ def reproduce(config: DictConfig) -> None:
     settings: Any = OmegaConf.to_container(config, resolve=True)
     settings["own_configs"] = own_folders(hydra)
     words = [f"progress={config.progress}"]
-    if "n_jobs" in hydra.launcher:
+    if "n_jobs" in (hydra.launcher or ()):
         words.append(f"hydra.launcher.n_jobs={config.n_jobs}")
     engine = engine_of(hydra, folder.path.parent / ROWS, *words)
     runs = read_tables(name, settings["table"], settings, engine)

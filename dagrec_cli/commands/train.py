@@ -44,7 +44,7 @@ def main() -> None:
         if places := [word.removeprefix(RESUME) for word in words if word.startswith(RESUME)]:
             _resume(places[-1], [word for word in words if not word.startswith(RESUME)])
             return
-        from dagrec_cli.jobs.pool import PoolLauncher, register
+        from dagrec_cli.jobs.plugins import PoolLauncher, register
         from dagrec_cli.jobs.search import OptunaSweeper
         from dagrec_cli.jobs.sweep import register_sweeper
 

@@ -4,23 +4,27 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Override, RangeSweep
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dagrec_cli.config.build import plain
 from dagrec_cli.config.deciding import is_part
 from dagrec_cli.config.where import code_sha256
-from dagrec_cli.errors import DagrecError, visible
+from dagrec_cli.errors import ConfigError, DagrecError, visible
 from dagrec_cli.reporting.tables import heading, short
 from dagrec_cli.runs.folder import RESULT, is_in_use
 from dagrec_cli.runs.provenance import Request
 from dagrec_cli.runs.state import State, fits, state_of
 
 POLL = 0.25  # seconds
+MOST_JOBS = 10_000  # at a time; composing one takes some hundredths of a second
 SHOWN = ("accuracy", "ndcg")  # of a job that has finished
 OTHER_RUN = State("begun", "its folder holds a run of other settings, data or version")
 
@@ -54,6 +58,36 @@ class Job:
         """What came of it; what its folder holds of other settings or data does not count."""
         with as_hydra_config(self.config):
             return job_state(self.folder, without_hydra(self.config))
+
+
+def check_number(n_jobs: int) -> None:
+    """Raise ConfigError unless there is a job, and no more than can be composed."""
+    if not 1 <= n_jobs <= MOST_JOBS:
+        raise ConfigError(
+            f"{n_jobs:,} jobs are asked for; give values for one or more, {MOST_JOBS:,} at most."
+        )
+
+
+def count_values(override: Override) -> int:
+    """Return of how many values each job gets one; those of a range are not listed.
+
+    Raises
+    ------
+    ConfigError
+        If a range has no step, or no end.
+    """
+    if not override.is_sweep_override() or override.is_interval_sweep():
+        return 1
+    sweep = override.value()
+    if not isinstance(sweep, RangeSweep):
+        return sum(1 for _ in override.sweep_string_iterator())
+    start, stop, step = (Decimal(number or 0) for number in (sweep.start, sweep.stop, sweep.step))
+    try:
+        return max(0, ceil((stop - start) / step))
+    except (ArithmeticError, ValueError) as error:
+        raise ConfigError(
+            f"{override.input_line}: a range has two ends, and a step that is not 0."
+        ) from error
 
 
 def job_state(folder: Path, config: DictConfig) -> State:

@@ -26,6 +26,7 @@ from dagrec_cli.config.words import quoted
 from dagrec_cli.data.plain_files import check_own_folder
 from dagrec_cli.errors import DagrecError, RunError
 from dagrec_cli.jobs.job import POLL, SHOWN, Job, JobBatch, in_words
+from dagrec_cli.jobs.plugins import check_plugin
 from dagrec_cli.jobs.task import Task
 from dagrec_cli.runs.folder import RunFolder, is_in_use
 from dagrec_cli.runs.provenance import Request
@@ -105,9 +106,15 @@ class Engine:
         Hydra's way to compose.
     folder
         Of all jobs, absolute.
+
+    Raises
+    ------
+    ConfigError
+        If the launcher is none, or has another setting than it takes.
     """
 
     def __init__(self, config: DictConfig, context: HydraContext, folder: Path) -> None:
+        check_plugin(config, "launcher", Launcher)
         self.config, self._context, self.folder = config, context, folder
         hydra = config.hydra
         with read_write(hydra), open_dict(hydra):

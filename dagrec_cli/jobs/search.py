@@ -9,18 +9,18 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from hydra.plugins.sweeper import Sweeper
-from hydra.types import HydraContext, TaskFunction
+from msgspec import Meta
 from omegaconf import DictConfig
 
 from dagrec_cli.app.output import show_table
+from dagrec_cli.config.kinds import Count, Natural
 from dagrec_cli.config.where import short_path
 from dagrec_cli.config.words import as_typed
 from dagrec_cli.errors import ConfigError, InUseError, RunError, install, visible
-from dagrec_cli.jobs.job import Job
-from dagrec_cli.jobs.pool import PLUGINS
+from dagrec_cli.jobs.job import MOST_JOBS, Job
+from dagrec_cli.jobs.plugins import PLUGINS, JobSweeper
 from dagrec_cli.jobs.run import Display, Engine
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.record import SweepRequest, write_record
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 BEST = "best"
 SWEEPER = f"{PLUGINS}.OptunaSweeper"
 SIDE = "evaluate_on"
+TrialCount = Annotated[int, Meta(ge=1, le=MOST_JOBS)]
 SQLITE_FILES = ("", "-journal", "-wal", "-shm")  # what it adds to the name of a database
 
 
@@ -49,7 +50,7 @@ def check_no_search(sweeper: DictConfig, overrides: Sequence[str], folder: RunFo
         )
 
 
-class OptunaSweeper(Sweeper):
+class OptunaSweeper(JobSweeper):
     """Runs trials until a study has enough of them, then the best one on all training pairs.
 
     Parameters
@@ -76,9 +77,9 @@ class OptunaSweeper(Sweeper):
         study_name: object,
         folder: str,
         storage: str,
-        n_trials: int,
-        n_jobs: int,
-        seed: int,
+        n_trials: TrialCount,
+        n_jobs: Count,
+        seed: Natural,
         params: DictConfig,
     ) -> None:
         from dagrec_cli.config.build import plain
@@ -89,12 +90,6 @@ class OptunaSweeper(Sweeper):
         self.n_jobs = n_jobs
         self.seed = seed
         self.params = [as_typed(f"{key}={value}") for key, value in plain(params).items()]
-
-    def setup(
-        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
-    ) -> None:
-        """Take what Hydra hands over; jobs have a task of their own."""
-        self._config, self._context = config, hydra_context
 
     def sweep(self, arguments: list[str]) -> None:
         """Search, run the best, and say what was found.
@@ -127,15 +122,10 @@ class OptunaSweeper(Sweeper):
             self._finish(trials, space, engine)
 
     def _space(self, engine: Engine, arguments: list[str]) -> "SearchSpace":
-        from dagrec_cli.config.kinds import Count, Natural, check
+        from dagrec_cli.config.kinds import check
         from dagrec_cli.jobs.search_space import SearchSpace
 
-        if not isinstance(self.study_name, str):
-            raise ConfigError(
-                f"hydra.sweeper.study_name is {self.study_name!r}; use text, in quotes in a file."
-            )
-        for name, kind in (("n_trials", Count), ("n_jobs", Count), ("seed", Natural)):
-            check(f"hydra.sweeper.{name}", getattr(self, name), kind)
+        check("hydra.sweeper.study_name", self.study_name, str)
         try:
             import optuna
         except ImportError as error:

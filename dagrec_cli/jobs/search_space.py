@@ -104,6 +104,8 @@ def _distribution(override: "Override") -> "BaseDistribution":
     from hydra.core.override_parser.types import IntervalSweep, RangeSweep
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+    from dagrec_cli.jobs.job import MOST_JOBS, count_values
+
     sweep = override.value()
     if isinstance(sweep, IntervalSweep):
         low, high, is_log = sweep.start, sweep.end, "log" in sweep.tags
@@ -115,8 +117,13 @@ def _distribution(override: "Override") -> "BaseDistribution":
         if isinstance(low, int) and isinstance(high, int):
             return IntDistribution(low, high, log=is_log)
         return FloatDistribution(float(low), float(high), log=is_log)
-    if isinstance(sweep, RangeSweep):
-        values = list(sweep.range())
-        if values and all(isinstance(value, int) for value in values) and sweep.step > 0:
-            return IntDistribution(int(values[0]), int(values[-1]), step=int(sweep.step))
+    n_values = count_values(override)
+    values = sweep.range() if isinstance(sweep, RangeSweep) else None
+    if isinstance(values, range) and n_values and values.step > 0:
+        return IntDistribution(values[0], values[-1], step=values.step)
+    if not 1 <= n_values <= MOST_JOBS:
+        raise ConfigError(
+            f"{override.input_line}: {n_values:,} values to choose from; give one or more, "
+            f"{MOST_JOBS:,} at most, or an interval."
+        )
     return CategoricalDistribution(list(override.sweep_string_iterator()))

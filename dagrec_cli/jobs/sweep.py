@@ -3,15 +3,14 @@
 import os
 import re
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
+from math import prod
 from pathlib import Path
 from traceback import walk_tb
 
 from hydra._internal.core_plugins import basic_sweeper
 from hydra.core.config_store import ConfigStore
-from hydra.plugins.sweeper import Sweeper
-from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -19,11 +18,12 @@ from dagrec_cli.app.hydra_errors import first_line
 from dagrec_cli.app.hydra_main import overrides_of
 from dagrec_cli.app.output import write_tables
 from dagrec_cli.config.build import build
+from dagrec_cli.config.kinds import Count
 from dagrec_cli.data.invalid import plural
 from dagrec_cli.data.plain_files import check_own_folders
 from dagrec_cli.errors import ConfigError, RunError
-from dagrec_cli.jobs.job import Job, as_hydra_config
-from dagrec_cli.jobs.pool import PLUGINS, register
+from dagrec_cli.jobs.job import Job, as_hydra_config, check_number, count_values
+from dagrec_cli.jobs.plugins import PLUGINS, JobSweeper, register
 from dagrec_cli.jobs.run import CONTINUES, Engine
 from dagrec_cli.reporting.comparison import TableRow, compare_rows
 from dagrec_cli.reporting.grouping import group_runs
@@ -42,7 +42,7 @@ NOT_REACHED = "not reached"
 LISTED = 5  # names in a message
 
 
-class CombinationSweeper(Sweeper):
+class CombinationSweeper(JobSweeper):
     """Runs every combination and writes one table; takes the place of Hydra's ``basic`` sweeper.
 
     Parameters
@@ -53,15 +53,11 @@ class CombinationSweeper(Sweeper):
         Values by setting, as on the command line.
     """
 
-    def __init__(self, max_batch_size: int | None, params: DictConfig | None = None) -> None:
+    def __init__(
+        self, *, max_batch_size: Count | None, params: Mapping[str, str] | None = None
+    ) -> None:
         self._max_batch_size = max_batch_size
         self._params = [f"{key!s}={value}" for key, value in (params or {}).items()]
-
-    def setup(
-        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
-    ) -> None:
-        """Take what Hydra hands over; jobs have a task of their own."""
-        self._context, self._config = hydra_context, config
 
     def sweep(self, arguments: list[str]) -> None:
         """Run what is not done, in the newest folder with these arguments or in a new one.
@@ -139,12 +135,15 @@ def jobs_of(engine: Engine, words: Sequence[str]) -> list[Job]:
     Raises
     ------
     ConfigError
-        If jobs would share a folder, or one is not known before its job runs.
+        If there are too many jobs, or they would share a folder, or one is not known before its job
+        runs.
     HydraException
         If a word does not fit the config of ``dagrec train``.
     """
+    overrides = {override.get_key_element(): override for override in engine.parse(words)}
+    check_number(prod(map(count_values, overrides.values())))
     (combinations,) = basic_sweeper.BasicSweeper.split_arguments(
-        engine.parse(words), max_batch_size=None
+        list(overrides.values()), max_batch_size=None
     )
     common = set.intersection(*map(set, combinations)) if len(combinations) > 1 else set()
     jobs = []

@@ -17,8 +17,8 @@ from dagrec_cli.config.deciding import config_hash
 from dagrec_cli.config.table import check_table
 from dagrec_cli.config.where import code_sha256, config_dir
 from dagrec_cli.errors import ConfigError
-from dagrec_cli.jobs.job import Job, without_hydra
-from dagrec_cli.jobs.pool import PoolLauncher, register
+from dagrec_cli.jobs.job import Job, check_number, without_hydra
+from dagrec_cli.jobs.plugins import PoolLauncher, register
 from dagrec_cli.jobs.run import Engine
 from dagrec_cli.reporting.comparison import TableRow, basis, by_reason, compare_rows
 from dagrec_cli.reporting.tables import Table, heading
@@ -168,8 +168,9 @@ def read_tables(
             "'overrides=[\"trainer.epochs=5\"]'."
         )
     shared = [*table.get("base", []), f"seeds={list(seeds)}".replace(" ", "")]
-    runs = []
-    for varied in table.get("vary") or [None]:
+    variants, runs = table.get("vary") or [None], []
+    check_number(len(variants) * len(table["rows"]))
+    for varied in variants:
         suffix, title = ("", "") if varied is None else (f"_{_slug(varied)}", f", {varied}")
         file = f"{name}{suffix}".replace("/", "_")
         common = [*shared, *filter(None, [varied])]

@@ -37,6 +37,10 @@ def error_of(word: str) -> Exception:
             "unknown setting 'trainer.epoch'; did you mean trainer.epochs? dagrec train --help "
             "lists all of them.",
         ),
+        (
+            "hydra.sweeper.n=1",
+            "unknown setting 'hydra.sweeper.n'; hydra.sweeper has max_batch_size, params.",
+        ),
         ("nosuch=1", "unknown setting 'nosuch'; dagrec train --help lists all of them."),
         ("seed=0,1", "seed has several values; add -m to run each, or seeds=[0,1]."),
         ("model=gru4rec,markov", "model has several options; add -m to run each."),

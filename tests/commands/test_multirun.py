@@ -111,11 +111,24 @@ def test_all_failed_is_a_table_too(dagrec: Dagrec, monkeypatch: pytest.MonkeyPat
     assert [row["reason"] for row in rows_of(answer.run)] == ["ZeroDivisionError: no pairs"] * 2
 
 
-def test_an_unknown_option_stops_before_the_first_job(dagrec: Dagrec) -> None:
-    answer = dagrec("train", "-m", "model=popularity,gru4rek")
-    assert answer.code == 2
-    assert answer.err.count("\n") == 1
-    assert "did you mean gru4rec?" in answer.err
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("model=popularity,gru4rek", "did you mean gru4rec?"),
+        ("hydra.launcher._target_=os.system", "hydra.launcher is 'os.system', no launcher of"),
+        ("hydra.sweeper.max_batch_size=0", "hydra.sweeper.max_batch_size is 0; use a whole"),
+        ("seed=range(0,2000000)", "2,000,000 jobs are asked for; give values for one or more, 10"),
+        ("seed=range(5,0)", "0 jobs are asked for; give values for one or more, 10,000 at most."),
+        ("seed=range(0,9,0)", "seed=range(0,9,0): a range has two ends, and a step that is not 0."),
+    ],
+)
+def test_a_mistake_stops_before_the_first_job(
+    dagrec: Dagrec, tmp_path: Path, word: str, told: str
+) -> None:
+    answer = dagrec("train", "-m", "hydra.sweep.dir=s", word)
+    assert (answer.code, answer.out, answer.err.count("\n")) == (2, "", 1)
+    assert told in answer.err
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_same_sweep_again_tries_only_what_is_missing(

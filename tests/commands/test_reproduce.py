@@ -203,6 +203,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"rows": [row("a")], "vary": []}, "length >= 1 at `vary`"),
     ({"rows": [row("a")], "more": 1}, "unknown field `more`"),
     (
+        {"rows": [row(str(k)) for k in range(101)], "vary": ["split=paper"] * 100},
+        "10,100 jobs are asked for; give values for one or more, 10,000 at most.",
+    ),
+    (
         {"rows": [row("a", "trainer.epoch=1")]},
         "row 'a': unknown setting 'trainer.epoch'; did",
     ),

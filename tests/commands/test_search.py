@@ -176,7 +176,7 @@ def test_a_failed_trial_is_counted_and_the_search_goes_on(dagrec: Dagrec, tmp_pa
         ([*SMALL, "seed=range(0,9)"], "seed is searched, but a good seed is luck"),
         ([*SMALL, "model.hiden=range(1,9)"], "did you mean model.hidden?"),
         ([*SMALL, "model.hidden=interval(9,1)"], "from its lowest number to its highest"),
-        ([*SMALL, "hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials is 0"),
+        ([*SMALL, "hydra.sweeper.n_trials=10001"], "n_trials is 10001; use a whole number from 1"),
         ([*SMALL, "hydra.sweeper.storage=sqlite:////no/x.db"], "cannot use the study in"),
         (["experiment=search"], "add -m: dagrec train -m experiment=search"),
         (["evaluate_on=validation"], "trainer.validation_share is 0"),

@@ -25,6 +25,7 @@ def space_of(*words: str) -> SearchSpace:
         ("tag(log,int(interval(32,256)))", Int(32, 256, log=True)),
         ("range(32,257,32)", Int(32, 256, step=32)),
         ("range(3)", Int(0, 2)),
+        ("range(0,1000000000000)", Int(0, 999_999_999_999)),
         ("choice(16,32)", Choice(("16", "32"))),
         ("gru4rec,dag_gnn", Choice(("gru4rec", "dag_gnn"))),
     ],
@@ -62,6 +63,13 @@ def test_settings_as_they_stand_are_tried_if_they_are_in_range(
 ) -> None:
     standing = space_of(f"a.b={text}").standing(OmegaConf.create({"a": {"b": value}}))
     assert (standing is not None) == holds
+
+
+def test_a_choice_of_too_many_is_refused() -> None:
+    with pytest.raises(
+        ConfigError, match=r"a=range\(0\.0,2\.0,0\.0001\): 20,00\d values to choose"
+    ):
+        space_of("a=range(0.0,2.0,0.0001)")
 
 
 @pytest.mark.parametrize("text", ["interval(2,1)", "tag(log,interval(0,1))"])

@@ -13,7 +13,7 @@ from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from dagrec_cli.config.where import config_dir
 from dagrec_cli.errors import RunError
 from dagrec_cli.jobs.job import Job
-from dagrec_cli.jobs.pool import PoolLauncher
+from dagrec_cli.jobs.plugins import PoolLauncher
 from dagrec_cli.jobs.run import Display, Engine
 from dagrec_cli.jobs.tables import engine_of, row_job
 from dagrec_cli.training.progress import Silent
