@@ -109,10 +109,13 @@ class TrainedRun:
     @cached_property
     @_explained()
     def model(self) -> "Model":
-        """The model, ready to score; set its ``mask`` to rank with ``hard`` or ``none``."""
-        from dagrec_cli.runs.model import load_model
+        """The model, ready to score; set its ``mask`` to rank with ``hard`` or ``none``.
 
-        return load_model(self._run, self._seed)
+        With ``trainer.fit_on=all`` it is the one fitted on all steps; the figures are of another.
+        """
+        from dagrec_cli.runs.model import deployed_model
+
+        return deployed_model(self._run, self._seed)[0]
 
     def recommend(self, context: Iterable[str], *, k: int = 5) -> "list[Recommendation]":
         """Return the ``k`` best services after a context, best first.

@@ -76,7 +76,7 @@ def test_the_page_names_every_part_in_its_order() -> None:
 
 def test_what_the_page_names_is_there() -> None:
     names = set(re.findall(r"(?<![\w/.])[a-z_]+/[\w/.]*\w(?:/|\.py)|[a-z_]+/", PAGE))
-    names -= {"checkpoints/", "tensorboard/"}  # which a run folder has
+    names -= {"checkpoints/", "final/", "tensorboard/"}  # which a run folder has
     places = {name: re.sub(r"NAME\.py|GROUP/", "", name) for name in names}
     roots = (PACKAGE, PACKAGE.parent)
     missing = [k for k, place in places.items() if not any((r / place).exists() for r in roots)]

@@ -12,13 +12,14 @@ def export(config: DictConfig) -> None:
     """Write the file and say how close its scores are."""
     from dagrec_cli.app.output import check_not_input, output_file, write_output
     from dagrec_cli.export.onnx_model import onnx_bytes
-    from dagrec_cli.runs.model import load_model, named_run
+    from dagrec_cli.runs.model import deployed_model, named_run
 
     check_settings(config, run=Any, trust=Any, format=Literal["onnx"], output=Any, seed=Any)
     path = output_file(config.output)
     run = named_run(config.run, "export", config.trust)
     check_not_input(path, run.files)
-    model, data = load_model(run, config.seed), run.result.data
+    (model, told), data = deployed_model(run, config.seed), run.result.data
+    sys.stderr.write(told)
     content, difference = onnx_bytes(model, merges=data is None or data.merges)
     write_output(path, lambda file: file.write(content))
     sys.stdout.write(

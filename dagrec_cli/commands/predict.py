@@ -28,7 +28,7 @@ def predict(config: DictConfig) -> None:
     from dagrec_cli.evaluation.recommender import recommend
     from dagrec_cli.export.recommendations import Form, answer_lines
     from dagrec_cli.models.base import PlainMask
-    from dagrec_cli.runs.model import load_model, named_run
+    from dagrec_cli.runs.model import deployed_model, named_run
 
     check_settings(
         config,
@@ -51,7 +51,8 @@ def predict(config: DictConfig) -> None:
     if path is not None:
         asked = [user_path(name) for name in (config.input, config.composition) if name is not None]
         check_not_input(path, [*asked, *run.files])
-    model = load_model(run, config.seed)
+    model, told = deployed_model(run, config.seed)
+    sys.stderr.write(told)
     if config.mask is not None:
         model.mask = config.mask
     answers = recommend(model, _queries(config, run, model.facts.vocabulary), config.top_k)

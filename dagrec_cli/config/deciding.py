@@ -19,6 +19,7 @@ class Effect(Enum):
     NOTHING = "how a run is carried out and watched"
     PLACE = "where the data lie; data are told apart by their content, never by this"
     SEED = "which one of many like runs it is; a row of a table holds all of them"
+    FINAL = "which model is handed out besides the evaluated one"
     FIGURES = "the figures themselves"
 
 
@@ -29,6 +30,7 @@ EFFECTS = {
     "keep_checkpoints": Effect.NOTHING,
     **dict.fromkeys(("data.path", "data.default_path", "data.download"), Effect.PLACE),
     **dict.fromkeys(("seed", "seeds", "split.part"), Effect.SEED),
+    "trainer.fit_on": Effect.FINAL,
 }
 
 

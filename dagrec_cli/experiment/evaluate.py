@@ -68,7 +68,7 @@ def evaluate_run(
     start, began = time.perf_counter(), origin("evaluate", request)
     if not run.is_finished:
         raise RunError(f"{run.path}: the run is not finished ({run.reason}); evaluate one that is.")
-    trained, facts = run.finished, saved_facts(run)
+    trained, facts = run.finished, saved_facts(run.path)
     models = [load_model(run, seed) for seed in trained.seeds]
     saved = {
         group: checked_node(run.config, group, run.path / CONFIG, run.packages)

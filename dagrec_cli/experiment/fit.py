@@ -6,11 +6,12 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import cast
 
+import msgspec
 import numpy as np
 from omegaconf import DictConfig
 
@@ -19,6 +20,7 @@ from dagrec_cli.errors import TrainingError
 from dagrec_cli.evaluation.ceiling import ceilings
 from dagrec_cli.evaluation.evaluator import evaluate_model
 from dagrec_cli.evaluation.metrics import evaluate
+from dagrec_cli.experiment.callbacks import FinalCallback, RunContext, SeedCallback
 from dagrec_cli.experiment.components import Components, Start
 from dagrec_cli.experiment.result import SeedRun, data_facts, finished, table_of
 from dagrec_cli.loggers.base import SafeLogger
@@ -27,85 +29,50 @@ from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.reporting.plots.charts import learning_curve
 from dagrec_cli.reporting.plots.drawing import save_png
 from dagrec_cli.runs.csv_files import MetricsFile
-from dagrec_cli.runs.folder import CHECKPOINTS, LOGGER, RunFolder, logged
-from dagrec_cli.runs.model import write_setup, write_weights
+from dagrec_cli.runs.folder import CHECKPOINTS, FINAL, LOGGER, RunFolder, logged
+from dagrec_cli.runs.model import write_facts, write_setup, write_weights
 from dagrec_cli.runs.predictions import write_predictions
 from dagrec_cli.runs.provenance import Origin, Request, origin
 from dagrec_cli.runs.record import write_record
 from dagrec_cli.runs.result import Finished, stopped
-from dagrec_cli.runs.resume import CheckpointStore, begin, check_same_data, resume_command
+from dagrec_cli.runs.resume import begin, check_same_data, resume_command
 from dagrec_cli.runs.state import TRAINING, check_free
 from dagrec_cli.training.batch import TrainingPairs, encode_once
 from dagrec_cli.training.hardware import set_threads
-from dagrec_cli.training.interrupt import STOPPING, StopRequest, heard, stop_on_request
+from dagrec_cli.training.interrupt import STOPPING, heard, stop_on_request
 from dagrec_cli.training.progress import Progress
 from dagrec_cli.training.split_data import SplitData
-from dagrec_cli.training.state import History, TrainingState, TrainingTask
-from dagrec_cli.training.trainer import Callback
+from dagrec_cli.training.state import History, TrainingTask
 
 
-@dataclass(frozen=True)
-class RunContext:
-    """What the seeds of an experiment share while it runs."""
-
-    folder: RunFolder
-    progress: Progress
-    logger: SafeLogger
-    metrics: MetricsFile
-    components: Components
-    data: SplitData
-    histories: dict[int, History]
-
-
-class SeedCallback(Callback):
-    """Validates, shows, logs and saves the training of one seed.
-
-    Parameters
-    ----------
-    model
-        What is trained.
-    stop
-        Whether it is to end.
-    """
-
-    def __init__(self, model: TorchModel, seed: int, around: RunContext, stop: StopRequest) -> None:
-        self.model = model
-        self.seed = seed
-        self.data = around.data
-        self.around = around
-        self.stop = stop
-        self.checkpoints = CheckpointStore(around.folder, seed, around.progress.say)
-
-    @property
-    def is_stopping(self) -> bool:
-        """Whether Ctrl-C was pressed."""
-        return self.stop.is_made
-
-    def load(self, state: TrainingState) -> None:
-        """Go back to the newest checkpoint of the folder, and report the epochs behind it."""
-        self.checkpoints.load(state)
-        if state.epoch:
-            self._report(state.history)
-
-    def save(self, state: TrainingState) -> None:
-        """Write a checkpoint into the folder."""
-        self.checkpoints.save(state)
-
-    def validate(self) -> dict[str, float]:
-        """Return metrics on the validation pairs; none if there are none."""
-        if not len(self.data.validation):
-            return {}
-        pairs = self.data.dataset.pairs.take(self.data.validation)
-        return evaluate(evaluate_model(self.model, self.data.dataset.contexts, pairs).outcomes)
-
-    def epoch_ended(self, state: TrainingState) -> None:
-        """Show the epoch and report it."""
-        self.around.progress.step(state.epoch, f"loss {state.history.rows[-1]['loss']:.4f}")
-        self._report(state.history)
-
-    def _report(self, history: History) -> None:
-        self.around.metrics.add(self.seed, history.rows)
-        self.around.logger.epochs(self.seed, history.rows)
+def _fit(
+    around: RunContext,
+    begun: Start,
+    kind: type[SeedCallback],
+    history: History,
+    epochs: int | None = None,
+) -> None:
+    """Fit a model on training rows, from its newest checkpoint on if the folder has one."""
+    seed, generator, model = begun
+    components, data = around.components, around.data
+    if not isinstance(model, TorchModel):
+        _count(cast(CountingModel, model), data)
+        return
+    trainer = components.trainer
+    pairs = TrainingPairs.of(
+        data.dataset,
+        data.train,
+        model.hard_mask,
+        distinct=trainer.distinct_contexts,
+        prior=model.prior,
+        units=data.units,
+    )
+    task = TrainingTask(
+        model, components.loss, components.sampler, pairs, generator, history, epochs
+    )
+    around.progress.start(kind.name, epochs or trainer.epochs)
+    with stop_on_request(lambda: around.progress.say(STOPPING)) as stop:
+        trainer.fit(task, kind(model, seed, around, stop))
 
 
 def run_seed(around: RunContext, begun: Start) -> SeedRun:
@@ -116,37 +83,47 @@ def run_seed(around: RunContext, begun: Start) -> SeedRun:
     StoppedError
         If training failed or was interrupted; holds the model with its last good weights.
     """
-    seed, generator, model = begun
-    components, data, history = around.components, around.data, around.histories[seed]
+    seed, _, model = begun
+    data, history = around.data, around.histories[seed]
     start = time.perf_counter()
-    try:
-        if isinstance(model, TorchModel):
-            trainer, rules = components.trainer, (components.loss, components.sampler)
-            pairs = TrainingPairs.of(
-                data.dataset,
-                data.train,
-                model.hard_mask,
-                distinct=trainer.distinct_contexts,
-                prior=model.prior,
-                units=data.units,
-            )
-            task = TrainingTask(model, *rules, pairs, generator, history)
-            around.progress.start("training", trainer.epochs)
-            with stop_on_request(lambda: around.progress.say(STOPPING)) as stop:
-                trainer.fit(task, SeedCallback(model, seed, around, stop))
-        else:
-            _count(cast(CountingModel, model), data)
+    with _stop_noted(model, seed):
+        _fit(around, begun, SeedCallback, history)
         trained = time.perf_counter()
         test = data.dataset.pairs.take(data.test)
         evaluation = evaluate_model(model, data.dataset.contexts, test)
-    except (TrainingError, KeyboardInterrupt) as reason:
-        heard()  # the run is put in order first
-        raise StoppedError(model, seed, reason) from reason
     seconds = history.seconds or trained - start
     done = time.perf_counter()
     accuracy = evaluate(evaluation.outcomes)["accuracy"]
     LOGGER.info("seed %d: %d epochs, accuracy %.4f", seed, len(history.rows), accuracy)
     return SeedRun(seed, model, history, evaluation, seconds, done - trained)
+
+
+def fit_final(around: RunContext, runs: list[SeedRun]) -> None:
+    """Fit on all steps what the evaluated models were, for as many epochs as these kept.
+
+    Raises
+    ------
+    StoppedError
+        If training failed or was interrupted; holds the evaluated model.
+    """
+    whole = replace(around, data=around.data.whole())
+    folder = around.folder.below(FINAL)
+    write_facts(folder, whole.data.dataset, whole.data.facts.graph)
+    for run, begun in zip(runs, around.components.starts(whole.data.facts), strict=True):
+        with _stop_noted(run.model, run.seed):
+            _fit(whole, begun, FinalCallback, History(), run.history.best_epoch or None)
+        write_weights(folder, begun.model, None if run is runs[0] else run.seed)
+    LOGGER.info("final: fitted on all %d pairs", len(whole.data.train))
+
+
+@contextmanager
+def _stop_noted(model: Model, seed: int) -> Iterator[None]:
+    """Say of a failure or an interruption inside which model is left."""
+    try:
+        yield
+    except (TrainingError, KeyboardInterrupt) as reason:
+        heard()  # the run is put in order first
+        raise StoppedError(model, seed, reason) from reason
 
 
 class StoppedError(Exception):
@@ -219,6 +196,8 @@ def run_experiment(
         around = RunContext(folder, progress, logger, metrics, components, data, histories)
         with _stops_written(around, began, request):
             runs = list(map(partial(run_seed, around), chain([first], starts)))
+            if has_final := components.trainer.fit_on == "all" and data.is_main:
+                fit_final(around, runs)
         bounds = ceilings(dataset, data.test, getattr(components.data, "truth", None))
         _write_learning_curve(around)
         write_predictions(folder, dataset, data.test, {run.seed: run.evaluation for run in runs})
@@ -228,6 +207,7 @@ def run_experiment(
         whole = finished(
             began, data, runs, bounds, seconds_data=seconds_data, seconds_total=seconds_total
         )
+        whole = msgspec.structs.replace(whole, has_final=has_final)
         table_of(whole).save(folder)
         write_record(folder, whole)
         if not config.keep_checkpoints:

@@ -29,6 +29,7 @@ RESULT = "result.json"
 CONFIG = "config.yaml"
 REQUEST = "request.json"
 CHECKPOINTS = "checkpoints"
+FINAL = "final"  # folder of the model that is fitted on all steps
 METRICS_FILE = "metrics.csv"
 MODEL = "model.safetensors"
 VOCABULARY = "vocabulary.json"

@@ -20,11 +20,22 @@ from dagrec_cli.config.build import build
 from dagrec_cli.config.untrusted import check_whole_numbers, checked_node, trusted_packages
 from dagrec_cli.config.where import user_path
 from dagrec_cli.data.dataset import Dataset
+from dagrec_cli.data.plain_files import check_own_folder
 from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.errors import ConfigError, RunError
 from dagrec_cli.models.base import Facts, Model
-from dagrec_cli.runs.folder import CONFIG, GRAPH, MODEL, RESULT, VOCABULARY, RunFolder, read_whole
+from dagrec_cli.runs.folder import (
+    CONFIG,
+    FINAL,
+    GRAPH,
+    MODEL,
+    RESULT,
+    VOCABULARY,
+    RunFolder,
+    read_whole,
+)
 from dagrec_cli.runs.record import SavedEdge, SavedEdges, read_edges, read_vocabulary, write_record
+from dagrec_cli.runs.result import Finished
 from dagrec_cli.runs.run import Run
 
 MOST_OF_A_SETTING = 1000  # a whole number among a model's settings, or the largest width saved
@@ -56,21 +67,38 @@ def named_run(path: object, command: str, trust: object = None) -> Run:
     return replace(Run.load(folder), packages=trusted_packages(trust))
 
 
-def load_model(run: Run, seed: int | None = None) -> Model:
+def deployed_model(run: Run, seed: int | None = None) -> tuple[Model, str]:
+    """Return the model that recommends, see :func:`load_model`, and a line if it is a final one."""
+    result = run.result
+    if not isinstance(result, Finished) or not result.has_final:
+        return load_model(run, seed), ""
+    data = result.data
+    return load_model(run, seed, is_final=True), (
+        f"The model is fitted on all {data.pairs:,} steps (trainer.fit_on=all); the figures of "
+        f"{run.path} are of one fitted on {data.train:,}.\n"
+    )
+
+
+def load_model(run: Run, seed: int | None = None, *, is_final: bool = False) -> Model:
     """Return a run's model, ready to score.
 
     Parameters
     ----------
     seed
         Which of the run's seeds; None for the first.
+    is_final
+        True for the one that was fitted on all steps; False for the one that was evaluated.
 
     Raises
     ------
     RunError
         If a file is missing, damaged, or does not fit the others, or the config is not safe.
     """
-    file, weights = run.path / CONFIG, run.path / _weights_name(run, seed)
-    facts = saved_facts(run)
+    folder = run.path
+    if is_final:
+        check_own_folder(folder := folder / FINAL)
+    file, weights = run.path / CONFIG, folder / _weights_name(run, seed)
+    facts = saved_facts(folder)
     # The weights bound what the config may ask for: no size is believed that they do not show.
     state = _read_weights(weights)
     shapes = [weight.shape for weight in state.values()]
@@ -118,16 +146,16 @@ def _no_larger_than(shapes: Sequence[Sequence[int]], file: Path) -> Iterator[Non
         hook.remove()
 
 
-def saved_facts(run: Run) -> Facts:
-    """Return the vocabulary and the service graph that a run's model was made for.
+def saved_facts(folder: Path) -> Facts:
+    """Return the vocabulary and the service graph that the model in a folder was made for.
 
     Raises
     ------
     RunError
         If their files are missing, damaged, or do not fit each other.
     """
-    vocabulary = read_vocabulary(run.path)
-    known = read_edges(run.path, len(vocabulary.nodes)).known
+    vocabulary = read_vocabulary(folder)
+    known = read_edges(folder, len(vocabulary.nodes)).known
     edges = np.array(known, np.int64).reshape(-1, 3)
     ends = edges[:, :2].astype(np.int32).T
     graph = ServiceGraph(ends[0], ends[1], edges[:, 2], vocabulary.service_class)
@@ -144,9 +172,14 @@ def write_setup(
     graph
         What the model knows of the data's graph, which the split allows.
     """
+    write_facts(folder, dataset, graph)
+    folder.write_text(CONFIG, OmegaConf.to_yaml(config, resolve=True))
+
+
+def write_facts(folder: RunFolder, dataset: Dataset, graph: ServiceGraph) -> None:
+    """Write names and edges, see :func:`write_setup`."""
     write_record(folder, dataset.vocabulary)
     write_record(folder, SavedEdges(_saved_links(dataset.graph()), _saved_links(graph)))
-    folder.write_text(CONFIG, OmegaConf.to_yaml(config, resolve=True))
 
 
 def _saved_links(graph: ServiceGraph) -> list[SavedEdge]:

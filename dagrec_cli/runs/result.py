@@ -115,6 +115,8 @@ class Finished(Origin, frozen=True, kw_only=True, tag="finished"):
     run, trained_on
         Where a saved model was evaluated: the folder of its run, and that run's data and split in
         words, which is empty if these pairs are its own test.
+    has_final
+        Whether a model that was fitted on all steps lies in the folder too, in ``final/``.
     unseen, rule
         What such a model does not know of the data, and what becomes of it.
     """
@@ -130,6 +132,7 @@ class Finished(Origin, frozen=True, kw_only=True, tag="finished"):
     seconds: Seconds
     run: str | None = None
     trained_on: str = ""
+    has_final: bool = False
     unseen: Unseen | None = None
     rule: str = ""
 

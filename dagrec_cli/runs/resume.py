@@ -21,6 +21,7 @@ from dagrec_cli.runs.folder import (
     CHECKPOINTS,
     CONFIG,
     EVENTS,
+    FINAL,
     MLFLOW_RUN,
     REQUEST,
     RESULT,
@@ -53,7 +54,7 @@ def begin(
 
     What an earlier run left, and could be taken for the new one's, goes too, unless it continues.
     """
-    for name in (RESULT,) if resume else (CONFIG, RESULT, MLFLOW_RUN, CHECKPOINTS, EVENTS):
+    for name in (RESULT,) if resume else (CONFIG, RESULT, MLFLOW_RUN, CHECKPOINTS, EVENTS, FINAL):
         folder.remove(name)
     start = RunStart(
         **msgspec.structs.asdict(request),
@@ -220,14 +221,14 @@ def _refuse_change(
 
 
 class CheckpointStore:
-    """Keeps the checkpoints of one seed.
+    """Keeps the checkpoints of one training.
 
     Parameters
     ----------
     run
         The run folder.
-    seed
-        Which seed.
+    name
+        What their names begin with: ``seed0``.
     warn
         Told, in one line, of a checkpoint that cannot be used.
 
@@ -237,16 +238,16 @@ class CheckpointStore:
         If their folder is a link.
     """
 
-    def __init__(self, run: RunFolder, seed: int, warn: Callable[[str], None]) -> None:
+    def __init__(self, run: RunFolder, name: str, warn: Callable[[str], None]) -> None:
         self.path = run.path / CHECKPOINTS
         check_own_folder(self.path)
-        self.seed = seed
+        self.name = name
         self.warn = warn
 
     @property
     def files(self) -> list[Path]:
         """The checkpoints, newest first."""
-        return sorted(self.path.glob(f"seed{self.seed}_epoch*.safetensors"), reverse=True)
+        return sorted(self.path.glob(f"{self.name}_epoch*.safetensors"), reverse=True)
 
     def load(self, state: TrainingState) -> None:
         """Bring a training to the newest checkpoint that is whole, if there is any.
@@ -271,7 +272,7 @@ class CheckpointStore:
 
     def save(self, state: TrainingState) -> None:
         """Write a checkpoint; an older one is removed only when the new one is whole."""
-        name = f"seed{self.seed}_epoch{state.epoch:07}.safetensors"
+        name = f"{self.name}_epoch{state.epoch:07}.safetensors"
         content = pack_checkpoint(state.checkpoint())
         RunFolder(self.path).write(name, lambda file: file.write(content))
         for file in self.files[KEPT:]:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+import numpy as np
+
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.held_out import HeldOut, Part
 from dagrec_cli.data.pairs import Rows
@@ -50,6 +52,11 @@ class SplitData:
     part: Part | None = None
 
     @property
+    def is_main(self) -> bool:
+        """Whether these are test pairs, and of several parts the first."""
+        return self.side == "test" and not (self.part and self.part.number)
+
+    @property
     def sizes(self) -> tuple[int, int]:
         """How many pairs to train and to test on."""
         return len(self.train), len(self.test)
@@ -93,6 +100,12 @@ class SplitData:
             n_forbidden=_count_forbidden(self.dataset, self.facts.graph, self.validation),
             side="validation",
         )
+
+    def whole(self) -> "SplitData":
+        """Return the same data with every step to be fitted, and every edge known."""
+        rows = np.arange(len(self.dataset.pairs.context))
+        facts = Facts(self.dataset.vocabulary, self.dataset.graph(), self.dataset.followed)
+        return replace(self, train=rows, validation=rows[:0], facts=facts)
 
 
 def _count_forbidden(dataset: Dataset, graph: ServiceGraph, rows: Rows) -> int:

@@ -55,6 +55,8 @@ class TrainingTask:
         Source of the sampler's random numbers; dropout draws from torch's own.
     history
         Filled with one row per epoch, also when training fails.
+    epochs
+        After how many to stop, in a schedule for as many as the trainer has; None: after those.
     """
 
     model: TorchModel
@@ -63,6 +65,7 @@ class TrainingTask:
     pairs: TrainingPairs
     generator: Generator
     history: History = field(default_factory=History)
+    epochs: int | None = None
 
     def on(self, device: torch.device) -> "TrainingTask":
         """Return the same task on a device, where the model is moved to."""

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from math import isfinite
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
@@ -25,6 +25,7 @@ from dagrec_cli.training.state import EarlyStopping, TrainingState, TrainingTask
 from dagrec_cli.training.step import BatchLoss
 
 Objective = Callable[[Batch], Tensor]
+FitOn = Literal["train", "all"]
 
 
 class TrainingStep(NamedTuple):
@@ -107,6 +108,9 @@ class Trainer(ABC):
         ``auto``, ``cpu`` or ``cuda[:n]``.
     precision
         ``32``, or ``bf16`` to let the model compute in bfloat16 where torch holds that safe.
+    fit_on
+        ``train``, or ``all`` to fit a final model on all steps once the run is evaluated, for as
+        many epochs as the evaluated one kept. Models that count obey it, too.
 
     Raises
     ------
@@ -131,6 +135,7 @@ class Trainer(ABC):
     checkpoint_every: Natural
     device: str
     precision: Precision
+    fit_on: FitOn
 
     def __post_init__(self) -> None:
         find_device(self.device)
@@ -170,6 +175,7 @@ class Trainer(ABC):
             If the callback asks to stop; the model holds the last epoch's weights, which are saved.
         """
         task, model = task.on(find_device(self.device)), task.model
+        n_epochs = task.epochs or self.epochs
         task.sampler.prepare(task.pairs.counts(model.facts.n_services))
         best = EarlyStopping(model, self.monitor, self.patience)
         optimizer = Optimizer(
@@ -183,9 +189,9 @@ class Trainer(ABC):
         callback.load(state)
         objective = self.objective(task)
         try:
-            while state.epoch < self.epochs and not best.is_over:
+            while state.epoch < n_epochs and not best.is_over:
                 self._epoch(state, objective, task.pairs)
-                self._end_epoch(state, callback)
+                self._end_epoch(state, callback, n_epochs)
             if best.copy:
                 best.copy.restore()
                 task.history.best_epoch = best.epoch
@@ -193,7 +199,7 @@ class Trainer(ABC):
             state.take_time()
             model.cpu()
 
-    def _end_epoch(self, state: TrainingState, callback: Callback) -> None:
+    def _end_epoch(self, state: TrainingState, callback: Callback, n_epochs: int) -> None:
         """Validate, report and save; end the training if the callback asks for it."""
         epoch, row = state.epoch, state.history.rows[-1]
         if epoch % self.validate_every == 0 and (metrics := callback.validate()):
@@ -201,7 +207,7 @@ class Trainer(ABC):
             state.best.see(epoch, metrics)
         callback.epoch_ended(state)
         is_stopping = callback.is_stopping
-        is_last = epoch == self.epochs or state.best.is_over
+        is_last = epoch == n_epochs or state.best.is_over
         is_due = bool(self.checkpoint_every) and epoch % self.checkpoint_every == 0
         if is_stopping or is_last or is_due:
             callback.save(state)

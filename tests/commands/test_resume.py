@@ -23,11 +23,15 @@ from dagrec_cli.training import hardware
 ROOT = Path(__file__).parents[2]
 KEEP = "keep_checkpoints=true"
 WORDS = ["trainer.epochs=5", "model.hidden=8", "model.embedding_dim=4"]
-SAME = ("predictions.csv", "model.safetensors", "model_seed1.safetensors", "learning_curve.png")
+SAME = (
+    *("predictions.csv", "model.safetensors", "model_seed1.safetensors", "learning_curve.png"),
+    *("final/model.safetensors", "final/model_seed1.safetensors", "final/graph.json"),
+)
 CASES = {
     "two seeds, stopped in the first": (["seeds=[0,1]", "loss=bpr", "sampler.n_sample=4"], 2),
     "two seeds, stopped in the second": (["seeds=[0,1]"], 7),
     "mini-batches": (["trainer=mini_batch", "trainer.device=cpu", "trainer.batch_size=20"], 3),
+    "in the second final model": (["seeds=[0,1]", "trainer.fit_on=all"], 18),
     "early stopping": (["trainer.validation_share=0.2", "trainer.patience=2"], 3),
 }
 

@@ -17,6 +17,7 @@ from dagrec_cli.config.where import config_dir
         ("data.path", Effect.PLACE),
         ("data.download.url", Effect.PLACE),
         ("seed", Effect.SEED),
+        ("trainer.fit_on", Effect.FINAL),
         ("split.seed", Effect.FIGURES),  # another test set
         ("data.seed", Effect.FIGURES),
         ("data.paths", Effect.FIGURES),  # no part of a name

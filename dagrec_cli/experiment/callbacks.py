@@ -1,0 +1,94 @@
+"""What an experiment does while a model is trained: validate, save, show and log."""
+
+from dataclasses import dataclass
+
+from dagrec_cli.evaluation.evaluator import evaluate_model
+from dagrec_cli.evaluation.metrics import evaluate
+from dagrec_cli.experiment.components import Components
+from dagrec_cli.loggers.base import SafeLogger
+from dagrec_cli.models.base import TorchModel
+from dagrec_cli.runs.csv_files import MetricsFile
+from dagrec_cli.runs.folder import RunFolder
+from dagrec_cli.runs.resume import CheckpointStore
+from dagrec_cli.training.interrupt import StopRequest
+from dagrec_cli.training.progress import Progress
+from dagrec_cli.training.split_data import SplitData
+from dagrec_cli.training.state import History, TrainingState
+from dagrec_cli.training.trainer import Callback
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What the seeds of an experiment share while it runs."""
+
+    folder: RunFolder
+    progress: Progress
+    logger: SafeLogger
+    metrics: MetricsFile
+    components: Components
+    data: SplitData
+    histories: dict[int, History]
+
+
+class SeedCallback(Callback):
+    """Validates, shows, logs and saves the training of one seed.
+
+    Parameters
+    ----------
+    model
+        What is trained.
+    stop
+        Whether it is to end.
+    """
+
+    name = "training"
+    checkpoint = "seed{}"
+
+    def __init__(self, model: TorchModel, seed: int, around: RunContext, stop: StopRequest) -> None:
+        self.model = model
+        self.seed = seed
+        self.data = around.data
+        self.around = around
+        self.stop = stop
+        name = self.checkpoint.format(seed)
+        self.checkpoints = CheckpointStore(around.folder, name, around.progress.say)
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether Ctrl-C was pressed."""
+        return self.stop.is_made
+
+    def load(self, state: TrainingState) -> None:
+        """Go back to the newest checkpoint of the folder, and report the epochs behind it."""
+        self.checkpoints.load(state)
+        if state.epoch:
+            self._report(state.history)
+
+    def save(self, state: TrainingState) -> None:
+        """Write a checkpoint into the folder."""
+        self.checkpoints.save(state)
+
+    def validate(self) -> dict[str, float]:
+        """Return metrics on the validation pairs; none if there are none."""
+        if not len(self.data.validation):
+            return {}
+        pairs = self.data.dataset.pairs.take(self.data.validation)
+        return evaluate(evaluate_model(self.model, self.data.dataset.contexts, pairs).outcomes)
+
+    def epoch_ended(self, state: TrainingState) -> None:
+        """Show the epoch and report it."""
+        self.around.progress.step(state.epoch, f"loss {state.history.rows[-1]['loss']:.4f}")
+        self._report(state.history)
+
+    def _report(self, history: History) -> None:
+        self.around.metrics.add(self.seed, history.rows)
+        self.around.logger.epochs(self.seed, history.rows)
+
+
+class FinalCallback(SeedCallback):
+    """Shows and saves the training on all steps; what is reported is the evaluated model's."""
+
+    name = "training on all steps"
+    checkpoint = "final_seed{}"
+
+    def _report(self, history: History) -> None: ...

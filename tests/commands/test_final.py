@@ -1,0 +1,89 @@
+"""``trainer.fit_on=all``: figures of the evaluated model, recommendations of one fitted on all."""
+
+import json
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from dagrec_cli.config.compose import composed
+from dagrec_cli.data.cache import cached_dataset
+from dagrec_cli.experiment.components import Components
+from dagrec_cli.jobs.job import without_hydra
+from dagrec_cli.models.base import Facts, TorchModel
+from dagrec_cli.training.batch import TrainingPairs
+from dagrec_cli.training.state import TrainingTask
+
+Dagrec = Callable[..., Any]
+
+WORDS = ["trainer.epochs=6", "model.hidden=8", "trainer.validation_share=0.2", "split=composition"]
+ALL = "trainer.fit_on=all"
+
+
+def test_the_final_model_is_fitted_on_all_steps_for_the_epochs_that_were_kept(
+    dagrec: Dagrec, tmp_path: Path
+) -> None:
+    """In the schedule of the epochs that were asked for."""
+    words = [*WORDS, "trainer.learning_rate=0.3", "trainer.schedule=cosine"]
+    for name, more in (("plain", []), ("run", [ALL])):
+        assert dagrec("train", *words, *more, f"hydra.run.dir={name}").code == 0
+    plain, run = tmp_path / "plain", tmp_path / "run"
+    for name in ("predictions.csv", "model.safetensors", "graph.json"):
+        assert (plain / name).read_bytes() == (run / name).read_bytes()
+    (kept,) = json.loads((run / "result.json").read_text())["model"]["best_epoch"]
+    assert kept < 6
+
+    choices = json.loads((run / "request.json").read_text())["choices"]
+    parts = Components.of(without_hydra(composed("train", words)), choices)
+    dataset = cached_dataset(parts.data)
+    facts = Facts(dataset.vocabulary, dataset.graph(), dataset.followed)
+    ((_, generator, model),) = parts.starts(facts)
+    assert isinstance(model, TorchModel)
+    every = np.arange(len(dataset.pairs.context))
+    pairs = TrainingPairs.of(dataset, every, model.hard_mask, distinct=True)
+    task = TrainingTask(model, parts.loss, parts.sampler, pairs, generator, epochs=kept)
+    parts.trainer.fit(task)
+    found = load_file(run / "final/model.safetensors")
+    assert found.keys() == model.state_dict().keys()
+    for key, weight in model.state_dict().items():
+        assert torch.equal(found[key], weight), key
+
+
+def test_predict_and_export_use_it_and_evaluate_does_not(dagrec: Dagrec, tmp_path: Path) -> None:
+    """A model that counts, whose last composition alone has the step from 1 to 3."""
+    walks = [["t1", "1", "2"], ["t1", "2", "1"], ["t1", "1", "3"]]
+    lines = []
+    for day, walk in enumerate(walks):
+        nodes = [{"id": n, **({} if n == "t1" else {"mid": int(n)})} for n in walk]
+        links = [{"source": a, "target": b} for a, b in pairwise(walk)]
+        lines.append(json.dumps({"nodes": nodes, "links": links, "start_time": day}))
+    (tmp_path / "own.jsonl").write_text("\n".join(lines))
+    words = ["data=compositions", "data.path=own.jsonl", "split=temporal", "model=markov"]
+    dagrec("train", *words, "model.mask=hard", "split.graph=train", ALL, "hydra.run.dir=run")
+    answer = dagrec("predict", "run=run", "context=[t1,1]")
+    assert answer.err == (
+        "The model is fitted on all 6 steps (trainer.fit_on=all); the figures of run are of one "
+        "fitted on 4.\n"
+    )
+    found = json.loads(answer.out)
+    seen = {each["service"]: each["seen"] for each in found["services"]}
+    assert seen == {"service_2": 1, "service_3": 1, "service_1": 0}
+    assert dagrec("export", "run=run", "format=onnx", "output=x").err.startswith("The model is fi")
+    answer = dagrec("evaluate", "run=run", "hydra.run.dir=again")
+    assert (answer.code, answer.err) == (0, "")
+    once, again = ((tmp_path / name / "predictions.csv").read_text() for name in ("run", "again"))
+    assert once == again
+
+
+def test_validation_and_later_folds_fit_no_final_model(dagrec: Dagrec, tmp_path: Path) -> None:
+    words = ["model=popularity", "trainer.validation_share=0.2", ALL]
+    fold = ["split.folds=2", "split.part=1"]
+    for name, more in (("validation", ["evaluate_on=validation"]), ("fold", fold)):
+        dagrec("train", *words, *more, f"hydra.run.dir={name}")
+        assert (tmp_path / name / "model.safetensors").exists()
+        assert not (tmp_path / name / "final").exists()
+    assert dagrec("predict", "run=fold", "context=[table_1]").err == ""
