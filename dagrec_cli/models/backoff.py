@@ -13,7 +13,8 @@ from dagrec_cli.config.kinds import Natural, Positive
 from dagrec_cli.data.pairs import WeightedPairs
 from dagrec_cli.models.base import CountingModel, Facts, PlainMask
 from dagrec_cli.models.context_batch import Contexts
-from dagrec_cli.models.layers.truncated_counts import TruncatedCounts, interpolated
+from dagrec_cli.models.layers.interpolated_counts import View, interpolated
+from dagrec_cli.models.layers.truncated_counts import TruncatedCounts
 
 
 class Backoff(CountingModel):
@@ -47,6 +48,6 @@ class Backoff(CountingModel):
 
     def forward(self, contexts: Contexts) -> Float[Tensor, "contexts services"]:
         """Return the log probability of every service."""
-        counts = (self.table.after(entry) for entry in self.table.entries(contexts))
-        *_, (_, p) = interpolated(counts, self.smoothing)
-        return p.clamp(min=torch.finfo(p.dtype).tiny).log().float()
+        view = View(self.table, torch.stack(list(self.table.entries(contexts))))
+        beliefs = interpolated(view, self.smoothing)
+        return beliefs.weighed(beliefs.popularity.new_tensor([1.0, 0.0, 0.0])).float()

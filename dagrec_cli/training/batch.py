@@ -32,6 +32,7 @@ from dagrec_cli.data.split_base import SplitUnits
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.count_prior import CountPrior, RowCounts
 from dagrec_cli.models.layers.dag_mask import AllowedServices, DagMask
+from dagrec_cli.models.layers.interpolated_counts import Beliefs
 
 CPU = torch.device("cpu")
 
@@ -65,7 +66,7 @@ class Batch(NamedTuple):
     weight: Float[Tensor, " rows"]
     choices: AllowedServices | None
     total: float
-    beliefs: Float[Tensor, "ways rows services features"] | None = None
+    beliefs: Beliefs | None = None
 
 
 @dataclass(frozen=True)

@@ -6,22 +6,26 @@ Differs from the source: three features, the counts' log probability among them,
 per n-gram, and a training row does not see its own occurrence in the counts.
 """
 
-from collections.abc import Iterable
 from copy import deepcopy
+from functools import cached_property
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dagrec_cli.config.kinds import Share
 from dagrec_cli.data.pairs import WeightedPairs
-from dagrec_cli.data.ragged import find_sorted
+from dagrec_cli.data.ragged import block_places, find_sorted
 from dagrec_cli.models.context_batch import Contexts
-from dagrec_cli.models.layers.truncated_counts import UNSEEN, TruncatedCounts, interpolated
+from dagrec_cli.models.layers.interpolated_counts import Beliefs, View, interpolated
+from dagrec_cli.models.layers.truncated_counts import UNSEEN, TruncatedCounts
 
 GENERATIONS, SMOOTHING = 8, 1.0  # as configs/model/backoff.yaml has them
 FIRST_WEIGHTS = (1.0, 1.0, 0.0)  # weights of log p, of whether it was seen there, of log popularity
+MOST_KEPT = 2**25  # services after all rows' last nodes that take a gigabyte at most
+ROWS_LOOKED_UP = 2**13
 
 Hidden = Literal["row", "group", "time"]
 
@@ -48,29 +52,23 @@ class CountPrior(nn.Module):
 
     def forward(self, contexts: Contexts) -> Float[Tensor, "contexts services"]:
         """Return the prior after each context, from all that was counted."""
-        counts = (self.table.after(entry) for entry in self.table.entries(contexts))
-        return self.weigh(_beliefs(counts))
+        view = View(self.table, torch.stack(list(self.table.entries(contexts))))
+        return interpolated(view, SMOOTHING).to(torch.float32).weighed(self.weights)
 
-    def of_rows(
-        self, beliefs: Float[Tensor, "ways rows services 3"]
-    ) -> Float[Tensor, "rows services"]:
+    def of_rows(self, beliefs: Beliefs) -> Float[Tensor, "rows services"]:
         """Return the prior of training rows, of some without their edge: see :class:`RowCounts`."""
-        if not (self.training and self.edge_dropout):
-            return self.weigh(beliefs[0])
-        known, new = beliefs
-        is_new = torch.rand(len(known), 1, device=known.device) < self.edge_dropout
-        return self.weigh(new).where(is_new, self.weigh(known))
-
-    def weigh(self, beliefs: Float[Tensor, "*rows 3"]) -> Float[Tensor, "*rows"]:
-        """Return the prior that features make."""
-        return beliefs @ self.weights
+        if self.training and len(beliefs.shift) > 1:
+            drawn = torch.rand(len(beliefs.size), device=beliefs.size.device)
+            beliefs = beliefs.mixed(drawn < self.edge_dropout)
+        return beliefs.weighed(self.weights)
 
 
 class RowCounts:
     """The counts that each training row sees: those that a test row in its place would see.
 
-    They lack what is hidden from it. Looking up takes time by the counts that there are after its
-    truncations; memory is one number per truncation, service and unit that occur together.
+    They lack what is hidden from it. Looking up takes time and memory by the services that were
+    seen after the rows' last nodes; it is done once if these are few enough (:data:`MOST_KEPT`),
+    and for each batch otherwise.
 
     Parameters
     ----------
@@ -89,75 +87,138 @@ class RowCounts:
         prior.table.fill(pairs, contexts)
         self.table = deepcopy(prior.table)  # which stays where it is, wherever the model goes
         self.drops_edges = prior.edge_dropout > 0
-        self.hidden = hidden
-        self.entries = torch.stack(list(self.table.entries(contexts)))
-        self.context = torch.from_numpy(pairs.context).long()
+        of_contexts = torch.stack(list(self.table.entries(contexts)))
+        self.entries = of_contexts[:, torch.from_numpy(pairs.context).long()]
         self.target = torch.from_numpy(pairs.target).long()
-        unit = torch.zeros_like(self.target)
-        if hidden != "row" and pairs.unit is not None:
-            unit = torch.from_numpy(pairs.unit).long()
-            self._count_units(unit, torch.from_numpy(pairs.weight))
-        self.unit = unit
+        self.view = {"row": WithoutOwn, "group": WithoutGroup, "time": Earlier}[hidden]
+        if hidden != "row":
+            self.units = UnitCounts(self.table, self.entries, pairs)
 
-    def beliefs(self, rows: Int[Tensor, " rows"]) -> Float[Tensor, "ways rows services 3"]:
-        """Return what the prior weighs, for some of the rows.
+    def beliefs(self, rows: Int[Tensor, " rows"]) -> Beliefs:
+        """Return what the prior weighs of some rows: in one way, or in two if edges are dropped."""
+        return self._look_up(rows) if self._kept is None else self._kept.of(rows)
 
-        Ways are one, or, with edge dropout, two: as counted, and as if the target had never
-        followed the last node.
-        """
-        counts = [
-            self.table.after(entry, lambda row, cell: self._seen(rows[row], cell))
-            for entry in self.entries[:, self.context[rows]]
-        ]
-        ways = [_beliefs(counts)]
-        if self.drops_edges:
-            row = torch.arange(len(rows))
-            for after in counts[1:]:
-                after[row, self.target[rows]] = 0
-            ways.append(_beliefs(counts))
-        return torch.stack(ways)
+    @cached_property
+    def _kept(self) -> Beliefs | None:
+        """What is weighed of all rows; None if that is too much."""
+        size = int(self.table.sizes(self.entries[:2][-1]).sum())
+        if self.view is Earlier:
+            size += len(self.target) * self.table.n_services
+        if size > MOST_KEPT:
+            return None
+        rows = torch.split(torch.arange(len(self.target)), ROWS_LOOKED_UP)
+        return Beliefs.joined([self._look_up(some) for some in rows])
 
-    def _count_units(self, unit: Tensor, weight: Tensor) -> None:
-        """Sum the weights of each unit's rows in each cell, from the first cell's first unit on."""
-        #   keys        cell 0: unit 1   cell 0: unit 4   cell 1: unit 1    sorted
-        #   weight            2                1                3
-        #   up_to       0           2                3                6     so that any range of
-        #                                                                   units is a difference
-        entry = self.entries[:, self.context]
-        is_there = entry != UNSEEN
-        cell, _ = find_sorted(self.table.cells, entry * self.table.n_services + self.target)
-        self.n_units = int(unit.max()) + 1
-        keys, place = torch.unique((cell * self.n_units + unit)[is_there], return_inverse=True)
-        total = torch.zeros(len(keys) + 1, dtype=torch.float64)
-        total.index_add_(0, place + 1, weight.expand_as(entry)[is_there].double())
-        self.keys, self.up_to = keys, total.cumsum(0)
+    def _look_up(self, rows: Int[Tensor, " rows"]) -> Beliefs:
+        dropped = self.target[rows] if self.drops_edges else None
+        return interpolated(self.view(self, rows), SMOOTHING, dropped).to(torch.float32)
 
-    def _seen(self, rows: Tensor, cell: Tensor) -> Tensor:
-        """Return the counts of cells that rows see."""
-        every = self.table.counts[cell]
-        if self.hidden == "row":
-            is_own = self.table.cells[cell] % self.table.n_services == self.target[rows]
-            return every - is_own.to(every.dtype)
-        first, own = cell * self.n_units, cell * self.n_units + self.unit[rows]
-        if self.hidden == "time":
-            return self._between(first, own)
-        return every - self._between(own, own + 1)
 
-    def _between(self, start: Tensor, end: Tensor) -> Tensor:
-        """Return the weight of the keys from ``start`` up to, not including, ``end``."""
-        low, high = (torch.searchsorted(self.keys, key) for key in (start, end))
+class UnitCounts:
+    """A table's counts by unit: one number for each cell and unit that occur together.
+
+    ::
+
+        keys        cell 0: unit 1   cell 0: unit 4   cell 1: unit 1      sorted
+        weight            2                1                3
+        up_to       0           2                3                6       so that those of a range
+                                                                          of units are a difference
+
+    Attributes
+    ----------
+    unit
+        Of each row, numbered from 0 in their order.
+    size, service, weight
+        How many services each unit has as targets, these, one unit after the other, and how often.
+    """
+
+    def __init__(
+        self, table: TruncatedCounts, entries: Int[Tensor, "_ rows"], pairs: WeightedPairs
+    ) -> None:
+        unit = np.zeros_like(pairs.target) if pairs.unit is None else pairs.unit
+        self.unit = torch.from_numpy(np.unique(unit, return_inverse=True)[1])
+        self.n_units = int(self.unit.max()) + 1
+        target = torch.from_numpy(pairs.target).long()
+        weight = torch.from_numpy(pairs.weight).double()
+        cell, _ = find_sorted(table.cells, entries * table.n_services + target)
+        is_there = entries != UNSEEN
+        keys = (cell * self.n_units + self.unit)[is_there]
+        self.keys, each = _summed(keys, weight.expand_as(cell)[is_there])
+        self.up_to = torch.cat([each.new_zeros(1), each.cumsum(0)])
+
+        keys, self.weight = _summed(self.unit * table.n_services + target, weight)
+        self.size = torch.bincount(keys // table.n_services, minlength=self.n_units)
+        self.service = keys % table.n_services
+
+    def between(
+        self, cell: Int[Tensor, " pairs"], start: Tensor, end: Tensor
+    ) -> Float[Tensor, " pairs"]:
+        """Return the weight in cells of the units from ``start`` up to, not including, ``end``."""
+        low, high = (torch.searchsorted(self.keys, cell * self.n_units + u) for u in (start, end))
         return (self.up_to[high] - self.up_to[low]).float()
 
 
-def _beliefs(counts: Iterable[Tensor]) -> Float[Tensor, "rows services 3"]:
-    """Return log p, whether a service was seen after the last node, and log popularity.
+class RowView(View):
+    """What some training rows see of the counts."""
 
-    Parameters
-    ----------
-    counts
-        Of each truncation, the empty one first, ``[rows, services]``.
-    """
-    (_, popularity), (after_last, p), *deeper = interpolated(counts, SMOOTHING)
-    if deeper:
-        p = deeper[-1][1]
-    return torch.stack([p.log(), (after_last > 0).to(p.dtype), popularity.log()], dim=2).float()
+    def __init__(self, counts: RowCounts, rows: Int[Tensor, " rows"]) -> None:
+        super().__init__(counts.table, counts.entries[:, rows])
+        self.counts = counts
+        self.rows = rows
+
+
+class WithoutOwn(RowView):
+    """All but one occurrence of the row itself."""
+
+    def seen(self, row: Int[Tensor, " pairs"], cell: Int[Tensor, " pairs"]) -> Tensor:
+        """Return the counts of cells that rows see."""
+        service = self.table.cells[cell] % self.table.n_services
+        is_own = service == self.counts.target[self.rows[row]]
+        return super().seen(row, cell) - is_own.float()
+
+    def hidden(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return each row's target, once."""
+        row = torch.arange(len(self.rows))
+        return row, self.counts.target[self.rows], torch.ones(len(row))
+
+
+class WithoutGroup(RowView):
+    """All but what is of the row's unit."""
+
+    def seen(self, row: Int[Tensor, " pairs"], cell: Int[Tensor, " pairs"]) -> Tensor:
+        """Return the counts of cells that rows see."""
+        units = self.counts.units
+        unit = units.unit[self.rows[row]]
+        return super().seen(row, cell) - units.between(cell, unit, unit + 1)
+
+    def hidden(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the targets of each row's unit."""
+        units = self.counts.units
+        row, place = block_places(units.size, units.unit[self.rows])
+        return row, units.service[place], units.weight[place]
+
+
+class Earlier(RowView):
+    """What is of units before the row's."""
+
+    def seen(self, row: Int[Tensor, " pairs"], cell: Int[Tensor, " pairs"]) -> Tensor:
+        """Return the counts of cells that rows see."""
+        unit = self.counts.units.unit[self.rows[row]]
+        return self.counts.units.between(cell, torch.zeros_like(unit), unit)
+
+    def popularity(self) -> Float[Tensor, "rows services"]:
+        """Return how often each service was counted before each row."""
+        # Once per unit: rows of one moment see the same.
+        unit, of_row = torch.unique(self.counts.units.unit[self.rows], return_inverse=True)
+        at, cell = self.table.listed(torch.zeros_like(unit))
+        counts = torch.zeros(len(unit), self.table.n_services)
+        counts[at, self.table.cells[cell]] = self.counts.units.between(
+            cell, torch.zeros_like(at), unit[at]
+        )
+        return counts[of_row]
+
+
+def _summed(keys: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the distinct keys, ascending, and the weight of each."""
+    distinct, place = torch.unique(keys, return_inverse=True)
+    return distinct, weight.new_zeros(len(distinct)).index_add_(0, place, weight)

@@ -5,7 +5,7 @@ Differs from the source: a node is refined by the set of what leads to it, not b
 that three equal inputs and two are alike.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -22,7 +22,6 @@ from dagrec_cli.models.layers.count_tables import CountTables, is_sparse
 UNSEEN = -1
 
 UInt64 = NDArray[np.uint64]
-Seen = Callable[[Tensor, Tensor], Tensor]
 
 
 class TruncatedCounts(CountTables):
@@ -86,23 +85,25 @@ class TruncatedCounts(CountTables):
         for generation, hashed in enumerate(truncations, start=1):
             yield hashed.view(np.int64), dag.depth[entries] >= generation
 
-    def after(
-        self, entry: Int[Tensor, " contexts"], seen: Seen | None = None
-    ) -> Float[Tensor, "contexts services"]:
-        """Return how often each service followed each entry; 0 throughout for entry -1.
-
-        Parameters
-        ----------
-        seen
-            Function of contexts and places of cells, ``[pairs]`` each: the counts that are seen
-            from there; None for all there are.
-        """
+    def listed(
+        self, entry: Int[Tensor, " rows"]
+    ) -> tuple[Int[Tensor, " pairs"], Int[Tensor, " pairs"]]:
+        """Return the cells of each row's entry as pairs of row and cell, in order; -1 has none."""
         start = torch.searchsorted(self.cells, entry * self.n_services)
-        end = torch.searchsorted(self.cells, (entry + 1) * self.n_services)
-        row, cell = gather_places(start, end - start)
+        return gather_places(start, self.sizes(entry))
+
+    def sizes(self, entry: Int[Tensor, " rows"]) -> Int[Tensor, " rows"]:
+        """Return how many services followed each row's entry."""
+        start, end = (
+            torch.searchsorted(self.cells, e * self.n_services) for e in (entry, entry + 1)
+        )
+        return end - start
+
+    def after(self, entry: Int[Tensor, " rows"]) -> Float[Tensor, "rows services"]:
+        """Return how often each service followed each row's entry; 0 throughout for entry -1."""
+        row, cell = self.listed(entry)
         counts = torch.zeros(len(entry), self.n_services, device=entry.device)
-        found = self.counts[cell] if seen is None else seen(row, cell)
-        counts[row, self.cells[cell] % self.n_services] = found
+        counts[row, self.cells[cell] % self.n_services] = self.counts[cell]
         return counts
 
     def is_sound(self) -> bool:
@@ -114,26 +115,6 @@ class TruncatedCounts(CountTables):
             and is_sparse(self.cells, self.counts)
             and bool((self.cells < n_cells).all())
         )
-
-
-def interpolated(counts: Iterable[Tensor], smoothing: float) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield counts of ever deeper truncations, and the probability that they leave a service.
-
-    ``p = (count + smoothing * p_before) / (total + smoothing)``, from the uniform distribution on.
-
-    Parameters
-    ----------
-    counts
-        Of each truncation, the empty one first, ``[contexts, services]``.
-    smoothing
-        Occurrences that the opinion of one generation less is worth, above 0.
-    """
-    p = torch.ones(1, dtype=torch.float64)
-    for number, each in enumerate(counts):
-        if number == 0:
-            p = torch.full_like(each, 1 / each.shape[1], dtype=p.dtype)
-        p = (each + smoothing * p) / (each.sum(1, keepdim=True) + smoothing)
-        yield each, p
 
 
 def truncated(dag: ContextDag, entries: NDArray[np.int32], generations: int) -> Iterator[UInt64]:
