@@ -8,11 +8,13 @@ from itertools import islice
 from statistics import median_low
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from dagrec_cli.config.build import build, plain
-from dagrec_cli.config.deciding import Effect, effect, settings
+from dagrec_cli.config.deciding import Effect, settings
+from dagrec_cli.config.where import code_sha256
 from dagrec_cli.errors import RunError
+from dagrec_cli.jobs.job import without_hydra
 from dagrec_cli.jobs.search_space import SearchSpace
 from dagrec_cli.reporting.plots.charts import search_picture
 from dagrec_cli.reporting.plots.drawing import save_png
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 STUDY_TABLE = "search"
 ALL_PAIRS = {"trainer.validation_share": 0.0, "trainer.patience": 0, "evaluate_on": "test"}
 TELLING = {Effect.SEED, Effect.FIGURES}  # a trial's value is a mean over its seeds
-DATA = "data.sha256"
 SETTINGS = "settings"
 SEED_STEP = 1_000_003  # between the sampler's seeds of two trials
 
@@ -92,17 +93,16 @@ def next_trials(
 
 
 def _settings(space: SearchSpace, config: DictConfig) -> dict[str, Any]:
-    """Return what makes trials comparable, flat: what decides figures, data, and the ranges."""
-    content = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    data: dict[str, Any] = {DATA: build(config.data, "data").sha256()}
+    """Return what makes trials comparable, flat: data, code, what decides figures, the ranges."""
+    content = plain(without_hydra(config))
+    data: dict[str, Any] = {"data.sha256": build(config.data, "data").sha256()}
+    code = {"code.sha256": code_sha256(content)}
     ranges = {key: str(each) for key, each in space.ranges.items()}
-    return data | settings(plain(content), TELLING) | ranges
+    return data | code | settings(content, TELLING) | ranges
 
 
 def _check_same(study: "Study", now: Mapping[str, Any]) -> None:
     begun = study.user_attrs.get(SETTINGS, now)
-    begun = {key: value for key, value in begun.items() if effect(key) in TELLING}
-    begun.setdefault(DATA, now[DATA])  # a study of before it was kept
     if any(trial.value is not None for trial in study.trials):
         for key in sorted(now.keys() | begun.keys()):
             if now.get(key) != begun.get(key):

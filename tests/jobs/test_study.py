@@ -8,6 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from dagrec_cli.config.compose import composed
+from dagrec_cli.errors import RunError
 from dagrec_cli.jobs.search_space import SearchSpace
 
 optuna = pytest.importorskip("optuna", reason="needs the extra 'search'")
@@ -65,6 +66,19 @@ def search(config: DictConfig, n_jobs: int) -> Iterator[Mapping[str, Any]]:
             study.tell(trial.number, value)
     for trial in trials_of(study, space):
         yield {**trial.params, "value": trial.value}
+
+
+def test_a_study_of_other_code_is_another_study(
+    storage: Any, config: DictConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage(-1)
+    space = SearchSpace.of(OverridesParser.create().parse_overrides([*RANGES]))
+    study = open_study("study", "sqlite:///", space, config)
+    study.tell(study.ask(space.ranges).number, 0.5)
+    assert open_study("study", "sqlite:///", space, config).trials
+    monkeypatch.setattr("dagrec_cli.jobs.study.code_sha256", lambda _: "changed")
+    with pytest.raises(RunError, match=r"was begun with code\.sha256=, not changed; begin another"):
+        open_study("study", "sqlite:///", space, config)
 
 
 @pytest.mark.parametrize("n_jobs", [1, 3])
