@@ -193,7 +193,7 @@ class JobBatch:
             ended.set()
             if thread.ident:
                 thread.join()
-        self.look()
+            self.look()  # whatever ended the launch: a job may have ended just before
 
     def look(self) -> None:
         """Tell of the jobs that have come to a result."""

@@ -50,7 +50,7 @@ def run(engine: Engine, jobs: Sequence[Job], *, resume: bool = True) -> list[str
 class Deadly:
     """Stands for a launcher of two processes, one of which dies of seed 1."""
 
-    def __init__(self, error: Exception) -> None:
+    def __init__(self, error: BaseException) -> None:
         self.error = error
         self.launched: list[list[str]] = []
 
@@ -80,6 +80,21 @@ def test_a_job_whose_process_dies_takes_only_those_that_had_begun_along(
     assert [line.split(":")[0] for line in lines] == ["job 0", "job 1", "job 2", "job 3"]
     assert lines[1] == "job 1: failed: its process died: RuntimeError: a worker was killed"
     assert [bool(job.state.run) for job in jobs] == [True, False, True, True]
+
+
+def test_a_job_that_ended_just_before_ctrl_c_is_shown(
+    engine: EngineOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dagrec_cli.jobs.job.POLL", 60.0)
+    deadly = Deadly(KeyboardInterrupt())
+    monkeypatch.setattr(PoolLauncher, "launch", lambda *words: deadly.launch(*words))
+    rows = engine("pool")
+    jobs = [row_job(rows, f"job {seed}", [*COUNTS, f"seed={seed}"]) for seed in range(2)]
+    display, said = Display(len(jobs), Silent()), StringIO()
+    with redirect_stdout(said), pytest.raises(KeyboardInterrupt, match="continues"):
+        rows.run(jobs, display, resume=True)
+    assert display.reached == {jobs[0].folder}
+    assert "job 0: accuracy ." in said.getvalue()
 
 
 def test_a_launcher_that_cannot_start_is_one_line(
