@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from dagrec_cli.app.hydra_errors import nearest_setting
+from dagrec_cli.app.failures import nearest_setting
 from dagrec_cli.config.where import config_dir, use_code
 from dagrec_cli.config.words import as_typed
 from dagrec_cli.errors import ConfigError

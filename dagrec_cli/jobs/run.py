@@ -21,7 +21,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from dagrec_cli.app.hydra_errors import is_about_settings
+from dagrec_cli.app.failures import is_about_settings
 from dagrec_cli.config.words import quoted
 from dagrec_cli.data.plain_files import check_own_folder
 from dagrec_cli.errors import DagrecError, RunError

@@ -14,7 +14,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from dagrec_cli.app.hydra_errors import first_line
+from dagrec_cli.app.failures import first_line
 from dagrec_cli.app.hydra_main import overrides_of
 from dagrec_cli.app.output import write_tables
 from dagrec_cli.config.build import build

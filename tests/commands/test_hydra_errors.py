@@ -1,4 +1,4 @@
-"""Hydra says each text that ``app/hydra_errors.py`` reads; a newer wording fails here."""
+"""Hydra says each text that ``app/failures.py`` reads; a newer wording fails here."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,8 +7,8 @@ import pytest
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from dagrec_cli.app import hydra_errors
-from dagrec_cli.app.hydra_errors import explain_hydra, first_line
+from dagrec_cli.app import failures
+from dagrec_cli.app.failures import explain_hydra, first_line
 from dagrec_cli.app.hydra_main import HELP_GROUPS, HELP_SETTINGS, help_with
 from dagrec_cli.config.compose import composed
 
@@ -81,7 +81,7 @@ def test_a_stumble_names_hydra_s_function(monkeypatch: pytest.MonkeyPatch) -> No
         raise ValueError("no  such\nthing")
 
     monkeypatch.setattr("hydra._internal.config_loader_impl.OmegaConf.set_struct", broken)
-    monkeypatch.setattr(hydra_errors, "CALLERS", ("dagrec_cli.config.compose",))
+    monkeypatch.setattr(failures, "CALLERS", ("dagrec_cli.config.compose",))
     line = "Hydra cannot take one of the settings (broken: no such thing)."
     assert explain_hydra(error_of("seed=1"), "train") == line
 

@@ -234,9 +234,9 @@ def test_ctrl_c_during_an_import_does_not_import_again(tmp_path: Path, module: s
 def test_a_missing_launcher_names_its_extra(
     dagrec: Dagrec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dagrec_cli.app import hydra_errors
+    from dagrec_cli.app import failures
 
-    monkeypatch.setattr(hydra_errors, "LAUNCHERS", ("cloud_batch",))
+    monkeypatch.setattr(failures, "LAUNCHERS", ("cloud_batch",))
     answer = dagrec("train", "-m", "hydra/launcher=cloud_batch")
     assert answer.code == 2
     assert answer.err.endswith(
