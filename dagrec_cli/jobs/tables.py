@@ -1,20 +1,22 @@
-"""The tables of ``configs/table``: which rows they have, and what came of them."""
+"""The tables of ``configs/table``: what a file may hold, its rows as jobs, what came of them."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import HydraContext, RunMode
+from msgspec import Meta, Struct
 from omegaconf import DictConfig
 
 from dagrec_cli.app.hydra_main import overrides_of
 from dagrec_cli.config.build import plain, seeds_of
 from dagrec_cli.config.deciding import config_hash
-from dagrec_cli.config.table import check_table
 from dagrec_cli.config.where import code_sha256, config_dir
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.jobs.job import Job, check_number, without_hydra
@@ -29,8 +31,60 @@ if TYPE_CHECKING:
     from hydra.conf import HydraConf
 
 ELSEWHERE = ("hydra.run.", "hydra.mode=", "hydra/launcher=")  # of a command, not of its jobs
+Text = Annotated[str, Meta(min_length=1)]
 ROWS = "rows"  # folder of all rows, beside those of the tables
 VERDICT = "difference: ours − paper. reproduced: as published within the row's tolerance."
+
+
+class Published(Struct, forbid_unknown_fields=True):
+    """What the paper prints."""
+
+    accuracy: float
+    ndcg: float
+    f1: float
+    seconds_per_epoch: float | None = None
+
+
+class Reference(Struct, forbid_unknown_fields=True):
+    """What the published code gives: pairs of accuracy and F1; lowest and highest nDCG."""
+
+    outcomes: Annotated[list[tuple[float, float]], Meta(min_length=1)]
+    ndcg: tuple[float, float]
+
+
+class Tolerance(Struct, forbid_unknown_fields=True):
+    """How near ours must be."""
+
+    outcome: float
+    ndcg: float
+
+
+class Row(Struct, forbid_unknown_fields=True):
+    """One row: overrides of ``dagrec train``, and what is published of it."""
+
+    name: Text
+    overrides: list[str]
+    paper: Published | None = None
+    reference: Reference | None = None
+    tolerance: Tolerance | None = None
+    why: str = ""
+
+
+class RowsTable(Struct, forbid_unknown_fields=True):
+    """A table of rows; one for each override in ``vary``."""
+
+    rows: Annotated[list[Row], Meta(min_length=1)]
+    title: Text | None = None
+    base: list[str] = []
+    seeds: tuple[int, ...] = (0,)
+    vary: Annotated[list[str], Meta(min_length=1)] | None = None
+
+
+class Tables(Struct, forbid_unknown_fields=True):
+    """Several tables, one after another."""
+
+    tables: Annotated[list[Text], Meta(min_length=1)]
+    title: str = ""
 
 
 @dataclass
@@ -184,6 +238,30 @@ def read_tables(
                 raise
         runs.append(TableRun(file, f"{table.get('title') or name}{title}", table["rows"], jobs))
     return runs
+
+
+def check_table(name: str, table: Any) -> None:
+    """Raise ConfigError if a table's content, as plain containers, is not as it must be."""
+    is_several = isinstance(table, dict) and "tables" in table
+    try:
+        if is_several:
+            msgspec.convert(table, Tables)
+            return
+        content = msgspec.convert(table, RowsTable)
+    except msgspec.ValidationError as error:
+        reason = str(error).replace(" - at `$.", " at `").replace(" - at `$`", "")
+        raise ConfigError(f"table {name}: {reason}; see configs/table/*.yaml.") from error
+    for row in content.rows:
+        if row.paper and not (row.reference and row.tolerance):
+            raise ConfigError(
+                f"table {name}: row {row.name!r} has a paper but no reference or tolerance; "
+                "say what its code gives, and how near ours must be."
+            )
+    (most, times), *_ = Counter(row.name for row in content.rows).most_common()
+    if times > 1:
+        raise ConfigError(
+            f"table {name}: {times} rows are called {most!r}; give each its own name."
+        )
 
 
 def row_job(engine: Engine, name: str, words: Sequence[str]) -> Job:
