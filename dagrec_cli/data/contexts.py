@@ -133,11 +133,16 @@ class ContextDag:
         nodes: list[int] = self.padded(np.array([context], np.int32))[0][0].tolist()
         return nodes
 
-    def padded(self, contexts: Int32) -> tuple[Int32, Int32]:
+    def padded(self, contexts: Int32, most: int = MOST_CELLS) -> tuple[Int32, Int32]:
         """Return contexts as rows of node indices, and how many nodes each has.
 
         A row is in topological order: by depth, and by node where that is equal, so the context's
         last node is the row's last, and a path is the path. Equal ancestors are there once.
+
+        Parameters
+        ----------
+        most
+            How many of its last nodes a row keeps, 1 and up.
 
         Returns
         -------
@@ -151,11 +156,13 @@ class ContextDag:
         """
         row, entry = np.arange(len(contexts)), contexts
         length = np.zeros(len(contexts), np.int32)
-        self._check_cells(self.depth[contexts])  # a row is as long at least
+        self._check_cells(self.depth[contexts].clip(max=most))  # a row is as long at least
         found = []
-        # From the deepest nodes up: all ways to a node are walked before it, so it is met once.
-        for depth in range(int(self.depth[contexts].max(initial=0)), 0, -1):
-            is_next = self.depth[entry] == depth
+        # From each row's deepest nodes up: all ways to one are walked before, so it is met once.
+        while len(row):
+            deepest = np.zeros(len(contexts), np.int32)
+            np.maximum.at(deepest, row, self.depth[entry])
+            is_next = self.depth[entry] == deepest[row]
             row_now, now = row[is_next], entry[is_next]
             order = np.lexsort((-self.node[now], row_now))
             row_now, now = row_now[order], now[order]
@@ -163,14 +170,19 @@ class ContextDag:
             back = np.arange(len(now)) - block_starts(n_now)[row_now]  # in this row, at this depth
             found.append((row_now, length[row_now] + back, self.node[now]))
             length += n_now.astype(np.int32)
-            self._check_cells(length)
+            self._check_cells(length.clip(max=most))
             child, parent = self.parents_of(now)
             key = np.concatenate([row_now[child], row[~is_next]]).astype(np.int64) * len(self)
             key = np.unique(key + np.concatenate([parent, entry[~is_next]]))
             row, entry = key // len(self), (key % len(self)).astype(np.int32)
+            is_short = length[row] < most
+            row, entry = row[is_short], entry[is_short]
+        length = length.clip(max=most)
         nodes = np.full((len(contexts), int(length.max(initial=0))), PAD, np.int32)
         for row_now, back, node in found:
-            nodes[row_now, length[row_now] - 1 - back] = node
+            is_kept = back < length[row_now]
+            row_now, back = row_now[is_kept], back[is_kept]
+            nodes[row_now, length[row_now] - 1 - back] = node[is_kept]
         return nodes, length
 
     def _check_cells(self, length: Int32) -> None:

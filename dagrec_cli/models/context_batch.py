@@ -196,6 +196,14 @@ class Contexts:
         nodes, length = map(torch.from_numpy, dag.padded(entries))
         return ContextRows(nodes.long().to(self.device), length.long().to(self.device))
 
+    def last_nodes(self, most: int) -> Int[Tensor, "contexts width"]:
+        """Return the last nodes of each context, ``most`` or fewer, left-padded with 0."""
+        if self.dag is None:
+            return self.rows.left_padded(most)
+        nodes, length = map(torch.from_numpy, self.dag.padded(self.entries, most))
+        rows = ContextRows(nodes.long().to(self.device), length.long().to(self.device))
+        return rows.left_padded(nodes.shape[1])
+
     @cached_property
     def levels(self) -> Levels:
         """The contexts and what leads to them, level by level."""

@@ -131,11 +131,15 @@ def test_rows_of_random_contexts(
     dag = dataset_of(random_compositions, context="dag").contexts
     every = np.arange(len(dag), dtype=np.int32)
     rows, length = dag.padded(every)
+    ends, end_length = dag.padded(every, most=3)
+    assert end_length.tolist() == length.clip(max=3).tolist()
     for entry in every:
         above = dag.ancestors(np.array([entry], np.int32))
         order = np.lexsort((dag.node[above], dag.depth[above]))
         assert rows[entry, : length[entry]].tolist() == dag.node[above[order]].tolist()
         assert not rows[entry, length[entry] :].any()
+        last = slice(max(0, length[entry] - 3), length[entry])
+        assert ends[entry, : end_length[entry]].tolist() == rows[entry, last].tolist()
     assert dag.longest == length.max()
 
 

@@ -1,8 +1,9 @@
 """Multi-head attention along edges only; large graphs make nothing of size nodes x nodes."""
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
 
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.models.layers.node_graph import EdgeList
@@ -83,6 +84,22 @@ class EdgeAttention(nn.Module):
         else:
             heard = self._by_table(asked, known, edges.closed)
         out: Tensor = self.out(heard)
+        return out
+
+    def over_rows(
+        self,
+        receivers: Float[Tensor, "rows receivers hidden"],
+        senders: Float[Tensor, "rows senders hidden"],
+        edges: Bool[Tensor, "rows receivers senders"],
+    ) -> Float[Tensor, "rows receivers hidden"]:
+        """Return the same of rows of states; each receiver has an edge at least."""
+        query, key, value = (
+            states.unflatten(2, (self.heads, -1)).transpose(1, 2)
+            for states in (self.query(receivers), *self.key_value(senders).chunk(2, dim=2))
+        )
+        dropout = self.dropout.p if self.training else 0.0
+        heard = scaled_dot_product_attention(query, key, value, edges[:, None], dropout_p=dropout)
+        out: Tensor = self.out(heard.transpose(1, 2).flatten(2))
         return out
 
     def _by_edge(self, asked: Tensor, known: Tensor, edges: EdgeList) -> Tensor:

@@ -1,0 +1,101 @@
+"""SASRec: self-attention over the last nodes of a context.
+
+Source: Kang & McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018, §III.
+Differs from the source: contexts are nodes in topological order, a path as it is walked; only the
+last position is read, also in training, by whichever loss is chosen; queries, keys and values are
+all normalised (the paper's text; its code leaves keys and values as they are).
+"""
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dagrec_cli.config.kinds import Count, Share
+from dagrec_cli.data.vocabulary import PAD
+from dagrec_cli.models.base import Facts, Mask, TorchModel
+from dagrec_cli.models.context_batch import Contexts
+from dagrec_cli.models.layers.attention_block import AttentionBlock
+from dagrec_cli.models.layers.scoring_head import TiedHead
+
+
+class SASRec(TorchModel):
+    """Encode a context as the state of its last node, which attends to the nodes before it.
+
+    Embedding plus that of the position, counted from the last node back; blocks of attention to
+    this and earlier positions and of a layer for each by itself; norm. What the last block would
+    give for other positions is not computed, since nothing reads it.
+
+    Parameters
+    ----------
+    hidden
+        Width of embeddings and states, a multiple of ``heads``.
+    num_layers
+        Blocks, 1 and up.
+    heads
+        Attention heads, 1 and up.
+    max_len
+        How many of a context's last nodes are read, 1 and up.
+    dropout_embed
+        Probability, in ``[0, 1)``, of zeroing an embedding coordinate while training.
+    dropout_hidden
+        The same for attentions and what they and the layers add to a state.
+    tie_weights
+        True to score services by their input embeddings, as the paper has it.
+    mask, edge_dropout
+        See :class:`~dagrec_cli.models.base.TorchModel`.
+
+    Raises
+    ------
+    ConfigError
+        If ``heads`` does not divide ``hidden``.
+    """
+
+    def __init__(
+        self,
+        facts: Facts,
+        *,
+        hidden: Count,
+        num_layers: Count,
+        heads: Count,
+        max_len: Count,
+        dropout_embed: Share,
+        dropout_hidden: Share,
+        tie_weights: bool,
+        mask: Mask,
+        edge_dropout: Share,
+    ) -> None:
+        super().__init__(facts, hidden=hidden, mask=mask, edge_dropout=edge_dropout)
+        self.max_len = max_len
+        self.embedding = nn.Embedding(facts.n_nodes + 1, hidden, padding_idx=PAD)
+        self.position = nn.Parameter(torch.empty(max_len, hidden))
+        for weight in (self.embedding.weight[PAD + 1 :], self.position):
+            nn.init.normal_(weight, std=hidden**-0.5)  # so that tied scores are about 1
+        if tie_weights:
+            service_nodes = torch.from_numpy(facts.vocabulary.service_nodes).long()
+            self.head = TiedHead(self.embedding, service_nodes)
+        self.dropout = nn.Dropout(dropout_embed)
+        self.blocks = nn.ModuleList(
+            AttentionBlock(hidden, heads, dropout_hidden) for _ in range(num_layers)
+        )
+        self.norm = nn.LayerNorm(hidden)
+
+    def encode(self, contexts: Contexts) -> Float[Tensor, "contexts hidden"]:
+        """Return the state of each context's last node."""
+        nodes = contexts.last_nodes(self.max_len)
+        width = nodes.shape[1]
+        scale = self.embedding.embedding_dim**0.5
+        states = self.dropout(self.embedding(nodes) * scale + self.position[-width:])
+        steps = torch.arange(width, device=nodes.device)
+        is_known = (nodes != PAD)[:, None] | (steps[:, None] == steps)  # padding sees itself
+        edges = is_known & (steps[:, None] >= steps)
+        blocks = cast(Sequence[AttentionBlock], self.blocks)
+        for block in blocks:
+            asking = slice(-1, None) if block is blocks[-1] else slice(None)
+            known = block.norm(states)
+            heard = block.attention.over_rows(known[:, asking], known, edges[:, asking])
+            states = block(states[:, asking], heard)
+        state: Tensor = self.norm(states[:, -1])
+        return state
