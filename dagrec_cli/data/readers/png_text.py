@@ -16,24 +16,32 @@ TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 def png_text(file: BufferedReader, keywords: Sequence[bytes]) -> bytes:
     """Return a text that a PNG holds, in UTF-8, empty if there is none or it is broken.
 
+    No other text is kept, and none but this one unpacked: a packed one may be 1,000 times as long.
+
     Parameters
     ----------
     file
         At its beginning.
     keywords
         Names of the text; the first that the picture has is taken.
+
+    Returns
+    -------
+    bytes
+        At most one more than :data:`LARGEST`, or twice that if it is in Latin-1.
     """
-    texts: dict[bytes, bytes] = {}
+    texts: dict[bytes, tuple[bytes, bytes]] = {}
     file.read(len(PNG))
     while len(header := file.read(8)) == 8:
         left = int.from_bytes(header[:4]) + 4  # a checksum follows
         if header[4:] in TEXTS and left <= LARGEST:
             keyword, _, text = file.read(left)[:-4].partition(b"\0")
-            texts[keyword] = _unpacked(header[4:], text)
+            if keyword in keywords:
+                texts.setdefault(keyword, (header[4:], text))
         else:
             while left and (piece := file.read(min(left, CHUNK))):
                 left -= len(piece)
-    return next((texts[keyword] for keyword in keywords if keyword in texts), b"")
+    return next((_unpacked(*texts[keyword]) for keyword in keywords if keyword in texts), b"")
 
 
 def _unpacked(kind: bytes, text: bytes) -> bytes:
