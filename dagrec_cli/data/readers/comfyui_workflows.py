@@ -16,7 +16,6 @@ Source: docs.comfy.org, "Workflow JSON", versions 0.4 and 1.0.
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from io import BufferedReader
 from typing import Any, NamedTuple
@@ -24,7 +23,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dagrec_cli.data.composition import Composition, Fault, Invalid, Shard
-from dagrec_cli.data.readers.galaxy_links import pass_on
+from dagrec_cli.data.readers.draft import Draft
+from dagrec_cli.data.readers.json_array import LARGEST
 from dagrec_cli.data.readers.json_workflows import (
     BROKEN,
     JsonWorkflows,
@@ -40,8 +40,6 @@ PRIMITIVE, REROUTE = "Primitive", "Reroute"  # how their types begin
 LOADS = re.compile("Load")
 SUBGRAPH = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # ids that are types
 INPUTS, OUTPUTS = "-10", "-20"  # ids by which a subgraph's links name its own inputs and outputs
-NESTED = 50  # subgraphs inside one another
-MOST = 50_000  # nodes and links once all is expanded; the largest template has 361
 KEYWORDS = (b"workflow", b"prompt")  # of a PNG's text chunks, the editor's format first
 
 Id = int | str
@@ -86,7 +84,7 @@ class _Subgraph(_Graph, kw_only=True):
 
 
 class _Definitions(msgspec.Struct):
-    subgraphs: list[_Subgraph] = []
+    subgraphs: list[msgspec.Raw] = []  # decoded one by one, so that each use counts its length
 
 
 class _Workflow(_Graph):
@@ -102,6 +100,7 @@ class _Call(msgspec.Struct):
 
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _WORKFLOW = msgspec.json.Decoder(_Workflow)
+_SUBGRAPH = msgspec.json.Decoder(_Subgraph)
 _CALL = msgspec.json.Decoder(_Call)
 _LINK = msgspec.json.Decoder(_Link)
 _LINK_ARRAY = msgspec.json.Decoder(_LinkArray | None)
@@ -117,10 +116,12 @@ class ComfyUIWorkflows(JsonWorkflows):
         """Yield the composition of every workflow of a file, or what is wrong with it."""
         if not file.peek(len(PNG)).startswith(PNG):
             yield from super().parse(file, shard)
-        elif text := png_text(file, KEYWORDS):
-            yield self.checked(text, shard.name)
-        else:
+        elif not (text := png_text(file, KEYWORDS)):
             yield Invalid((Fault(shard.name, "no workflow in the PNG"),), is_fault=False)
+        elif len(text) > LARGEST:
+            yield Invalid((Fault(shard.name, f"longer than {LARGEST:,} bytes"),))
+        else:
+            yield self.checked(text, shard.name)
 
     def composition(self, text: bytes, place: str) -> Composition | Invalid:
         """Return a workflow's composition, or what is wrong with it."""
@@ -130,7 +131,8 @@ class ComfyUIWorkflows(JsonWorkflows):
             draft.add_workflow(_WORKFLOW.decode(text))
         else:
             draft.add_calls(_OBJECT.decode(fields["prompt"]) if "prompt" in fields else fields)
-        return draft.composition()
+        found = draft.composition()
+        return found if isinstance(found, Invalid) else with_tables(found, LOADS)
 
 
 class _Ends(NamedTuple):
@@ -140,22 +142,17 @@ class _Ends(NamedTuple):
     outputs: int | Sequence[int | None]
 
 
-class _Draft:
-    """Nodes and links of a workflow with all of its subgraphs.
+class _Draft(Draft):
+    """Nodes and links of a workflow with all of its subgraphs; nodes are named by their types.
 
-    A node that passes on what feeds it has no type: a Reroute, a primitive, and those that stand
+    Without one are those that pass on what feeds them: a Reroute, a primitive, and those that stand
     for the inputs and outputs of a subgraph.
     """
 
     def __init__(self, place: str) -> None:
-        self.place = place
-        self.types: list[str] = []
-        self.ids: list[str] = []
-        self.links: list[tuple[int, int]] = []
-        self.dropped: Counter[str] = Counter()
-        self.faults: list[Fault] = []
-        self.subgraphs: dict[str, tuple[_Subgraph, str]] = {}  # by id, with its place
-        self.size = 0
+        super().__init__(place)
+        # by their ids, with place and text
+        self.subgraphs: dict[str, tuple[_Subgraph, str, memoryview]] = {}
 
     def add_calls(self, calls: Mapping[str, msgspec.Raw]) -> None:
         """Add the nodes of the API's format."""
@@ -165,45 +162,34 @@ class _Draft:
             try:
                 call = _CALL.decode(raw)
             except BROKEN as error:
-                self.faults.append(decoding_fault(error, at))
+                self.add_fault(*decoding_fault(error, at))
                 call = _Call("")
-            self._add_node(call.class_type, key)
+            self._add_type(call.class_type, key)
             for name, source in _sources(call.inputs):
                 if source in position:
-                    self.links.append((position[source], position[key]))
+                    self.add_link(position[source], position[key])
                 else:
                     problem = f"unknown node {source!r}; name the id of a node"
-                    self.faults.append(Fault(f"{at}.inputs[{name!r}]", problem))
+                    self.add_fault(f"{at}.inputs[{name!r}]", problem)
 
     def add_workflow(self, workflow: _Workflow) -> None:
         """Add the nodes of the editor's format."""
-        for k, subgraph in enumerate(workflow.definitions.subgraphs):
+        for k, raw in enumerate(workflow.definitions.subgraphs):
             place = f"{self.place}.definitions.subgraphs[{k}]"
-            self.subgraphs[subgraph.id] = subgraph, place
-        self._add_graph(workflow, self.place, {}, ())
+            try:
+                subgraph = _SUBGRAPH.decode(raw)
+            except BROKEN as error:
+                self.add_fault(*decoding_fault(error, place))
+            else:
+                self.subgraphs[subgraph.id] = subgraph, place, memoryview(raw)
+        if not self.faults:
+            self._add_graph(workflow, self.place, {}, ())
 
-    def composition(self) -> Composition | Invalid:
-        """Return the composition of all nodes that have a type."""
-        if self.faults:
-            return Invalid(tuple(dict.fromkeys(self.faults)))  # a subgraph may be used twice
-        whole = Composition(
-            tuple(self.types),
-            (True,) * len(self.types),
-            tuple(self.links),
-            place=self.place,
-            ids=self.ids,
-            dropped=tuple(self.dropped.items()),
-        )
-        found = pass_on(whole)
-        return found if isinstance(found, Invalid) else with_tables(found, LOADS)
-
-    def _add_node(self, kind: str, name: str) -> int:
-        """Add a node, without a type if it passes on what feeds it."""
+    def _add_type(self, kind: str, key: str) -> int:
+        """Add a node by its type, without a name if it passes on what feeds it."""
         is_primitive = kind.startswith(PRIMITIVE)
         self.dropped.update(["primitives"] if is_primitive else [])
-        self.types.append("" if is_primitive or kind.startswith(REROUTE) else kind)
-        self.ids.append(name)
-        return len(self.types) - 1
+        return self.add_node("" if is_primitive or kind.startswith(REROUTE) else kind, key)
 
     def _add_graph(
         self, graph: _Graph, place: str, own: Mapping[str, _Ends], way: tuple[str, ...]
@@ -217,24 +203,21 @@ class _Draft:
         way
             Ids of the nodes that stand for it and for the graphs around it, the outermost first.
         """
-        self.size += 1 + len(graph.nodes) + len(graph.links)
-        if self.size > MOST:
-            raise RecursionError(f"more than {MOST:,} nodes and links with all subgraphs; split it")
         ends: dict[str, _Ends | None] = dict(own)
         for k, node in enumerate(graph.nodes):
             if str(node.id) in ends:
                 problem = f"another node has the id {node.id!r} too"
-                self.faults.append(Fault(f"{place}.nodes[{k}].id", problem))
+                self.add_fault(f"{place}.nodes[{k}].id", problem)
             if SUBGRAPH.fullmatch(node.type) and node.type not in self.subgraphs:
                 problem = "no such subgraph in definitions; save the workflow with what it uses"
-                self.faults.append(Fault(f"{place}.nodes[{k}].type", problem))
+                self.add_fault(f"{place}.nodes[{k}].type", problem)
             ends[str(node.id)] = self._add(node, (*way, str(node.id)))
         for k, raw in enumerate(graph.links):
             try:
                 decoder = _LINK if bytes(memoryview(raw)[:1]) == b"{" else _LINK_ARRAY
-                self._add_link(decoder.decode(raw), ends)
+                self._connect(decoder.decode(raw), ends)
             except BROKEN as error:
-                self.faults.append(decoding_fault(error, f"{place}.links[{k}]"))
+                self.add_fault(*decoding_fault(error, f"{place}.links[{k}]"))
 
     def _add(self, node: _Node, way: tuple[str, ...]) -> _Ends | None:
         """Add a node, or a subgraph in its place; return what links find there, None if dropped."""
@@ -242,23 +225,21 @@ class _Draft:
             self.dropped["muted nodes" if node.mode == MUTED else "notes"] += 1
             return None
         if node.type not in self.subgraphs:
-            number = self._add_node(node.type, "/".join(way))
+            number = self._add_type(node.type, "/".join(way))
             return _Ends(number, number)
-        if len(way) > NESTED:
-            raise RecursionError(f"{NESTED} subgraphs inside one another, or one inside itself")
-        subgraph, place = self.subgraphs[node.type]
-        inputs = [self._add_node("", f"{'/'.join(way)}.{slot.name}") for slot in subgraph.inputs]
-        outputs = [self._add_node("", f"{'/'.join(way)}.{slot.name}") for slot in subgraph.outputs]
+        subgraph, place, text = self.subgraphs[node.type]
+        self.budget.spend(1, text)
+        inputs = [self.add_node("", f"{'/'.join(way)}.{slot.name}") for slot in subgraph.inputs]
+        outputs = [self.add_node("", f"{'/'.join(way)}.{slot.name}") for slot in subgraph.outputs]
         own = {INPUTS: _Ends((), inputs), OUTPUTS: _Ends(outputs, ())}
-        self._add_graph(subgraph, place, own, way)
+        with self.inside():
+            self._add_graph(subgraph, place, own, way)
         return _Ends(
             _shown(node.inputs, subgraph.inputs, inputs),
             _shown(node.outputs, subgraph.outputs, outputs),
         )
 
-    def _add_link(
-        self, link: "_Link | _LinkArray | None", ends: Mapping[str, _Ends | None]
-    ) -> None:
+    def _connect(self, link: "_Link | _LinkArray | None", ends: Mapping[str, _Ends | None]) -> None:
         if link is None:  # which the editor leaves where a link was
             return
         if str(link.origin_id) not in ends or str(link.target_id) not in ends:
@@ -272,7 +253,7 @@ class _Draft:
         if source is None or goal is None:
             self.dropped["links to slots that are not there"] += 1
         else:
-            self.links.append((source, goal))
+            self.add_link(source, goal)
 
 
 def _sources(inputs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -28,8 +28,8 @@ from dagrec_cli.data.composition import (
     Shard,
 )
 from dagrec_cli.data.readers.base import Reader
+from dagrec_cli.data.readers.draft import Budget, pass_on
 from dagrec_cli.data.readers.galaxy import short_id
-from dagrec_cli.data.readers.galaxy_links import pass_on
 from dagrec_cli.data.readers.link_table import EMPTY, TableWorkflow, lines_of, places_of
 from dagrec_cli.errors import DataError
 
@@ -159,4 +159,4 @@ def _composition(workflow: TableWorkflow, place: str) -> Composition | Invalid:
         return found
     names = tuple("" if k in passing else name for k, name in enumerate(found.names))
     dropped = (("steps without a tool between others", len(passing)),)
-    return pass_on(found._replace(names=names, dropped=dropped))
+    return pass_on(found._replace(names=names, dropped=dropped), (), Budget())

@@ -14,21 +14,16 @@ A fault's place is file and step, ``rnaseq.ga.steps[24].subworkflow.steps[3]``.
 Source: the exports of github.com/galaxyproject/iwc.
 """
 
+import reprlib
 from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
-from dagrec_cli.data.composition import (
-    PREFIX_SERVICE,
-    PREFIX_TABLE,
-    Composition,
-    Fault,
-    Invalid,
-)
+from dagrec_cli.data.composition import PREFIX_SERVICE, PREFIX_TABLE, Composition, Invalid
+from dagrec_cli.data.readers.draft import Draft
 from dagrec_cli.data.readers.galaxy import short_id
-from dagrec_cli.data.readers.galaxy_links import pass_on
 from dagrec_cli.data.readers.json_workflows import BROKEN, JsonWorkflows, decoding_fault
 
 TOOL, SUBWORKFLOW = "tool", "subworkflow"
@@ -106,20 +101,12 @@ class _Part:
         return self.inner[step].outputs.get(output) if step in self.inner else self.node.get(step)
 
 
-class Expansion:
+class Expansion(Draft):
     """Nodes and links of a workflow and of everything inside it.
 
     An inner input that is fed from outside is a node without a name until the end, when what feeds
     it is linked to what reads it.
     """
-
-    def __init__(self, file: str) -> None:
-        self.file = file
-        self.names: list[str] = []
-        self.ids: list[str] = []
-        self.links: list[tuple[int, int]] = []
-        self.conditions: list[tuple[int, range]] = []  # a node, and the nodes that wait for it
-        self.faults: list[Fault] = []
 
     def add(self, workflow: Workflow, place: str, fed: Set[int | None] = frozenset()) -> _Part:
         """Add a workflow whose input steps ``fed`` are fed from outside."""
@@ -128,14 +115,15 @@ class Expansion:
         for k, (step, at) in steps.items():
             if step.subworkflow:
                 inputs = {connection.input_subworkflow_step_id for _, connection in step.sources()}
-                part.inner[k] = self.add(step.subworkflow, f"{at}.subworkflow", inputs)
+                with self.inside():
+                    part.inner[k] = self.add(step.subworkflow, f"{at}.subworkflow", inputs)
             else:
-                part.node[k] = self._add_node(step, at, is_fed=k in fed)
+                part.node[k] = self._add_step(step, at, is_fed=k in fed)
         part.nodes = range(first, len(self.names))
         for k, (step, at) in steps.items():
             for name, connection in step.sources():
                 if problem := self._connect(part, k, name, connection):
-                    self.faults.append(Fault(f"{at}.input_connections[{name!r}]", problem))
+                    self.add_fault(f"{at}.input_connections[{name!r}]", problem)
         part.outputs = {
             output.label or f"{k}:{output.output_name}": part.source(k, output.output_name)
             for k, (step, _) in steps.items()
@@ -144,46 +132,35 @@ class Expansion:
         part.is_broken = len(self.faults) > n_faults
         return part
 
-    def composition(self) -> Composition | Invalid:
-        """Return the composition of all nodes that have a name."""
-        if self.faults:
-            return Invalid(tuple(self.faults))
-        is_service = tuple(name.startswith(PREFIX_SERVICE) for name in self.names)
-        whole = Composition(
-            tuple(self.names), is_service, tuple(self.links), place=self.file, ids=self.ids
-        )
-        return pass_on(whole, self.conditions)
-
     def decoded(self, workflow: Workflow, place: str) -> dict[int, tuple[Step, str]]:
         """Return each step with its place; one that cannot be decoded still counts as a step."""
         steps = {}
         for k in sorted(workflow.steps):
             at = f"{place}.steps[{k}]"
+            self.budget.spend(1, at)
             try:
                 steps[k] = (_STEP.decode(workflow.steps[k]), at)
             except BROKEN as error:
-                self.faults.append(decoding_fault(error, at))
+                self.add_fault(*decoding_fault(error, at))
                 steps[k] = (Step(PAUSE), at)
         return steps
 
-    def _add_node(self, step: Step, at: str, *, is_fed: bool) -> int:
+    def _add_step(self, step: Step, at: str, *, is_fed: bool) -> int:
         name = ""
         if step.type == TOOL:
-            if isinstance(step.tool_id, str) and step.tool_id:
+            if isinstance(step.tool_id, str) and step.tool_id.strip():
                 name = PREFIX_SERVICE + short_id(step.tool_id)
             else:
-                problem = f"tool_id is {step.tool_id!r:.30}; a step of type tool must name its tool"
-                self.faults.append(Fault(at, problem))
+                told = reprlib.repr(step.tool_id)  # which may be anything
+                self.add_fault(at, f"tool_id is {told}; a step of type tool must name its tool")
         elif step.type == SUBWORKFLOW:
-            self.faults.append(Fault(at, "no subworkflow; export the workflow with what it embeds"))
+            self.add_fault(at, "no subworkflow; export the workflow with what it embeds")
         elif step.type in INPUT_TYPES:
             name = "" if is_fed else PREFIX_TABLE + step.type
         elif step.type != PAUSE:
             known = ", ".join([TOOL, SUBWORKFLOW, PAUSE, *INPUT_TYPES])
-            self.faults.append(Fault(f"{at}.type", f"unknown type {step.type!r}; known: {known}"))
-        self.names.append(name)
-        self.ids.append(at.removeprefix(f"{self.file}."))
-        return len(self.names) - 1
+            self.add_fault(f"{at}.type", f"unknown type {step.type!r}; known: {known}")
+        return self.add_node(name, at.removeprefix(f"{self.place}."))
 
     def _connect(self, part: _Part, k: int, name: str, connection: Connection) -> str | None:
         """Link what a connection names to step ``k``, or return why that cannot be."""
@@ -196,12 +173,13 @@ class Expansion:
                 f"unknown source {unknown!r}; name a step, and a subworkflow's output by its label"
             )
         if k in part.node:
-            self.links.append((source, part.node[k]))
+            self.add_link(source, part.node[k])
             return None
         inner, inner_input = part.inner[k], connection.input_subworkflow_step_id
         if inner_input in inner.node:
-            self.links.append((source, inner.node[inner_input]))
+            self.add_link(source, inner.node[inner_input])
         elif name == CONDITION:
+            self.budget.spend(1)
             self.conditions.append((source, inner.nodes))
         else:
             return f"unknown inner input '{inner_input}'; name an input step of the subworkflow"

@@ -20,6 +20,7 @@ import yaml
 
 from dagrec_cli.data.composition import Composition, Fault, Invalid, Shard
 from dagrec_cli.data.readers.base import Reader
+from dagrec_cli.data.readers.draft import TooLargeError
 from dagrec_cli.data.readers.galaxy_workflows import (
     CONDITION,
     PAUSE,
@@ -31,12 +32,10 @@ from dagrec_cli.data.readers.galaxy_workflows import (
     Step,
     Workflow,
 )
-from dagrec_cli.data.readers.yaml_text import yaml_document
+from dagrec_cli.data.readers.yaml_text import everything_in, text_of, yaml_document
 
 LARGEST_DOCUMENT = 2**21  # bytes of a file; the largest .ga file of IWC has half of that
-DEPTH = 50  # subworkflows inside one another
 LONGEST_SOURCE = 1000  # characters
-MOST_STEPS = 10**5  # steps, those of a subworkflow each time it is used
 CLASS = "GalaxyWorkflow"
 COLLECTION = "data_collection_input"
 INPUT_TYPE_OF = {  # types of inputs, and of steps that are inputs; all others are parameters
@@ -61,6 +60,8 @@ class Gxformat2(Reader):
             return
         try:
             yield _Conversion(shard.name).composition(yaml_document(text))
+        except TooLargeError as error:
+            yield Invalid((Fault(shard.name, str(error)),))
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             place = f"{shard.name} (line {mark.line + 1})" if mark else shard.name
@@ -129,8 +130,8 @@ class _Conversion:
     def __init__(self, place: str) -> None:
         self.place = place
         self.graph: dict[str, dict[str, Any]] = {}  # the document's workflows by their ids
-        self.n_steps = 0
-        self.faults: list[Fault] = []
+        self.expansion = _Expansion(place)
+        self.spend = self.expansion.budget.spend
 
     def composition(self, document: Any) -> Composition | Invalid:
         """Return the composition of a document, or what is wrong with it."""
@@ -141,43 +142,36 @@ class _Conversion:
         if not isinstance(document, dict) or document.get("class") != CLASS:
             problem = f"no 'class: {CLASS}', which a workflow in format 2 has"
             return Invalid((Fault(self.place, problem),))
-        workflow = self._workflow(document, self.place, 0)
-        if self.faults:
-            return Invalid(tuple(self.faults))
-        expansion = _Expansion(self.place)
-        expansion.add(workflow, self.place)
-        return expansion.composition()
+        workflow = self._workflow(document, self.place)
+        if not self.expansion.faults:
+            self.expansion.add(workflow, self.place)
+        return self.expansion.composition()
 
-    def _workflow(self, document: dict[str, Any], place: str, depth: int) -> _Format2:
+    def _workflow(self, document: dict[str, Any], place: str) -> _Format2:
         """Return a workflow in steps, those of its subworkflows included."""
-        workflow, n_faults = _Format2({}), len(self.faults)
+        workflow, n_faults = _Format2({}), len(self.expansion.faults)
         inputs = list(self._items(document, "inputs", "type", place))
         steps = list(self._items(document, "steps", "", place))
-        self.n_steps += len(inputs) + len(steps)
         if "steps" not in document:
             self._fault(place, "no steps; a workflow has some")
-        if depth > DEPTH or self.n_steps > MOST_STEPS:
-            problem = f"more than {DEPTH} subworkflows inside one another, or {MOST_STEPS:,} steps"
-            self._fault(place, f"{problem}; split it")
-            inputs, steps = [], []
         for item in inputs:
             workflow.inputs[item.label] = len(workflow.ready)
             self._add(workflow, Step(_input_type(item.fields.get("type"))), item)
         for item in steps:
-            self._add(workflow, self._step(item, depth), item)
+            self._add(workflow, self._step(item), item)
         for number in workflow.ready:
             workflow.labels.setdefault(str(number), number)
         for number, item in enumerate(steps, len(inputs)):
             self._connect(workflow, number, item)
         self._hand_out(workflow, document, place)
-        workflow.is_broken = len(self.faults) > n_faults
+        workflow.is_broken = len(self.expansion.faults) > n_faults
         return workflow
 
     def _hand_out(self, workflow: _Format2, document: dict[str, Any], place: str) -> None:
         """Add the outputs of a workflow."""
         for label, fields, at in self._items(document, "outputs", "outputSource", place):
             for source in self._texts(fields.get("outputSource"), at):
-                found = _resolve(workflow, source)
+                found = self._resolve(workflow, source)
                 if isinstance(found, Connection):  # else a fault of the step that uses it, if any
                     workflow.add_output(found.id, Output(found.output_name, label))
 
@@ -185,38 +179,46 @@ class _Conversion:
         """Add a step, known by its label, its id and its number."""
         number = len(workflow.ready)
         workflow.ready[number] = step, item.place
-        for name in (item.label, item.fields.get("label"), item.fields.get("id")):
-            if name and workflow.labels.setdefault(str(name), number) != number:
-                self._fault(item.place, f"{str(name)[:60]!r} also names another step or input")
+        for name in (
+            item.label,
+            text_of(item.fields.get("label")),
+            text_of(item.fields.get("id")),
+        ):
+            if name and workflow.labels.setdefault(name, number) != number:
+                self._fault(item.place, f"{name[:60]!r} also names another step or input")
 
-    def _step(self, item: _Item, depth: int) -> Step:
+    def _step(self, item: _Item) -> Step:
         fields, run, kind = item.fields, item.fields.get("run"), item.fields.get("type")
         if isinstance(run, str) and run.startswith("#"):
             run = self.graph.get(run[1:], run)
+            for value in everything_in(run):  # which may be used many times
+                self.spend(1, text_of(value))
         if isinstance(run, str) or (isinstance(run, dict) and "@import" in run):
-            problem = f"{str(run)[:60]!r} lies elsewhere; put the workflow itself into the file"
+            told = repr(text_of(run)[:60] or "@import")
+            problem = f"{told} lies elsewhere; put the workflow itself into the file"
             self._fault(f"{item.place}.run", problem)
             return Step(PAUSE)
         if isinstance(run, dict) and run.get("class") == CLASS:
-            return Step(
-                SUBWORKFLOW, subworkflow=self._workflow(run, f"{item.place}.run", depth + 1)
-            )
+            with self.expansion.inside():
+                inner = self._workflow(run, f"{item.place}.run")
+            return Step(SUBWORKFLOW, subworkflow=inner)
         tool = fields.get("tool_id")
         if isinstance(run, dict):  # a tool that the workflow brings with it
             tool = tool or run.get("id") or run.get("name")
-        kind = TOOL if kind is None else INPUT_TYPE_OF.get(str(kind), str(kind))
-        return Step(kind, tool_id=tool)
+        kind = TOOL if kind is None else text_of(kind) or "no text"
+        return Step(INPUT_TYPE_OF.get(kind, kind), tool_id=tool)
 
     def _connect(self, workflow: _Format2, number: int, item: _Item) -> None:
         """Add what feeds a step to its connections."""
         step, _ = workflow.ready[number]
         connections: dict[str, list[Connection]] = {}
-        when = WHEN.search(str(item.fields.get("when")))
+        when = WHEN.search(text_of(item.fields.get("when")))
         conditions = (CONDITION, AFTER, when[1] if when else CONDITION)
         for name, source, at in self._feeds(item):
-            found = _resolve(workflow, source)
+            found = self._resolve(workflow, source)
             if not isinstance(found, Connection):
-                self.faults += [Fault(at, found)] if found else []
+                if found:
+                    self._fault(at, found)
                 continue
             key = name
             if isinstance(inner := step.subworkflow, _Format2):
@@ -228,33 +230,48 @@ class _Conversion:
             connections.setdefault(key, []).append(found)
         step.input_connections = dict(connections)
 
+    def _resolve(self, workflow: _Format2, source: str) -> Connection | str:
+        """Return the step and output that a source names, or what is wrong; empty: told before."""
+        cuts = [len(source), *(found.start() for found in re.finditer("[/#]", source))]
+        self.spend(len(cuts))
+        for cut in sorted(cuts, reverse=True):
+            label, output = source[:cut], source[cut + 1 :] or "output"
+            if label in workflow.labels:
+                number = workflow.labels[label]
+                inner = workflow.ready[number][0].subworkflow
+                if not isinstance(inner, _Format2) or inner.has_output(output):
+                    return Connection(number, output)
+                problem = f"{output[:60]!r} is no output of the subworkflow {label[:60]!r}"
+                return "" if inner.is_broken else problem  # one cause, one fault
+        return f"unknown source {source[:60]!r}; name an input, or STEP/OUTPUT"
+
     def _feeds(self, item: _Item) -> Iterator[tuple[str, str, str]]:
         """Yield each source of a step with the name of the input that it feeds, and its place."""
         for key in ("in", "connect"):
             for name, fields, at in self._items(item.fields, key, "source", item.place):
                 for source in self._texts(fields.get("source"), at):
                     yield name, source, at
-        at, values = f"{item.place}.state", [item.fields.get("state")]
-        for value in values:  # which grows meanwhile
+        at = f"{item.place}.state"
+        for value in everything_in(item.fields.get("state")):
             if isinstance(value, dict) and "$link" in value:
                 for source in self._texts(value["$link"], at):
                     yield "", source, at
-            elif isinstance(value, dict | list):
-                values += value.values() if isinstance(value, dict) else value
 
     def _items(self, holder: dict[str, Any], key: str, bare: str, place: str) -> Iterator[_Item]:
         """Yield what a mapping or a list has; a bare value stands for the field ``bare``."""
         given, at = holder.get(key), f"{place}.{key}"
         pairs: Iterable[tuple[str, Any, str]] = ()
         if isinstance(given, dict):
-            pairs = [(label, value, f"{at}[{label!r}]") for label, value in given.items()]
+            pairs = ((label, value, f"{at}[{label!r}]") for label, value in given.items())
         elif isinstance(given, list):
-            pairs = [("", value, f"{at}[{k}]") for k, value in enumerate(given)]
+            pairs = (("", value, f"{at}[{k}]") for k, value in enumerate(given))
         elif given is not None:
             self._fault(at, "neither a mapping nor a list")
         for label, value, where in pairs:
+            self.spend(1, where)
             if isinstance(value, dict):
-                yield _Item(label or str(value.get("id") or value.get("label") or ""), value, where)
+                names = (label, text_of(value.get("id")), text_of(value.get("label")))
+                yield _Item(next(filter(None, names), ""), value, where)
             elif bare and label:
                 yield _Item(label, {bare: value}, where)
             else:
@@ -269,26 +286,11 @@ class _Conversion:
         return texts
 
     def _fault(self, place: str, problem: str) -> None:
-        self.faults.append(Fault(place, problem))
+        self.expansion.add_fault(place, problem)
 
 
 def _input_type(given: Any) -> str:
     """Return what a ``.ga`` file calls the type of an input; ``[File, "null"]`` is a File."""
     kinds = given if isinstance(given, list) else [given]
-    kind = next((str(each) for each in kinds if each is not None), "data")
+    kind = next((text_of(each) or "record" for each in kinds if each is not None), "data")
     return COLLECTION if kind.endswith("[]") else INPUT_TYPE_OF.get(kind, "parameter_input")
-
-
-def _resolve(workflow: _Format2, source: str) -> Connection | str:
-    """Return the step and the output that a source names, or what is wrong; empty: told before."""
-    cuts = [len(source), *(found.start() for found in re.finditer("[/#]", source))]
-    for cut in sorted(cuts, reverse=True):
-        label, output = source[:cut], source[cut + 1 :] or "output"
-        if label in workflow.labels:
-            number = workflow.labels[label]
-            inner = workflow.ready[number][0].subworkflow
-            if not isinstance(inner, _Format2) or inner.has_output(output):
-                return Connection(number, output)
-            problem = f"{output[:60]!r} is no output of the subworkflow {label[:60]!r}"
-            return "" if inner.is_broken else problem  # one cause, one fault
-    return f"unknown source {source[:60]!r}; name an input, or STEP/OUTPUT"

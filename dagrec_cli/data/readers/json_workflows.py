@@ -21,6 +21,7 @@ from dagrec_cli.data.composition import (
     Shard,
 )
 from dagrec_cli.data.readers.base import Reader
+from dagrec_cli.data.readers.draft import TooLargeError
 from dagrec_cli.data.readers.json_array import LAYOUTS
 from dagrec_cli.data.readers.json_keys import repeated_key
 from dagrec_cli.data.readers.json_records import records
@@ -58,7 +59,7 @@ class JsonWorkflows(Reader):
             if repeated := repeated_key(text):
                 return Invalid((Fault(place + repeated.place, repeated.problem),))
             return self.composition(text, place)
-        except BROKEN as error:
+        except (*BROKEN, TooLargeError) as error:
             return Invalid((decoding_fault(error, place),))
 
     @abstractmethod
@@ -69,6 +70,8 @@ class JsonWorkflows(Reader):
         ------
         msgspec.DecodeError, UnicodeDecodeError, RecursionError
             If the JSON is broken, or a field is not what it must be.
+        TooLargeError
+            If it describes too much.
         """
 
 

@@ -5,6 +5,7 @@ nested some thousand times, take the last of two equal keys, and follow aliases,
 text describes a huge one.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
@@ -39,6 +40,22 @@ def yaml_document(text: bytes) -> Any:
                 if len(open_values) > DEEPEST:
                     raise _error(f"nested more than {DEEPEST} times", event)
     return open_values[0][0] if open_values[0] else None
+
+
+def everything_in(value: Any) -> Iterator[Any]:
+    """Yield a value of a document, then what is in it, the keys of mappings included."""
+    values = [value]
+    for each in values:  # which grows meanwhile
+        yield each
+        if isinstance(each, dict):
+            values += [*each, *each.values()]
+        elif isinstance(each, list):
+            values += each
+
+
+def text_of(value: Any) -> str:
+    """Return a value that is a text, empty for any other."""
+    return value if isinstance(value, str) else ""
 
 
 def _value(event: yaml.NodeEvent) -> Any:

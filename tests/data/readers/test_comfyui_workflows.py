@@ -1,5 +1,6 @@
 import json
 import struct
+import tracemalloc
 import zlib
 from collections import Counter
 from importlib.util import find_spec
@@ -258,13 +259,13 @@ def doubling(depth: int) -> Flow:
         ),
         (
             with_subgraphs(graph([node(1, SUB)]), subgraph(SUB, "", "", [node(1, SUB)])),
-            ["flow.json: 50 subgraphs inside one another, or one inside itself"],
+            ["flow.json: more than 50 subworkflows inside one another, or one inside itself"],
         ),
         (
             with_subgraphs(
                 graph([node(1, SUB)]), subgraph(SUB, "", "", [node(k, SUB) for k in (1, 2)])
             ),
-            ["flow.json: 50 subgraphs inside one another, or one inside itself"],
+            ["flow.json: more than 50 subworkflows inside one another, or one inside itself"],
         ),
         (b'{"nodes": [], "nodes": []}', ["flow.json: duplicate key 'nodes'; give it once"]),
     ],
@@ -278,20 +279,23 @@ def test_faults_name_file_and_node(
 def test_subgraphs_that_double_end_before_they_take_memory(
     config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dagrec_cli.data.readers.comfyui_workflows.MOST", 1_000)
-    problem = "more than 1,000 nodes and links with all subgraphs; split it"
+    monkeypatch.setattr("dagrec_cli.data.readers.draft.BOUND", 2_000)
+    problem = "more than 2,000 nodes and links once it is expanded; split it"
     assert faults(read_one(config, tmp_path, doubling(40))) == [f"flow.json: {problem}"]
     assert len(links(read_one(config, tmp_path, doubling(6)))) == 64
 
 
-def png(**texts: bytes | str) -> bytes:
-    """A picture of one pixel with text chunks: bytes as they are, texts in a compressed iTXt."""
+def png(*packed: tuple[str, bytes], **texts: bytes | str) -> bytes:
+    """A picture of one pixel with text chunks: packed ones in a zTXt, bytes as they are, texts in
+    a compressed iTXt.
+    """
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         checksum = zlib.crc32(kind + content)
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
 
     chunks = [chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))]
+    chunks += [chunk(b"zTXt", name.encode() + b"\0" + text) for name, text in packed]
     for name, text in texts.items():
         if isinstance(text, bytes):
             chunks.append(chunk(b"tEXt", name.encode() + b"\0" + text))
@@ -323,6 +327,28 @@ def test_a_picture_with_its_workflow(config: Any, tmp_path: Path) -> None:
     assert faults(without) == ["c.png: no workflow in the PNG"]
     assert isinstance(cut, Invalid)
     assert cut.is_fault
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["Comment", "Title"] * 20, "no workflow in the PNG"),
+        (["prompt", "Comment"] * 20, "longer than 16,777,216 bytes"),
+        (["workflow"] * 20 + ["prompt"] * 20, "longer than 16,777,216 bytes"),
+    ],
+)
+def test_of_a_picture_s_texts_one_alone_is_unpacked(
+    config: Any, tmp_path: Path, names: list[str], told: str
+) -> None:
+    """Forty that unpack to 20 MB each, in a file of 800 kB."""
+    text = zlib.compress(b" " * 20_000_000)
+    (tmp_path / "a.png").write_bytes(png(*[(name, b"\0" + text) for name in names]))
+    tracemalloc.start()
+    (item,) = read(config, tmp_path / "a.png")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert faults(item) == [f"a.png: {told}"]
+    assert peak < 64_000_000  # twice what one may unpack to
 
 
 def test_without_the_package_one_line_says_what_to_install(
