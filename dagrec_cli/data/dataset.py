@@ -14,7 +14,7 @@ from dagrec_cli.data.groups import chained, equal
 from dagrec_cli.data.invalid import plural, summarise
 from dagrec_cli.data.pairs import Pairs, Rows
 from dagrec_cli.data.service_graph import ServiceGraph
-from dagrec_cli.data.vocabulary import Vocabulary
+from dagrec_cli.data.vocabulary import PAD, Vocabulary
 from dagrec_cli.errors import DataError
 
 Int32 = NDArray[np.int32]
@@ -125,6 +125,33 @@ class Dataset:
         """The first composition that each shares a path with, even through others."""
         return chained(*self.path, self.n_compositions)
 
+    @cached_property
+    def as_read(self) -> ContextDag:
+        """The contexts as a model reads them: nodes that it does not know are UNKNOWN."""
+        as_read, node = self.vocabulary.as_read, self.contexts.node
+        if len(as_read) == len(self.vocabulary.of_model.nodes) + 1:
+            return self.contexts
+        return replace(self.contexts, node=as_read[node])
+
+    def vocabulary_of(self, rows: Rows) -> Vocabulary:
+        """Return the vocabulary of a model that is fitted on some steps: the names in them."""
+        pairs, names = self.pairs.take(rows), self.vocabulary
+        entries = self.contexts.ancestors(np.unique(pairs.context))
+        targets = np.unique(pairs.target)
+        nodes = np.union1d(self.contexts.node[entries], names.service_nodes[targets])
+        kinds = {names.nodes[n - 1]: names.is_service[n - 1] for n in nodes}
+        return Vocabulary.fitted(kinds, [names.services[c] for c in targets])
+
+    def known_by(self, model: Vocabulary) -> "Dataset":
+        """Return the same data in the numbers of a model's vocabulary; others get those above."""
+        joint = model.and_beyond(self.vocabulary)
+        node = np.array([PAD, *(joint.index[name] for name in self.vocabulary.nodes)], np.int32)
+        contexts = replace(self.contexts, node=node[self.contexts.node])
+        same = replace(self, vocabulary=joint, contexts=contexts)
+        # Names have no part in these, which take long.
+        vars(same).update({k: v for k, v in vars(self).items() if k in ("group", "chain")})
+        return same
+
     def graph(self, rows: Rows | None = None) -> ServiceGraph:
         """Return the service graph of all links, or of the given steps and of links into tables.
 
@@ -138,6 +165,10 @@ class Dataset:
             chosen = np.concatenate([np.flatnonzero(is_step)[rows], np.flatnonzero(chosen)])
             source, target = source[chosen], target[chosen]
         return ServiceGraph.from_steps(node[source], node[target], classes)
+
+    def graph_of_model(self, rows: Rows | None) -> ServiceGraph:
+        """Return :meth:`graph` between the nodes that a model knows, in its classes."""
+        return self.graph(rows).among(self.vocabulary.of_model.service_class)
 
 
 def build_dataset(source: Source, watch: Watch | None = None) -> Dataset:

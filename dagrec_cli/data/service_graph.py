@@ -41,6 +41,11 @@ class ServiceGraph:
         values, counts = np.unique(key, return_counts=True)
         return cls((values >> 32).astype(np.int32), values.astype(np.int32), counts, service_class)
 
+    def among(self, service_class: Int32) -> "ServiceGraph":
+        """Return the edges between the first nodes, given the class of each of those."""
+        kept = np.maximum(self.source, self.target) < len(service_class)
+        return ServiceGraph(self.source[kept], self.target[kept], self.count[kept], service_class)
+
     @cached_property
     def successors(self) -> tuple[NDArray[np.int64], Int32]:
         """Service classes that may follow each node, as CSR ``(indptr[nodes + 2], indices)``.

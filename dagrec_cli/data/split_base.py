@@ -141,6 +141,10 @@ class Split(ABC):
         """Return what this split keeps apart: single rows."""
         return SplitUnits("row", np.arange(len(dataset.pairs.context), dtype=np.int32))
 
+    def known(self, dataset: Dataset, rows: Rows) -> Dataset:
+        """Return the data in the numbers of a model that is fitted on some rows: on their names."""
+        return dataset.known_by(dataset.vocabulary_of(rows))
+
     def _test(self, dataset: Dataset, rows: Rows) -> Sides:
         """Return what is trained and tested on."""
         return self._hold_out(dataset, rows, self.test_share)

@@ -38,6 +38,10 @@ class PaperSplit(DrawnSplit):
             fold[some] = number
         return fold
 
+    def known(self, dataset: Dataset, rows: Rows) -> Dataset:
+        """Return the data as they are: a model knows all names, though 46 of 50 nodes train."""
+        return dataset
+
 
 class CompositionSplit(DrawnSplit):
     """Hold out whole compositions; those that are joined stay on one side.

@@ -1,12 +1,22 @@
 """Names to numbers: nodes (0 is padding) and the service classes that a model scores.
 
 Source: PAPER §2; both maps are over sorted names, so equal data gives equal numbers.
+Differs from the source: but for the paper's split, a model knows the names of the rows that it is
+fitted on, and no other. Those come first, so that a number means one name to the model and to the
+data; every other node is to the model the UNKNOWN one of its kind.
+
+::
+
+    nodes      table_a  service_b  UNKNOWN table  UNKNOWN service  | service_c  table_d
+    index            1          2              3                4  |         5        6
+    to a model       1          2              3                4  |         4        3
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +26,19 @@ from dagrec_cli.data.composition import PREFIX_SERVICE, PREFIX_TABLE
 from dagrec_cli.errors import DataError
 
 PAD = 0
+UNKNOWN_NODES = {
+    "UNKNOWN table": False,
+    "UNKNOWN service": True,
+}  # no reader gives a node such a name
+
+Int32 = NDArray[np.int32]
+
+
+class Known(NamedTuple):
+    """How many of the nodes and of the services a model knows: the first ones."""
+
+    nodes: Natural
+    services: Natural
 
 
 @dataclass(frozen=True)
@@ -25,17 +48,70 @@ class Vocabulary:
     Attributes
     ----------
     nodes
-        Sorted names; node ``nodes[k]`` has index ``k + 1``, since index 0 is padding.
+        Names, sorted but for what is not known; node ``nodes[k]`` has index ``k + 1``, since index
+        0 is padding.
     is_service
         One flag per entry of ``nodes``.
     services
-        Sorted names of the catalogue: services that are the next step of some context. Class
-        ``c`` of every score row is ``services[c]``.
+        Names of the catalogue, sorted likewise: services that are the next step of some context.
+        Class ``c`` of every score row is ``services[c]``.
+    known
+        What of it a model knows; None for all.
     """
 
     nodes: tuple[str, ...]
     is_service: tuple[bool, ...]
     services: tuple[str, ...]
+    known: Known | None = None
+
+    @classmethod
+    def fitted(cls, kinds: Mapping[str, bool], services: Iterable[str]) -> "Vocabulary":
+        """Return that of a model that is fitted on some nodes, by name whether it is a service."""
+        every = {name: kinds[name] for name in sorted(kinds)} | UNKNOWN_NODES
+        return cls(tuple(every), tuple(every.values()), tuple(sorted(services)))
+
+    def and_beyond(self, other: "Vocabulary") -> "Vocabulary":
+        """Return this one, which a model knows, and behind it what another has that it lacks."""
+        kinds = dict(zip(other.nodes, other.is_service, strict=True))
+        nodes = [name for name in other.nodes if name not in self.index]
+        services = sorted(set(other.services) - set(self.services))
+        if not (nodes or services):
+            return self
+        return Vocabulary(
+            (*self.nodes, *nodes),
+            (*self.is_service, *(kinds[name] for name in nodes)),
+            (*self.services, *services),
+            Known(len(self.nodes), len(self.services)),
+        )
+
+    @cached_property
+    def of_model(self) -> "Vocabulary":
+        """The part that a model knows."""
+        if self.known is None:
+            return self
+        n_nodes, n_services = self.known
+        return Vocabulary(
+            self.nodes[:n_nodes], self.is_service[:n_nodes], self.services[:n_services]
+        )
+
+    @cached_property
+    def unknown(self) -> Int32 | None:
+        """Index of the UNKNOWN node of each node's kind, ``[nodes + 1]``; None without them."""
+        if not UNKNOWN_NODES.keys() <= self.index.keys():
+            return None
+        table, service = (self.index[name] for name in UNKNOWN_NODES)
+        return np.array([PAD, *np.where(self.is_service, service, table)], np.int32)
+
+    @cached_property
+    def as_read(self) -> Int32:
+        """Index under which a model reads each node, ``[nodes + 1]``: its own, or UNKNOWN.
+
+        Without UNKNOWN nodes every node has its own, also one that the model does not know.
+        """
+        index = np.arange(len(self.nodes) + 1, dtype=np.int32)
+        if self.unknown is None:
+            return index
+        return np.where(index > len(self.of_model.nodes), self.unknown, index)
 
     @cached_property
     def index(self) -> dict[str, int]:
@@ -43,12 +119,12 @@ class Vocabulary:
         return {name: k for k, name in enumerate(self.nodes, start=1)}
 
     @cached_property
-    def service_nodes(self) -> NDArray[np.int32]:
+    def service_nodes(self) -> Int32:
         """Node index of each service class, ``[services]``."""
         return np.array([self.index[name] for name in self.services], np.int32)
 
     @cached_property
-    def service_class(self) -> NDArray[np.int32]:
+    def service_class(self) -> Int32:
         """Class of each node index, ``[nodes + 1]``; -1 for padding, tables and non-targets."""
         classes = np.full(len(self.nodes) + 1, -1, np.int32)
         classes[self.service_nodes] = np.arange(len(self.services), dtype=np.int32)
@@ -84,31 +160,6 @@ class Vocabulary:
             raise DataError(f"unknown node {name!r}; {told}.")
         return self.index[found[0]]
 
-    def spell(self, indices: Sequence[int] | NDArray[np.int32]) -> list[str]:
+    def spell(self, indices: Sequence[int] | Int32) -> list[str]:
         """Return the names of node indices, padding left out."""
         return [self.nodes[k - 1] for k in indices if k != PAD]
-
-
-@dataclass(frozen=True)
-class Unseen:
-    """What other data hold that a vocabulary does not.
-
-    Attributes
-    ----------
-    nodes, services
-        Names in the whole data: nodes, and services that are a target.
-    contexts_shortened, contexts_emptied
-        Test pairs whose context lost some of its nodes, or all.
-    targets
-        Test pairs whose target is not in the catalogue.
-    """
-
-    nodes: Natural
-    services: Natural
-    contexts_shortened: Natural
-    contexts_emptied: Natural
-    targets: Natural
-
-    def __bool__(self) -> bool:
-        """Return whether there is anything."""
-        return any(vars(self).values())

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dagrec_cli.data.contexts import ContextDag
-from dagrec_cli.data.pairs import Pairs
-from dagrec_cli.evaluation.ranks import Outcomes, RuledOut, outcomes
+from dagrec_cli.data.dataset import Dataset
+from dagrec_cli.data.pairs import Pairs, Rows
+from dagrec_cli.data.unseen import NONE, as_model_reads
+from dagrec_cli.evaluation.ranks import UNRANKED, Outcomes, RuledOut, outcomes
 from dagrec_cli.models.base import Model, TorchModel
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.dag_mask import DENSE_PER_CHOICE, AllowedServices
@@ -90,6 +92,27 @@ def evaluate_model(model: Model, dag: ContextDag, pairs: Pairs) -> Evaluation:
         contexts = Contexts(dag, entries[start:stop])
         parts.append(_evaluate(model, contexts, row[mine] - start, pairs.target[mine]))
     return _joined(parts, order)
+
+
+def evaluate_rows(model: Model, dataset: Dataset, rows: Rows) -> Evaluation:
+    """Return a model's outcomes on pairs of data in its numbers, whatever it knows of them.
+
+    What becomes of names that it has never seen: :mod:`dagrec_cli.data.unseen`.
+    """
+    pairs = dataset.pairs.take(rows)
+    contexts, entry = as_model_reads(dataset)
+    context, n_services = entry[pairs.context], model.facts.n_services
+    is_left, is_lost = context != NONE, pairs.target >= n_services
+    predicted, better = np.zeros((2, len(rows)), np.int64)
+    tied = np.full(len(rows), n_services - 1)
+    probability = np.full(len(rows), 1 / n_services)
+    if is_left.any():
+        known = Pairs(context, np.where(is_lost, 0, pairs.target), pairs.composition)
+        found, chance = evaluate_model(model, contexts, known.take(np.flatnonzero(is_left)))
+        predicted[is_left], better[is_left], tied[is_left] = found[1:]
+        probability[is_left] = chance
+    better[is_lost], tied[is_lost], probability[is_lost] = UNRANKED, 0, 0
+    return Evaluation(Outcomes(pairs.target, predicted, better, tied), probability)
 
 
 def probabilities(

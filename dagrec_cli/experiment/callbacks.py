@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from dagrec_cli.evaluation.evaluator import evaluate_model
+from dagrec_cli.evaluation.evaluator import evaluate_rows
 from dagrec_cli.evaluation.metrics import evaluate
 from dagrec_cli.experiment.components import Components
 from dagrec_cli.loggers.base import SafeLogger
@@ -72,8 +72,8 @@ class SeedCallback(Callback):
         """Return metrics on the validation pairs; none if there are none."""
         if not len(self.data.validation):
             return {}
-        pairs = self.data.dataset.pairs.take(self.data.validation)
-        return evaluate(evaluate_model(self.model, self.data.dataset.contexts, pairs).outcomes)
+        found = evaluate_rows(self.model, self.data.dataset, self.data.validation)
+        return evaluate(found.outcomes)
 
     def epoch_ended(self, state: TrainingState) -> None:
         """Show the epoch and report it."""

@@ -15,12 +15,7 @@ from dagrec_cli.data.split_base import Split
 from dagrec_cli.data.splits import leakage
 from dagrec_cli.errors import RunError
 from dagrec_cli.evaluation.ceiling import ceilings
-from dagrec_cli.evaluation.other_data import (
-    count_forbidden,
-    count_unseen,
-    evaluate_other_data,
-    renumber,
-)
+from dagrec_cli.evaluation.evaluator import evaluate_rows
 from dagrec_cli.experiment.result import SeedRun, finished, table_of
 from dagrec_cli.models.base import Facts, Model
 from dagrec_cli.runs.csv_files import MetricsFile
@@ -35,10 +30,6 @@ from dagrec_cli.training.split_data import SplitData
 from dagrec_cli.training.state import History
 
 Side = Literal["test", "train", "all"]
-UNSEEN_RULE = (
-    "unseen nodes are left out of a context; after a context with nothing left all services score "
-    "alike; an unseen target has no rank and gains 0 in every metric"
-)
 
 
 def evaluate_run(
@@ -77,7 +68,6 @@ def evaluate_run(
     nodes = {**saved, **given}
     source: CachedSource = build(nodes["data"], "data", kind=CachedSource)
     data = _split_data(source, build(nodes["split"], "split", kind=Split), facts, side)
-    unseen = count_unseen(facts, data.dataset, data.test)
     seconds_data = time.perf_counter() - start
     runs = [_seed_run(s, model, data) for s, model in zip(trained.seeds, models, strict=True)]
     bounds = ceilings(data.dataset, data.test, getattr(source, "truth", None))
@@ -101,8 +91,6 @@ def evaluate_run(
         trained_on=""
         if is_own_test
         else f"data={choices.get('data')} split={choices.get('split')}",
-        unseen=unseen,
-        rule=UNSEEN_RULE,
     )
     table_of(result).save(folder)
     write_record(folder, result)
@@ -111,22 +99,19 @@ def evaluate_run(
 
 def _split_data(source: CachedSource, split: Split, facts: Facts, side: Side) -> SplitData:
     """Return the data in the model's numbers, with the pairs to evaluate as its test."""
-    dataset = renumber(cached_dataset(source), facts.vocabulary)
+    dataset = cached_dataset(source)
+    known = dataset.known_by(facts.vocabulary)
     if side == "all":  # needs no split, which few pairs may not allow
         test = np.arange(len(dataset.pairs.context))
         none, shown = test[:0], leakage(dataset, test[:0], test)
-        data = SplitData(dataset, none, none, test, facts, shown, n_forbidden=0)
-    else:
-        data = SplitData.of(dataset, split, validation_share=0.0)
-        test = data.train if side == "train" else data.test
-    n_forbidden = count_forbidden(facts, dataset, test)
+        return SplitData(known, none, none, test, facts, shown, side)
+    data = SplitData.of(dataset, split, validation_share=0.0)
+    test = data.train if side == "train" else data.test
     held_out = data.held_out if side == "test" else {}
-    return replace(
-        data, test=test, facts=facts, n_forbidden=n_forbidden, side=side, held_out=held_out
-    )
+    return replace(data, dataset=known, test=test, facts=facts, side=side, held_out=held_out)
 
 
 def _seed_run(seed: int, model: Model, data: SplitData) -> SeedRun:
     start = time.perf_counter()
-    evaluation = evaluate_other_data(model, data.dataset, data.test)
+    evaluation = evaluate_rows(model, data.dataset, data.test)
     return SeedRun(seed, model, History(), evaluation, 0.0, time.perf_counter() - start)

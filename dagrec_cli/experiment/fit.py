@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 from dagrec_cli.data.cache import cached_dataset
 from dagrec_cli.errors import TrainingError
 from dagrec_cli.evaluation.ceiling import ceilings
-from dagrec_cli.evaluation.evaluator import evaluate_model
+from dagrec_cli.evaluation.evaluator import evaluate_rows
 from dagrec_cli.evaluation.metrics import evaluate
 from dagrec_cli.experiment.callbacks import FinalCallback, RunContext, SeedCallback
 from dagrec_cli.experiment.components import Components, Start
@@ -89,8 +89,7 @@ def run_seed(around: RunContext, begun: Start) -> SeedRun:
     with _stop_noted(model, seed):
         _fit(around, begun, SeedCallback, history)
         trained = time.perf_counter()
-        test = data.dataset.pairs.take(data.test)
-        evaluation = evaluate_model(model, data.dataset.contexts, test)
+        evaluation = evaluate_rows(model, data.dataset, data.test)
     seconds = history.seconds or trained - start
     done = time.perf_counter()
     accuracy = evaluate(evaluation.outcomes)["accuracy"]
@@ -139,9 +138,8 @@ class StoppedError(Exception):
 def _count(model: CountingModel, data: SplitData) -> None:
     pairs = data.dataset.pairs.take(data.train).distinct()
     entries, row = encode_once(pairs)
-    model.count(
-        pairs._replace(context=row.astype(np.int32)), Contexts(data.dataset.contexts, entries)
-    )
+    contexts = Contexts(data.dataset.as_read, entries)
+    model.count(pairs._replace(context=row.astype(np.int32)), contexts)
 
 
 def run_experiment(
@@ -198,9 +196,10 @@ def run_experiment(
             runs = list(map(partial(run_seed, around), chain([first], starts)))
             if has_final := components.trainer.fit_on == "all" and data.is_main:
                 fit_final(around, runs)
-        bounds = ceilings(dataset, data.test, getattr(components.data, "truth", None))
+        bounds = ceilings(data.dataset, data.test, getattr(components.data, "truth", None))
         _write_learning_curve(around)
-        write_predictions(folder, dataset, data.test, {run.seed: run.evaluation for run in runs})
+        evaluations = {run.seed: run.evaluation for run in runs}
+        write_predictions(folder, data.dataset, data.test, evaluations)
         for run in runs:
             write_weights(folder, run.model, None if run is runs[0] else run.seed)
         seconds_total = time.perf_counter() - start

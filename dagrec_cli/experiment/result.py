@@ -8,6 +8,8 @@ import msgspec
 import numpy as np
 
 from dagrec_cli.data.invalid import count_dropped, plural, summarise
+from dagrec_cli.data.unseen import count_forbidden, count_unseen, rule_of
+from dagrec_cli.data.vocabulary import UNKNOWN_NODES
 from dagrec_cli.evaluation.evaluator import Evaluation
 from dagrec_cli.evaluation.intervals import metric_summaries
 from dagrec_cli.evaluation.metrics import BY_RANK, METRICS, evaluate
@@ -84,6 +86,8 @@ def finished(
             per_epoch=step_seconds / len(epochs) if epochs else 0.0,
             total=seconds_total,
         ),
+        unseen=count_unseen(data.dataset, data.test),
+        rule=rule_of(data.facts.vocabulary),
     )
 
 
@@ -100,7 +104,7 @@ def data_facts(data: SplitData) -> DataFacts:
         context=dataset.context,
         merges=bool((dataset.followed.n_parents > 1).any()),
         pairs=len(dataset.pairs.context),
-        nodes=len(dataset.vocabulary.nodes),
+        nodes=len(dataset.vocabulary.index.keys() - UNKNOWN_NODES.keys()),
         services=len(dataset.vocabulary.services),
         train=len(data.train),
         validation=len(data.validation),
@@ -108,7 +112,7 @@ def data_facts(data: SplitData) -> DataFacts:
         test_groups=len(np.unique(dataset.group[composition])),
         held_out=dict(data.held_out),
         leakage=data.leakage,
-        forbidden_test_targets=data.n_forbidden,
+        forbidden_test_targets=count_forbidden(data.facts.graph, dataset, data.test),
         part=data.part,
     )
 
@@ -167,12 +171,12 @@ def notes_of(result: Finished) -> list[str]:
         notes.append(f"Left out: {data.left_out}.")
     if data.dropped:
         notes.append(f"Dropped from compositions: {count_dropped(data.dropped)}.")
-    if result.unseen:
+    if unseen := result.unseen:
+        left = f" ({unseen.emptied:,} nothing else)" if unseen.emptied else ""
         notes.append(
-            f"Unseen: {result.unseen.nodes:,} nodes and {result.unseen.services:,} target services "
-            f"of the data; of the pairs here {result.unseen.contexts_shortened:,} contexts are "
-            f"shortened, {result.unseen.contexts_emptied:,} emptied, "
-            f"{result.unseen.targets:,} targets unknown. Rule: {result.rule}."
+            f"Unseen by the model: {unseen.nodes:,} nodes and {unseen.services:,} target services "
+            f"of the data; of the pairs here {unseen.contexts:,} contexts hold such a node{left}, "
+            f"{unseen.targets:,} targets are unknown. Rule: {result.rule}."
         )
     return notes
 

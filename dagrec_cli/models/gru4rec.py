@@ -18,6 +18,7 @@ from dagrec_cli.errors import ConfigError
 from dagrec_cli.models.base import Facts, Mask, TorchModel
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.context_gru import ContextGRU, Merge
+from dagrec_cli.models.layers.node_features import begin_unknown_at_zero
 from dagrec_cli.models.layers.scoring_head import TiedHead
 
 CELLS_PER_ENTRY = 1.5  # padded cells that take the time of one entry of a small batch
@@ -83,6 +84,7 @@ class GRU4Rec(TorchModel):
             )
         super().__init__(facts, hidden=hidden, mask=mask, edge_dropout=edge_dropout)
         self.embedding = nn.Embedding(facts.n_nodes + 1, embedding_dim, padding_idx=PAD)
+        begin_unknown_at_zero(self.embedding, facts)
         if tie_weights:
             service_nodes = torch.from_numpy(facts.vocabulary.service_nodes).long()
             self.head = TiedHead(self.embedding, service_nodes)

@@ -13,6 +13,7 @@ from dagrec_cli.data.held_out import HeldOut
 from dagrec_cli.data.invalid import count_dropped, summarise
 from dagrec_cli.data.split_base import Split
 from dagrec_cli.data.splits import leakage
+from dagrec_cli.data.unseen import Unseen, count_forbidden, count_unseen
 
 COMMON_CLASSES = 15
 MOST_OWNERS = 10
@@ -96,6 +97,7 @@ class Description:
     held_out: HeldOut
     leaked_pairs: float
     leaked_contexts: float
+    unseen: Unseen
     mask_graph: str
     forbidden_test_targets: int
     warnings: tuple[str, ...]
@@ -118,8 +120,8 @@ class Description:
         pairs, vocabulary = dataset.pairs, dataset.vocabulary
         train, test = sides = split.split(dataset)
         leaked = leakage(dataset, train, test)
-        mask = dataset.graph(train if split.graph == "train" else None)
-        asked = pairs.take(test)
+        known = split.known(dataset, train)
+        mask = known.graph_of_model(train if split.graph == "train" else None)
         depths, per_depth = np.unique(dataset.contexts.depth[pairs.context], return_counts=True)
         counts = np.bincount(pairs.target, minlength=len(vocabulary.services))
         by_count = sorted(zip(vocabulary.services, counts.tolist(), strict=True), key=_rarity)
@@ -150,10 +152,9 @@ class Description:
             held_out=split.report(dataset, sides),
             leaked_pairs=leaked.pairs,
             leaked_contexts=leaked.contexts,
+            unseen=count_unseen(known, test),
             mask_graph=split.graph,
-            forbidden_test_targets=mask.count_forbidden(
-                dataset.contexts.node[asked.context], asked.target
-            ),
+            forbidden_test_targets=count_forbidden(mask, known, test),
             warnings=_warnings(dataset),
             sha256=dataset.sha256,
         )
@@ -191,12 +192,23 @@ class Description:
             *([] if self.held_out.groups is None else [("groups", self.held_out.in_groups)]),
             *(("warning", warning) for warning in (*self.warnings, *self.held_out.warnings)),
             ("in train too", leaks),
+            ("unknown", self._unseen()),
             (
                 "hard mask",
                 f"{graph[self.mask_graph]}; rules out {self.forbidden_test_targets:,} test targets",
             ),
             ("sha256", self.sha256),
         ]
+
+    def _unseen(self) -> str:
+        """Return what of the test a model that is fitted on the training pairs does not know."""
+        targets, contexts = (
+            n / self.test_pairs for n in (self.unseen.targets, self.unseen.contexts)
+        )
+        return (
+            f"{self.unseen.nodes:,} nodes; the target of {targets:.1%} of test pairs, "
+            f"a node in the context of {contexts:.1%}"
+        )
 
     def _owners(self) -> str:
         """Return how many owners there are, and which share of the compositions each has."""

@@ -154,12 +154,12 @@ def saved_facts(folder: Path) -> Facts:
     RunError
         If their files are missing, damaged, or do not fit each other.
     """
-    vocabulary = read_vocabulary(folder)
-    known = read_edges(folder, len(vocabulary.nodes)).known
-    edges = np.array(known, np.int64).reshape(-1, 3)
+    names = read_vocabulary(folder)
+    known = names.of_model
+    edges = np.array(read_edges(folder, len(names.nodes)).known, np.int64).reshape(-1, 3)
     ends = edges[:, :2].astype(np.int32).T
-    graph = ServiceGraph(ends[0], ends[1], edges[:, 2], vocabulary.service_class)
-    return Facts(vocabulary, graph)
+    graph = ServiceGraph(ends[0], ends[1], edges[:, 2], names.service_class)
+    return Facts(known, graph.among(known.service_class))
 
 
 def write_setup(

@@ -134,15 +134,19 @@ def read_vocabulary(path: Path) -> Vocabulary:
     """
     names = _existing(path, Vocabulary)
     flags = dict(zip(names.nodes, names.is_service, strict=False))
+    known = names.of_model
     is_sound = (
         len(flags) == len(names.nodes) == len(names.is_service)
         and len(set(names.services)) == len(names.services) > 0
         and all(flags.get(name) for name in names.services)
+        and set(known.nodes) >= set(known.services) != set()
+        and names.known in (None, (len(known.nodes), len(known.services)))
     )
     if not is_sound:
         raise RunError(
             f"{path / VOCABULARY}: it must name each node once, say of each whether it is a "
-            f"service, and its catalogue must be services among them; {AGAIN}."
+            f"service, and its catalogue must be services among them, those that are known too; "
+            f"{AGAIN}."
         )
     return names
 

@@ -15,7 +15,7 @@ from dagrec_cli.config.kinds import NotNegative, Probability, Seed
 from dagrec_cli.data.composition import Context
 from dagrec_cli.data.held_out import HeldOut, Part
 from dagrec_cli.data.splits import Leakage
-from dagrec_cli.data.vocabulary import Unseen
+from dagrec_cli.data.unseen import Unseen
 from dagrec_cli.evaluation.intervals import MetricSummary
 from dagrec_cli.evaluation.metrics import METRICS
 from dagrec_cli.runs.provenance import Origin
@@ -118,7 +118,7 @@ class Finished(Origin, frozen=True, kw_only=True, tag="finished"):
     has_final
         Whether a model that was fitted on all steps lies in the folder too, in ``final/``.
     unseen, rule
-        What such a model does not know of the data, and what becomes of it.
+        What the model does not know of the data, and what becomes of it.
     """
 
     seeds: Annotated[tuple[Seed, ...], Meta(min_length=1)]

@@ -131,10 +131,10 @@ class TrainingPairs:
         weighted = pairs.distinct(unit) if distinct else pairs.repeated(unit)
         # Rows come sorted by context (or are one per context), so that their blocks lie end to end.
         entries, row = encode_once(weighted, distinct=distinct)
-        contexts = Contexts(dataset.contexts, entries)
+        contexts = Contexts(dataset.as_read, entries)
         counted = weighted._replace(context=row.astype(np.int32))
         return cls(
-            dataset.contexts,
+            dataset.as_read,
             entries,
             np.bincount(row, minlength=len(entries)).astype(np.int32),
             torch.from_numpy(weighted.target).long(),

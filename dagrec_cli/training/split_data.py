@@ -9,7 +9,6 @@ import numpy as np
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.held_out import HeldOut, Part
 from dagrec_cli.data.pairs import Rows
-from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.data.split_base import Split, SplitUnits
 from dagrec_cli.data.splits import Leakage, leakage
 from dagrec_cli.models.base import Facts
@@ -24,11 +23,10 @@ class SplitData:
     train, validation, test
         Row numbers of ``dataset.pairs``; validation may be empty and is no part of ``train``.
     facts
-        Sizes and the service graph that the split allows: of all pairs, or of ``train``.
+        The names and the service graph that the split lets a model know, of all pairs or of
+        ``train``; the data set is in their numbers.
     leakage
         What test pairs share with training and validation pairs.
-    n_forbidden
-        Pairs of ``test`` whose target the DAG mask of this graph rules out.
     side
         What ``test`` holds: ``test`` pairs, or others that are evaluated in their place.
     held_out
@@ -45,7 +43,6 @@ class SplitData:
     test: Rows
     facts: Facts
     leakage: Leakage
-    n_forbidden: int
     side: Literal["test", "validation", "train", "all"] = "test"
     held_out: Mapping[str, HeldOut] = field(default_factory=dict)
     units: SplitUnits | None = None
@@ -63,7 +60,7 @@ class SplitData:
 
     @classmethod
     def of(cls, dataset: Dataset, split: Split, validation_share: float) -> "SplitData":
-        """Split a data set and draw the service graph of what is left to fit a model on.
+        """Split a data set, and take names and service graph of what is left to fit a model on.
 
         Raises
         ------
@@ -77,17 +74,15 @@ class SplitData:
         if validation_share:
             train, validation = sides = split.hold_out(dataset, train, validation_share)
             held_out["validation"] = split.report(dataset, sides, validation_share)
-        graph = dataset.graph(train if split.graph == "train" else None)
-        n_forbidden = _count_forbidden(dataset, graph, test)
-        facts = Facts(dataset.vocabulary, graph, dataset.followed)
+        units = split.units(dataset)
+        dataset = split.known(dataset, train)
         return cls(
             dataset,
             *(train, validation, test),
-            facts,
+            _facts(dataset, train if split.graph == "train" else None),
             shown,
-            n_forbidden,
             held_out=held_out,
-            units=split.units(dataset),
+            units=units,
             part=split.chosen,
         )
 
@@ -97,17 +92,18 @@ class SplitData:
             self,
             test=self.validation,
             leakage=leakage(self.dataset, self.train, self.validation),
-            n_forbidden=_count_forbidden(self.dataset, self.facts.graph, self.validation),
             side="validation",
         )
 
     def whole(self) -> "SplitData":
-        """Return the same data with every step to be fitted, and every edge known."""
-        rows = np.arange(len(self.dataset.pairs.context))
-        facts = Facts(self.dataset.vocabulary, self.dataset.graph(), self.dataset.followed)
-        return replace(self, train=rows, validation=rows[:0], facts=facts)
+        """Return the same data with every step to be fitted, and every name and edge known."""
+        rows, dataset = np.arange(len(self.dataset.pairs.context)), self.dataset
+        if self.facts.vocabulary.unknown is not None:
+            dataset = dataset.known_by(dataset.vocabulary_of(rows))
+        facts = _facts(dataset, None)
+        return replace(self, dataset=dataset, train=rows, validation=rows[:0], facts=facts)
 
 
-def _count_forbidden(dataset: Dataset, graph: ServiceGraph, rows: Rows) -> int:
-    pairs = dataset.pairs.take(rows)
-    return graph.count_forbidden(dataset.contexts.node[pairs.context], pairs.target)
+def _facts(dataset: Dataset, rows: Rows | None) -> Facts:
+    """Return what a model knows, with the edges of all steps or of some."""
+    return Facts(dataset.vocabulary.of_model, dataset.graph_of_model(rows), dataset.followed)

@@ -77,8 +77,8 @@ def test_unseen_nodes_and_targets_follow_the_stated_rule(dagrec: Dagrec, tmp_pat
     assert found["unseen"] == {
         "nodes": 2,
         "services": 1,
-        "contexts_shortened": 1,
-        "contexts_emptied": 1,
+        "contexts": 2,
+        "emptied": 1,
         "targets": 1,
     }
     with (folder / "predictions.csv").open() as lines:
@@ -98,7 +98,33 @@ def test_unseen_nodes_and_targets_follow_the_stated_rule(dagrec: Dagrec, tmp_pat
     (read,) = Run.load(folder).predictions.outcomes.values()
     means = {name: summary["mean"] for name, summary in found["metrics"].items()}
     assert evaluate(read) == pytest.approx(means)
-    assert "1 contexts are shortened, 1 emptied, 1 targets unknown" in " ".join(answer.out.split())
+    assert "2 contexts hold such a node (1 nothing else), 1 targets are unknown" in " ".join(
+        answer.out.split()
+    )
+
+
+def test_what_no_fitted_row_holds_is_not_recommended(dagrec: Dagrec, tmp_path: Path) -> None:
+    """The latest composition holds t9 and 1, which no other does: the run and its model say so."""
+    dated = [chain("t1", "7", "8")] * 5 + [chain("t1", "8", "7")] * 2 + [chain("t9", "7", "1")]
+    dated = [each | {"start_time": day} for day, each in enumerate(dated)]
+    own = write(tmp_path, "own.jsonl", *dated)
+    words = ("data=compositions", own, "split=temporal", "split.test_share=0.1")
+    answer = dagrec("train", *words, "trainer.epochs=2", "model.hidden=8")
+    run, found = answer.run, answer.result()
+    assert "2 contexts hold such a node, 1 targets are unknown" in " ".join(answer.out.split())
+    names = json.loads((run / "vocabulary.json").read_text())
+    assert (names["known"], names["services"][2:]) == ([5, 2], ["service_1"])
+    with (run / "predictions.csv").open() as lines:
+        asked = {row["target"]: row for row in csv.DictReader(lines)}
+    assert asked["service_1"]["rank"] == "inf"
+    assert paths_of(run)[asked["service_1"]["context"]] == ["table_t9", "service_7"]
+    answer = dagrec("predict", f"run={run}", "context=t1", "top_k=9")
+    services = [each["service"] for each in json.loads(answer.out)["services"]]
+    assert sorted(services) == ["service_7", "service_8"]
+    again = dagrec("evaluate", f"run={run}", "hydra.run.dir=again")
+    assert result_of(tmp_path / "again")["metrics"] == found["metrics"], again.err
+    for name in ("predictions.csv", "vocabulary.json", "graph.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (run / name).read_bytes(), name
 
 
 def test_all_pairs_need_no_split(dagrec: Dagrec, trained: Any, tmp_path: Path) -> None:

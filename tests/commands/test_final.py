@@ -40,10 +40,11 @@ def test_the_final_model_is_fitted_on_all_steps_for_the_epochs_that_were_kept(
     choices = json.loads((run / "request.json").read_text())["choices"]
     parts = Components.of(without_hydra(composed("train", words)), choices)
     dataset = cached_dataset(parts.data)
+    every = np.arange(len(dataset.pairs.context))
+    dataset = parts.split.known(dataset, every)
     facts = Facts(dataset.vocabulary, dataset.graph(), dataset.followed)
     ((_, generator, model),) = parts.starts(facts)
     assert isinstance(model, TorchModel)
-    every = np.arange(len(dataset.pairs.context))
     pairs = TrainingPairs.of(dataset, every, model.hard_mask, distinct=True)
     task = TrainingTask(model, parts.loss, parts.sampler, pairs, generator, epochs=kept)
     parts.trainer.fit(task)

@@ -248,6 +248,8 @@ FORMS: dict[str, tuple[str, Damage, tuple[str, ...]]] = {
     "vocabulary unknown": (V, edit(V, "services", ["none"]), BOTH),
     "vocabulary twice": (V, edit(V, "nodes", ["a", "a"]), BOTH),
     "vocabulary surrogate": (V, text(V, '{"nodes": ["\\ud800"]}'), BOTH),
+    "vocabulary known": (V, edit(V, "known", [10**6, 1]), BOTH),
+    "vocabulary known apart": (V, edit(V, "known", [1, 2]), BOTH),
     "vocabulary gone": (V, gone(V), BOTH),
     "graph text": (G, text(G, "none"), ("predict",)),
     "graph out": (G, edit(G, "known", [[1, 10**6, 1]]), ("predict",)),

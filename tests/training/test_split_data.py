@@ -13,6 +13,7 @@ from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import Rows
 from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.data.split_base import Split
+from dagrec_cli.data.unseen import count_forbidden
 from dagrec_cli.training.split_data import SplitData
 
 SPLITS = ["composition", "paper", "temporal"]
@@ -44,9 +45,14 @@ def known(graph: ServiceGraph) -> Edges:
     return Counter({(a, b): n for a, b, n in edges if graph.service_class[b] >= 0})
 
 
+def forbidden(data: SplitData) -> int:
+    return count_forbidden(data.facts.graph, data.dataset, data.test)
+
+
 def ruled_out(dataset: Dataset, edges: Edges, rows: Rows) -> int:
-    """Count targets that are no edge, where the last node has any."""
+    """Count known targets that are no edge, where the last node has any."""
     sources = {source for source, _ in edges}
+    rows = rows[dataset.pairs.target[rows] < len(dataset.vocabulary.of_model.services)]
     asked = edges_into_services(dataset, rows)
     return sum(n for (a, b), n in asked.items() if a in sources and (a, b) not in edges)
 
@@ -57,23 +63,30 @@ def test_the_graph_is_that_of_the_pairs_that_are_fitted(
 ) -> None:
     data = SplitData.of(tiny, split_of("train"), share)
     assert bool(len(data.validation)) == bool(share)
-    fitted = edges_into_services(tiny, data.train)
+    fitted = edges_into_services(data.dataset, data.train)
     assert known(data.facts.graph) == fitted
-    assert data.n_forbidden == ruled_out(tiny, fitted, data.test)
+    assert forbidden(data) == ruled_out(data.dataset, fitted, data.test)
     if share:
         other = data.on_validation()
         assert other.facts is data.facts
-        assert other.n_forbidden == ruled_out(tiny, fitted, data.validation)
+        assert forbidden(other) == ruled_out(data.dataset, fitted, data.validation)
 
 
 @pytest.mark.parametrize("share", VALIDATION)
 def test_the_paper_s_graph_is_that_of_all_pairs(
     split_of: Callable[[str], Split], tiny: Dataset, share: float
 ) -> None:
+    """As far as the model knows both ends."""
     data = SplitData.of(tiny, split_of("all"), share)
-    assert known(data.facts.graph) == edges_into_services(tiny, np.arange(len(tiny.pairs.target)))
-    assert data.n_forbidden == 0
-    assert not share or data.on_validation().n_forbidden == 0
+    every = np.arange(len(tiny.pairs.target))
+    edges, names = edges_into_services(data.dataset, every), data.facts.vocabulary
+    is_class = names.service_class >= 0
+    n_nodes = data.facts.n_nodes
+    assert known(data.facts.graph) == {
+        (a, b): n for (a, b), n in edges.items() if max(a, b) <= n_nodes and is_class[b]
+    }
+    assert forbidden(data) == 0
+    assert not share or forbidden(data.on_validation()) == 0
 
 
 def test_other_targets_to_be_predicted_tell_the_model_nothing(
@@ -93,6 +106,7 @@ def test_other_targets_to_be_predicted_tell_the_model_nothing(
     other = SplitData.of(changed, split_of("train"), 0.3)
     assert np.array_equal(other.validation, data.validation)
     assert np.array_equal(other.test, data.test)
+    assert other.facts.vocabulary == data.facts.vocabulary
     for one, two in zip(data.facts.graph.successors, other.facts.graph.successors, strict=True):
         assert np.array_equal(one, two)
 
@@ -114,5 +128,5 @@ def test_while_validating_on_the_portal_log_the_mask_does_not_know_the_answers(
 ) -> None:
     split: Split = build(config("split", "composition"), "split")
     data = SplitData.of(geoportal, split, 0.2).on_validation()
-    fitted = edges_into_services(geoportal, data.train)
-    assert data.n_forbidden == ruled_out(geoportal, fitted, data.test) > len(data.test) / 2
+    fitted = edges_into_services(data.dataset, data.train)
+    assert forbidden(data) == ruled_out(data.dataset, fitted, data.test) > len(data.test) / 2
