@@ -62,7 +62,8 @@ def onnx_bytes(model: Model, *, merges: bool) -> tuple[bytes, float]:
     if merges and not _reads_rows_alone(model):
         raise OnnxError(
             f"{type(model).__name__} reads merging contexts along their links, but ONNX takes rows "
-            "of nodes, which have none; train with data.context=path, or model.encoding=padded."
+            "of nodes, which have none; train with data.context=path, or a model that reads rows: "
+            "sasrec, gru4rec with model.encoding=padded."
         )
     scorer = _Scorer(model).eval()
     nodes, length = _examples(model.facts.n_nodes)

@@ -1,6 +1,6 @@
 """A batch of contexts, the input of every model: each view of it is made when first asked for."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import NamedTuple
 
@@ -82,6 +82,30 @@ class Levels(NamedTuple):
     sizes: list[int]
     deeper: list[ContextLevel]
     context: Int[Tensor, " contexts"]
+
+    def walk(
+        self,
+        first: Float[Tensor, "sources width"],
+        step: Callable[[int, Tensor, ContextLevel], Tensor],
+    ) -> Float[Tensor, "entries width"]:
+        """Return the states of all entries, made level by level.
+
+        Parameters
+        ----------
+        first
+            States of the first level.
+        step
+            Function of a level's number, from 1, of the states sent along the links to it, and of
+            the level; returns the level's states.
+        """
+        pool = first
+        states = [pool]
+        for number, level in enumerate(self.deeper, start=1):
+            new = step(number, pool.index_select(0, level.source), level)
+            states.append(new)
+            kept = pool.index_select(0, level.kept) if len(level.kept) else None
+            pool = new if kept is None else torch.cat([kept, new])
+        return torch.cat(states)
 
     @property
     def merges(self) -> bool:

@@ -274,7 +274,7 @@ def test_a_row_does_not_stand_for_links_that_merge(
     assert exported.called == is_exported
     if not is_exported:
         (line,) = answer.err.splitlines()
-        assert "data.context=path, or model.encoding=padded" in line
+        assert "data.context=path, or a model that reads rows: sasrec, gru4rec with" in line
 
 
 def test_csv_holds_owners_as_numbers_and_times(dagrec: Dagrec, tmp_path: Path) -> None:

@@ -57,21 +57,19 @@ class ContextGRU(nn.GRU):
 
     def _layer(self, layer: int, inputs: Tensor, levels: Levels) -> Tensor:
         weight_ih, weight_hh, bias_ih, bias_hh = self.all_weights[layer]
-        first, *deeper = torch.split(linear(inputs, weight_ih, bias_ih), levels.sizes)
         asked = inputs
         if self.merge == "attention":
             asked = self.query[layer](inputs) * self.hidden_size**-0.5
-        _, *asking = torch.split(asked, levels.sizes)
+        asking = torch.split(asked, levels.sizes)
+        from_input = torch.split(linear(inputs, weight_ih, bias_ih), levels.sizes)
+
+        def step(number: int, sent: Tensor, level: ContextLevel) -> Tensor:
+            before = self._merged(sent, asking[number], level)
+            return _step(from_input[number], linear(before, weight_hh, bias_hh), before)
+
         before = inputs.new_zeros(1, self.hidden_size)
-        pool = _step(first, linear(before, weight_hh, bias_hh), before)
-        states = [pool]
-        for from_input, query, level in zip(deeper, asking, levels.deeper, strict=True):
-            before = self._merged(pool.index_select(0, level.source), query, level)
-            new = _step(from_input, linear(before, weight_hh, bias_hh), before)
-            states.append(new)
-            kept = pool.index_select(0, level.kept) if len(level.kept) else None
-            pool = new if kept is None else torch.cat([kept, new])
-        return torch.cat(states)
+        first = _step(from_input[0], linear(before, weight_hh, bias_hh), before)
+        return levels.walk(first, step)
 
     def _merged(self, sent: Tensor, query: Tensor, level: ContextLevel) -> Tensor:
         """Return one state for each entry of a level, from those sent along the links to it."""
