@@ -231,6 +231,7 @@ def compare(
     *,
     by: Sequence[str] | None = None,
     metric: str = "accuracy",
+    metrics: Sequence[str] = (),
 ) -> "DataFrame":
     """Return a row per model, with tests between those on the same test pairs.
 
@@ -242,6 +243,8 @@ def compare(
         Settings that make a row, such as ``["model", "loss"]``; None: all but the seed.
     metric
         What differences, tests and marks are about.
+    metrics
+        More columns, such as ``["ndcg@10", "hr@20"]``.
 
     Returns
     -------
@@ -250,17 +253,18 @@ def compare(
         runs are not finished and so have no row.
     """
     from dagrec_cli.config.kinds import check
-    from dagrec_cli.evaluation.metrics import Metric
+    from dagrec_cli.config.metric_names import Metric, metrics_of
     from dagrec_cli.reporting.comparison import compare_rows
     from dagrec_cli.reporting.grouping import group_runs
 
     check("metric", metric, Metric)
+    columns = metrics_of("metrics", metrics)
     given = [runs] if isinstance(runs, str | PathLike | TrainedRun) else [*runs]
     if not given:
         raise ConfigError("no runs given; name run folders, or a folder that holds some.")
     folders = [run.folder if isinstance(run, TrainedRun) else Path(run) for run in given]
     entries = group_runs(folders, by)
-    return compare_rows(entries, title="", metric=metric).to_frame()
+    return compare_rows(entries, title="", metric=metric, metrics=columns).to_frame()
 
 
 @_explained()

@@ -127,7 +127,7 @@ def test_backoff_on_merging_contexts_is_what_plain_counting_gives(tmp_path: Path
         folder = RunFolder(tmp_path / str(seed))
         found = run_experiment(config, folder, request, Silent())
         assert found.data.merges
-        test = Run.load(folder.path).predictions.composition
+        test = Run.load(folder.path).predictions.membership.composition
         expected = counted_accuracy(compositions, {*test.tolist()})
         assert found.metrics["accuracy"]["mean"] == pytest.approx(expected, abs=1e-3)
         assert expected > 0.31

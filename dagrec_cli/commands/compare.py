@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -27,14 +28,17 @@ def compare(config: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
 
     from dagrec_cli.app.output import write_tables
-    from dagrec_cli.evaluation.metrics import Metric
+    from dagrec_cli.config.metric_names import Metric, metrics_of
     from dagrec_cli.reporting.comparison import compare_rows
     from dagrec_cli.reporting.grouping import group_runs
     from dagrec_cli.reporting.report import ReportSheet
     from dagrec_cli.runs.folder import RunFolder
     from dagrec_cli.runs.state import TABLES, check_free
 
-    check_settings(config, runs=str | list[str], by=str | list[str] | None, metric=Metric)
+    check_settings(
+        config, runs=str | list[str], by=str | list[str] | None, metric=Metric, metrics=Any
+    )
+    metrics = metrics_of("metrics", config.metrics)
     if not config.runs:
         raise ConfigError("no runs given; write dagrec compare FOLDER [FOLDER …].")
     folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))
@@ -45,7 +49,7 @@ def compare(config: DictConfig) -> None:
     # The first row is the reference: by name, since folders are named by time and a run that is
     # repeated would change it.
     entries.sort(key=lambda entry: (bool(entry.reason), entry.name if entry.runs else ""))
-    table = compare_rows(entries, title="Comparison", metric=config.metric)
+    table = compare_rows(entries, title="Comparison", metric=config.metric, metrics=metrics)
     with folder.locked():
         write_tables(folder, "dagrec compare", [ReportSheet([table], entries)])
     if any(entry.reason for entry in entries):

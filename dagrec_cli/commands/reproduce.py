@@ -21,7 +21,7 @@ def reproduce(config: DictConfig) -> None:
     from omegaconf import OmegaConf
 
     from dagrec_cli.app.output import write_tables
-    from dagrec_cli.evaluation.metrics import Metric
+    from dagrec_cli.config.metric_names import Metric
     from dagrec_cli.jobs.tables import ROWS, engine_of, read_tables
     from dagrec_cli.reporting.report import ReportSheet
     from dagrec_cli.runs.folder import RunFolder
@@ -39,6 +39,7 @@ def reproduce(config: DictConfig) -> None:
         n_jobs=Count,
         resume=bool,
         metric=Metric,
+        metrics=Any,
         progress=Any,
     )
     settings: Any = OmegaConf.to_container(config, resolve=True)

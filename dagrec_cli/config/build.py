@@ -20,6 +20,7 @@ TRAIN: dict[str, Any] = {  # what dagrec train has beside its groups
     "seed": Any,
     "seeds": Any,
     "evaluate_on": Literal["test", "validation"],
+    "metrics": Any,
     "threads": Literal["auto"] | Count,
     "progress": Any,
     "resume": Any,

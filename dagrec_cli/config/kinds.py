@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from msgspec import Meta
 
-from dagrec_cli.errors import ConfigError
+from dagrec_cli.errors import ConfigError, did_you_mean
 
 Count = Annotated[int, Meta(ge=1)]
 PathCount = Annotated[int, Meta(ge=1, le=1_000_000)]  # of a composition: each is kept as a list
@@ -53,6 +53,18 @@ class OneOf:
     def __init__(self, names: Iterable[str]) -> None:
         self.names = tuple(names)
 
+    def __contains__(self, value: object) -> bool:
+        return value in self.names
+
+    @property
+    def words(self) -> str:
+        """What may be used, for messages."""
+        return _alternatives(self.names)
+
+    def near(self, value: str) -> str:
+        """Return a question with what is nearest to a wrong value; empty if nothing is near."""
+        return did_you_mean(value, self.names)
+
 
 def check(name: str, value: object, kind: Any) -> None:
     """Raise ConfigError unless a setting's value is of a kind and in its range.
@@ -67,7 +79,7 @@ def check(name: str, value: object, kind: Any) -> None:
         or not a number. Any other annotation, such as ``Any``, allows everything.
     """
     if not _allows(kind, value):
-        raise ConfigError(f"{name} is {value!r}; use {_words(kind)}.")
+        raise ConfigError(f"{name} is {value!r}; {_near(kind, value)}use {_words(kind)}.")
 
 
 def _allows(kind: Any, value: Any) -> bool:
@@ -102,7 +114,7 @@ def _allows_inside(inside: tuple[Any, ...], value: Any) -> bool:
 
 def _is_within(value: Any, limit: object) -> bool:
     if isinstance(limit, OneOf):
-        return value in limit.names
+        return value in limit
     return all(COMPARISONS[name](value, bound) for name, bound in _bounds_of(limit).items())
 
 
@@ -110,6 +122,11 @@ def _bounds_of(limit: object) -> dict[str, Any]:
     """Return the bounds of a ``Meta``; none of what else an annotation may have."""
     bounds = {name: getattr(limit, name, None) for name in COMPARISONS}
     return {name: bound for name, bound in bounds.items() if bound is not None}
+
+
+def _near(kind: Any, value: object) -> str:
+    limits = [each for each in get_args(kind)[1:] if isinstance(each, OneOf)]
+    return limits[0].near(value) if limits and isinstance(value, str) else ""
 
 
 def _words(kind: Any) -> str:
@@ -123,7 +140,7 @@ def _words(kind: Any) -> str:
             return _alternatives(inside)
         case origin if origin is Annotated:
             if isinstance(inside[1], OneOf):
-                return _alternatives(inside[1].names)
+                return inside[1].words
             bounds = _bounds_of(inside[1])
             return f"{_words(inside[0])}{RANGE_WORDS[tuple(bounds)].format(**bounds)}"
         case _ if len(inside) > 1:

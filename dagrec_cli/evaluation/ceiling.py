@@ -9,9 +9,25 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Int
 
+from dagrec_cli.config.metric_names import MACRO, OF_SETS
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import Rows
 from dagrec_cli.evaluation.ranks import Outcomes, outcomes
+
+CEILINGS = {  # what the row of each is called, and what it is
+    "last_node": (
+        "static ceiling of the last node",
+        "the best function of the last node, chosen on these test pairs",
+    ),
+    "context": (
+        "static ceiling of the context",
+        "the best function of the whole context, chosen on these test pairs",
+    ),
+    "law": (
+        "ceiling of the law",
+        "the best predictor in expectation, which knows the data's law",
+    ),
+}
 
 
 @runtime_checkable
@@ -27,21 +43,38 @@ class KnownTruth(Protocol):
 def ceilings(dataset: Dataset, rows: Rows, truth: KnownTruth | None) -> dict[str, Outcomes]:
     """Return the outcomes of the best predictors on the given pairs, by name.
 
-    ``last_node`` and ``context`` are the best functions of a context's last node and of the whole
-    context, chosen on these very pairs: no model that reads only so much ranks better (macro
-    averages are another matter). ``law`` is the best predictor that does not see the pairs; only
-    synthetic data tells its law.
+    ``law`` is the best predictor that does not see the pairs; only synthetic data tells its law.
     """
     pairs = dataset.pairs.take(rows)
-    last = dataset.contexts.node[pairs.context]
-    n_services = len(dataset.vocabulary.services)
-    bounds = {
-        "last_node": best_function(last, pairs.target, n_services),
-        "context": best_function(pairs.context, pairs.target, n_services),
-    }
+    last, n_services = dataset.contexts.node[pairs.context], len(dataset.vocabulary.services)
+    bounds = static_ceilings(last, pairs.context, pairs.target, n_services)
     if truth is not None:
         bounds["law"] = true_outcomes(truth, dataset, rows)
     return bounds
+
+
+def static_ceilings(
+    last_node: Int[np.ndarray, " pairs"],
+    context: Int[np.ndarray, " pairs"],
+    target: Int[np.ndarray, " pairs"],
+    n_services: int,
+) -> dict[str, Outcomes]:
+    """Return the outcomes of the best functions of a context's last node and of the whole context.
+
+    They are chosen on these very pairs: no model that reads only so much, and learns nothing while
+    it is tested, ranks better by a metric that :func:`has_ceiling`.
+    """
+    known = {"last_node": last_node, "context": context}
+    return {name: best_function(each, target, n_services) for name, each in known.items()}
+
+
+def has_ceiling(metric: str) -> bool:
+    """Return whether no function of the context beats that which ranks services by their counts.
+
+    It does not hold for means over classes, nor for next sets, whose services count less where they
+    are many.
+    """
+    return metric not in MACRO and metric.partition("@")[0] not in OF_SETS
 
 
 def best_function(

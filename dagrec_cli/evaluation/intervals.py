@@ -10,9 +10,10 @@ from typing import TypedDict
 import numpy as np
 
 from dagrec_cli.config.kinds import NotNegative, Probability
-from dagrec_cli.evaluation.metrics import MACRO, METRICS, evaluate
-from dagrec_cli.evaluation.ranks import Outcomes
-from dagrec_cli.evaluation.uncertainty import Groups, Spread, Units, items, spread
+from dagrec_cli.config.metric_names import MACRO, METRICS
+from dagrec_cli.evaluation.metrics import Average, evaluate
+from dagrec_cli.evaluation.ranks import Membership, Outcomes
+from dagrec_cli.evaluation.uncertainty import Spread, items, numbered, spread
 
 LEVEL = 0.95
 
@@ -27,9 +28,14 @@ class MetricSummary(TypedDict):
 
 
 def metric_summaries(
-    per_seed: Sequence[Outcomes], unit: Units = None, *, level: float = LEVEL
+    per_seed: Sequence[Outcomes],
+    membership: Membership | None = None,
+    metrics: Sequence[str] = METRICS,
+    average: Average = "step",
+    *,
+    level: float = LEVEL,
 ) -> dict[str, MetricSummary]:
-    """Return mean, spread over seeds (None for one seed) and interval of every metric.
+    """Return mean, spread over seeds (None for one seed) and interval of metrics.
 
     The estimand is this model's figure over new groups and new seeds, the training set fixed. With
     one seed nothing is known of others: the interval is then about the model that was trained.
@@ -38,8 +44,10 @@ def metric_summaries(
     ----------
     per_seed
         Outcomes of each seed, of the same test pairs in the same order.
-    unit
-        Number of the group that each pair belongs to; None if every pair is one.
+    membership
+        What the pairs belong to; None if every pair is a group.
+    average
+        Over what a figure is the mean, see :func:`~dagrec_cli.evaluation.metrics.gains`.
     level
         Share of intervals that are to hold the figure, in ``(0, 1)``.
 
@@ -48,16 +56,16 @@ def metric_summaries(
     ValueError
         If there is no outcome, or the seeds were not tested on the same targets.
     """
-    groups = Groups.of(per_seed, unit)
-    values = [evaluate(pairs) for pairs in per_seed]
+    membership = numbered(per_seed, membership)
+    values = [evaluate(pairs, metrics, membership, average) for pairs in per_seed]
     summaries = {}
-    for name, parts in items(per_seed, groups).items():
+    for name, parts in items(per_seed, membership, metrics, average).items():
         column = np.array([value[name] for value in values])
         mean = float(column.mean())
-        low, high = _bounds(mean, spread([parts], groups, name), name, level)
+        low, high = _bounds(mean, spread([parts]), name, level)
         std = float(column.std(ddof=1)) if len(per_seed) > 1 else None
         summaries[name] = MetricSummary(mean=mean, std=std, low=low, high=high)
-    return {name: summaries[name] for name in METRICS}
+    return {name: summaries[name] for name in metrics}
 
 
 def _bounds(mean: float, spread: Spread, name: str, level: float) -> tuple[float, float]:

@@ -15,27 +15,23 @@ The examples share these four pairs; the last target ties with one other service
 ... )
 """
 
-from collections.abc import Callable
-from typing import Annotated, NamedTuple, TypeAlias
+import math
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from dagrec_cli.config.kinds import OneOf
-from dagrec_cli.evaluation.ranks import Outcomes
+from dagrec_cli.config.metric_names import MACRO, METRICS, OF_SETS
+from dagrec_cli.evaluation.ranks import Membership, Outcomes
 
-METRICS = ("accuracy", "precision", "recall", "f1", "ndcg", "mrr", "hr@1", "hr@3", "hr@5")
-MACRO = ("precision", "recall", "f1")  # means over classes; all others are means over pairs
-Metric = Annotated[str, OneOf(METRICS)]
-BY_RANK = tuple(name for name in METRICS if name not in MACRO)
+Average = Literal["step", "composition"]
 
 Gain: TypeAlias = Callable[[Float[np.ndarray, " ranks"]], Float[np.ndarray, " ranks"]]
 GAIN_OF_RANK: dict[str, Gain] = {
     "ndcg": lambda rank: 1 / np.log2(1 + rank),
     "mrr": lambda rank: 1 / rank,
-    "hr@1": lambda rank: (rank <= 1).astype(np.float64),
-    "hr@3": lambda rank: (rank <= 3).astype(np.float64),
-    "hr@5": lambda rank: (rank <= 5).astype(np.float64),
+    "hr": np.ones_like,
 }
 
 
@@ -47,42 +43,129 @@ class MacroAverages(NamedTuple):
     f1: Float[np.ndarray, "*sets"]
 
 
-def evaluate(pairs: Outcomes) -> dict[str, float]:
-    """Return every metric as a plain number by its name in :data:`METRICS`.
+class Gains(NamedTuple):
+    """What each item adds to a metric that is their mean, and which group the item is of."""
+
+    value: Float[np.ndarray, " items"]
+    group: Int[np.ndarray, " items"]
+
+
+def evaluate(
+    pairs: Outcomes,
+    metrics: Sequence[str] = METRICS,
+    membership: Membership | None = None,
+    average: Average = "step",
+) -> dict[str, float]:
+    """Return metrics as plain numbers by their names.
+
+    Parameters
+    ----------
+    membership
+        What the pairs belong to; None if they have nothing in common.
+    average
+        See :func:`gains`; macro averages are over classes, whatever it is.
 
     >>> evaluate(pairs)["accuracy"]
     0.5
     """
     macro = macro_averages(pairs)._asdict()
-    return {n: float(macro[n] if n in MACRO else gains(pairs, n).mean()) for n in METRICS}
+
+    def value(name: str) -> Float[np.ndarray, " items"]:
+        return gains(pairs, name, membership, average).value
+
+    return {name: float(macro[name] if name in MACRO else value(name).mean()) for name in metrics}
 
 
-def gains(pairs: Outcomes, metric: str) -> Float[np.ndarray, " pairs"]:
-    """Return what each pair adds to a metric that is their mean.
+def gains(
+    pairs: Outcomes,
+    metric: str,
+    membership: Membership | None = None,
+    average: Average = "step",
+) -> Gains:
+    """Return what each item adds to a metric that is their mean.
 
     ``accuracy``: 1 if the target is predicted; ties go to the lowest class. The others average a
     function of the rank over the tied ranks: ``ndcg`` ``1 / log2(1 + rank)``, the discounted gain
     of the full ranking, where the target is the one relevant service (scikit-learn,
-    ``ndcg_score``); ``mrr`` ``1 / rank``; ``hr@k`` 1 if ``rank <= k``.
+    ``ndcg_score``); ``mrr`` ``1 / rank``; ``hr`` 1; each, as ``ndcg@k``, 0 where ``rank > k``.
 
-    >>> gains(pairs, "accuracy").tolist()
+    Their items are pairs. Those of ``hit@k`` and ``recall@k`` are the contexts of a composition:
+    whether any of the services that follow there is among the first k, and what share of them is.
+
+    Parameters
+    ----------
+    average
+        ``composition`` makes each composition an item, with the mean of its own items.
+
+    >>> gains(pairs, "accuracy").value.tolist()
     [1.0, 0.0, 1.0, 0.0]
-    >>> gains(pairs, "ndcg").round(4).tolist()  # 1/log2(4) at rank 3; (1 + 1/log2(3)) / 2
+    >>> gains(pairs, "ndcg").value.round(4).tolist()  # 1/log2(4) at rank 3; (1 + 1/log2(3)) / 2
     [1.0, 0.5, 1.0, 0.8155]
-    >>> gains(pairs, "mrr").round(4).tolist()
+    >>> gains(pairs, "mrr").value.round(4).tolist()
     [1.0, 0.3333, 1.0, 0.75]
-    >>> gains(pairs, "hr@1").tolist(), gains(pairs, "hr@3").tolist()
-    ([1.0, 0.0, 1.0, 0.5], [1.0, 1.0, 1.0, 1.0])
+    >>> gains(pairs, "ndcg@2").value.round(4).tolist()
+    [1.0, 0.0, 1.0, 0.8155]
+    >>> two = np.array([7, 8, 8, 8])  # the last three follow one context, so are one set
+    >>> gains(pairs, "recall@1", Membership(two, two, two)).value.tolist()  # (0 + 1 + 1/2) / 3
+    [1.0, 0.5]
     """
-    if metric == "accuracy":
-        is_right: Float[np.ndarray, " pairs"] = (pairs.predicted == pairs.target).astype(np.float64)
-        return is_right
+    membership = membership or Membership.alone(len(pairs.target))
+    kind, _, k = metric.partition("@")
+    most = int(k) if k else math.inf
+    if kind in OF_SETS:
+        value, membership = _of_sets(pairs, kind, most, membership)
+    elif kind == "accuracy":
+        value = (pairs.predicted == pairs.target).astype(np.float64)
+    else:
+        value = _of_ranks(pairs, GAIN_OF_RANK[kind], most)
+    if average == "composition":
+        _, first, number, n = np.unique(
+            membership.composition, return_index=True, return_inverse=True, return_counts=True
+        )
+        value, membership = np.bincount(number, value) / n, membership.take(first)
+    return Gains(value, membership.group)
+
+
+def _of_ranks(pairs: Outcomes, gain: Gain, most: float) -> Float[np.ndarray, " pairs"]:
+    """Return the mean gain over the ranks that a target shares; none above ``most``."""
     first = np.where(pairs.is_ranked, pairs.better, 0)
     last = np.where(pairs.is_ranked, first + pairs.tied + 1, 0)  # no rank: an empty sum
     ranks = np.arange(1.0, last.max(initial=0) + 1)
-    total = np.concatenate([[0.0], np.cumsum(GAIN_OF_RANK[metric](ranks))])
+    total = np.concatenate([[0.0], np.cumsum(np.where(ranks <= most, gain(ranks), 0))])
     average: Float[np.ndarray, " pairs"] = (total[last] - total[first]) / (pairs.tied + 1)
     return average
+
+
+def _of_sets(
+    pairs: Outcomes, kind: str, k: float, membership: Membership
+) -> tuple[Float[np.ndarray, " sets"], Membership]:
+    """Return ``hit`` or ``recall`` of each next set, and what the sets belong to.
+
+    Of T tied services of which the first k have room for s, m in the set are all left out with
+    probability ``C(T - m, s) / C(T, s) = (T - s)/T · (T - s - 1)/(T - 1) · …``, m factors.
+    """
+    of_pair = _numbered(membership.composition, membership.context)
+    _, once = np.unique(_numbered(of_pair, pairs.target), return_index=True)  # each service
+    pairs, number = Outcomes(*(column[once] for column in pairs)), of_pair[once]  # set by set
+    first = np.flatnonzero(np.diff(number, prepend=-1))
+    inside = _of_ranks(pairs, np.ones_like, k)
+    if kind == "recall":
+        value = np.bincount(number, inside) / np.bincount(number)
+    else:
+        is_open = (inside > 0) & (inside < 1)  # tied, with room for some of them
+        before: Int[np.ndarray, " pairs"] = np.cumsum(is_open) - is_open
+        nth = np.where(is_open, before - before[first][number], 0)  # of those of its set
+        tied = pairs.tied + 1
+        out = np.maximum(tied * (1 - inside) - nth, 0) / np.maximum(tied - nth, 1)
+        value = 1 - np.multiply.reduceat(out, first)
+    return value, membership.take(once[first])
+
+
+def _numbered(*columns: Int[np.ndarray, " pairs"]) -> Int[np.ndarray, " pairs"]:
+    """Return numbers from 0 that are equal where two columns are, in the columns' order."""
+    a, b = (np.unique(column, return_inverse=True)[1] for column in columns)
+    number: Int[np.ndarray, " pairs"] = np.unique(a * (b.max() + 1) + b, return_inverse=True)[1]
+    return number
 
 
 def macro_averages(pairs: Outcomes) -> MacroAverages:

@@ -10,6 +10,8 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from dagrec_cli.data.dataset import Dataset
+from dagrec_cli.data.pairs import Rows
 from dagrec_cli.errors import TrainingError
 
 CHUNK_SCORES = 250_000  # compared at a time
@@ -50,6 +52,40 @@ class Outcomes(NamedTuple):
         """Whether the target is a service that the model knows."""
         is_ranked: Bool[np.ndarray, " pairs"] = self.better != UNRANKED
         return is_ranked
+
+
+class Membership(NamedTuple):
+    """What each test pair belongs to, by number.
+
+    Attributes
+    ----------
+    group
+        Of equal compositions, whose outcomes are no news to each other.
+    composition
+        That the pair is a step of.
+    context
+        What leads to that step. The pairs of one context in one composition are its next set: all
+        services that follow there, as far as they are tested.
+    """
+
+    group: Int[np.ndarray, " pairs"]
+    composition: Int[np.ndarray, " pairs"]
+    context: Int[np.ndarray, " pairs"]
+
+    @classmethod
+    def of(cls, dataset: Dataset, rows: Rows) -> "Membership":
+        """Return what some pairs of a data set belong to."""
+        pairs = dataset.pairs.take(rows)
+        return cls(dataset.group[pairs.composition], pairs.composition, pairs.context)
+
+    @classmethod
+    def alone(cls, n_pairs: int) -> "Membership":
+        """Return the membership of pairs that have nothing in common."""
+        return cls(*[np.arange(n_pairs)] * 3)
+
+    def take(self, rows: Int[np.ndarray, " rows"]) -> "Membership":
+        """Return that of some pairs."""
+        return Membership(*(column[rows] for column in self))
 
 
 def better_than(

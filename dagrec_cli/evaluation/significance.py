@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Int
 
 from dagrec_cli.evaluation.intervals import LEVEL
-from dagrec_cli.evaluation.ranks import Outcomes
-from dagrec_cli.evaluation.uncertainty import NEGLIGIBLE, Groups, Units, items, spread
+from dagrec_cli.evaluation.metrics import Average
+from dagrec_cli.evaluation.ranks import Membership, Outcomes
+from dagrec_cli.evaluation.uncertainty import NEGLIGIBLE, items, numbered, spread
 
 LEAST_P = 1e-4  # no table's data say more than this about the far tail of a distribution
 
@@ -32,8 +34,9 @@ class Difference(NamedTuple):
 def paired_difference(
     a: Sequence[Outcomes],
     b: Sequence[Outcomes],
-    unit: Units = None,
+    membership: Membership | None = None,
     metric: str = "accuracy",
+    average: Average = "step",
     *,
     level: float = LEVEL,
 ) -> Difference:
@@ -57,7 +60,7 @@ def paired_difference(
         about the models that were trained.
     metric
         What is compared.
-    unit, level
+    membership, average, level
         As in :func:`~dagrec_cli.evaluation.intervals.metric_summaries`.
 
     Raises
@@ -70,17 +73,17 @@ def paired_difference(
     """
     if not a or not b:
         raise ValueError("a side has no outcomes")
-    groups = Groups.of([*a, *b], unit)
-    sides = [items(runs, groups, [metric])[metric] for runs in (a, b)]
-    uncertainty = spread(sides, groups, metric)
-    difference = float(sides[0].mean() - sides[1].mean())
+    membership = numbered([*a, *b], membership)
+    sides = [items(runs, membership, [metric], average)[metric] for runs in (a, b)]
+    uncertainty = spread(sides)
+    difference = float(sides[0].value.mean() - sides[1].value.mean())
     if abs(difference) < NEGLIGIBLE:
         difference = 0.0
     if np.isinf(uncertainty.variance):
         return Difference(difference, -1.0, 1.0, 1.0, False)
     error = math.sqrt(uncertainty.variance + 1 / (uncertainty.effective + 2) ** 2)
     p_value = float(uncertainty.two_sided(float(difference / error)))
-    floor = min(1.0, max(LEAST_P, 2.0 ** (1 - _n_groups_that_differ(a, b, groups))))
+    floor = min(1.0, max(LEAST_P, 2.0 ** (1 - _n_groups_that_differ(a, b, membership.group))))
     half = float(error * uncertainty.critical(level))
     if floor > 1 - level:
         half = max(half, abs(difference))
@@ -88,12 +91,14 @@ def paired_difference(
     return Difference(difference, low, high, max(p_value, floor), bool(p_value <= floor < 1))
 
 
-def _n_groups_that_differ(a: Sequence[Outcomes], b: Sequence[Outcomes], groups: Groups) -> int:
+def _n_groups_that_differ(
+    a: Sequence[Outcomes], b: Sequence[Outcomes], group: Int[np.ndarray, " pairs"]
+) -> int:
     sides = [
         np.mean([(run.predicted, run.better, run.tied) for run in side], axis=0) for side in (a, b)
     ]
     differ = np.flatnonzero(np.abs(sides[0] - sides[1]).max(axis=0) > NEGLIGIBLE)
-    return len(np.unique(groups.number[differ]))
+    return len(np.unique(group[differ]))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -1,11 +1,12 @@
 """How far a figure would move with new groups of test compositions and with new seeds.
 
 A metric of a run is written as a mean over items, so that two rows can be subtracted item by item.
-Items are the pairs, or, for macro averages, the groups with their jackknife pseudo-values, where
-the classes stay those of the test pairs. With ``x`` the items averaged over ``S`` seeds:
+Items are the pairs, next sets or compositions (:func:`~dagrec_cli.evaluation.metrics.gains`), or,
+for macro averages, the groups with their jackknife pseudo-values, where the classes stay those of
+the test pairs. With ``x`` the items averaged over ``S`` seeds:
 
 - ``groups``: variance of the mean of ``x`` over new groups. With ``w`` the groups' shares of the
-  pairs and ``rho`` the correlation of pairs within a group (one-way analysis of variance, which
+  items and ``rho`` the correlation of items within a group (one-way analysis of variance, which
   learns from small groups what a single large one cannot tell), ``phi = rho Σw² + (1 - rho) / N``
   is one over the *effective number* of items, and the variance is ``phi / (1 - phi)`` times that of
   an item; or the sum of the groups' own squared deviations, where that is larger.
@@ -28,49 +29,32 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from jaxtyping import Float, Int
 
-from dagrec_cli.evaluation.metrics import (
-    MACRO,
-    METRICS,
-    gains,
-    macro_averages,
-    macro_without_each,
-)
-from dagrec_cli.evaluation.ranks import Outcomes
+from dagrec_cli.config.metric_names import MACRO, METRICS
+from dagrec_cli.evaluation.metrics import Average, gains, macro_averages, macro_without_each
+from dagrec_cli.evaluation.ranks import Membership, Outcomes
 from dagrec_cli.evaluation.student import critical, two_sided
 
-Units: TypeAlias = Int[np.ndarray, " pairs"] | None
-Items: TypeAlias = Float[np.ndarray, "_ items"]  # a row per seed; two sides may differ in theirs
+Values: TypeAlias = Float[np.ndarray, "_ items"]  # a row per seed; two sides may differ in theirs
 
 NEGLIGIBLE = 1e-12  # a smaller part is a zero that the order of summation blurred
 
 
-class Groups(NamedTuple):
-    """The groups of test pairs, numbered from 0, and how many pairs each has."""
+class Items(NamedTuple):
+    """A metric of some seeds as a mean over items.
 
-    number: Int[np.ndarray, " pairs"]
-    size: Int[np.ndarray, " groups"]
+    Attributes
+    ----------
+    value
+        What each item adds.
+    group
+        Number of its group, from 0.
+    most
+        The items tell no more than so many independent ones.
+    """
 
-    @classmethod
-    def of(cls, runs: Sequence[Outcomes], unit: Units) -> "Groups":
-        """Return the groups of what runs were tested on; without units each pair is one.
-
-        Raises
-        ------
-        ValueError
-            If there is no run, or they were not tested on the same targets.
-        """
-        if not runs:
-            raise ValueError("a side has no outcomes")
-        if any(not np.array_equal(run.target, runs[0].target) for run in runs):
-            raise ValueError("runs were not tested on the same pairs in the same order")
-        unit = np.arange(len(runs[0].target)) if unit is None else unit
-        _, number, size = np.unique(unit, return_inverse=True, return_counts=True)
-        return cls(number, size)
-
-    @property
-    def effective(self) -> float:
-        """How many groups of one size would tell as much as these: ``(Σn)² / Σn²``."""
-        return float(self.size.sum()) ** 2 / float((self.size.astype(float) ** 2).sum())
+    value: Values
+    group: Int[np.ndarray, " items"]
+    most: float
 
 
 class Spread(NamedTuple):
@@ -104,60 +88,83 @@ class Spread(NamedTuple):
         return critical(self.two_sided, 1 - level)
 
 
+def numbered(runs: Sequence[Outcomes], membership: Membership | None) -> Membership:
+    """Return what the pairs of runs belong to, groups numbered from 0; None: each to its own.
+
+    Raises
+    ------
+    ValueError
+        If there is no run, or they were not tested on the same targets.
+    """
+    if not runs:
+        raise ValueError("a side has no outcomes")
+    if any(not np.array_equal(run.target, runs[0].target) for run in runs):
+        raise ValueError("runs were not tested on the same pairs in the same order")
+    if membership is None:
+        return Membership.alone(len(runs[0].target))
+    return membership._replace(group=np.unique(membership.group, return_inverse=True)[1])
+
+
 def items(
-    runs: Sequence[Outcomes], groups: Groups, metrics: Sequence[str] = METRICS
+    runs: Sequence[Outcomes],
+    membership: Membership,
+    metrics: Sequence[str] = METRICS,
+    average: Average = "step",
 ) -> dict[str, Items]:
-    """Return metrics of each run, each written as a mean over pairs or over groups."""
-    figures = {
-        metric: np.stack([gains(run, metric) for run in runs])
-        for metric in metrics
-        if metric not in MACRO
-    }
+    """Return metrics of runs as means over items; ``membership`` is from :func:`numbered`."""
+    size = np.bincount(membership.group)
+    n = len(size)
+    figures = {}
+    for metric in metrics:
+        if metric not in MACRO:
+            parts = [gains(run, metric, membership, average) for run in runs]
+            value = np.stack([part.value for part in parts])
+            figures[metric] = Items(value, parts[0].group, n)
     if macro := [metric for metric in metrics if metric in MACRO]:
-        n = len(groups.size)
+        effective = float(size.sum()) ** 2 / float((size.astype(float) ** 2).sum())
         whole = [macro_averages(run)._asdict() for run in runs]
-        without = [macro_without_each(run, groups.number, n)._asdict() for run in runs]
+        without = [macro_without_each(run, membership.group, n)._asdict() for run in runs]
         for metric in macro:
             both = [np.stack([run[metric] for run in side]) for side in (whole, without)]
-            figures[metric] = n * both[0][:, None] - (n - 1) * both[1]
+            value = n * both[0][:, None] - (n - 1) * both[1]
+            figures[metric] = Items(value, np.arange(n), effective)
     return figures
 
 
-def spread(sides: Sequence[Items], groups: Groups, metric: str) -> Spread:
+def spread(sides: Sequence[Items]) -> Spread:
     """Return how far the first side's mean, less the second's if there is one, would move.
 
     Seeds of two sides are drawn apart, even where their numbers are the same: a seed that is lucky
     for one model is not for another.
     """
-    n_groups = len(groups.size)
-    if n_groups == 1:
+    group, most = sides[0].group, sides[0].most
+    if not group.any():  # one group
         return Spread(np.inf, 1, 0, 1, 1)
-    number, most = groups.number, float(n_groups)
-    if metric in MACRO:
-        number, most = np.arange(n_groups), groups.effective
-    means = [side.mean(axis=0) for side in sides]
-    (whole,), (effective,) = _of_means((means[0] - sum(means[1:]))[None], number)
-    seeds, common, df = _over_seeds(sides, means, number)
+    means = [side.value.mean(axis=0) for side in sides]
+    (whole,), (effective,) = _of_means((means[0] - sum(means[1:]))[None], group)
+    seeds, common, df = _over_seeds(sides, means)
     alone = max(whole - common, whole - seeds, 0.0)  # so that both together are no less than either
     return Spread(alone, max(1.0, min(effective, most) - 1), seeds, df, min(effective, most))
 
 
 def _over_seeds(
-    sides: Sequence[Items], means: Sequence[Float[np.ndarray, " items"]], number: np.ndarray
+    sides: Sequence[Items], means: Sequence[Float[np.ndarray, " items"]]
 ) -> tuple[float, float, float]:
     """Return the variance between seeds, what groups share in it, and the degrees of freedom."""
     between, common, squares = 0.0, 0.0, 0.0
     for side, mean in zip(sides, means, strict=True):
-        n_seeds = len(side)
+        n_seeds = len(side.value)
         if n_seeds > 1:
-            part = float(side.mean(axis=1).var(ddof=1)) / n_seeds
+            part = float(side.value.mean(axis=1).var(ddof=1)) / n_seeds
             between, squares = between + part, squares + part**2 / (n_seeds - 1)
-            common += float(_of_means(side - mean, number)[0].sum()) / (n_seeds - 1) / n_seeds
+            common += (
+                float(_of_means(side.value - mean, side.group)[0].sum()) / (n_seeds - 1) / n_seeds
+            )
     return between, common, between**2 / squares if squares else 1.0
 
 
 def _of_means(
-    rows: Items, number: Int[np.ndarray, " items"]
+    rows: Values, number: Int[np.ndarray, " items"]
 ) -> tuple[Float[np.ndarray, " rows"], Float[np.ndarray, " rows"]]:
     """Return the variance over new groups of each row's mean, and the effective number of items."""
     n: Int[np.ndarray, " groups"] = np.bincount(number)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from dagrec_cli.evaluation.evaluator import evaluate_rows
 from dagrec_cli.evaluation.metrics import evaluate
+from dagrec_cli.evaluation.ranks import Membership
 from dagrec_cli.experiment.components import Components
 from dagrec_cli.loggers.base import SafeLogger
 from dagrec_cli.models.base import TorchModel
@@ -72,8 +73,9 @@ class SeedCallback(Callback):
         """Return metrics on the validation pairs; none if there are none."""
         if not len(self.data.validation):
             return {}
-        found = evaluate_rows(self.model, self.data.dataset, self.data.validation)
-        return evaluate(found.outcomes)
+        dataset, rows = self.data.dataset, self.data.validation
+        found, metrics = evaluate_rows(self.model, dataset, rows), self.around.components.metrics
+        return evaluate(found.outcomes, metrics, Membership.of(dataset, rows))
 
     def epoch_ended(self, state: TrainingState) -> None:
         """Show the epoch and report it."""

@@ -21,10 +21,9 @@ from dagrec_cli.config.build import (
     check_train,
     factory,
 )
-from dagrec_cli.config.kinds import check
+from dagrec_cli.config.metric_names import metrics_of, with_default
 from dagrec_cli.data.cache import CachedSource
 from dagrec_cli.data.split_base import Split
-from dagrec_cli.evaluation.metrics import Metric
 from dagrec_cli.loggers.base import RunLogger
 from dagrec_cli.losses.base import Loss
 from dagrec_cli.models.base import Facts, Model
@@ -53,6 +52,7 @@ class Components:
     trainer: Trainer
     logger: RunLogger
     seeds: list[int]
+    metrics: tuple[str, ...]  # those always shown, what is monitored, and what is asked for
 
     @classmethod
     def of(cls, config: DictConfig, choices: Mapping[str, str]) -> "Components":
@@ -67,9 +67,11 @@ class Components:
         built = {
             group: build(config[group], group, kind=kind) for group, kind in COMPONENT_TYPES.items()
         }
-        components = cls(**built, model=factory(config.model, "model", Model), seeds=seeds)
+        asked = metrics_of("metrics", config.metrics)
+        metrics = with_default([built["trainer"].monitor, *asked])
+        model = factory(config.model, "model", Model)
+        components = cls(**built, model=model, seeds=seeds, metrics=metrics)
         _ = components.split.chosen  # raises if it is of several parts
-        check("trainer.monitor", components.trainer.monitor, Metric)
         check_side(config.evaluate_on, components.trainer.validation_share)
         check_loss_and_sampler(
             choices["loss"],

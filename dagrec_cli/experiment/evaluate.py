@@ -1,6 +1,7 @@
 """A saved model on test pairs: those it was made for, or others; with a run folder of its own."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -9,6 +10,7 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from dagrec_cli.config.build import build, plain
+from dagrec_cli.config.metric_names import METRICS
 from dagrec_cli.config.untrusted import checked_node
 from dagrec_cli.data.cache import CachedSource, cached_dataset
 from dagrec_cli.data.split_base import Split
@@ -39,6 +41,7 @@ def evaluate_run(
     request: Request,
     *,
     side: Side,
+    metrics: Sequence[str] = METRICS,
 ) -> Finished:
     """Evaluate a run's model and fill a folder as ``dagrec train`` does.
 
@@ -50,6 +53,8 @@ def evaluate_run(
         What the user asked for; its choices name data and split.
     side
         ``test`` or ``train`` of the split, or ``all`` pairs.
+    metrics
+        What is computed.
 
     Raises
     ------
@@ -77,10 +82,8 @@ def evaluate_run(
     write_setup(folder, OmegaConf.create({**run.config, **nodes}), data.dataset, facts.graph)
     MetricsFile(folder)  # nothing was trained
     write_predictions(folder, data.dataset, data.test, {r.seed: r.evaluation for r in runs})
-    seconds_total = time.perf_counter() - start
-    result = finished(
-        began, data, runs, bounds, seconds_data=seconds_data, seconds_total=seconds_total
-    )
+    seconds = {"seconds_data": seconds_data, "seconds_total": time.perf_counter() - start}
+    result = finished(began, data, runs, bounds, metrics, **seconds)
     choices = trained.choices
     result = msgspec.structs.replace(
         result,

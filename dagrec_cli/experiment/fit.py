@@ -188,7 +188,8 @@ def run_experiment(
         first = next(starts)  # what does not fit the data stops here, with nothing written
         _begin(config, folder, request, data, resume=resume)
         LOGGER.info("%d train, %d %s pairs, read in %.1f s", *data.sizes, data.side, seconds_data)
-        metrics = MetricsFile(folder, is_validated=len(data.validation) > 0)
+        validated = components.metrics if len(data.validation) else ()
+        metrics = MetricsFile(folder, validated)
         logger.begin(components.logger, folder, config, request)
         histories = {seed: History() for seed in components.seeds}
         around = RunContext(folder, progress, logger, metrics, components, data, histories)
@@ -203,9 +204,8 @@ def run_experiment(
         for run in runs:
             write_weights(folder, run.model, None if run is runs[0] else run.seed)
         seconds_total = time.perf_counter() - start
-        whole = finished(
-            began, data, runs, bounds, seconds_data=seconds_data, seconds_total=seconds_total
-        )
+        seconds = {"seconds_data": seconds_data, "seconds_total": seconds_total}
+        whole = finished(began, data, runs, bounds, components.metrics, **seconds)
         whole = msgspec.structs.replace(whole, has_final=has_final)
         table_of(whole).save(folder)
         write_record(folder, whole)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -10,10 +10,11 @@ import numpy as np
 from dagrec_cli.data.invalid import count_dropped, plural, summarise
 from dagrec_cli.data.unseen import count_forbidden, count_unseen, rule_of
 from dagrec_cli.data.vocabulary import UNKNOWN_NODES
+from dagrec_cli.evaluation.ceiling import CEILINGS, has_ceiling
 from dagrec_cli.evaluation.evaluator import Evaluation
 from dagrec_cli.evaluation.intervals import metric_summaries
-from dagrec_cli.evaluation.metrics import BY_RANK, METRICS, evaluate
-from dagrec_cli.evaluation.ranks import Outcomes
+from dagrec_cli.evaluation.metrics import evaluate
+from dagrec_cli.evaluation.ranks import Membership, Outcomes
 from dagrec_cli.models.base import Model
 from dagrec_cli.reporting.tables import Table
 from dagrec_cli.runs.provenance import Origin
@@ -44,6 +45,7 @@ def finished(
     data: SplitData,
     runs: Sequence[SeedRun],
     bounds: Mapping[str, Outcomes],
+    metrics: Sequence[str],
     *,
     seconds_data: float,
     seconds_total: float,
@@ -54,13 +56,14 @@ def finished(
     ----------
     bounds
         The best possible outcomes by name, see :func:`~dagrec_cli.evaluation.ceiling.ceilings`.
+    metrics
+        What is computed.
     """
-    pairs = data.dataset.pairs
-    unit = data.dataset.group[pairs.composition[data.test]]
-    best = {name: metric_summaries([outcomes], unit) for name, outcomes in bounds.items()}
+    belongs = Membership.of(data.dataset, data.test)
     # Macro averages may be higher for predictions that are more often wrong, so have no ceiling.
+    bounded = [metric for metric in metrics if has_ceiling(metric)]
     ceilings: Any = {
-        name: {metric: summaries[metric] for metric in BY_RANK} for name, summaries in best.items()
+        name: metric_summaries([best], belongs, bounded) for name, best in bounds.items()
     }
     epochs = [row for run in runs for row in run.history.rows]
     step_seconds = sum(row["seconds"] for row in epochs)
@@ -68,8 +71,8 @@ def finished(
         **msgspec.structs.asdict(origin),
         seeds=tuple(run.seed for run in runs),
         data=data_facts(data),
-        metrics=metric_summaries([run.evaluation.outcomes for run in runs], unit),
-        per_seed={run.seed: evaluate(run.evaluation.outcomes) for run in runs},
+        metrics=metric_summaries([run.evaluation.outcomes for run in runs], belongs, metrics),
+        per_seed={run.seed: evaluate(run.evaluation.outcomes, metrics, belongs) for run in runs},
         ceilings=ceilings,
         evaluated_on=data.side,
         tie_rule=TIE_RULE,
@@ -126,12 +129,15 @@ def table_of(result: Finished) -> Table:
         **result.metrics,
         "seconds_per_epoch": result.seconds.per_epoch or None,
     }
-    best = result.ceilings["law" if "law" in result.ceilings else "context"]
+    best: Literal["law", "context"] = "law" if "law" in result.ceilings else "context"
     title = f"data={choices.get('data')} split={choices.get('split')}"
     if result.evaluated_on != "test":
         title += f", {result.evaluated_on} pairs"
-    columns = ["model", "loss", *METRICS, "seconds_per_epoch"]
-    rows: list[dict[str, Any]] = [row, {"model": "ceiling", "loss": "–", **best}]
+    columns = ["model", "loss", *result.metrics, "seconds_per_epoch"]
+    rows: list[dict[str, Any]] = [
+        row,
+        {"model": CEILINGS[best][0], "loss": "–", **result.ceilings[best]},
+    ]
     return Table(title, columns, rows, notes_of(result))
 
 
@@ -166,7 +172,9 @@ def notes_of(result: Finished) -> list[str]:
             "pairs a model may be luckier."
         )
     else:
-        notes.append(f"Ceiling: the best function of the whole context, chosen on {side}pairs.")
+        notes.append(
+            f"Static ceiling: the best function of the whole context, chosen on {side}pairs."
+        )
     if data.left_out:
         notes.append(f"Left out: {data.left_out}.")
     if data.dropped:

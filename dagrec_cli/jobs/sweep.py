@@ -8,6 +8,7 @@ from itertools import pairwise
 from math import prod
 from pathlib import Path
 from traceback import walk_tb
+from typing import Any
 
 from hydra._internal.core_plugins import basic_sweeper
 from hydra.core.config_store import ConfigStore
@@ -19,14 +20,16 @@ from dagrec_cli.app.hydra_main import overrides_of
 from dagrec_cli.app.output import write_tables
 from dagrec_cli.config.build import build
 from dagrec_cli.config.kinds import Count
+from dagrec_cli.config.metric_names import metrics_of
 from dagrec_cli.data.invalid import plural
 from dagrec_cli.data.plain_files import check_own_folders
 from dagrec_cli.errors import ConfigError, RunError
 from dagrec_cli.jobs.job import Job, as_hydra_config, check_number, count_values
 from dagrec_cli.jobs.plugins import PLUGINS, JobSweeper, register
 from dagrec_cli.jobs.run import CONTINUES, Engine
-from dagrec_cli.reporting.comparison import TableRow, compare_rows
+from dagrec_cli.reporting.comparison import compare_rows
 from dagrec_cli.reporting.grouping import group_runs
+from dagrec_cli.reporting.rows import TableRow
 from dagrec_cli.reporting.tables import Table
 from dagrec_cli.runs.folder import SWEEP_REQUEST, RunFolder
 from dagrec_cli.runs.record import SweepRequest, read_record, write_record
@@ -216,7 +219,9 @@ def _show_sweep(
 
     config = engine.config
     entries = sweep_entries(jobs, reached)
-    table = sweep_table(entries, n_jobs=len(jobs), metric=config.trainer.monitor)
+    columns = metrics_of("metrics", config.metrics)
+    monitor = config.trainer.monitor
+    table = sweep_table(entries, n_jobs=len(jobs), metric=monitor, metrics=columns)
     write_tables(folder, "dagrec train -m", [ReportSheet([table], entries)], "Sweep folder")
     add_reasons(table, folder)
     if any(not entry.reason for entry in entries):  # else its logger may be what is missing
@@ -244,11 +249,11 @@ def sweep_entries(jobs: Sequence[Job], reached: Collection[Path]) -> list[TableR
     return [*(group_runs(finished, None) if finished else []), *broken]
 
 
-def sweep_table(entries: Sequence[TableRow], *, n_jobs: int, metric: str) -> Table:
+def sweep_table(entries: Sequence[TableRow], *, n_jobs: int, **about: Any) -> Table:
     """Return the comparison of the finished rows, and a row for each job that did not finish."""
     broken = [entry for entry in entries if entry.reason]
     ended = f"{len(broken)} not finished" if broken else "all finished"
-    table = compare_rows(entries, title=f"{plural(n_jobs, 'job')}, {ended}", metric=metric)
+    table = compare_rows(entries, title=f"{plural(n_jobs, 'job')}, {ended}", **about)
     table.rows += [{"row": e.name, "mark": FAILED, "reason": e.reason} for e in broken]
     table.name = "sweep"
     return table

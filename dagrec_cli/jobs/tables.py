@@ -17,12 +17,14 @@ from omegaconf import DictConfig
 from dagrec_cli.app.hydra_main import overrides_of
 from dagrec_cli.config.build import plain, seeds_of
 from dagrec_cli.config.deciding import config_hash
+from dagrec_cli.config.metric_names import metrics_of
 from dagrec_cli.config.where import code_sha256, config_dir
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.jobs.job import Job, check_number, without_hydra
 from dagrec_cli.jobs.plugins import PoolLauncher, register
 from dagrec_cli.jobs.run import Engine
-from dagrec_cli.reporting.comparison import TableRow, basis, by_reason, compare_rows
+from dagrec_cli.reporting.comparison import compare_rows
+from dagrec_cli.reporting.rows import TableRow, basis, by_reason
 from dagrec_cli.reporting.tables import Table, heading
 from dagrec_cli.reporting.verdict import COMPARED, judge
 from dagrec_cli.runs.state import state_of
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 ELSEWHERE = ("hydra.run.", "hydra.mode=", "hydra/launcher=")  # of a command, not of its jobs
 Text = Annotated[str, Meta(min_length=1)]
+BY_COMMAND = ("seeds", "metrics")  # of a table, if the command has them too
 ROWS = "rows"  # folder of all rows, beside those of the tables
 VERDICT = "difference: ours − paper. reproduced: as published within the row's tolerance."
 
@@ -71,13 +74,14 @@ class Row(Struct, forbid_unknown_fields=True):
 
 
 class RowsTable(Struct, forbid_unknown_fields=True):
-    """A table of rows; one for each override in ``vary``."""
+    """A table of rows; one for each override in ``vary``. ``metrics`` are more columns."""
 
     rows: Annotated[list[Row], Meta(min_length=1)]
     title: Text | None = None
     base: list[str] = []
     seeds: tuple[int, ...] = (0,)
     vary: Annotated[list[str], Meta(min_length=1)] | None = None
+    metrics: list[str] = []
 
 
 class Tables(Struct, forbid_unknown_fields=True):
@@ -97,8 +101,8 @@ class TableRun:
         For files: ``summary``, ``honest_split_paper``.
     title
         For reading.
-    rows
-        The rows of the YAML.
+    content
+        Of the YAML, with what the command puts in its place.
     jobs
         One per row.
     problems
@@ -107,7 +111,7 @@ class TableRun:
 
     name: str
     title: str
-    rows: Sequence[Mapping[str, Any]]
+    content: Mapping[str, Any]
     jobs: Sequence[Job]
     problems: list[str] = field(default_factory=list)
 
@@ -117,7 +121,7 @@ class TableRun:
         states = [state_of(job.folder) for job in self.jobs]
         return [
             TableRow(row["name"], [state.run] if state.run else [], state.reason)
-            for row, state in zip(self.rows, states, strict=True)
+            for row, state in zip(self.content["rows"], states, strict=True)
         ]
 
     def tables(self, settings: Mapping[str, Any]) -> list[Table]:
@@ -127,9 +131,10 @@ class TableRun:
             f"{self.name}: row {' and '.join(map(repr, names))} failed: {reason}"
             for reason, names in by_reason(table_rows).items()
         ]
-        table = compare_rows(table_rows, title=self.title, metric=settings["metric"])
+        metric, metrics = settings["metric"], self.content["metrics"]
+        table = compare_rows(table_rows, title=self.title, metric=metric, metrics=metrics)
         table.name = self.name
-        pairs = zip(self.rows, table_rows, strict=True)
+        pairs = zip(self.content["rows"], table_rows, strict=True)
         judged = [(row, result) for row, result in pairs if row.get("paper") and result.runs]
         return [table, self._verdicts(judged)] if judged else [table]
 
@@ -194,7 +199,7 @@ def read_tables(
     table
         Content of its YAML.
     settings
-        ``seeds``, ``overrides`` and ``own_configs`` (folders) of the command.
+        ``seeds``, ``metrics``, ``overrides`` and ``own_configs`` (folders) of the command.
     engine
         Composes the rows; their folders are in its own.
     inside
@@ -215,7 +220,10 @@ def read_tables(
             for part, content in parts.items()
             for run in read_tables(part, content, settings, engine, [*inside, name])
         ]
-    seeds = seeds_of(0, table.get("seeds", [0]) if settings["seeds"] is None else settings["seeds"])
+    given = {key: settings[key] for key in BY_COMMAND if settings[key] is not None}
+    table = {"seeds": [0], "metrics": [], **table, **given}
+    table["metrics"] = metrics_of("metrics", table["metrics"])
+    seeds = seeds_of(0, table["seeds"])
     if not isinstance(settings["overrides"], list):
         raise ConfigError(
             f"overrides is {settings['overrides']!r}; give a list, such as "
@@ -236,7 +244,7 @@ def read_tables(
             except Exception as error:
                 error.add_note(f"table {name}, row {row['name']!r}")
                 raise
-        runs.append(TableRun(file, f"{table.get('title') or name}{title}", table["rows"], jobs))
+        runs.append(TableRun(file, f"{table.get('title') or name}{title}", table, jobs))
     return runs
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from dagrec_cli.config.deciding import Effect, effect, is_part, settings
 from dagrec_cli.errors import ConfigError, DagrecError, RunError
-from dagrec_cli.reporting.comparison import TableRow
+from dagrec_cli.reporting.rows import TableRow
 from dagrec_cli.runs.folder import REQUEST, RESULT
 from dagrec_cli.runs.run import Run
 

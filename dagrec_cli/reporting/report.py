@@ -10,9 +10,9 @@ from typing import NamedTuple
 import msgspec
 from markupsafe import Markup
 
-from dagrec_cli.evaluation.metrics import METRICS
-from dagrec_cli.reporting.comparison import TableRow, by_test
+from dagrec_cli.config.metric_names import METRICS
 from dagrec_cli.reporting.plots.gallery import Picture, graph_picture, row_pictures, table_pictures
+from dagrec_cli.reporting.rows import TableRow, by_test
 from dagrec_cli.reporting.tables import Table, template
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.run import Run

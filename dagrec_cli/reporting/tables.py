@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 FigureSummary = Mapping[str, Any]  # as evaluation.intervals has it, or parts of one
 Value = str | int | float | None | FigureSummary
 
-HEADINGS = {"f1": "F1", "ndcg": "nDCG", "mrr": "MRR", "seconds_per_epoch": "s/epoch"}
+HEADINGS = {"f1": "F1", "ndcg": "nDCG", "mrr": "MRR", "hr": "HR", "seconds_per_epoch": "s/epoch"}
 ROW_FLAGS = ("is_reference", "p_is_floor")  # of a row; for people they are words in its cells
 LATEX_COLUMNS = 9  # what a page holds
-SPARE = ("hr@1", "precision", "recall", "hr@5", "mrr", "hr@3", "seconds_per_epoch", "seeds", "f1")
+SPARE = (
+    *("hr@1", "precision", "recall", "hr@5", "mrr", "hr@3", "seconds_per_epoch", "seeds", "f1"),
+    *("ndcg", "accuracy", "difference", "p"),
+)
 LATEX = str.maketrans(
     {
         "\\": r"\textbackslash{}",
@@ -66,6 +69,8 @@ class Table:
         Lines below: what the numbers rest on.
     name
         Name of its files, without ending.
+    spare
+        Columns that are left out where there is no room for all, the first of them first.
     """
 
     title: str
@@ -73,6 +78,7 @@ class Table:
     rows: list[dict[str, Any]]
     notes: list[str] = field(default_factory=list)
     name: str = "table"
+    spare: Sequence[str] = SPARE
 
     def save(self, folder: RunFolder) -> None:
         """Write ``<name>.csv``, ``.md``, ``.tex`` and ``.json``."""
@@ -123,10 +129,10 @@ class Table:
     def to_latex(self) -> str:
         """Return a floating table with rules of booktabs, intervals below their means.
 
-        Of more than :data:`LATEX_COLUMNS` columns those of :data:`SPARE` are left out, the first of
-        them first; a table that is still wider than the text is scaled down to it.
+        Of more than :data:`LATEX_COLUMNS` columns the spare ones are left out; a table that is
+        still wider than the text is scaled down to it.
         """
-        spare = SPARE[: max(0, len(self.columns) - LATEX_COLUMNS)]
+        spare = self.spare[: max(0, len(self.columns) - LATEX_COLUMNS)]
         columns = [c for c in self.columns if c not in spare]
         label = re.sub("[^a-zA-Z0-9]+", "-", self.name)
         shown = {"label": label, "columns": columns, "cells": self.cells(columns)}
@@ -239,4 +245,5 @@ def _digits(number: float | None, places: int) -> str:
 
 def heading(column: str) -> str:
     """Return a column's name for reading."""
-    return HEADINGS.get(column, column.replace("_", " ").replace("hr@", "HR@"))
+    name, at, cut = column.partition("@")
+    return f"{HEADINGS.get(name, name.replace('_', ' '))}{at}{cut}"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dagrec_cli.errors import visible
-from dagrec_cli.reporting.tables import SPARE, Table, displayed, heading, short, spell
+from dagrec_cli.reporting.tables import Table, displayed, heading, short, spell
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -15,15 +15,13 @@ TURNED_ROWS = 2
 SECTION = "test"  # its values are headings between the rows
 BORDER = 3
 LEAST_NAME, MOST_NAME = 13, 28  # a longer name continues in the next line
-LAST_SPARE = ("p", "difference")
 
 
 def to_rich(table: Table, width: int) -> "Group":
     """Return a table and its notes for a terminal of ``width`` characters.
 
     A few rows are turned on their side, so that intervals fit; many rows show means only, and leave
-    out the columns of :data:`~dagrec_cli.reporting.tables.SPARE` one after another until they fit.
-    Columns that are empty are not shown.
+    out spare columns one after another until they fit. Columns that are empty are not shown.
     """
     from rich.console import Group
 
@@ -88,7 +86,7 @@ def _empty(title: str) -> "RichTable":
 def _fitting(table: Table, columns: Sequence[str], width: int) -> list[str]:
     """Return as many columns as fit, where a name may continue in the next line."""
     kept = list(columns)
-    for spare in (None, *SPARE, *LAST_SPARE):
+    for spare in (None, *table.spare):
         kept = [column for column in kept if column != spare]
         if sum(_width(table, column) + BORDER for column in kept) < width:
             break

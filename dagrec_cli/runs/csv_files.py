@@ -11,7 +11,6 @@ from itertools import chain
 from math import isfinite
 
 from dagrec_cli.data.plain_files import open_plain
-from dagrec_cli.evaluation.metrics import METRICS
 from dagrec_cli.runs.folder import METRICS_FILE, RunFolder
 
 RETURN = "\r\n"
@@ -37,15 +36,13 @@ class MetricsFile:
 
     Parameters
     ----------
-    is_validated
-        Whether there are validation pairs, whose metrics then have columns.
+    validated
+        Metrics that are computed on validation pairs; each has a column.
     """
 
-    def __init__(self, folder: RunFolder, *, is_validated: bool = False) -> None:
+    def __init__(self, folder: RunFolder, validated: Iterable[str] = ()) -> None:
         self._path = folder.path / METRICS_FILE
-        self._columns = [*EPOCH]
-        if is_validated:
-            self._columns += [f"validation_{name}" for name in METRICS]
+        self._columns = [*EPOCH, *(f"validation_{name}" for name in validated)]
         self._n_written: dict[int, int] = {}
         folder.write_text(METRICS_FILE, csv_text(["seed", *self._columns], []))
 

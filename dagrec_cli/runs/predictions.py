@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import Rows
-from dagrec_cli.evaluation.metrics import METRICS, evaluate
-from dagrec_cli.evaluation.ranks import UNRANKED, Outcomes, better_than
+from dagrec_cli.evaluation.metrics import evaluate
+from dagrec_cli.evaluation.ranks import UNRANKED, Membership, Outcomes, better_than
 from dagrec_cli.runs.csv_files import as_written, csv_text
 from dagrec_cli.runs.folder import CONTEXTS, PREDICTIONS, VOCABULARY, RunFolder
 from dagrec_cli.runs.result import Finished
@@ -62,19 +62,21 @@ class Predictions:
         By seed; classes are those of the run's vocabulary.
     pair
         Number of each test pair in the data, ``[pairs]``.
-    composition
-        Number of the composition that each test pair is from, ``[pairs]``.
-    group
-        Number of the group of equal compositions that it is in, ``[pairs]``.
+    membership
+        What each test pair belongs to.
     depth
         Nodes on the longest path to each test pair's last node, it included, ``[pairs]``.
     """
 
     outcomes: dict[int, Outcomes]
     pair: Int[np.ndarray, " pairs"]
-    composition: Int[np.ndarray, " pairs"]
-    group: Int[np.ndarray, " pairs"]
+    membership: Membership
     depth: Int[np.ndarray, " pairs"]
+
+    @property
+    def target(self) -> Int[np.ndarray, " pairs"]:
+        """Class of each test pair's true next service, the same for all seeds."""
+        return next(iter(self.outcomes.values())).target
 
 
 def write_predictions(
@@ -163,19 +165,21 @@ def read_predictions(lines: StringIO, services: Sequence[str], result: Finished)
         return classes[name]
 
     target, predicted = (_of_each(table[name], class_of) for name in ("target", "predicted"))
-    about = [table[name].to_numpy() for name in ("pair", "composition", "group", "depth")]
+    columns = ("pair", "group", "composition", "context", "depth")
+    about = [table[name].to_numpy() for name in columns]
     # Each seed has a line for every pair, the pairs in one order; what is about them stands once.
     rows = [np.flatnonzero(seed == number) for number in seeds]
     if [len(part) for part in [seed, *rows]] != [n_pairs * len(seeds), *[n_pairs] * len(seeds)]:
         raise MisfitError(f"not {n_pairs:,} pairs for each of {len(seeds)} seeds")
     if any((column[r] != column[rows[0]]).any() for r in rows for column in (target, *about)):
         raise MisfitError("other pairs for another seed")
-    columns = (target, predicted, better_than(rank, ties), ties)
+    made = (target, predicted, better_than(rank, ties), ties)
     outcomes = {
-        number: Outcomes(*(column[r] for column in columns))
+        number: Outcomes(*(column[r] for column in made))
         for number, r in zip(seeds, rows, strict=True)
     }
-    predictions = Predictions(outcomes, *(column[rows[0]] for column in about))
+    pair, *belongs, depth = (column[rows[0]] for column in about)
+    predictions = Predictions(outcomes, pair, Membership(*belongs), depth)
     _check_fit(result, predictions, len(services))
     return predictions
 
@@ -217,7 +221,7 @@ def _check_fit(result: Finished, predictions: Predictions, n_services: int) -> N
     reasons = chain(
         _out_of_range(result, predictions, n_services),
         *map(_impossible, outcomes.values()),
-        _other_figures(result, outcomes),  # which numbers out of range would not survive
+        _other_figures(result, predictions),  # which numbers out of range would not survive
     )
     if reason := next(reasons, ""):
         raise MisfitError(reason)
@@ -231,20 +235,18 @@ def _of_each(cells: "Series[Any]", function: Callable[[str], int]) -> Int[np.nda
 
 def _out_of_range(result: Finished, predictions: Predictions, n_services: int) -> Iterator[str]:
     """Yield what the data or the catalogue do not have."""
-    data = result.data
+    data, (group, composition, _) = result.data, predictions.membership
     for name, numbers, size in (
         ("pair", predictions.pair, data.pairs),
-        ("composition", predictions.composition, data.compositions),
-        ("group", predictions.group, data.compositions),
+        ("composition", composition, data.compositions),
+        ("group", group, data.compositions),
     ):
         wrong = numbers[(numbers < 0) | (numbers >= size)]
         if len(wrong):
             yield f"{name} {wrong[0]}, but there are {size:,}"
     if _n_distinct(predictions.pair) < len(predictions.pair):
         yield "a pair stands twice"
-    if _n_distinct(predictions.composition) < _n_distinct(
-        predictions.composition, predictions.group
-    ):
+    if _n_distinct(composition) < _n_distinct(composition, group):
         yield "a composition is in two groups"
     if data.services != n_services:
         yield f"a catalogue of {n_services:,} services"
@@ -267,15 +269,16 @@ def _impossible(outcomes: Outcomes) -> Iterator[str]:
         yield "a target comes first alone, and another is predicted"
 
 
-def _other_figures(result: Finished, outcomes: Mapping[int, Outcomes]) -> Iterator[str]:
+def _other_figures(result: Finished, predictions: Predictions) -> Iterator[str]:
     """Yield each figure of the result that the outcomes do not give."""
-    per_seed = result.per_seed
-    for seed, pairs in outcomes.items():
-        yield from _differences(f"seed {seed}", per_seed[seed], evaluate(pairs))
+    per_seed, names = result.per_seed, tuple(result.metrics)
+    for seed, pairs in predictions.outcomes.items():
+        found = evaluate(pairs, names, predictions.membership)
+        yield from _differences(f"seed {seed}", per_seed[seed], found)
     means = {
-        name: float(np.mean([figures[name] for figures in per_seed.values()])) for name in METRICS
+        name: float(np.mean([figures[name] for figures in per_seed.values()])) for name in names
     }
-    shown = {name: result.metrics[name]["mean"] for name in METRICS}
+    shown = {name: summary["mean"] for name, summary in result.metrics.items()}
     yield from _differences("the mean", shown, means)
 
 

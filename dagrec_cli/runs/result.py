@@ -12,17 +12,16 @@ import msgspec
 from msgspec import Meta, Struct
 
 from dagrec_cli.config.kinds import NotNegative, Probability, Seed
+from dagrec_cli.config.metric_names import METRICS, MetricName
 from dagrec_cli.data.composition import Context
 from dagrec_cli.data.held_out import HeldOut, Part
 from dagrec_cli.data.splits import Leakage
 from dagrec_cli.data.unseen import Unseen
 from dagrec_cli.evaluation.intervals import MetricSummary
-from dagrec_cli.evaluation.metrics import METRICS
 from dagrec_cli.runs.provenance import Origin
 
 Tally = Annotated[int, Meta(ge=0, lt=2**53)]
 Size = Annotated[int, Meta(ge=1, lt=2**53)]
-EVERY = frozenset(METRICS)
 
 
 class DataFacts(Struct, frozen=True, kw_only=True):
@@ -150,8 +149,12 @@ class Finished(Origin, frozen=True, kw_only=True, tag="finished"):
             yield "model.epochs and model.best_epoch do not have a number for each seed"
         if "dagrec" not in self.versions:
             yield "versions does not name dagrec"
+        every = {*METRICS, *self.metrics}
         named = {"metrics": self.metrics.keys()} | {s: f.keys() for s, f in self.per_seed.items()}
-        yield from (f"{k} has no {min(EVERY - v)}" for k, v in named.items() if EVERY - v)
+        yield from (f"{k} has no {min(every - v)}" for k, v in named.items() if every - v)
+        known = MetricName()
+        names = chain(*named.values(), *self.ceilings.values())
+        yield from (f"{name!r} is no metric" for name in names if name not in known)
         for name, of in chain(self.metrics.items(), *(c.items() for c in self.ceilings.values())):
             if not of["low"] <= of["mean"] <= of["high"]:
                 yield f"the interval of {name} does not hold its mean"

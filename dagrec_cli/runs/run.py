@@ -10,12 +10,15 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
+import numpy as np
+from jaxtyping import Int
+
 from dagrec_cli.config.kinds import Count, check
+from dagrec_cli.config.metric_names import Metric
 from dagrec_cli.config.untrusted import LARGEST_CONFIG, read_config
 from dagrec_cli.data.plain_files import read_plain
 from dagrec_cli.data.vocabulary import Vocabulary
 from dagrec_cli.errors import ConfigError, RunError, one_line
-from dagrec_cli.evaluation.metrics import Metric
 from dagrec_cli.runs.csv_files import read_metrics
 from dagrec_cli.runs.folder import (
     CONFIG,
@@ -201,6 +204,24 @@ class Run:
         """
         return self._read(CONTEXTS, read_contexts)
 
+    @property
+    def last_node(self) -> Int[np.ndarray, " pairs"]:
+        """Number of the node that each test pair's target follows.
+
+        Raises
+        ------
+        RunError
+            If ``contexts.csv`` is missing or damaged.
+        """
+        context, pair = np.unique(self.predictions.membership.context, return_inverse=True)
+
+        def node_of(lines: StringIO) -> Int[np.ndarray, " contexts"]:
+            node = read_contexts(lines)["node"].to_dict()
+            return np.unique([node[each] for each in context.tolist()], return_inverse=True)[1]
+
+        last: Int[np.ndarray, " pairs"] = self._read(CONTEXTS, node_of)[pair]
+        return last
+
     def _read(self, name: str, read: Callable[[StringIO], Content]) -> Content:
         """Return what a CSV file of the folder holds."""
         file = self.path / name
@@ -216,8 +237,7 @@ class Run:
     def test(self) -> tuple[str, str]:
         """What the outcomes are about: a hash of the data, and one of the test pairs."""
         services = self.vocabulary.services
-        target = next(iter(self.predictions.outcomes.values())).target
-        pairs = [self.predictions.pair.tolist(), [services[k] for k in target]]
+        pairs = [self.predictions.pair.tolist(), [services[k] for k in self.predictions.target]]
         sha256 = hashlib.sha256(json.dumps(pairs).encode()).hexdigest()
         return self.finished.data.sha256, sha256
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from dagrec_cli.config.kinds import Count, Natural, NotNegative, OneOf, Positive, Share
+from dagrec_cli.config.metric_names import Metric
 from dagrec_cli.errors import ConfigError, TrainingError
 from dagrec_cli.training.batch import Batch, TrainingPairs
 from dagrec_cli.training.hardware import Precision, casting, find_device
@@ -130,7 +131,7 @@ class Trainer(ABC):
     distinct_contexts: bool
     validation_share: Share
     validate_every: Count
-    monitor: str
+    monitor: Metric
     patience: Natural
     checkpoint_every: Natural
     device: str

@@ -12,8 +12,9 @@ from jaxtyping import Float
 
 from benchmarks.base import Benchmark, Case, require_close
 from benchmarks.catalogue import sparse_catalogue
+from dagrec_cli.config.metric_names import METRICS
 from dagrec_cli.data.pairs import Pairs
-from dagrec_cli.evaluation.metrics import METRICS, evaluate
+from dagrec_cli.evaluation.metrics import evaluate
 from dagrec_cli.evaluation.ranks import outcomes
 
 CONTEXTS = 1000

@@ -7,6 +7,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from dagrec_cli.evaluation.ceiling import CEILINGS
+
 Dagrec = Callable[..., Any]
 DagrecIn = Callable[..., Any]
 
@@ -17,13 +19,14 @@ def runs(tmp_path_factory: pytest.TempPathFactory, dagrec_in: DagrecIn) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     for model, split in (("popularity", "paper"), ("markov", "paper"), ("markov", "composition")):
         words = [f"model={model}", f"split={split}", f"hydra.run.dir={model}_{split}"]
+        words += ["metrics=[ndcg@2,recall@2]"] * (model == "popularity")
         assert dagrec_in(folder, ["train", *words]).code == 0
     return folder
 
 
 def test_runs_of_two_splits_and_a_missing_one(runs: Path, dagrec: Dagrec, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    answer = dagrec("compare", str(runs), "empty")
+    answer = dagrec("compare", str(runs), "empty", "metrics=[recall@2]", "metric=ndcg@2")
     assert answer.code == 1
     assert "synthetic composition" in answer.out  # above its row
     assert "Not finished: empty: no result.json" in " ".join(answer.out.split())
@@ -31,7 +34,7 @@ def test_runs_of_two_splits_and_a_missing_one(runs: Path, dagrec: Dagrec, tmp_pa
     shown = folder.relative_to(tmp_path)
     assert answer.out.endswith(f"\nTables: {shown}\nReport: {shown}/report.html\n")
     rows = json.loads((folder / "table.json").read_text())["rows"]
-    ceilings = [f"ceiling: {name}" for name in ("last node", "whole context", "the law")]
+    ceilings = [name for name, _ in CEILINGS.values()]
     assert [(row["row"], row["test"], "p" in row) for row in rows] == [
         ("markov", "synthetic composition", False),
         *((name, "synthetic composition", False) for name in ceilings),
@@ -39,6 +42,12 @@ def test_runs_of_two_splits_and_a_missing_one(runs: Path, dagrec: Dagrec, tmp_pa
         ("popularity", "synthetic paper", True),
         *((name, "synthetic paper", False) for name in ceilings),
     ]
+    computed = json.loads((runs / "popularity_paper/result.json").read_text())
+    shown = {row["row"]: row for row in rows[4:]}
+    for metric in ("ndcg@2", "recall@2"):  # as the run has it that was asked
+        assert shown["popularity"][metric] == computed["metrics"][metric]
+    for name in ("last_node", "context"):  # of the run that was not asked
+        assert shown[CEILINGS[name][0]]["ndcg@2"] == computed["ceilings"][name]["ndcg@2"]
     names = {file.name for file in (folder / "pictures").glob("*.svg")}
     assert {"table_1_accuracy.svg", "table_2_accuracy.svg", "table_1_markov_confusion.svg"} <= names
     assert (folder / "report.html").stat().st_size < 1_000_000
@@ -51,7 +60,7 @@ def test_runs_of_two_splits_and_a_missing_one(runs: Path, dagrec: Dagrec, tmp_pa
         (["nowhere"], "nowhere: no such folder"),
         (["."], "none of 1 runs is finished; .: no result.json"),
         (["RUNS", "by=[epochs]"], "has no such setting"),
-        (["RUNS", "metric=speed"], "metric is 'speed'"),
+        (["RUNS", "metric=ndcg10"], "metric is 'ndcg10'; did you mean ndcg@10? use one of"),
         (["RUNS", "more=1"], "unknown setting 'more'"),
     ],
 )
@@ -95,7 +104,7 @@ def json_lines(tmp_path: Path) -> Callable[[str], str]:
 def rows_of(folder: Path) -> list[dict[str, Any]]:
     (table,) = (folder / "outputs/compare").glob("*/table.json")
     rows = json.loads(table.read_text())["rows"]
-    return [row for row in rows if not row["row"].startswith("ceiling: ")]
+    return [row for row in rows if "ceiling" not in row["row"]]
 
 
 def test_one_experiment_in_three_guises_is_one_row(

@@ -87,6 +87,7 @@ SETTINGS = {
     "trainer.learning_rate=-1": "trainer.learning_rate is -1; use a number",
     "trainer.patience=3": "trainer.validation_share is 0; use trainer.validation_share=0.2,",
     "trainer.monitor=f2": "trainer.monitor is 'f2'; use one of accuracy, precision, recall, f1,",
+    "metrics=[ndgc@10]": "metrics is 'ndgc@10'; did you mean ndcg@10? use one of accuracy,",
     "trainer.distinct_contexts=1": "trainer.distinct_contexts is 1; use true or false.",
     "sampler=popularity": "loss ce scores every service and needs no negatives, but",
     "loss=bpr sampler=none": "loss bpr needs negatives but sampler is none; add sampler=",

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from dagrec_cli.config.metric_names import METRICS
 from dagrec_cli.errors import RunError
 from dagrec_cli.runs.csv_files import MetricsFile
 from dagrec_cli.runs.folder import RunFolder
@@ -46,7 +47,7 @@ def test_each_epoch_is_appended_once(tmp_path: Path) -> None:
 
 
 def test_epochs_without_validation_have_empty_cells(tmp_path: Path) -> None:
-    metrics = MetricsFile(RunFolder(tmp_path), is_validated=True)
+    metrics = MetricsFile(RunFolder(tmp_path), METRICS)
     metrics.add(0, [ROWS[0], {**ROWS[1], "validation_hr@1": 0.25}])
     header, first, second = (tmp_path / "metrics.csv").read_text().splitlines()
     assert header.count("validation_") == 9

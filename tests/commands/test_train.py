@@ -16,8 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import load_file
 
 from dagrec_cli.config.build import build
+from dagrec_cli.config.metric_names import METRICS
 from dagrec_cli.data.dataset import Dataset, build_dataset
-from dagrec_cli.evaluation.metrics import METRICS
 from dagrec_cli.losses.ce import CrossEntropy
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.gru4rec import GRU4Rec
@@ -180,7 +180,7 @@ def test_same_seed_same_bytes_and_another_seed_other_weights(
 
 def test_the_table_has_a_ceiling_on_synthetic_data(trained: Any) -> None:
     model, ceiling = rows_of(trained.run / "table.csv")
-    assert (model["model"], ceiling["model"]) == ("gru4rec", "ceiling")
+    assert (model["model"], ceiling["model"]) == ("gru4rec", "ceiling of the law")
     law = trained.result()["ceilings"]["law"]["accuracy"]["mean"]
     assert float(ceiling["accuracy"]) == law == pytest.approx(0.738, abs=5e-4)  # synthetic.yaml
     assert (ceiling["f1"], ceiling["precision"], ceiling["recall"]) == ("", "", "")  # no bound
@@ -264,10 +264,11 @@ def test_bpr_trains_unmasked_and_is_masked_at_evaluation(
 
 def test_early_stopping_adds_columns_and_keeps_the_best_epoch(dagrec: Dagrec) -> None:
     words = ["trainer.validation_share=0.2", "trainer.patience=2", "trainer.learning_rate=0.05"]
+    words += ["trainer.monitor=mrr@2", "metrics=[hit@2]"]
     answer = dagrec("train", *words, "trainer.epochs=30")
     rows = rows_of(answer.run / "metrics.csv")
-    assert list(rows[0])[4:] == [f"validation_{name}" for name in METRICS]
-    scores = [float(row["validation_ndcg"]) for row in rows]
+    assert list(rows[0])[4:] == [f"validation_{name}" for name in (*METRICS, "mrr@2", "hit@2")]
+    scores = [float(row["validation_mrr@2"]) for row in rows]
     best = 1 + scores.index(max(scores))
     model, data = answer.result()["model"], answer.result()["data"]
     assert model["best_epoch"] == [best]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from dagrec_cli.evaluation.intervals import metric_summaries
-from dagrec_cli.evaluation.ranks import Outcomes
+from dagrec_cli.evaluation.ranks import Membership, Outcomes
 from dagrec_cli.evaluation.significance import paired_difference
 
 N_PAIRS = 305
@@ -65,7 +65,7 @@ def ease(rng: np.random.Generator, unit: np.ndarray) -> np.ndarray:
 
 
 def by_tables(runs: list[Outcomes], unit: np.ndarray) -> tuple[float, float]:
-    found = metric_summaries(runs, unit)["accuracy"]
+    found = metric_summaries(runs, Membership(unit, unit, unit))["accuracy"]
     return found["low"], found["high"]
 
 
@@ -95,7 +95,7 @@ def alarms(case: Case) -> float:
     count = 0
     for _ in range(ROUNDS):
         a, b = (drawn(rng, case, ease(rng, unit)) for _ in range(2))
-        count += paired_difference(a, b, unit).p_value <= 0.05
+        count += paired_difference(a, b, Membership(unit, unit, unit)).p_value <= 0.05
     return count / ROUNDS
 
 

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from scipy.stats import t as student_t
 
+from dagrec_cli.config.metric_names import METRICS
 from dagrec_cli.evaluation.intervals import metric_summaries
-from dagrec_cli.evaluation.metrics import METRICS, evaluate
-from dagrec_cli.evaluation.ranks import Outcomes, outcomes
+from dagrec_cli.evaluation.metrics import evaluate
+from dagrec_cli.evaluation.ranks import Membership, Outcomes, outcomes
 
 
 def model(seed, n_pairs=60, n_services=5):
@@ -22,8 +23,13 @@ def first_or_second(right):
     return Outcomes(zeros, (~right).astype(int), (~right).astype(int), zeros)
 
 
+def grouped(unit):
+    """Every group is one composition, with one context."""
+    return None if unit is None else Membership(unit, unit, unit)
+
+
 def bounds(runs, unit=None, metric="accuracy", **settings):
-    found = metric_summaries(runs, unit, **settings)[metric]
+    found = metric_summaries(runs, grouped(unit), **settings)[metric]
     return found["low"], found["high"]
 
 
@@ -108,7 +114,7 @@ def test_classes_stay_fixed():
 
 @pytest.mark.parametrize("unit", [None, np.arange(60) // 3, np.minimum(np.arange(60), 9)])
 def test_every_metric_is_inside_its_interval_and_between_0_and_1(unit):
-    for name, found in metric_summaries([model(1), model(2)], unit).items():
+    for name, found in metric_summaries([model(1), model(2)], grouped(unit)).items():
         assert 0 <= found["low"] <= found["mean"] <= found["high"] <= 1, name
 
 
@@ -120,8 +126,9 @@ def test_order_and_names_of_groups_do_not_matter():
     unit, order = np.random.default_rng(7).integers(12, size=60), np.random.default_rng(8)
     shuffled = order.permutation(60)
     run = model(1)
-    found = metric_summaries([Outcomes(*(c[shuffled] for c in run))], (100 - unit)[shuffled])
-    for name, expected in metric_summaries([run], unit).items():
+    other = grouped((100 - unit)[shuffled])
+    found = metric_summaries([Outcomes(*(c[shuffled] for c in run))], other)
+    for name, expected in metric_summaries([run], grouped(unit)).items():
         assert found[name] == pytest.approx(expected), name
 
 

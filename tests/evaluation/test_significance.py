@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ttest_rel
 
+from dagrec_cli.config.metric_names import METRICS
 from dagrec_cli.evaluation import significance
-from dagrec_cli.evaluation.metrics import METRICS
-from dagrec_cli.evaluation.ranks import Outcomes
+from dagrec_cli.evaluation.ranks import Membership, Outcomes
 from dagrec_cli.evaluation.significance import LEAST_P, holm, paired_difference
 
 
@@ -18,6 +18,11 @@ def first_or_second(right):
     right = np.asarray(right, dtype=bool)
     zeros = np.zeros(len(right), dtype=int)
     return Outcomes(zeros, (~right).astype(int), (~right).astype(int), zeros)
+
+
+def grouped(unit):
+    """Every group is one composition, with one context."""
+    return None if unit is None else Membership(unit, unit, unit)
 
 
 def draw(rng, share, n_pairs=100):
@@ -66,14 +71,14 @@ def test_the_floor_is_that_of_the_groups_that_differ():
     """Eight of ten groups favour one side strongly: the least that an exact test could give."""
     unit = np.arange(100) // 10
     a, b = first_or_second(unit < 8), first_or_second(unit > 10)
-    found = paired_difference([a], [b], unit)
+    found = paired_difference([a], [b], grouped(unit))
     assert found.p_value >= 2 / 2**8
     assert found.is_floor == (found.p_value == 2 / 2**8)
 
 
 def test_one_composition_proves_nothing():
     a, b = first_or_second([1] * 90 + [0] * 10), first_or_second([0] * 95 + [1] * 5)
-    found = paired_difference([a], [b], np.zeros(100, int))
+    found = paired_difference([a], [b], grouped(np.zeros(100, int)))
     assert found[1:] == (-1, 1, 1, False)
 
 
@@ -81,7 +86,9 @@ def test_one_group_that_favours_one_side_is_no_proof():
     b = np.arange(200) % 2 == 0
     a = b | (np.arange(200) < 40)  # twenty more pairs right, all of one group
     sides = [first_or_second(a)], [first_or_second(b)]
-    alone, together = (paired_difference(*sides, unit) for unit in (None, np.arange(200) // 40))
+    alone, together = (
+        paired_difference(*sides, grouped(unit)) for unit in (None, np.arange(200) // 40)
+    )
     assert alone.p_value < 0.01
     assert together.p_value > 0.3
     assert together.low < 0

@@ -10,9 +10,9 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from dagrec_cli.config.build import build
+from dagrec_cli.config.metric_names import METRICS
 from dagrec_cli.config.where import config_dir
 from dagrec_cli.errors import ConfigError
-from dagrec_cli.evaluation.metrics import METRICS
 from dagrec_cli.loggers.base import RunLogger, SafeLogger, params_of, scores_of
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.provenance import Request

@@ -6,7 +6,8 @@ import numpy as np
 from msgspec import structs
 
 from dagrec_cli.experiment.result import TIE_RULE
-from dagrec_cli.reporting.comparison import AS_GOOD, BEST_ROW, TableRow, basis, compare_rows
+from dagrec_cli.reporting.comparison import AS_GOOD, BEST_ROW, compare_rows
+from dagrec_cli.reporting.rows import TableRow, basis
 from dagrec_cli.reporting.tables import Table
 from dagrec_cli.runs.run import Run
 
@@ -57,7 +58,8 @@ def test_equal_compositions_are_one_group(run_of: RunOf, tmp_path: Path) -> None
     entries = [TableRow("a", [a]), TableRow("b", [b])]
     assert table_of(entries).rows[0]["accuracy"]["low"] > 0
     for run in (a, b):
-        one = replace(run.predictions, group=np.full(3, 3))
+        equal = run.predictions.membership._replace(group=np.full(3, 3))
+        one = replace(run.predictions, membership=equal)
         run.__dict__["predictions"] = one
     first, second = table_of(entries).rows
     assert (first["accuracy"]["low"], first["accuracy"]["high"]) == (0, 1)

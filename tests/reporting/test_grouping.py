@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from dagrec_cli.errors import ConfigError, DataError, RunError
-from dagrec_cli.reporting.comparison import TableRow, compare_rows
+from dagrec_cli.reporting.comparison import compare_rows
 from dagrec_cli.reporting.grouping import group_runs
 from dagrec_cli.reporting.report import ReportSheet, write_report
+from dagrec_cli.reporting.rows import TableRow
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.run import Run
 from dagrec_cli.runs.state import state_of

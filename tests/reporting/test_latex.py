@@ -1,6 +1,6 @@
 import pytest
 
-from dagrec_cli.evaluation.metrics import METRICS
+from dagrec_cli.config.metric_names import METRICS
 from dagrec_cli.reporting.tables import Table, latex_text
 
 SUMMARY = {"mean": 0.541, "std": 0.0021, "low": 0.485, "high": 0.5971}

@@ -9,10 +9,11 @@ import pytest
 from matplotlib.figure import Figure
 
 from dagrec_cli.reporting import report
-from dagrec_cli.reporting.comparison import TableRow, compare_rows
+from dagrec_cli.reporting.comparison import compare_rows
 from dagrec_cli.reporting.plots.drawing import VARIABLES
 from dagrec_cli.reporting.plots.gallery import Picture
 from dagrec_cli.reporting.report import ReportSheet, write_report
+from dagrec_cli.reporting.rows import TableRow
 from dagrec_cli.reporting.tables import Table
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.run import Run

@@ -12,8 +12,9 @@ from rich.console import Console
 from dagrec_cli.errors import visible
 from dagrec_cli.export.recommendations import _json
 from dagrec_cli.jobs.job import in_words
-from dagrec_cli.reporting.comparison import TableRow, compare_rows
+from dagrec_cli.reporting.comparison import compare_rows
 from dagrec_cli.reporting.report import ReportSheet, write_report
+from dagrec_cli.reporting.rows import TableRow
 from dagrec_cli.reporting.tables import Table
 from dagrec_cli.reporting.terminal import to_rich
 from dagrec_cli.runs.folder import RunFolder

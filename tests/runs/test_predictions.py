@@ -14,8 +14,8 @@ from dagrec_cli.data.composition import Composition
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.errors import RunError
 from dagrec_cli.evaluation.ranks import Outcomes
-from dagrec_cli.reporting.comparison import TableRow
 from dagrec_cli.reporting.grouping import group_runs
+from dagrec_cli.reporting.rows import TableRow
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.predictions import check_ranks, read_contexts, write_predictions
 from dagrec_cli.runs.run import Run

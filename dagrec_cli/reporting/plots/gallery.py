@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from dagrec_cli.evaluation.metrics import METRICS
-from dagrec_cli.reporting.comparison import TableRow, by_test
+from dagrec_cli.config.metric_names import METRICS
 from dagrec_cli.reporting.plots.charts import learning_curve, metric_bars, speed
 from dagrec_cli.reporting.plots.drawing import VARIABLES, save_png, style
 from dagrec_cli.reporting.plots.matrices import (
@@ -25,6 +24,7 @@ from dagrec_cli.reporting.plots.matrices import (
     context_length,
 )
 from dagrec_cli.reporting.plots.service_graph import MOST_EDGES, service_graph
+from dagrec_cli.reporting.rows import TableRow, by_test
 from dagrec_cli.reporting.tables import Table, heading
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.run import Run

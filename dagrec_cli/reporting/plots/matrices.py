@@ -77,7 +77,7 @@ def by_length(
     length = np.minimum(length, LONGEST_CONTEXT)
     return {
         int(k): ByLength(
-            float(np.mean([gains(seed, "accuracy")[length == k] for seed in outcomes])),
+            float(np.mean([gains(seed, "accuracy").value[length == k] for seed in outcomes])),
             int(np.count_nonzero(length == k)),
         )
         for k in np.unique(length)

@@ -1,0 +1,66 @@
+"""Which metrics there are, by name: those that every table has, and others with a cut-off."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
+
+from dagrec_cli.config.kinds import OneOf, check
+from dagrec_cli.errors import did_you_mean
+
+METRICS = ("accuracy", "precision", "recall", "f1", "ndcg", "mrr", "hr@1", "hr@3", "hr@5")
+MACRO = ("precision", "recall", "f1")  # means over classes
+OF_RANKS = ("ndcg", "mrr", "hr")  # with any cut-off: of each pair by itself
+OF_SETS = ("hit", "recall")  # with a cut-off: of all that follows a node, taken together
+
+
+class MetricName(OneOf):
+    """Annotates the name of a metric: one of :data:`METRICS`, or ``NAME@K`` for any cut-off K.
+
+    >>> [name in MetricName() for name in ("ndcg", "ndcg@10", "hit@3", "hr", "f1@3", "hr@0")]
+    [True, True, True, False, False, False]
+    """
+
+    cut = (*OF_RANKS, *OF_SETS)
+
+    def __init__(self) -> None:
+        super().__init__(METRICS)
+
+    def __contains__(self, value: object) -> bool:
+        pattern = rf"({'|'.join(self.cut)})@[1-9]\d{{0,8}}"
+        return value in self.names or bool(re.fullmatch(pattern, str(value)))
+
+    @property
+    def words(self) -> str:
+        """What may be used, for messages."""
+        return f"{super().words}, or {', '.join(self.cut)} with a cut-off, such as ndcg@10"
+
+    def near(self, value: str) -> str:
+        """Return a question with the nearest metric, of the same cut-off if there is one."""
+        digits = re.search(r"[1-9]\d*$", value)
+        return did_you_mean(
+            value, [*self.names, *(f"{name}@{digits[0] if digits else 10}" for name in self.cut)]
+        )
+
+
+Metric = Annotated[str, MetricName()]
+
+
+def metrics_of(name: str, value: object) -> tuple[str, ...]:
+    """Return the metrics of a setting that holds one or a list of them.
+
+    Raises
+    ------
+    ConfigError
+        If it holds something else.
+    """
+    names: Any = [value] if isinstance(value, str) else value
+    names = [*names] if isinstance(names, Sequence) else names
+    check(name, names, list[str])
+    for each in names:
+        check(name, each, Metric)
+    return with_default(names)[len(METRICS) :]
+
+
+def with_default(metrics: Iterable[str]) -> tuple[str, ...]:
+    """Return the metrics that are always shown and, after them, others, each once."""
+    return tuple(dict.fromkeys([*METRICS, *metrics]))
