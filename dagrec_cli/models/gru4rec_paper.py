@@ -11,6 +11,7 @@ seed therefore gives the same metrics. ``gru4rec`` reads the state of the last n
 
 from typing import Any, Literal
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -54,4 +55,7 @@ class GRU4RecPaper(GRU4Rec):
     def encode(self, contexts: Contexts) -> Float[Tensor, "contexts hidden"]:
         """Return the state at the published, wrong, step; long contexts lose their first nodes."""
         step = contexts.rows.length.clamp(max=self.max_len) - 1
-        return self.read(contexts.rows.left_padded(self.max_len), step)
+        rows = contexts.rows.left_padded(self.max_len)
+        if not torch.compiler.is_exporting():  # an exported model cannot choose by value
+            rows = rows[:, : int(step.max()) + 1]  # nothing is read of later steps
+        return self.read(rows, step)
