@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import cast
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dagrec_cli.config.kinds import Count, Share
@@ -19,6 +19,8 @@ from dagrec_cli.models.base import Facts, Mask, TorchModel
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.attention_block import AttentionBlock
 from dagrec_cli.models.layers.scoring_head import TiedHead
+
+ROWS_OF_A_PART, MOST_PARTS = 64, 16  # rows of about one length, so that few cells are padding
 
 
 class SASRec(TorchModel):
@@ -85,6 +87,17 @@ class SASRec(TorchModel):
     def encode(self, contexts: Contexts) -> Float[Tensor, "contexts hidden"]:
         """Return the state of each context's last node."""
         nodes = contexts.last_nodes(self.max_len)
+        if contexts.dag is None:  # an exported model cannot choose by length
+            return self.read(nodes)
+        length = (nodes != PAD).sum(1)
+        order = length.argsort(stable=True)
+        size = max(ROWS_OF_A_PART, -(-len(order) // MOST_PARTS))
+        parts = [nodes[part, -int(length[part[-1]]) :] for part in order.split(size)]  # type: ignore[no-untyped-call]
+        states = torch.cat([self.read(part) for part in parts])
+        return torch.empty_like(states).index_copy(0, order, states)
+
+    def read(self, nodes: Int[Tensor, "contexts width"]) -> Float[Tensor, "contexts hidden"]:
+        """Return the state at the end of each left-padded row."""
         width = nodes.shape[1]
         scale = self.embedding.embedding_dim**0.5
         states = self.dropout(self.embedding(nodes) * scale + self.position[-width:])

@@ -1,0 +1,162 @@
+"""DAG Transformer: each node of a context attends to what leads to it.
+
+Source: Luo et al., "Transformers over Directed Acyclic Graphs", NeurIPS 2023, §3 (attention by
+reachability, positions by depth).
+Differs from the source: a node attends to what leads to it, not to what it leads to, so that a
+state is one for all contexts that share the node; what sublayers read is normalised, not what they
+return; the last node is read out, which sees all others.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, cast
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from dagrec_cli.config.kinds import Count, Share
+from dagrec_cli.data.vocabulary import PAD
+from dagrec_cli.models.base import Facts, Mask, TorchModel
+from dagrec_cli.models.context_batch import ContextRows, Contexts
+from dagrec_cli.models.layers.attention_block import AttentionBlock
+from dagrec_cli.models.layers.node_graph import EdgeList
+
+
+class DAGTransformer(TorchModel):
+    """Encode a context as the state of its last node, after blocks of attention to ancestors.
+
+    Embedding plus sines and cosines of the depth, the number of nodes on the longest path to a
+    node. Each distinct ancestor is encoded once, whatever the number of contexts that have it; the
+    last block, contexts alone.
+
+    Parameters
+    ----------
+    hidden
+        Width of embeddings and states, a multiple of ``heads``.
+    num_layers
+        Blocks, 1 and up.
+    heads
+        Attention heads, 1 and up.
+    order
+        How many generations up a node attends, its own included, 1 and up: the source's reach and
+        one. Memory grows with the pairs of nodes that it lets through.
+    dropout_embed
+        Probability, in ``[0, 1)``, of zeroing an embedding coordinate while training.
+    dropout_hidden
+        The same for attentions and what they and the layers add to a state.
+    mask, edge_dropout
+        See :class:`~dagrec_cli.models.base.TorchModel`.
+
+    Raises
+    ------
+    ConfigError
+        If ``heads`` does not divide ``hidden``.
+    """
+
+    def __init__(
+        self,
+        facts: Facts,
+        *,
+        hidden: Count,
+        num_layers: Count,
+        heads: Count,
+        order: Count,
+        dropout_embed: Share,
+        dropout_hidden: Share,
+        mask: Mask,
+        edge_dropout: Share,
+    ) -> None:
+        super().__init__(facts, hidden=hidden, mask=mask, edge_dropout=edge_dropout)
+        self.order = order
+        self.embedding = nn.Embedding(facts.n_nodes + 1, hidden, padding_idx=PAD)
+        self.dropout = nn.Dropout(dropout_embed)
+        self.blocks = nn.ModuleList(
+            AttentionBlock(hidden, heads, dropout_hidden) for _ in range(num_layers)
+        )
+        self.norm = nn.LayerNorm(hidden)
+
+    def encode(self, contexts: Contexts) -> Float[Tensor, "contexts hidden"]:
+        """Return the state of each context's last node."""
+        if contexts.dag is None:  # rows are paths
+            return self._along_rows(contexts.rows)
+        reach = Reach.of(contexts, self.order)
+        states = self._start(reach.node, reach.depth)
+        *blocks, last = cast(Sequence[AttentionBlock], self.blocks)
+        for block in blocks:
+            known = block.norm(states)
+            states = block(states, block.attention(known, known, reach.every))
+        known = last.norm(states)
+        own = known.index_select(0, reach.entry)
+        heard = last.attention(own, known, reach.contexts)
+        states = last(states.index_select(0, reach.entry), heard)
+        state: Tensor = self.norm(states).index_select(0, reach.context)
+        return state
+
+    def _along_rows(self, rows: ContextRows) -> Tensor:
+        step = torch.arange(rows.nodes.shape[1], device=rows.nodes.device)
+        states = self._start(rows.nodes, 1 + step)
+        up = step[:, None] - step
+        edges = ((up >= 0) & (up < self.order)).expand(len(states), -1, -1)
+        for block in cast(Sequence[AttentionBlock], self.blocks):
+            known = block.norm(states)
+            states = block(states, block.attention.over_rows(known, known, edges))
+        last = rows.length[:, None, None] - 1
+        state: Tensor = self.norm(states.take_along_dim(last, dim=1).squeeze(1))
+        return state
+
+    def _start(self, node: Tensor, depth: Tensor) -> Tensor:
+        embedded = self.embedding(node)
+        return self.dropout(embedded + waves(depth, embedded.shape[-1]))  # type: ignore[no-any-return]
+
+
+class Reach(NamedTuple):
+    """Who attends to whom, of some contexts and all that leads to them, each once.
+
+    Attributes
+    ----------
+    node, depth
+        Last node of each entry, and its depth, 1 and up.
+    every
+        From what leads to an entry to the entry; from the entry itself, too.
+    contexts
+        The same to those that are contexts, counted by themselves.
+    entry
+        Which entry each of these is.
+    context
+        Which of these each context is.
+    """
+
+    node: Int[Tensor, " entries"]
+    depth: Int[Tensor, " entries"]
+    every: EdgeList
+    contexts: EdgeList
+    entry: Int[Tensor, " distinct"]
+    context: Int[Tensor, " contexts"]
+
+    @classmethod
+    def of(cls, contexts: Contexts, order: int) -> "Reach":
+        """Return who attends to whom, up to some generations."""
+        dag, entries = contexts.known
+        every = dag.ancestors(entries)
+        place = np.empty(len(dag), np.int64)
+        place[every] = np.arange(len(every))
+        distinct, context = np.unique(entries, return_inverse=True)
+
+        def edges(receivers: np.ndarray[tuple[int], np.dtype[np.int32]]) -> EdgeList:
+            target, source, _ = dag.within(receivers, order)
+            pairs = torch.from_numpy(place[source]), torch.from_numpy(target)
+            return EdgeList(*pairs).to(contexts.device)
+
+        found = (dag.node[every], dag.depth[every], place[distinct], context)
+        node, depth, entry, context_of = (
+            torch.from_numpy(each.astype(np.int64)).to(contexts.device) for each in found
+        )
+        return cls(node, depth, edges(every), edges(distinct), entry, context_of)
+
+
+def waves(depth: Int[Tensor, "*shape"], width: int) -> Float[Tensor, "*shape width"]:
+    """Return sines and cosines of depths, with wavelengths from 2 pi up to 10,000 times as long."""
+    up = torch.arange(0, width, 2, device=depth.device) / width
+    angle = depth[..., None] * 10_000.0**-up
+    return torch.cat([angle.sin(), angle.cos()], dim=-1)[..., :width]
