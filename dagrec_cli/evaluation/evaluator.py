@@ -14,7 +14,8 @@ from dagrec_cli.data.contexts import ContextDag
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import Pairs, Rows
 from dagrec_cli.data.unseen import NONE, as_model_reads
-from dagrec_cli.evaluation.ranks import UNRANKED, Outcomes, RuledOut, outcomes
+from dagrec_cli.errors import TrainingError
+from dagrec_cli.evaluation.ranks import RAN_AWAY, UNRANKED, Outcomes, RuledOut, outcomes
 from dagrec_cli.models.base import Model, TorchModel
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.dag_mask import DENSE_PER_CHOICE, AllowedServices
@@ -118,8 +119,18 @@ def evaluate_rows(model: Model, dataset: Dataset, rows: Rows) -> Evaluation:
 def probabilities(
     scores: Float[np.ndarray, "contexts services"],
 ) -> Float[np.ndarray, "contexts services"]:
-    """Return the softmax of each score row; a masked service has probability 0."""
-    shifted = np.exp(scores - scores.max(axis=1, keepdims=True))
+    """Return the softmax of each score row; a masked service has probability 0.
+
+    Raises
+    ------
+    TrainingError
+        If the best score of a row is no finite number, so that it has none.
+    """
+    best = scores.max(axis=1, keepdims=True)
+    if not np.isfinite(best).all():
+        raise TrainingError(RAN_AWAY)
+    with np.errstate(over="ignore"):  # such a difference is minus infinity, whose share is 0
+        shifted = np.exp(scores - best)
     chance: Float[np.ndarray, "contexts services"] = shifted / shifted.sum(axis=1, keepdims=True)
     return chance
 

@@ -15,6 +15,10 @@ from dagrec_cli.data.pairs import Rows
 from dagrec_cli.errors import TrainingError
 
 CHUNK_SCORES = 250_000  # compared at a time
+RAN_AWAY = (
+    "scores hold NaN, or an infinite one is best: training has run away; train it again "
+    "with a smaller trainer.learning_rate."
+)
 UNRANKED = np.iinfo(np.int32).max  # services better than a target that the model does not know
 
 RuledOut: TypeAlias = Bool[np.ndarray, "contexts services"] | None
@@ -162,9 +166,7 @@ def _best_service(
     best: Int[np.ndarray, " contexts"] = scores.argmax(axis=1)
     # argmax takes NaN for the maximum, so a row holds one exactly if its best score is NaN.
     if np.isnan(scores[every, best]).any():
-        raise TrainingError(
-            "scores hold NaN: training has run away; try a smaller trainer.learning_rate."
-        )
+        raise TrainingError(RAN_AWAY)
     if ruled_out is not None:
         best = np.where(ruled_out, -np.inf, scores).argmax(axis=1)
         # Where all that are allowed score minus infinity too, that may be one that is ruled out.

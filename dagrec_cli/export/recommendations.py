@@ -49,7 +49,7 @@ def answer_heading(about: Mapping[str, Any]) -> str:
 
 def _json(whole: Mapping[str, Any]) -> str:
     """Return JSON that reads back the same, and in which no character acts on a terminal."""
-    text = json.dumps(whole, ensure_ascii=False)
+    text = json.dumps(whole, ensure_ascii=False, allow_nan=False)
     return text if visible(text) == text else json.dumps(whole)
 
 

@@ -107,6 +107,11 @@ def load_model(run: Run, seed: int | None = None, *, is_final: bool = False) -> 
     with _no_larger_than(shapes, file):
         model = _build(node, facts, file)
     _load_weights(model, state, weights)
+    n = sum(weight.numel() for weight in model.parameters())
+    if run.is_finished and n != (told := run.finished.model.parameters):
+        raise RunError(
+            f"{run.path / RESULT}: its model has {n:,} parameters, not {told:,}; {APART}."
+        )
     return model.eval()
 
 
@@ -119,7 +124,7 @@ def _read_weights(file: Path) -> dict[str, Tensor]:
     except FileNotFoundError as error:
         raise RunError(f"{file}: no such file; the run saved no model.") from error
     except (SafetensorError, ValueError, OverflowError, KeyError, TypeError) as error:
-        raise RunError(f"{file}: damaged ({_one_line(error)}); run it again.") from error
+        raise RunError(f"{file}: damaged, no whole safetensors file; train it again.") from error
 
 
 @contextmanager
@@ -233,8 +238,13 @@ def _load_weights(model: Model, state: Mapping[str, Tensor], file: Path) -> None
         raise RunError(f"{file}: weight {name!r} is {wrong}; {APART}.")
     try:
         model.load_state_dict(state)
-    except RuntimeError as error:  # a shape; torch says which and what it should be
-        raise RunError(f"{file}: {_one_line(error).rstrip('.')}; {APART}.") from error
+    except RuntimeError as error:  # counts, whose tables have taken the sizes that were saved
+        shapes = {name: tuple(weight.shape) for name, weight in model.state_dict().items()}
+        for name, weight in state.items():
+            if (has := tuple(weight.shape)) != shapes[name]:
+                line = f"weight {name!r} has the shape {has}, not {shapes[name]}; {APART}"
+                raise RunError(f"{file}: {line}.") from error
+        raise RunError(f"{file}: its counts are no table of contexts; train it again.") from error
 
 
 def _one_line(error: BaseException) -> str:

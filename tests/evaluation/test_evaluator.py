@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from dagrec_cli.config.build import build
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import WeightedPairs
+from dagrec_cli.errors import TrainingError
 from dagrec_cli.evaluation import evaluator
 from dagrec_cli.evaluation.evaluator import (
     Scores,
@@ -56,6 +57,13 @@ def plain_outcomes(scores: Scores, row: Rows, target: Rows) -> Outcomes:
         better = sum(key < keys[wanted] for key in keys)
         found.append((wanted, keys.index(min(keys)), better, keys.count(keys[wanted]) - 1))
     return Outcomes(*np.array(found).T)
+
+
+def test_scores_that_have_no_softmax_are_refused() -> None:
+    for score in (np.nan, np.inf, -np.inf):
+        with pytest.raises(TrainingError, match="training has run away"):
+            probabilities(np.array([[0, -np.inf], [score, score]]))
+    assert probabilities(np.array([[3e38, -3e38]], np.float32)).tolist() == [[1, 0]]
 
 
 @pytest.mark.parametrize("n_pairs", [1, 40])
