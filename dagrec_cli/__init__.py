@@ -103,8 +103,12 @@ class TrainedRun:
     @_explained()
     def contexts(self) -> "DataFrame":
         """A row per number of a context: its last ``node``, and the ``parents`` that lead there."""
+        import pandas as pd
+
         self._run.check()
-        return self._run.contexts_frame()
+        found = self._run.contexts
+        frame = pd.DataFrame(list(found.values()), index=pd.Index(found, name="context"))
+        return frame[["node", "parents"]]
 
     @cached_property
     @_explained()

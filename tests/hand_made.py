@@ -43,7 +43,7 @@ DATA = {
     "context": "path",
     "merges": False,
     "pairs": 10,
-    "nodes": 40,
+    "nodes": 4,
     "train": 7,
     "validation": 0,
     "test": 3,
@@ -106,6 +106,7 @@ def write_run(
         The catalogue.
     """
     path.mkdir(parents=True)
+    nodes = {**NODES, **dict.fromkeys(services, True)}
     chosen = {"data": "hand", "split": "paper"} | (choices or {})
     result = {
         "format": RECORD_FORMAT,
@@ -120,15 +121,15 @@ def write_run(
         "choices": chosen,
         "overrides": [],
         **figures(predicted, services, seeds),
-        "data": DATA | {"services": len(services)} | (data or {}),
+        "data": DATA | {"services": len(services), "nodes": len(nodes)} | (data or {}),
         "ceilings": {},
         "evaluated_on": "test",
         "tie_rule": "equal scores share their ranks",
         "model": {
             "parameters": 1234 if is_trained else 0,
             "mask": "hard",
-            "epochs": [2] * len(seeds),
-            "best_epoch": [2] * len(seeds),
+            "epochs": [2 * is_trained] * len(seeds),
+            "best_epoch": [2 * is_trained] * len(seeds),
         },
         "seconds": dict.fromkeys(("data", "train", "evaluate", "total"), 1.0)
         | {"per_epoch": 0.25 if is_trained else 0.0},
@@ -136,9 +137,9 @@ def write_run(
     }
     (path / "result.json").write_text(json.dumps(result))
     options = {group: {"_target_": name} for group, name in chosen.items() if group in OPTIONS}
-    settings = OmegaConf.merge(options, OmegaConf.create(CONFIG), OmegaConf.create(config))
+    asked = OmegaConf.create({"seeds": list(seeds)})
+    settings = OmegaConf.merge(options, OmegaConf.create(CONFIG), asked, OmegaConf.create(config))
     (path / "config.yaml").write_text(OmegaConf.to_yaml(settings))
-    nodes = {**NODES, **dict.fromkeys(services, True)}
     vocabulary = {
         "format": RECORD_FORMAT,
         "nodes": list(nodes),
@@ -148,16 +149,19 @@ def write_run(
     (path / "vocabulary.json").write_text(json.dumps({"format": RECORD_FORMAT, **vocabulary}))
     graph = {"format": RECORD_FORMAT, "edges": [[1, 2, 5], [1, 3, 9], [3, 4, 1]], "known": []}
     (path / "graph.json").write_text(json.dumps(graph))
-    epochs = ["0,1,2.5,0.25,", "0,2,1.5,0.25,0.75"] if is_trained else []
+    is_training = is_trained and "run" not in result_items
+    lines = ["1,2.5,0.25,", "2,1.5,0.25,0.75"] if is_training else []
+    epochs = [f"{seed},{line}" for seed in seeds for line in lines]
     (path / "metrics.csv").write_text(
         "\n".join(["seed,epoch,loss,seconds,validation_ndcg", *epochs, ""])
     )
+    (path / "contexts.csv").write_text("context,node,parents\n0,table_1,\n1,service_2,0\n")
     (path / "predictions.csv").write_text(
-        "seed,pair,composition,group,context,depth,target,predicted,rank,ties\n"
+        "seed,pair,composition,group,context,depth,target,predicted,rank,ties,probability\n"
         + "".join(
-            ",".join('"' + str(cell).replace('"', '""') + '"' for cell in (seed, *row, 0)) + "\n"
+            ",".join('"' + str(cell).replace('"', '""') + '"' for cell in row) + "\n"
             for seed in seeds
-            for row in rows_of(predicted)
+            for row in ((seed, *outcome, 0, 0.5) for outcome in rows_of(predicted))
         )
     )
     return Run.load(path)

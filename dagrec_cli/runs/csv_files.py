@@ -1,4 +1,8 @@
-"""CSV files: the same bytes for the same rows; and ``metrics.csv``, written and read back.
+"""CSV files: the same bytes for the same rows; and ``metrics.csv`` and ``contexts.csv`` in full.
+
+``contexts.csv`` spells each context that a test pair has, and all that leads to one, once: its last
+node, and the numbers of what leads there. So it grows with the data, where contexts that are
+written out grow with their depth too.
 
 A cell that a spreadsheet would take for a formula (it starts with ``= + - @``, a tab or a return,
 and is no number) gets an apostrophe in front: names come from data, and data from strangers.
@@ -6,16 +10,37 @@ and is no number) gets an apostrophe in front: names come from data, and data fr
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from math import isfinite
+from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.plain_files import open_plain
-from dagrec_cli.runs.folder import METRICS_FILE, RunFolder
+from dagrec_cli.runs.folder import CONTEXTS, METRICS_FILE, VOCABULARY, RunFolder
 
 RETURN = "\r\n"
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 EPOCH = ("epoch", "loss", "seconds")  # what every row of metrics.csv has beside its seed
+CONTEXT_COLUMNS = {"context": "int64", "node": "str", "parents": "str"}  # read by pandas as these
+
+
+class MisfitError(ValueError):
+    """A file cannot be what the run left.
+
+    Parameters
+    ----------
+    reason
+        What is wrong with it.
+    other
+        The file that it does not fit; empty if its own lines do not fit each other.
+    """
+
+    def __init__(self, reason: str, other: str = "") -> None:
+        super().__init__(f"does not fit {other}: {reason}" if other else f"is damaged: {reason}")
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -61,7 +86,7 @@ def read_metrics(lines: Iterable[str]) -> dict[int, list[dict[str, float]]]:
     Raises
     ------
     ValueError
-        If a value is no finite number, or one of :data:`EPOCH` is missing.
+        If a value is no finite number, one of :data:`EPOCH` is missing, or an epoch is.
     csv.Error
         If it is no CSV.
     """
@@ -71,8 +96,81 @@ def read_metrics(lines: Iterable[str]) -> dict[int, list[dict[str, float]]]:
         numbers = {name: float(cell) for name, cell in row.items() if cell}
         if not numbers.keys() >= {*EPOCH} or not all(map(isfinite, numbers.values())):
             raise ValueError(f"row {row} lacks one of {', '.join(EPOCH)}")
-        by_seed.setdefault(seed, []).append(numbers)
+        rows = by_seed.setdefault(seed, [])
+        rows.append(numbers)
+        if numbers["epoch"] != len(rows):
+            raise ValueError(f"epoch {numbers['epoch']:g} of seed {seed} is its {len(rows)}.")
     return by_seed
+
+
+class SavedContext(NamedTuple):
+    """A line of ``contexts.csv``.
+
+    Attributes
+    ----------
+    node
+        Name of the last node.
+    parents
+        Numbers of what leads there, an equal input as often as it is linked.
+    depth
+        Nodes on the longest path to the last node, it included, 1 and up.
+    """
+
+    node: str
+    parents: list[int]
+    depth: int
+
+
+def write_contexts(folder: RunFolder, dataset: Dataset, contexts: NDArray[np.int32]) -> None:
+    """Write a line for each context and all that leads to it, what leads there first."""
+    every = dataset.contexts.ancestors(contexts)
+    child, parent = dataset.contexts.parents_of(every)
+    parents = np.split(parent, np.flatnonzero(np.diff(child, append=-1)) + 1)
+    links = dict(zip(np.unique(child).tolist(), parents, strict=False))
+    nodes = dataset.vocabulary.spell(dataset.contexts.node[every])
+
+    def lines() -> Iterator[tuple[object, ...]]:
+        for k, (entry, node) in enumerate(zip(every.tolist(), nodes, strict=True)):
+            yield entry, node, " ".join(map(str, links.get(k, ())))
+
+    folder.write_text(CONTEXTS, csv_text([*CONTEXT_COLUMNS], lines()))
+
+
+def read_contexts(lines: io.StringIO, nodes: Collection[str]) -> dict[int, SavedContext]:
+    """Return the contexts of ``contexts.csv`` by number, in its order.
+
+    Parameters
+    ----------
+    nodes
+        Names of all nodes.
+
+    Raises
+    ------
+    MisfitError
+        If a node is unknown, a context stands twice, or before what leads to it. So there are no
+        cycles either.
+    ValueError
+        If it is no such table.
+    """
+    import pandas as pd
+
+    table = pd.read_csv(lines, dtype=CONTEXT_COLUMNS, na_filter=False)
+    if [*table.columns] != [*CONTEXT_COLUMNS]:
+        raise MisfitError(f"its columns are {', '.join(table.columns)}")
+    found: dict[int, SavedContext] = {}
+    for number, cell, numbers in table.itertuples(index=False):
+        node, parents = as_written(cell), [int(part) for part in numbers.split()]
+        if node not in nodes:
+            raise MisfitError(f"context {number} ends in {node!r}", VOCABULARY)
+        if number in found or number < 0:
+            raise MisfitError(f"context {number} stands twice or is below 0")
+        if late := [parent for parent in parents if parent not in found]:
+            raise MisfitError(f"{late[0]} leads to context {number}, but does not stand before it")
+        depth = 1 + max((found[parent].depth for parent in parents), default=0)
+        found[number] = SavedContext(node, parents, depth)
+    if len({(node, *sorted(parents)) for node, parents, _ in found.values()}) < len(found):
+        raise MisfitError("two contexts are equal")
+    return found
 
 
 class _Lines(io.StringIO):

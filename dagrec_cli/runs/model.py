@@ -107,12 +107,15 @@ def load_model(run: Run, seed: int | None = None, *, is_final: bool = False) -> 
     with _no_larger_than(shapes, file):
         model = _build(node, facts, file)
     _load_weights(model, state, weights)
+    if not is_final:
+        _check_size(model, run)
+    return model.eval()
+
+
+def _check_size(model: Model, run: Run) -> None:
     n = sum(weight.numel() for weight in model.parameters())
     if run.is_finished and n != (told := run.finished.model.parameters):
-        raise RunError(
-            f"{run.path / RESULT}: its model has {n:,} parameters, not {told:,}; {APART}."
-        )
-    return model.eval()
+        raise RunError(f"{run.path / RESULT}: the model has {n:,} parameters, not {told:,}.")
 
 
 def _read_weights(file: Path) -> dict[str, Tensor]:

@@ -1,9 +1,6 @@
 """``predictions.csv``: what was made of every test pair; written, read back, held against a result.
 
-It names contexts by number; ``contexts.csv`` spells each of them, and all that leads to one, once:
-its last node, and the numbers of what leads there. So both grow with the data, where written out
-contexts grow with their depth too.
-
+It names contexts by number, which ``contexts.csv`` spells (:mod:`~dagrec_cli.runs.csv_files`).
 A table computes its figures anew from this file and says what they rest on from ``result.json``, so
 a run is shown only if the two files fit each other.
 """
@@ -16,14 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, Int
-from numpy.typing import NDArray
 
 from dagrec_cli.data.dataset import Dataset
+from dagrec_cli.data.invalid import plural
 from dagrec_cli.data.pairs import Rows
 from dagrec_cli.evaluation.metrics import evaluate
 from dagrec_cli.evaluation.ranks import UNRANKED, Membership, Outcomes, better_than
-from dagrec_cli.runs.csv_files import as_written, csv_text
-from dagrec_cli.runs.folder import CONTEXTS, PREDICTIONS, VOCABULARY, RunFolder
+from dagrec_cli.runs.csv_files import (
+    MisfitError,
+    SavedContext,
+    as_written,
+    csv_text,
+    write_contexts,
+)
+from dagrec_cli.runs.folder import CONTEXTS, PREDICTIONS, RESULT, VOCABULARY, RunFolder
 from dagrec_cli.runs.result import Finished
 
 if TYPE_CHECKING:
@@ -41,15 +44,11 @@ COLUMNS = {  # and how pandas is to read them
     "predicted": "category",
     "rank": "float64",
     "ties": "int64",
+    "probability": "float64",
 }
-CONTEXT_COLUMNS = ("context", "node", "parents")
-PROBABILITY = "probability"  # the last column, which no table needs
+ABOUT = ("pair", "group", "composition", "context", "depth")  # of a pair, whatever the seed
 DIGITS = 5e-6  # of a rank: the file has six
 CLOSE = 1e-9  # between figures that were computed twice from the same outcomes
-
-
-class MisfitError(ValueError):
-    """The file cannot be what the run left; says why."""
 
 
 @dataclass(frozen=True)
@@ -117,36 +116,32 @@ def write_predictions(
                     f"{probability[k]:.6g}",
                 )
 
-    folder.write_text(PREDICTIONS, csv_text([*COLUMNS, PROBABILITY], lines()))
-    folder.write_text(CONTEXTS, csv_text(CONTEXT_COLUMNS, _contexts(dataset, pairs.context)))
+    folder.write_text(PREDICTIONS, csv_text([*COLUMNS], lines()))
+    write_contexts(folder, dataset, pairs.context)
 
 
-def _contexts(dataset: Dataset, contexts: NDArray[np.int32]) -> Iterator[tuple[object, ...]]:
-    """Yield the number, the last node and the parents of each context and all that leads to it."""
-    every = dataset.contexts.ancestors(contexts)
-    child, parent = dataset.contexts.parents_of(every)
-    parents = np.split(parent, np.flatnonzero(np.diff(child, append=-1)) + 1)
-    links = dict(zip(np.unique(child).tolist(), parents, strict=False))
-    nodes = dataset.vocabulary.spell(dataset.contexts.node[every])
-    for k, (entry, node) in enumerate(zip(every.tolist(), nodes, strict=True)):
-        yield entry, node, " ".join(map(str, links.get(k, ())))
-
-
-def read_predictions(lines: StringIO, services: Sequence[str], result: Finished) -> Predictions:
+def read_predictions(
+    lines: StringIO,
+    services: Sequence[str],
+    contexts: Mapping[int, SavedContext],
+    result: Finished,
+) -> Predictions:
     """Return the predictions of a file.
 
     Parameters
     ----------
     services
         The catalogue, in the order of its classes.
+    contexts
+        What its numbers of contexts mean.
     result
         What was computed from them: it names the seeds, how many pairs each has, and the figures.
 
     Raises
     ------
     MisfitError
-        If it holds other services, seeds or pairs, a rank that cannot be one, or gives other
-        figures.
+        If it holds other services, contexts, seeds or pairs, a rank that cannot be one, or gives
+        other figures.
     ValueError
         If it is no such table.
     """
@@ -158,21 +153,22 @@ def read_predictions(lines: StringIO, services: Sequence[str], result: Finished)
     # Names become classes once per distinct name: a file has many lines and few services.
     ties, seed, rank = (table[name].to_numpy() for name in ("ties", "seed", "rank"))
     check_ranks(rank, ties)
+    if not table["probability"].between(0, 1).all():
+        raise MisfitError("a probability is not from 0 to 1")
 
     def class_of(cell: str) -> int:
         if (name := as_written(cell)) not in classes:
-            raise MisfitError(f"{name!r} is no service of {VOCABULARY}")
+            raise MisfitError(f"{name!r} is no service of {VOCABULARY}", RESULT)
         return classes[name]
 
     target, predicted = (_of_each(table[name], class_of) for name in ("target", "predicted"))
-    columns = ("pair", "group", "composition", "context", "depth")
-    about = [table[name].to_numpy() for name in columns]
+    about = [table[name].to_numpy() for name in ABOUT]
     # Each seed has a line for every pair, the pairs in one order; what is about them stands once.
     rows = [np.flatnonzero(seed == number) for number in seeds]
     if [len(part) for part in [seed, *rows]] != [n_pairs * len(seeds), *[n_pairs] * len(seeds)]:
-        raise MisfitError(f"not {n_pairs:,} pairs for each of {len(seeds)} seeds")
+        raise MisfitError(f"not {n_pairs:,} pairs for each of {len(seeds)} seeds", RESULT)
     if any((column[r] != column[rows[0]]).any() for r in rows for column in (target, *about)):
-        raise MisfitError("other pairs for another seed")
+        raise MisfitError("other pairs for another seed", RESULT)
     made = (target, predicted, better_than(rank, ties), ties)
     outcomes = {
         number: Outcomes(*(column[r] for column in made))
@@ -180,6 +176,7 @@ def read_predictions(lines: StringIO, services: Sequence[str], result: Finished)
     }
     pair, *belongs, depth = (column[rows[0]] for column in about)
     predictions = Predictions(outcomes, pair, Membership(*belongs), depth)
+    _check_contexts(predictions, contexts)
     _check_fit(result, predictions, len(services))
     return predictions
 
@@ -188,19 +185,9 @@ def read_frame(lines: StringIO) -> "DataFrame":
     """Return a file as a data frame, with names as they are."""
     import pandas as pd
 
-    frame = pd.read_csv(lines, dtype=COLUMNS, na_filter=False)
+    frame = pd.read_csv(lines, usecols=list(COLUMNS), dtype=COLUMNS, na_filter=False)
     for name in ("target", "predicted"):
         frame[name] = frame[name].cat.rename_categories(as_written).astype(str)
-    return frame
-
-
-def read_contexts(lines: StringIO) -> "DataFrame":
-    """Return ``contexts.csv`` as a data frame by context; parents are lists of numbers."""
-    import pandas as pd
-
-    frame = pd.read_csv(lines, dtype={"context": "int64"}, index_col="context", na_filter=False)
-    frame["node"] = frame["node"].astype(str).map(as_written)
-    frame["parents"] = [[int(part) for part in str(cell).split()] for cell in frame["parents"]]
     return frame
 
 
@@ -213,18 +200,29 @@ def check_ranks(rank: Float[np.ndarray, " rows"], ties: Int[np.ndarray, " rows"]
     is_rank &= np.rint(better) >= 0
     if not is_rank.all():
         row = int(np.flatnonzero(~is_rank)[0])
-        raise MisfitError(f"line {row + 2} has rank {rank[row]:g} with {ties[row]} ties")
+        raise MisfitError(f"line {row + 2} has rank {rank[row]:g} with {ties[row]} ties", RESULT)
+
+
+def _check_contexts(predictions: Predictions, contexts: Mapping[int, SavedContext]) -> None:
+    named = [predictions.membership.context, predictions.depth]
+    for number, depth in np.unique(named, axis=1).T.tolist():
+        if number not in contexts:
+            raise MisfitError(f"there is no context {number}", CONTEXTS)
+        if depth != contexts[number].depth:
+            reason = f"context {number} has depth {depth}, there it is {contexts[number].depth}"
+            raise MisfitError(reason, CONTEXTS)
 
 
 def _check_fit(result: Finished, predictions: Predictions, n_services: int) -> None:
     outcomes = predictions.outcomes
     reasons = chain(
         _out_of_range(result, predictions, n_services),
+        _out_of_order(result, predictions),
         *map(_impossible, outcomes.values()),
         _other_figures(result, predictions),  # which numbers out of range would not survive
     )
     if reason := next(reasons, ""):
-        raise MisfitError(reason)
+        raise MisfitError(reason, RESULT)
 
 
 def _of_each(cells: "Series[Any]", function: Callable[[str], int]) -> Int[np.ndarray, " rows"]:
@@ -244,10 +242,6 @@ def _out_of_range(result: Finished, predictions: Predictions, n_services: int) -
         wrong = numbers[(numbers < 0) | (numbers >= size)]
         if len(wrong):
             yield f"{name} {wrong[0]}, but there are {size:,}"
-    if _n_distinct(predictions.pair) < len(predictions.pair):
-        yield "a pair stands twice"
-    if _n_distinct(composition) < _n_distinct(composition, group):
-        yield "a composition is in two groups"
     if data.services != n_services:
         yield f"a catalogue of {n_services:,} services"
     for seed, outcomes in predictions.outcomes.items():
@@ -256,8 +250,22 @@ def _out_of_range(result: Finished, predictions: Predictions, n_services: int) -
             yield f"seed {seed} has rank {last.max() + 1:,} of {n_services:,} services"
 
 
-def _n_distinct(*columns: Int[np.ndarray, " pairs"]) -> int:
-    return int(np.unique(np.stack(columns), axis=1).shape[1])
+def _out_of_order(result: Finished, predictions: Predictions) -> Iterator[str]:
+    """Yield what contradicts how pairs, compositions and groups are numbered: as in the data."""
+    pair, first = np.unique(predictions.pair, return_index=True)
+    if len(pair) < len(predictions.pair):
+        yield "a pair stands twice"
+    if (np.diff(predictions.membership.composition[first]) < 0).any():
+        yield "a pair is of a later composition than one after it"
+    composition, group = np.unique(predictions.membership[1::-1], axis=1)
+    if (np.diff(composition) == 0).any():
+        yield "a composition is in two groups"
+    # A group has the number of its first composition, which is therefore in it.
+    is_first = np.isin(group, composition[composition != group])
+    if (group > composition).any() or is_first.any():
+        yield "a group has another number than its first composition"
+    if (n_groups := len(np.unique(group))) != result.data.test_groups:
+        yield f"it has {plural(n_groups, 'group')}, there it is {result.data.test_groups:,}"
 
 
 def _impossible(outcomes: Outcomes) -> Iterator[str]:

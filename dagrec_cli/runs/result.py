@@ -4,13 +4,14 @@ Kinds and ranges are in the annotations, so that reading checks them; what must 
 checked whenever a record is made.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
+from dagrec_cli.config.build import seeds_of
 from dagrec_cli.config.kinds import NotNegative, Probability, Seed
 from dagrec_cli.config.metric_names import METRICS, MetricName
 from dagrec_cli.data.composition import Context
@@ -67,7 +68,7 @@ class DataFacts(Struct, frozen=True, kw_only=True):
     part: Part | None = None
 
     def __post_init__(self) -> None:
-        """Raise ValueError if a part is larger than the whole."""
+        """Raise ValueError if a part is larger than the whole, or paths merge."""
         for whole, parts in (
             ("pairs", ("train", "validation", "test")),
             ("test", ("test_groups", "forbidden_test_targets")),
@@ -76,6 +77,8 @@ class DataFacts(Struct, frozen=True, kw_only=True):
             for part in parts:
                 if (size := getattr(self, part)) > getattr(self, whole):
                     raise ValueError(f"{part} is {size:,}, more than {whole}")
+        if self.merges and self.context == "path":
+            raise ValueError("paths do not merge")
 
 
 class ModelFacts(Struct, frozen=True):
@@ -88,6 +91,13 @@ class ModelFacts(Struct, frozen=True):
     mask: Literal["hard", "prior", "none"]
     epochs: list[Tally]
     best_epoch: list[Tally]
+
+    def __post_init__(self) -> None:
+        """Raise ValueError if an epoch is kept that was not, or a model that counts has some."""
+        if any(best > n for n, best in zip(self.epochs, self.best_epoch, strict=False)):
+            raise ValueError("best_epoch is later than the last one")
+        if any(self.epochs) and not self.parameters:
+            raise ValueError("a model without parameters has epochs")
 
 
 class Seconds(Struct, frozen=True):
@@ -139,6 +149,23 @@ class Finished(Origin, frozen=True, kw_only=True, tag="finished"):
         """Raise ValueError if a part does not fit another."""
         if why := next(self._misfits(), ""):
             raise ValueError(why)
+
+    def other_settings(self, given: Mapping[str, Any]) -> Iterator[str]:
+        """Yield what this says of the settings of a config, by dotted key, and that does not."""
+        told: dict[str, object] = {
+            "model.mask": self.model.mask,
+            "data.context": self.data.context,
+            "evaluate_on": self.evaluated_on,
+        }
+        if self.run:  # a saved model is evaluated on what its user asks for
+            del told["evaluate_on"]
+        for key, value in told.items():
+            if (setting := given.get(key, value)) != value:
+                yield f"{key} is {setting} there, not {value}"
+        if tuple(seeds_of(given.get("seed"), given.get("seeds"))) != self.seeds:
+            yield "there are other seeds"
+        if max(self.model.epochs) > given["trainer.epochs"]:
+            yield "there are fewer epochs"
 
     def _misfits(self) -> Iterator[str]:
         if len(set(self.seeds)) < len(self.seeds):

@@ -3,7 +3,7 @@
 import csv
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from io import StringIO
@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 import numpy as np
 from jaxtyping import Int
 
+from dagrec_cli.config.deciding import settings
 from dagrec_cli.config.kinds import Count, check
 from dagrec_cli.config.metric_names import Metric
 from dagrec_cli.config.untrusted import LARGEST_CONFIG, read_config
 from dagrec_cli.data.plain_files import read_plain
 from dagrec_cli.data.vocabulary import Vocabulary
 from dagrec_cli.errors import ConfigError, RunError, one_line
-from dagrec_cli.runs.csv_files import read_metrics
+from dagrec_cli.runs.csv_files import MisfitError, SavedContext, read_contexts, read_metrics
 from dagrec_cli.runs.folder import (
     CONFIG,
     CONTEXTS,
@@ -28,15 +29,11 @@ from dagrec_cli.runs.folder import (
     REQUEST,
     RESULT,
     RUN_FILES,
+    VOCABULARY,
 )
-from dagrec_cli.runs.predictions import (
-    MisfitError,
-    Predictions,
-    read_contexts,
-    read_frame,
-    read_predictions,
-)
-from dagrec_cli.runs.record import read_edges, read_result, read_vocabulary
+from dagrec_cli.runs.predictions import Predictions, read_frame, read_predictions
+from dagrec_cli.runs.provenance import Request
+from dagrec_cli.runs.record import RunStart, read_edges, read_record, read_result, read_vocabulary
 from dagrec_cli.runs.result import Finished, Result
 
 if TYPE_CHECKING:
@@ -135,16 +132,33 @@ class Run:
         RunError
             If anything of a finished run is missing or damaged.
         """
-        file = self.path / CONFIG
+        try:
+            misfit = next(self._misfits(), None)
+        except ConfigError as error:
+            raise RunError(f"{self.path / CONFIG}: {error}") from error
+        if misfit:
+            raise RunError(f"{self.path / RESULT} {misfit}; run it again.")
+        _ = self.test, self.edges
+
+    def _misfits(self) -> Iterator[MisfitError]:
+        """Yield what the result says, and another file does not; predictions are held elsewhere."""
+        result, given = self.finished, settings(self.config)
         for name, kind in SHOWN_SETTINGS.items():
-            group, _, key = name.partition(".")
-            if not isinstance(settings := self.config.get(group), dict):
-                raise RunError(f"{file}: no {group} in it; run it again.")
-            try:
-                check(name, settings.get(key), kind)
-            except ConfigError as error:
-                raise RunError(f"{file}: {error}") from error
-        _ = self.finished, self.test, self.history, self.edges
+            check(name, given.get(name), kind)
+        yield from (MisfitError(line, CONFIG) for line in result.other_settings(given))
+        n_rows = [len(self.history.get(seed, ())) for seed in result.seeds]
+        if n_rows != ([0] * len(n_rows) if result.run else result.model.epochs):
+            yield MisfitError(f"there are {n_rows} epochs", METRICS_FILE)
+        if result.data.nodes != (n_nodes := len(self.vocabulary.nodes)):
+            yield MisfitError(f"there are {n_nodes:,} nodes", VOCABULARY)
+        if not result.data.merges and any(len(c.parents) > 1 for c in self.contexts.values()):
+            yield MisfitError("contexts merge there", CONTEXTS)
+        if not result.run and (self.path / REQUEST).exists():
+            start = read_record(self.path, RunStart)
+            asked = [getattr(result, name) for name in Request.__struct_fields__]
+            began = [getattr(start, name) for name in Request.__struct_fields__]
+            if [*began, start.data_sha256] != [*asked, result.data.sha256]:
+                yield MisfitError("something else was asked for", REQUEST)
 
     @cached_property
     def config_text(self) -> str:
@@ -184,42 +198,27 @@ class Run:
         Raises
         ------
         RunError
-            If ``predictions.csv`` is missing, damaged, or does not fit the result.
+            If the file is missing, damaged, or does not fit the others.
         """
-        services, result = self.vocabulary.services, self.finished
-        return self._read(PREDICTIONS, lambda lines: read_predictions(lines, services, result))
+        fits = self.vocabulary.services, self.contexts, self.finished
+        return self._read(PREDICTIONS, lambda lines: read_predictions(lines, *fits))
+
+    @cached_property
+    def contexts(self) -> dict[int, SavedContext]:
+        """What the predictions' numbers of contexts mean; see :meth:`predictions`."""
+        return self._read(CONTEXTS, lambda lines: read_contexts(lines, self.vocabulary.index))
 
     def predictions_frame(self) -> "DataFrame":
         """Return ``predictions.csv`` as it stands, once it was found to fit."""
         _ = self.predictions
         return self._read(PREDICTIONS, read_frame)
 
-    def contexts_frame(self) -> "DataFrame":
-        """Return ``contexts.csv``: the last node of each context, and what leads there.
-
-        Raises
-        ------
-        RunError
-            If it is missing or damaged.
-        """
-        return self._read(CONTEXTS, read_contexts)
-
     @property
     def last_node(self) -> Int[np.ndarray, " pairs"]:
-        """Number of the node that each test pair's target follows.
-
-        Raises
-        ------
-        RunError
-            If ``contexts.csv`` is missing or damaged.
-        """
+        """Number of the node that each test pair's target follows."""
         context, pair = np.unique(self.predictions.membership.context, return_inverse=True)
-
-        def node_of(lines: StringIO) -> Int[np.ndarray, " contexts"]:
-            node = read_contexts(lines)["node"].to_dict()
-            return np.unique([node[each] for each in context.tolist()], return_inverse=True)[1]
-
-        last: Int[np.ndarray, " pairs"] = self._read(CONTEXTS, node_of)[pair]
+        nodes = [self.contexts[number].node for number in context.tolist()]
+        last: Int[np.ndarray, " pairs"] = np.unique(nodes, return_inverse=True)[1][pair]
         return last
 
     def _read(self, name: str, read: Callable[[StringIO], Content]) -> Content:
@@ -228,7 +227,7 @@ class Run:
         try:
             return read(StringIO(read_plain(file).decode(), newline=""))
         except MisfitError as error:
-            raise RunError(f"{file} does not fit {RESULT}: {error}; run it again.") from error
+            raise RunError(f"{file} {error}; run it again.") from error
         except DAMAGE as error:
             reason = _cause(error)
             raise RunError(f"{file}: missing or damaged ({reason}); run it again.") from error

@@ -25,7 +25,7 @@ VALUES = (
 COMMANDS = (
     ("predict", "run={}", "context=[table_1]"),
     ("predict", "run={}", "input=contexts.jsonl", "output=next.jsonl"),
-    ("evaluate", "run={}", "progress=false", "hydra.run.dir=evaluated"),
+    ("evaluate", "run={}", "hydra.run.dir=evaluated"),
     ("export", "run={}", "output=model.onnx"),
     ("train", "resume={}", "progress=false"),
     ("compare", "runs=[sound,{}]"),

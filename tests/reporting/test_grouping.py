@@ -104,7 +104,7 @@ def test_the_history_of_a_run_has_the_seeds_that_count(run_of: RunOf, tmp_path: 
     run_of(tmp_path / "a", seeds=(0, 1))
     run_of(tmp_path / "b", seeds=(0,), started="2026-02-01")
     (entry,) = group_runs([tmp_path], None)
-    assert [list(run.history) for run in entry.runs] == [[], [0]]  # the hand-made one is of seed 0
+    assert [list(run.history) for run in entry.runs] == [[1], [0]]
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_a_saved_model_that_was_evaluated_is_a_row_of_its_own(
         ]
 
 
-COLUMNS = "seed,pair,composition,group,context,depth,target,predicted,rank,ties\n"
+COLUMNS = "seed,pair,composition,group,context,depth,target,predicted,rank,ties,probability\n"
 
 
 def damage(path: Path, name: str, text: str | None) -> None:
@@ -213,18 +213,18 @@ def damage(path: Path, name: str, text: str | None) -> None:
         ("result.json", '{"format": 2, "status": "finished"}', "missing required field"),
         ("result.json", '{"format": 1, "status": "finished"}', "made by dagrec 0.1.0; this ver"),
         ("config.yaml", "a: [", "config.yaml: missing or damaged"),
-        ("config.yaml", "a: 1", "no split in it"),
+        ("config.yaml", "a: 1", "config.yaml: split.graph is None; use one of all, train."),
         ("vocabulary.json", None, "vocabulary.json: no such file"),
         ("metrics.csv", "seed,epoch\n0,x\n", "metrics.csv: missing or damaged"),
         ("predictions.csv", COLUMNS, "does not fit result.json: not 3 pairs for each of 1 seeds"),
         (
             "predictions.csv",
-            f"{COLUMNS}0,1,2,2,5,1,b,c,1,0\n",
+            f"{COLUMNS}0,1,2,2,5,1,b,c,1,0,1\n",
             "'b' is no service of",
         ),
         (
             "predictions.csv",
-            f"{COLUMNS}0,1,2,2,5,1,b,c,1,{2**70}\n",
+            f"{COLUMNS}0,1,2,2,5,1,b,c,1,{2**70},1\n",
             "predictions.csv: missing or damaged",
         ),
         ("predictions.csv", "seed,pair,rank,ties\n0,7\n", "predictions.csv: missing or damaged"),

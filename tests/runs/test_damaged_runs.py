@@ -129,6 +129,7 @@ R, C, V, G, M, P, Q = (
     *("metrics.csv", "predictions.csv", "request.json"),
 )
 W = "model.safetensors"
+MODEL = {"parameters": 1, "mask": "hard", "best_epoch": [1, 1]}
 BOTH = ("predict", "compare")
 FORMS: dict[str, tuple[str, Damage, tuple[str, ...]]] = {
     "result empty": (R, text(R, ""), BOTH),
@@ -189,10 +190,22 @@ FORMS: dict[str, tuple[str, Damage, tuple[str, ...]]] = {
     "figure below 0": (R, edit(R, "per_seed.0.mrr", -0.1), BOTH),
     "epochs of one seed": (R, edit(R, "model.epochs", [2]), BOTH),
     "versions without ours": (R, edit(R, "versions.dagrec", ...), BOTH),
+    "mask other": (R, edit(R, "model.mask", "none"), ("compare",)),
+    "context other": (R, edit(R, "data.context", "path"), ("compare",)),
+    "evaluated_on train": (R, edit(R, "evaluated_on", "train"), ("compare",)),
+    "nodes more": (R, edit(R, "data.nodes", 10**9), ("compare",)),
+    "parameters other": (R, edit(R, "model.parameters", 1), ("predict",)),
+    "parameters none": (R, edit(R, "model.parameters", 0), BOTH),
+    "epochs fewer": (R, edit(R, "model", {**MODEL, "epochs": [1, 1]}), ("compare",)),
+    "best_epoch later": (R, edit(R, "model.best_epoch", [2, 3]), BOTH),
+    "overrides other": (R, edit(R, "overrides", []), ("compare",)),
+    "data.sha256 other": (R, edit(R, "data.sha256", "0" * 64), ("compare",)),
     "held_out number": (R, edit(R, "data.held_out", 3), BOTH),
     "evaluated_on other": (R, edit(R, "evaluated_on", "all of it"), BOTH),
     "tie_rule null": (R, edit(R, "tie_rule", None), BOTH),
     "run number": (R, edit(R, "run", 7), BOTH),
+    "config seeds": (C, swap(C, r"^seeds:\n- 0\n", "seeds:\n"), ("compare",)),
+    "config epochs": (C, swap(C, "^  epochs: .*", "  epochs: 1"), ("compare",)),
     "config empty": (C, text(C, ""), ("predict", "resume", "compare")),
     "config a list": (C, text(C, "[]"), ("predict", "resume", "compare")),
     "config text": (C, text(C, "hello"), ("predict", "resume", "compare")),
@@ -266,6 +279,8 @@ FORMS: dict[str, tuple[str, Damage, tuple[str, ...]]] = {
     "metrics.csv infinite": (M, swap(M, "^0,1,[^,]*", "0,1,1e999"), ("compare",)),
     "metrics.csv short": (M, swap(M, "^0,.*", "0,1"), ("compare",)),
     "metrics.csv long": (M, swap(M, "^0,.*", "0,1,2,3,4,5,6,7,8"), ("compare",)),
+    "metrics.csv again": (M, swap(M, "^(0,1,.*)$", r"\1\n\1"), ("compare",)),
+    "metrics.csv fewer": (M, swap(M, r"^1,2,.*\n", ""), ("compare",)),
     "metrics.csv other": (M, text(M, "a,b\n1,2\n"), ("compare",)),
     "metrics.csv binary": (M, text(M, bytes(range(256))), ("compare",)),
     "metrics.csv gone": (M, gone(M), ("compare",)),

@@ -12,16 +12,17 @@ import pytest
 
 from dagrec_cli.data.composition import Composition
 from dagrec_cli.data.dataset import Dataset
-from dagrec_cli.errors import RunError
 from dagrec_cli.evaluation.ranks import Outcomes
 from dagrec_cli.reporting.grouping import group_runs
 from dagrec_cli.reporting.rows import TableRow
+from dagrec_cli.runs.csv_files import read_contexts
 from dagrec_cli.runs.folder import RunFolder
-from dagrec_cli.runs.predictions import check_ranks, read_contexts, write_predictions
+from dagrec_cli.runs.predictions import check_ranks, write_predictions
 from dagrec_cli.runs.run import Run
 
 RunOf = Callable[..., Run]
 PREFIX = "predictions.csv does not fit result.json: "
+TO_CONTEXTS = "predictions.csv does not fit contexts.csv: "
 
 
 def harmed(run_of: RunOf, folder: Path, harm: Callable[[Path], None]) -> TableRow:
@@ -53,11 +54,19 @@ def harmed(run_of: RunOf, folder: Path, harm: Callable[[Path], None]) -> TableRo
         ("composition", [1, 4], 5, "composition 5, but there are 5"),
         ("group", [1, 4], 5, "group 5, but there are 5"),
         ("group", [1, 4], 3, "a composition is in two groups"),
+        ("group", [0, 3], 4, "a group has another number than its first composition"),
+        ("group", [1, 2, 4, 5], 3, "it has 1 group, there it is 2"),
+        ("pair", [2, 5], 6, "a pair is of a later composition than one after it"),
         ("pair", [1, 4], 10, "pair 10, but there are 10"),
         ("pair", [1, 4], 7, "a pair stands twice"),
         ("pair", [4], 6, "other pairs for another seed"),
         ("composition", [4], 3, "other pairs for another seed"),
         ("seed", [0], 1, "not 3 pairs for each of 2 seeds"),
+        ("context", [4], 1, "other pairs for another seed"),
+        ("context", [1, 4], 7, f"{TO_CONTEXTS}there is no context 7"),
+        ("context", [1, 4], 1, f"{TO_CONTEXTS}context 1 has depth 1, there it is 2"),
+        ("depth", [1, 4], 3, f"{TO_CONTEXTS}context 0 has depth 3, there it is 1"),
+        ("probability", [1], 1.5, "predictions.csv is damaged: a probability is not from 0 to 1"),
     ],
 )
 def test_predictions_that_were_changed(
@@ -69,13 +78,13 @@ def test_predictions_that_were_changed(
         table.loc[rows, column] = value
         table.to_csv(path / "predictions.csv", index=False)
 
-    assert harmed(run_of, tmp_path, harm).reason.startswith(PREFIX + reason)
+    assert harmed(run_of, tmp_path, harm).reason.startswith((PREFIX + reason, reason))
 
 
 def test_lines_of_a_seed_that_the_run_has_not(run_of: RunOf, tmp_path: Path) -> None:
     def harm(path: Path) -> None:
         with (path / "predictions.csv").open("a") as file:
-            file.write("2,7,3,3,0,1,service_2,service_2,1,0\n")
+            file.write("2,7,3,3,0,1,service_2,service_2,1,0,0.5\n")
 
     assert harmed(run_of, tmp_path, harm).reason.startswith(f"{PREFIX}not 3 pairs for each of 2")
 
@@ -91,26 +100,52 @@ def test_contexts_are_spelt_once_by_what_leads_to_them(
     outcomes = Outcomes(target, target, none, none)
     folder = RunFolder(tmp_path)
     write_predictions(folder, dataset, test, {0: (outcomes, np.ones(len(test)))})
-    found = read_contexts(StringIO((tmp_path / "contexts.csv").read_text(), newline=""))
+    lines = StringIO((tmp_path / "contexts.csv").read_text(), newline="")
+    found = read_contexts(lines, dataset.vocabulary.nodes)
     contexts = dataset.pairs.context[test]
-    assert found.index.tolist() == dataset.contexts.ancestors(contexts).tolist()
-    assert found.index.is_unique
-    for entry, row in found.iterrows():
-        node, parents = list(dataset.contexts.items())[entry]
-        assert row["node"] == dataset.vocabulary.nodes[node - 1]
-        assert row["parents"] == parents
+    assert list(found) == dataset.contexts.ancestors(contexts).tolist()
+    items = list(dataset.contexts.items())
+    for entry, (name, parents, depth) in found.items():
+        assert name == dataset.vocabulary.nodes[items[entry][0] - 1]
+        assert parents == items[entry][1]
+        assert depth == dataset.contexts.depth[entry]
     table = pd.read_csv(tmp_path / "predictions.csv")
     assert table["context"].tolist() == contexts.tolist()
     assert table["depth"].tolist() == dataset.contexts.depth[contexts].tolist()
 
 
-def test_contexts_that_were_changed_are_one_line(run_of: RunOf, tmp_path: Path) -> None:
-    run = run_of(tmp_path / "run")
-    for text in (None, "", "context,node\n1,a\n", "context,node,parents\n1,a,b\n"):
+CONTEXTS = "context,node,parents\n0,table_1,\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (None, ": missing or damaged (["),
+        ("", ": missing or damaged (Empty"),
+        ("context,node\n1,a\n", " is damaged: its columns are context, node"),
+        (f"{CONTEXTS}1,service_2,b\n", ": missing or damaged (ValueError("),
+        (f"{CONTEXTS}1,service_9,0\n", " does not fit vocabulary.json: context 1 ends in "),
+        (f"{CONTEXTS}0,service_2,0\n", " is damaged: context 0 stands twice"),
+        (f"{CONTEXTS}-1,service_2,0\n", " is damaged: context -1 stands twice or is below 0"),
+        (f"{CONTEXTS}1,service_2,1\n", " is damaged: 1 leads to context 1, but does not stand"),
+        (f"{CONTEXTS}1,service_2,2\n2,service_3,1\n", " is damaged: 2 leads to context 1, but"),
+        (f"{CONTEXTS}1,table_1,\n", " is damaged: two contexts are equal"),
+        (CONTEXTS, " does not fit contexts.csv: there is no context 1"),
+        (f"{CONTEXTS}1,service_2,\n", " does not fit contexts.csv: context 1 has depth 2, there"),
+        (f"{CONTEXTS}1,service_2,0 0\n", " does not fit contexts.csv: contexts merge there"),
+    ],
+)
+def test_contexts_that_were_changed(
+    run_of: RunOf, tmp_path: Path, text: str | None, reason: str
+) -> None:
+    def harm(path: Path) -> None:
+        (path / "contexts.csv").unlink()
         if text is not None:
-            (run.path / "contexts.csv").write_text(text)
-        with pytest.raises(RunError, match=r"contexts.csv: missing or damaged .* run it again.$"):
-            run.contexts_frame()
+            (path / "contexts.csv").write_text(text)
+
+    said = harmed(run_of, tmp_path, harm).reason
+    assert reason in said
+    assert said.endswith("run it again.")
 
 
 def change(result: dict[str, Any], keys: list[str], value: object) -> None:
