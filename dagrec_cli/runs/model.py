@@ -243,7 +243,7 @@ def _load_weights(model: Model, state: Mapping[str, Tensor], file: Path) -> None
         model.load_state_dict(state)
     except RuntimeError as error:  # counts, whose tables have taken the sizes that were saved
         shapes = {name: tuple(weight.shape) for name, weight in model.state_dict().items()}
-        for name, weight in state.items():
+        for name, weight in sorted(state.items()):
             if (has := tuple(weight.shape)) != shapes[name]:
                 line = f"weight {name!r} has the shape {has}, not {shapes[name]}; {APART}"
                 raise RunError(f"{file}: {line}.") from error
