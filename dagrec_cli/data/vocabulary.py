@@ -113,6 +113,11 @@ class Vocabulary:
             return index
         return np.where(index > len(self.of_model.nodes), self.unknown, index)
 
+    @property
+    def n_names(self) -> int:
+        """Number of nodes that the data name; UNKNOWN ones are none."""
+        return len(self.index.keys() - UNKNOWN_NODES.keys())
+
     @cached_property
     def index(self) -> dict[str, int]:
         """Node name to node index, 1 and up."""

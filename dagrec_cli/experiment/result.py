@@ -9,7 +9,6 @@ import numpy as np
 
 from dagrec_cli.data.invalid import count_dropped, plural, summarise
 from dagrec_cli.data.unseen import count_forbidden, count_unseen, rule_of
-from dagrec_cli.data.vocabulary import UNKNOWN_NODES
 from dagrec_cli.evaluation.ceiling import CEILINGS, has_ceiling
 from dagrec_cli.evaluation.evaluator import Evaluation
 from dagrec_cli.evaluation.intervals import metric_summaries
@@ -107,7 +106,7 @@ def data_facts(data: SplitData) -> DataFacts:
         context=dataset.context,
         merges=bool((dataset.followed.n_parents > 1).any()),
         pairs=len(dataset.pairs.context),
-        nodes=len(dataset.vocabulary.index.keys() - UNKNOWN_NODES.keys()),
+        nodes=dataset.vocabulary.n_names,
         services=len(dataset.vocabulary.services),
         train=len(data.train),
         validation=len(data.validation),

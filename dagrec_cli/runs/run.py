@@ -149,8 +149,8 @@ class Run:
         n_rows = [len(self.history.get(seed, ())) for seed in result.seeds]
         if n_rows != ([0] * len(n_rows) if result.run else result.model.epochs):
             yield MisfitError(f"there are {n_rows} epochs", METRICS_FILE)
-        if result.data.nodes != (n_nodes := len(self.vocabulary.nodes)):
-            yield MisfitError(f"there are {n_nodes:,} nodes", VOCABULARY)
+        if result.data.nodes != self.vocabulary.n_names:
+            yield MisfitError(f"there are {self.vocabulary.n_names:,} nodes", VOCABULARY)
         if not result.data.merges and any(len(c.parents) > 1 for c in self.contexts.values()):
             yield MisfitError("contexts merge there", CONTEXTS)
         if not result.run and (self.path / REQUEST).exists():
