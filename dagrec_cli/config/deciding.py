@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any
 
 from dagrec_cli import __version__
+from dagrec_cli.config.where import code_sha256
 
 
 class Effect(Enum):
@@ -60,8 +61,8 @@ def is_part(group: str) -> bool:
     return "/" not in group and group != "experiment"
 
 
-def config_hash(config: Mapping[str, Any], *, with_place: bool = False, code: str = "") -> str:
-    """Return a hash of what decides a run's files besides its data: config, code.
+def config_hash(config: Mapping[str, Any], *, with_place: bool = False) -> str:
+    """Return a hash of what decides a run's files besides its data: config, and the code that runs.
 
     Parameters
     ----------
@@ -69,10 +70,9 @@ def config_hash(config: Mapping[str, Any], *, with_place: bool = False, code: st
         The composed config of ``dagrec train`` as plain containers.
     with_place
         True to count where the data lie, too: for whoever cannot look at their content.
-    code
-        Hash of the code of others that runs.
     """
     places = set() if with_place else {Effect.PLACE}
     content = settings(config, set(Effect) - {Effect.NOTHING} - places)
-    text = json.dumps([__version__, content, *filter(None, [code])], sort_keys=True)
+    code = filter(None, [code_sha256(config)])
+    text = json.dumps([__version__, content, *code], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -18,7 +18,7 @@ from dagrec_cli.app.hydra_main import overrides_of
 from dagrec_cli.config.build import plain, seeds_of
 from dagrec_cli.config.deciding import config_hash
 from dagrec_cli.config.metric_names import metrics_of
-from dagrec_cli.config.where import code_sha256, config_dir
+from dagrec_cli.config.where import config_dir
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.jobs.job import Job, check_number, without_hydra
 from dagrec_cli.jobs.plugins import PoolLauncher, register
@@ -279,8 +279,7 @@ def row_job(engine: Engine, name: str, words: Sequence[str]) -> Job:
     side, and the same figures come back from any launcher.
     """
     config = engine.compose(words)
-    content = plain(without_hydra(config))
-    digest = config_hash(content, with_place=True, code=code_sha256(content))
+    digest = config_hash(plain(without_hydra(config)), with_place=True)
     return Job(name, (*words, "threads=1"), engine.folder / digest[:16], config)
 
 

@@ -46,7 +46,7 @@ class RunStart(Request, frozen=True, kw_only=True):
         Hash of the data's content.
     config_sha256
         Hash of all else that decides the figures, see
-        :func:`~dagrec_cli.runs.provenance.config_hash`.
+        :func:`~dagrec_cli.config.deciding.config_hash`.
     threads
         How many torch has had, which ``threads=auto`` keeps when the run is resumed.
     """

@@ -59,7 +59,7 @@ def begin(
     start = RunStart(
         **msgspec.structs.asdict(request),
         data_sha256=data_sha256,
-        config_sha256=config_hash(plain(config), code=request.code_sha256),
+        config_sha256=config_hash(plain(config)),
         threads=threads,
     )
     write_record(folder, start)

@@ -15,7 +15,6 @@ from omegaconf import DictConfig
 
 from dagrec_cli.config.build import build, plain
 from dagrec_cli.config.deciding import config_hash
-from dagrec_cli.config.where import code_sha256
 from dagrec_cli.data.cache import CachedSource
 from dagrec_cli.data.plain_files import read_plain
 from dagrec_cli.errors import DagrecError, ForeignError, RunError
@@ -82,8 +81,7 @@ def fits(path: Path, config: DictConfig) -> bool:
     except (OSError, RunError):
         return False
     # The hash holds the version too: figures of two versions are never one result.
-    settings = plain(config)
-    if start.config_sha256 != config_hash(settings, code=code_sha256(settings)):
+    if start.config_sha256 != config_hash(plain(config)):
         return False
     source: CachedSource = build(config.data, "data")
     return source.sha256() == start.data_sha256
