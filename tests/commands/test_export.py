@@ -157,7 +157,8 @@ def test_recbole_reads_a_pair_a_line(dagrec: Dagrec, tmp_path: Path, data: tuple
     [
         ([], "output is null; say where to write with output=PATH."),
         (["output=x", "format=libfm"], "format is 'libfm'; use one of gru4rec, recbole, csv."),
-        (["output=own.jsonl"], "cannot write own.jsonl"),
+        (["output=own.jsonl"], "output is 'own.jsonl', own.jsonl, which is read; write"),
+        (["output=own.jsonl/x"], "cannot write own.jsonl/x: Not a directory"),
         (["output=x", "data.path=no"], "no: no such file"),
     ],
 )
