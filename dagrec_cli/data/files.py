@@ -29,12 +29,18 @@ OTHER_FORMATS = {  # by their first bytes
     b"\xff\xfe": "a UTF-16",
     b"\xfe\xff": "a UTF-16",
 }
+WIDEST = 4  # bytes of a character
+UNREADABLE = "unreadable"  # stands for a hash
 NAMED_FILES = 3  # files that a message names
 BUFFER = 2**16  # bytes unpacked at a time
 SAFE = 2**20  # bytes that any file may unpack to
 MOST_RATIO = 200  # and beyond, times its own size; the portal's log has 21, a bomb 1,030
 
 _LOG = logging.getLogger(__name__)
+
+
+class EmptyFileError(DataError):
+    """A file that holds nothing at all, which is no fault among others."""
 
 
 def find_files(path: str | Sequence[str], suffixes: tuple[str, ...], holds: str) -> list[Shard]:
@@ -56,7 +62,7 @@ def find_files(path: str | Sequence[str], suffixes: tuple[str, ...], holds: str)
     Raises
     ------
     DataError
-        If a glob or a folder has no such file, or there is no path at all.
+        If a file is not there, a glob or a folder has no such file, or there is no path at all.
     """
     found: dict[str, Path] = {}
     repeated: list[str] = []
@@ -83,9 +89,11 @@ def find_files(path: str | Sequence[str], suffixes: tuple[str, ...], holds: str)
 
 
 def _files_of(path: str, suffixes: tuple[str, ...]) -> set[Path]:
-    """Return the files of a path, a folder or a glob; a path that is not there is said later."""
-    if os.path.exists(path) or not glob.has_magic(path):
+    """Return the files of a path, a folder or a glob."""
+    if os.path.lexists(path) or not glob.has_magic(path):
         paths = [path]
+        with file_errors(Path(path)):
+            os.lstat(path)
     else:
         paths = glob.glob(path, recursive=True)
     files = {Path(p) for p in paths if not os.path.isdir(p)}
@@ -121,12 +129,16 @@ def opened(path: Path) -> Iterator[BufferedReader]:
         encoded in another way.
     """
     with file_errors(path), open_file(path) as file:
-        start = file.peek(BUFFER)
-        for magic, kind in OTHER_FORMATS.items():
-            if start.startswith(magic):
-                raise DataError(f"{path}: {kind} file; give plain or gzipped text in UTF-8.")
-        is_gzip = start.startswith(GZIP_MAGIC)
-        yield BufferedReader(_Unpacked(file, path), BUFFER) if is_gzip else file
+        is_gzip = file.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC)
+        content: BufferedReader = file
+        if is_gzip:
+            content = BufferedReader(_Unpacked(file, path), BUFFER)
+        start = content.peek()
+        kinds = [kind for magic, kind in OTHER_FORMATS.items() if start.startswith(magic)]
+        if kinds or b"\0" in start[:WIDEST]:  # which no text in UTF-8 has
+            kind = kinds[0] if kinds else "a UTF-16 or binary"
+            raise DataError(f"{path}: {kind} file; give plain or gzipped text in UTF-8.")
+        yield content
 
 
 def open_file(path: Path) -> BufferedReader:
@@ -176,18 +188,20 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def sha256_of_all(files: Sequence[Shard]) -> str:
-    """Return what ``sha256sum NAME… | sha256sum`` prints.
+def sha256_if_readable(path: Path) -> str:
+    """Return a file's hash, or :data:`UNREADABLE`: what that means is said when it is read."""
+    try:
+        with file_errors(path):
+            return sha256_of(path)
+    except DataError:
+        return UNREADABLE
 
-    Raises
-    ------
-    DataError
-        If a file cannot be read.
-    """
+
+def sha256_of_all(files: Sequence[Shard]) -> str:
+    """Return what ``sha256sum NAME… | sha256sum`` prints if all can be read."""
     total = hashlib.sha256()
     for path, name in files:
-        with file_errors(path):
-            total.update(f"{sha256_of(path)}  ".encode() + os.fsencode(name) + b"\n")
+        total.update(f"{sha256_if_readable(path)}  ".encode() + os.fsencode(name) + b"\n")
     return total.hexdigest()
 
 

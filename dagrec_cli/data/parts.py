@@ -16,7 +16,7 @@ from dagrec_cli.data.cache import cannot_keep, entry_of
 from dagrec_cli.data.cache_folder import share, writing
 from dagrec_cli.data.collection import Collection
 from dagrec_cli.data.composition import Invalid, Shard, ShardedSource
-from dagrec_cli.data.files import file_errors, sha256_of
+from dagrec_cli.data.files import sha256_if_readable
 from dagrec_cli.data.plain_files import read_plain
 from dagrec_cli.errors import RunError
 
@@ -40,8 +40,8 @@ _LOG = logging.getLogger(__name__)
 
 def part_of(source: ShardedSource, shard: Shard) -> Path:
     """Return where a file's part is kept, there or not; its name tells content and settings."""
-    with file_errors(shard.path):
-        return entry_of(source, f"{sha256_of(shard.path)}  {shard.name}").with_suffix(".npz")
+    content = f"{sha256_if_readable(shard.path)}  {shard.name}"
+    return entry_of(source, content).with_suffix(".npz")
 
 
 def keep_part(found: Collection, path: Path) -> None:

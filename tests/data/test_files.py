@@ -99,8 +99,13 @@ def test_what_is_packed_or_encoded_otherwise_is_named(
         pass
 
 
-def test_a_file_that_is_not_there_is_told_when_it_is_read() -> None:
-    assert [str(shard.path) for shard in find_files("nowhere/x", (), "a text")] == ["nowhere/x"]
+def test_a_file_that_is_not_there_is_none_that_cannot_be_read(folder: Path) -> None:
+    """A wrong name is a wrong setting, whatever else is given and whatever may be left out."""
+    for path in ("nowhere/x", ["a.txt", "nowhere"], "a.txt/x"):
+        with pytest.raises(DataError, match=r": (no such file|Not a directory); "):
+            find_files(path, (".txt",), "a text")
+    (folder / "link.txt").symlink_to("nowhere")
+    assert len(find_files(["link.txt", "a.txt"], (), "a text")) == 2
 
 
 def test_the_hash_of_several_is_that_of_sha256sum(folder: Path) -> None:

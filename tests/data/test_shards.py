@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from dagrec_cli.config.build import build
 from dagrec_cli.data import cache
 from dagrec_cli.data.cache import cached_dataset, entry_of, load_dataset
+from dagrec_cli.data.invalid import summarise
 from dagrec_cli.data.parts import load_part
 from dagrec_cli.data.shards import prepare_ahead, prepare_part
 from dagrec_cli.errors import ConfigError, DataError
@@ -141,19 +142,21 @@ def test_a_part_is_for_all_who_may_enter_the_folder(source_of: SourceOf) -> None
     assert list(folder.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("content", ["", "\n \n"])
-def test_an_empty_file_among_others_holds_no_composition(
-    source_of: SourceOf, tmp_path: Path, content: str, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("content", "told"), [(b"\n \n", "the file is empty"), (b"\x1f\x8b\x08", "broken gzip")]
+)
+def test_a_file_that_cannot_be_read_is_left_out_of_the_others(
+    source_of: SourceOf, tmp_path: Path, content: bytes, told: str
 ) -> None:
     expected = in_one_go(source_of)
-    (tmp_path / "1b.jsonl").write_text(content)
-    _, entry = prepare_ahead(source_of(), engine="processes", n_jobs=1, watch=lambda _: None)
+    (tmp_path / "1b.jsonl").write_bytes(content)
+    dataset, entry = prepare_ahead(source_of(), engine="processes", n_jobs=1, watch=lambda _: None)
     found = bytes_of(entry)
     assert {name for name in found if found[name] != expected[name]} == {
         "manifest.json",
-        "names.json",  # which has the hash of the files
+        "names.json",  # which has the hash of the files, and what was left out
     }
-    assert [each for each in caplog.messages if "empty" in each] == ["1b.jsonl: the file is empty."]
+    assert f", 1 x {told}" in summarise(dataset.skipped)
 
 
 def test_nothing_but_empty_files(source_of: SourceOf, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from io import BufferedReader
 from pathlib import Path
@@ -25,13 +26,20 @@ from dagrec_cli.data.composition import (
     Shard,
     as_dag,
 )
-from dagrec_cli.data.files import file_errors, find_files, opened, sha256_of, sha256_of_all
+from dagrec_cli.data.files import (
+    EmptyFileError,
+    file_errors,
+    find_files,
+    opened,
+    sha256_of,
+    sha256_of_all,
+)
 from dagrec_cli.data.invalid import OnInvalid
 from dagrec_cli.data.readers.formats import START, likely_option
 from dagrec_cli.errors import DataError
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-LATEST = 253_402_300_799  # seconds since 1970 at the end of the year 9999
+EARLIEST, LATEST = -62_135_596_800, 253_402_300_799  # seconds since 1970: years 1 to 9999
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 
@@ -44,18 +52,18 @@ def seconds(moment: object) -> float:
     ValueError
         If it is neither; the text says what is allowed.
     """
-    number = moment
+    found: object = moment
     if isinstance(moment, str):
         try:
             date = datetime.fromisoformat(moment)
-            return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+            found = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
         except (ValueError, OverflowError):  # faster than suppress, and there are many dates
-            number = float(moment) if _NUMBER.fullmatch(moment) else None
-    if isinstance(number, int | float) and type(number) is not bool and abs(number) <= LATEST:
-        return float(number)
+            found = float(moment) if _NUMBER.fullmatch(moment) else None
+    if isinstance(found, int | float) and type(found) is not bool and EARLIEST <= found <= LATEST:
+        return float(found)
     raise ValueError(
         f"unreadable date {str(moment)[:30]!r}; use ISO 8601, such as 2020-03-16T12:24:15Z, or "
-        "seconds since 1970"
+        "seconds since 1970, of the years 1 to 9999"
     )
 
 
@@ -119,8 +127,10 @@ class Reader(ABC):
 
         Raises
         ------
+        EmptyFileError
+            If the file holds nothing at all.
         DataError
-            If the file as a whole cannot be read.
+            If the file as a whole, or its rest, cannot be read; the text begins with its path.
         """
 
     def read(self) -> Iterator[Composition | Invalid]:
@@ -129,13 +139,27 @@ class Reader(ABC):
         Raises
         ------
         DataError
-            If there is no file, or one as a whole cannot be read.
+            If there is no file, or the only one as a whole cannot be read.
         """
         for shard in self.shards():
             yield from self.read_shard(shard)
 
     def read_shard(self, shard: Shard) -> Iterator[Composition | Invalid]:
-        """Yield every composition of one file; see :meth:`read`."""
+        """Yield every composition of one file; see :meth:`read`.
+
+        What cannot be read of one file among several is one composition that is invalid, so that it
+        can be left out as others are.
+        """
+        try:
+            yield from self._items(shard)
+        except DataError as error:
+            if len(self.shards()) == 1:
+                raise
+            problem = str(error).removeprefix(f"{shard.path}: ").rstrip(".")
+            is_fault = not isinstance(error, EmptyFileError)
+            yield Invalid((Fault(shard.name, problem),), is_fault)
+
+    def _items(self, shard: Shard) -> Iterator[Composition | Invalid]:
         with opened(shard.path) as file:
             if file.peek(len(BYTE_ORDER_MARK)).startswith(BYTE_ORDER_MARK):
                 file.read(len(BYTE_ORDER_MARK))
@@ -149,8 +173,9 @@ class Reader(ABC):
                     is_first = False
                     yield item
             except DataError as error:
-                hint = self._hint(shard) if is_first else ""
-                raise DataError(f"{error}{hint and f' {hint}.'}") from error
+                if not is_first or not (hint := self._hint(shard)):
+                    raise
+                raise DataError(f"{str(error).rstrip('.')} ({hint}).") from error
 
     def _with_hint(self, invalid: Invalid, shard: Shard) -> Invalid:
         """Return what is wrong with a file, and which reader it is for if that is not this one."""
@@ -160,7 +185,8 @@ class Reader(ABC):
         return invalid._replace(faults=(Fault(place, f"{problem} ({hint})"), *others))
 
     def _hint(self, shard: Shard) -> str:
-        with opened(shard.path) as file:
+        option = ""
+        with suppress(DataError), opened(shard.path) as file:
             option = likely_option(file.read(START))
         this = self.option or type(self).__module__.rpartition(".")[2]
         return f"it looks like a file for data={option}" if option not in ("", this) else ""

@@ -25,11 +25,11 @@ import msgspec
 from dagrec_cli.data.composition import Composition, Fault, Invalid, Shard
 from dagrec_cli.data.readers.draft import Draft
 from dagrec_cli.data.readers.json_array import LARGEST
+from dagrec_cli.data.readers.json_records import decoding_fault
 from dagrec_cli.data.readers.json_workflows import (
     BROKEN,
     JsonWorkflows,
     Name,
-    decoding_fault,
     with_tables,
 )
 from dagrec_cli.data.readers.png_text import PNG, png_text

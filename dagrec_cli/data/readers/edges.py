@@ -20,6 +20,7 @@ from dagrec_cli.data.composition import (
     Invalid,
     Shard,
 )
+from dagrec_cli.data.files import EmptyFileError
 from dagrec_cli.data.readers.base import Reader
 from dagrec_cli.data.readers.link_table import EMPTY, TableWorkflow, lines_of, places_of
 from dagrec_cli.errors import ConfigError, DataError
@@ -63,7 +64,7 @@ class Edges(Reader):
         for place, row in self._rows(file, shard):
             self._add_row(workflows[row.get("workflow", "")], row, place)
         if not workflows:
-            raise DataError(f"{shard.path}: no row below the header; give {self.holds}.")
+            raise EmptyFileError(f"{shard.path}: no row below the header; give {self.holds}.")
         for key, workflow in workflows.items():
             yield workflow.composition(f"{shard.name} workflow {key}")
 
@@ -84,12 +85,17 @@ class Edges(Reader):
         try:
             names = {column: name.lower() for column, name in self.columns.items()}
             cells = [cell.strip().lower() for cell in next(rows)]
-            places = places_of(cells, names, OPTIONAL, shard.path)
+            remedy = "say what it is called: data.columns.{}=NAME"
+            places = places_of(cells, names, OPTIONAL, shard.path, remedy)
             for cells in rows:
                 row = {column: cells[k].strip() for column, k in places.items() if k < len(cells)}
                 yield f"{shard.name} line {number}", row
         except csv.Error as error:
-            raise DataError(f"{shard.path}: line {number}: {error}; fix its quotes.") from error
+            problem = f"broken quotes (line {number}: {error}); fix them"
+            if "field limit" in str(error):  # perhaps for want of a quote that ends it
+                most = csv.field_size_limit()
+                problem = f"a cell longer than {most:,} characters (line {number}); end its quotes"
+            raise DataError(f"{shard.path}: {problem}.") from error
 
     def _add_row(self, workflow: TableWorkflow, row: dict[str, str], place: str) -> None:
         missing = [name for name in LINK_COLUMNS[:3] if row.get(name, "") in EMPTY]

@@ -101,7 +101,8 @@ class GalaxyConnections(Reader):
         for role, end in (("source", self.source), ("target", target)):
             names |= {role: f"{end}_id", f"{role}_tool": f"{end}_tool"}
         names |= {flag: flag for flag in FLAGS}
-        return places_of(cells, names, ("time", *FLAGS), shard.path)
+        remedy = "rename it there, or say what columns there are: data=edges data.columns.…=NAME"
+        return places_of(cells, names, ("time", *FLAGS), shard.path, remedy)
 
     def _add_row(
         self,

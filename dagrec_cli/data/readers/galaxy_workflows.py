@@ -24,7 +24,8 @@ import msgspec
 from dagrec_cli.data.composition import PREFIX_SERVICE, PREFIX_TABLE, Composition, Invalid
 from dagrec_cli.data.readers.draft import Draft
 from dagrec_cli.data.readers.galaxy import short_id
-from dagrec_cli.data.readers.json_workflows import BROKEN, JsonWorkflows, decoding_fault
+from dagrec_cli.data.readers.json_records import decoding_fault
+from dagrec_cli.data.readers.json_workflows import BROKEN, JsonWorkflows
 
 TOOL, SUBWORKFLOW = "tool", "subworkflow"
 PAUSE = "pause"  # until somebody has looked at what it passes on

@@ -19,6 +19,7 @@ import msgspec
 import yaml
 
 from dagrec_cli.data.composition import Composition, Fault, Invalid, Shard
+from dagrec_cli.data.files import EmptyFileError
 from dagrec_cli.data.readers.base import Reader
 from dagrec_cli.data.readers.draft import TooLargeError
 from dagrec_cli.data.readers.galaxy_workflows import (
@@ -32,6 +33,7 @@ from dagrec_cli.data.readers.galaxy_workflows import (
     Step,
     Workflow,
 )
+from dagrec_cli.data.readers.json_records import decoding_fault
 from dagrec_cli.data.readers.yaml_text import everything_in, text_of, yaml_document
 
 LARGEST_DOCUMENT = 2**21  # bytes of a file; the largest .ga file of IWC has half of that
@@ -58,10 +60,12 @@ class Gxformat2(Reader):
         if len(text) > LARGEST_DOCUMENT:
             yield Invalid((Fault(shard.name, f"longer than {LARGEST_DOCUMENT:,} bytes"),))
             return
+        if not text.strip():
+            raise EmptyFileError(f"{shard.path}: the file is empty; it must hold {self.holds}.")
         try:
-            yield _Conversion(shard.name).composition(yaml_document(text))
-        except TooLargeError as error:
-            yield Invalid((Fault(shard.name, str(error)),))
+            yield _Conversion(shard.name).composition(yaml_document(str(text, "utf-8")))
+        except (UnicodeDecodeError, TooLargeError) as error:
+            yield Invalid((decoding_fault(error, shard.name),))
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             place = f"{shard.name} (line {mark.line + 1})" if mark else shard.name

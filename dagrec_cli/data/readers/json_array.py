@@ -14,7 +14,6 @@ import msgspec
 
 from dagrec_cli.errors import DataError
 
-LAYOUTS = "a JSON array of compositions, or one composition per line, in UTF-8, gzipped or not"
 LARGEST = 2**24  # bytes of one composition, which then takes less than 1 GiB of memory
 CHUNK = 2**18  # bytes read at a time
 CUT = 16  # at so many bytes before the end of a chunk, text that is cut off may look malformed
@@ -38,13 +37,18 @@ class JsonArray:
         The file's name for messages.
     line
         Line of the file in which the text begins, from 1.
+    holds
+        What the file must hold, for messages.
     """
 
-    def __init__(self, text: bytes, file: BufferedReader, path: Path, line: int) -> None:
+    def __init__(
+        self, text: bytes, file: BufferedReader, path: Path, line: int, holds: str
+    ) -> None:
         self._text = text
         self._file = file
         self._path = path
         self._line = line
+        self._holds = holds
         self._column = 1
         self._at = text.index(b"[")  # the bracket or comma after which the text goes on
 
@@ -103,7 +107,7 @@ class JsonArray:
         if length > LARGEST:
             raise DataError(
                 f"{self._path}: compositions[{number}] is longer than {LARGEST:,} bytes; "
-                f"give {LAYOUTS}."
+                f"give {self._holds}."
             )
 
     def _has_more(self) -> bool:
@@ -127,7 +131,7 @@ class JsonArray:
         try:
             _ARRAY.decode(head + self._text[self._at :])
         except RecursionError:
-            return DataError(f"{self._path}: the JSON is nested too deeply; give {LAYOUTS}.")
+            return DataError(f"{self._path}: the JSON is nested too deeply; give {self._holds}.")
         except msgspec.DecodeError as error:
             told = str(error)
         byte = self._at + _byte_of(told, len(self._text) - self._at + len(head)) - len(head)

@@ -13,7 +13,6 @@ A fault's place counts compositions from 0, and in JSON Lines names the file's l
 files it names the file first: ``b.jsonl: compositions[17]``.
 """
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from io import BufferedReader
@@ -32,17 +31,15 @@ from dagrec_cli.data.composition import (
 )
 from dagrec_cli.data.download import locate
 from dagrec_cli.data.readers.base import Reader, seconds
-from dagrec_cli.data.readers.json_array import LARGEST, LAYOUTS
+from dagrec_cli.data.readers.json_array import LARGEST
 from dagrec_cli.data.readers.json_graph import ID, UNSET, Keys, decoded, repeated
-from dagrec_cli.data.readers.json_records import EmptyFileError, records
+from dagrec_cli.data.readers.json_records import decoding_fault, records
 from dagrec_cli.errors import ConfigError
 
 NOT_GIVEN = (None, "", UNSET)
 UNKNOWN = -1
 HINTS, NEAR, SHORT = 3, 100, 100  # faults with a hint, ids looked at for it, characters of an id
 NAMED_KEYS = 10  # keys that a message names
-
-_LOG = logging.getLogger(__name__)
 
 
 class JsonFile(Reader):
@@ -61,7 +58,7 @@ class JsonFile(Reader):
     """
 
     option = "compositions"
-    holds = LAYOUTS
+    holds = "a JSON array of compositions, or one composition per line, in UTF-8, gzipped or not"
     suffixes = (".json", ".jsonl", ".ndjson")
 
     def __init__(
@@ -98,14 +95,9 @@ class JsonFile(Reader):
             If a file as a whole cannot be read: no JSON, a broken array.
         """
         prefix = f"{shard.name}: " if shard.name else ""
-        try:
-            for number, (text, line) in enumerate(records(file, shard.path)):
-                suffix = f" (line {line})" if line else ""
-                yield self._composition(text, f"{prefix}compositions[{number}]{suffix}")
-        except EmptyFileError:
-            if not shard.name:
-                raise
-            _LOG.warning("%s: the file is empty.", shard.name)
+        for number, (text, line) in enumerate(records(file, shard.path, self.holds)):
+            suffix = f" (line {line})" if line else ""
+            yield self._composition(text, f"{prefix}compositions[{number}]{suffix}")
 
     def shards(self) -> list[Shard]:
         """Return the files, sorted by path; a single one needs no name."""
@@ -128,7 +120,7 @@ class JsonFile(Reader):
             if found := repeated(unpacked, record, keys):
                 return Invalid((Fault(inside(place, found.place), found.problem),))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            return Invalid((_decoding_fault(error, place),))
+            return Invalid((decoding_fault(error, place),))
         body = record
         if record.composition is not None:
             body, place = record.composition, inside(place, ".composition")
@@ -259,18 +251,6 @@ def _other_format(body: Any, text: bytes) -> str:
             told = ", ".join(str(key)[:SHORT] for key in keys[:NAMED_KEYS]) + more
             return f"no {wanted} among its keys ({told or 'it has none'})"
     return ""
-
-
-def _decoding_fault(error: Exception, place: str) -> Fault:
-    """Return why one composition's JSON could not be decoded, with msgspec's path in our form."""
-    if isinstance(error, UnicodeDecodeError):
-        return Fault(place, f"not UTF-8 (byte {error.start}); save the file in UTF-8")
-    if isinstance(error, RecursionError):
-        return Fault(place, "JSON nested too deeply")
-    problem, _, path = str(error).partition(" - at `$")
-    if "truncated" in problem:
-        problem = "JSON ends too early; a line must hold one whole composition"
-    return Fault(inside(place, path.removesuffix("`")), problem)
 
 
 def _unknown(name: str, ids: Sequence[str]) -> str:

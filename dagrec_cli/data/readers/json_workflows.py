@@ -22,10 +22,8 @@ from dagrec_cli.data.composition import (
 )
 from dagrec_cli.data.readers.base import Reader
 from dagrec_cli.data.readers.draft import TooLargeError
-from dagrec_cli.data.readers.json_array import LAYOUTS
 from dagrec_cli.data.readers.json_keys import repeated_key
-from dagrec_cli.data.readers.json_records import records
-from dagrec_cli.errors import DataError
+from dagrec_cli.data.readers.json_records import decoding_fault, records
 
 Name = Annotated[str, msgspec.Meta(min_length=1)]
 
@@ -38,25 +36,17 @@ class JsonWorkflows(Reader):
     suffixes: ClassVar[tuple[str, ...]] = (".json", ".jsonl", ".ndjson")
 
     def parse(self, file: BufferedReader, shard: Shard) -> Iterator[Composition | Invalid]:
-        """Yield the composition of every workflow of a file, or what is wrong with it.
-
-        A file that is no JSON at all is one composition that is invalid, so that it may be left
-        out of a folder.
-        """
+        """Yield the composition of every workflow of a file, or what is wrong with it."""
         is_array = file.peek().lstrip().startswith(b"[")
-        try:
-            for number, (text, _) in enumerate(records(file, shard.path)):
-                is_alone = number == 0 and not is_array
-                yield self.checked(text, shard.name if is_alone else f"{shard.name}[{number}]")
-        except DataError as error:
-            problem = str(error).removeprefix(f"{shard.path}: ").rstrip(".")
-            problem = problem.replace(LAYOUTS, f"{self.holds}, in JSON")
-            yield Invalid((Fault(shard.name, problem),))
+        found = records(file, shard.path, f"{self.holds}, in JSON")
+        for number, (text, _) in enumerate(found):
+            is_alone = number == 0 and not is_array
+            yield self.checked(text, shard.name if is_alone else f"{shard.name}[{number}]")
 
     def checked(self, text: bytes, place: str) -> Composition | Invalid:
         """Return the composition of a workflow that may be damaged."""
         try:
-            if repeated := repeated_key(text):
+            if repeated := repeated_key(str(text, "utf-8")):
                 return Invalid((Fault(place + repeated.place, repeated.problem),))
             return self.composition(text, place)
         except (*BROKEN, TooLargeError) as error:
@@ -103,9 +93,3 @@ def repeated_ids(ids: Iterable[str], place: str) -> list[Fault]:
         for k, name in enumerate(ids)
         if first.setdefault(name, k) < k
     ]
-
-
-def decoding_fault(error: Exception, place: str) -> Fault:
-    """Return why something at ``place`` could not be decoded, with msgspec's path behind it."""
-    problem, _, path = str(error).partition(" - at `$")
-    return Fault(place + path.removesuffix("`"), problem)

@@ -10,6 +10,7 @@ from io import BufferedReader
 from pathlib import Path
 
 from dagrec_cli.data.composition import PREFIX_SERVICE, Composition, Fault, Invalid
+from dagrec_cli.data.files import EmptyFileError
 from dagrec_cli.data.readers.base import seconds
 from dagrec_cli.errors import DataError
 
@@ -28,21 +29,29 @@ def lines_of(file: BufferedReader, path: Path, holds: str) -> Iterator[tuple[int
     """
     is_empty = True
     for number, line in enumerate(iter(partial(file.readline, LONGEST_ROW + 1), b""), start=1):
+        if is_empty and b"\r" in line[:-2]:
+            raise DataError(f"{path}: lines end in CR alone; end them in LF or CRLF.")
         if len(line) > LONGEST_ROW:
-            raise DataError(f"{path}: line {number} is longer than {LONGEST_ROW:,}; give {holds}.")
+            told = f"a row longer than {LONGEST_ROW:,} bytes (line {number})"
+            raise DataError(f"{path}: {told}; give {holds}.")
         try:
             text = line.decode("utf-8").rstrip("\r\n")
         except UnicodeDecodeError as error:
-            raise DataError(f"{path}: line {number} is not UTF-8; give {holds}.") from error
+            told = f"not UTF-8 (line {number}, byte {error.start})"
+            raise DataError(f"{path}: {told}; save the file in UTF-8.") from error
         if text.strip():
             is_empty = False
             yield number, text
     if is_empty:
-        raise DataError(f"{path}: the file is empty; it must hold {holds}.")
+        raise EmptyFileError(f"{path}: the file is empty; it must hold {holds}.")
 
 
 def places_of(
-    header: Sequence[str], names: Mapping[str, str], optional: Collection[str], path: Path
+    header: Sequence[str],
+    names: Mapping[str, str],
+    optional: Collection[str],
+    path: Path,
+    remedy: str,
 ) -> dict[str, int]:
     """Return the place of each column that a header has.
 
@@ -52,6 +61,8 @@ def places_of(
         The header's name of each column.
     optional
         Columns that may be missing.
+    remedy
+        What to do about a column that is not there once: ``name it with data.columns.{}=NAME``.
 
     Raises
     ------
@@ -63,7 +74,10 @@ def places_of(
             given = ", ".join(name[:CELL_SHOWN] for name in header[:FIRST])
             given += ", …" if len(header) > FIRST else ""
             problem = "is there twice" if name in header else "is missing"
-            raise DataError(f"{path}: column {name!r} {problem}; the header has {given}.")
+            raise DataError(
+                f"{path}: column {name!r} {problem} (the header has {given}); "
+                f"{remedy.format(column)}."
+            )
     return {column: header.index(name) for column, name in names.items() if name in header}
 
 

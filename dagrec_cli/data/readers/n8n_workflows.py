@@ -16,11 +16,11 @@ from collections import Counter
 import msgspec
 
 from dagrec_cli.data.composition import Composition, Fault, Invalid
+from dagrec_cli.data.readers.json_records import decoding_fault
 from dagrec_cli.data.readers.json_workflows import (
     BROKEN,
     JsonWorkflows,
     Name,
-    decoding_fault,
     repeated_ids,
     with_tables,
 )

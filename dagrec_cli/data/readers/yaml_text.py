@@ -15,7 +15,7 @@ NULLS = ("", "~", "null")  # scalars without quotes that stand for nothing
 LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 
 
-def yaml_document(text: bytes) -> Any:
+def yaml_document(text: str) -> Any:
     """Return the first document of a text; its scalars are texts, or None where they are empty.
 
     Raises

@@ -267,6 +267,14 @@ def doubling(depth: int) -> Flow:
             ),
             ["flow.json: more than 50 subworkflows inside one another, or one inside itself"],
         ),
+        (
+            b'{"nodes": [], "links": [' + b"[" * 2000,
+            ["flow.json: JSON nested too deeply; fetch or export it again"],
+        ),
+        (
+            b'{"nodes": [], "extra": "\xe9"}',
+            ["flow.json: not UTF-8 (byte 24); save the file in UTF-8"],
+        ),
         (b'{"nodes": [], "nodes": []}', ["flow.json: duplicate key 'nodes'; give it once"]),
     ],
 )

@@ -128,10 +128,33 @@ def test_faults_name_their_line(tmp_path: Path, rows: list[str], expected: list[
     [
         ("", "the file is empty; it must hold a table of links"),
         ("workflow,source,target\n", "no row below the header"),
-        ("workflow,source\nw,a", "column 'target' is missing; the header has workflow, source."),
-        ("workflow,source,target,target\nw,a,b,b", "column 'target' is there twice"),
-        ('workflow,source,target\nw,"a" b,c', "line 2: ',' expected after '\"'; fix its quotes."),
-        ('workflow,source,target\nw,"a,b', "line 2: unexpected end of data; fix its quotes."),
+        (
+            "workflow,source\nw,a",
+            "column 'target' is missing (the header has workflow, source); say what it is called: "
+            "data.columns.target=NAME.",
+        ),
+        ("workflow,source,target,target\nw,a,b,b", "column 'target' is there twice (the header"),
+        (
+            'workflow,source,target\nw,"a" b,c',
+            "broken quotes (line 2: ',' expected after '\"'); fix them.",
+        ),
+        ('workflow,source,target\nw,"a,b', "broken quotes (line 2: unexpected end of data); fix"),
+        (
+            f'workflow,source,target\nw,b,c\nw,"{"a" * 131_073}',
+            "a cell longer than 131,072 characters (line 3); end its quotes.",
+        ),
+        (
+            'workflow,source,target\nw,"' + f"{'a' * 100}\n" * 1_400,
+            "a cell longer than 131,072 characters (line 1312); end its quotes.",
+        ),
+        (
+            "workflow,source,target\rw,a,b\rw,b,c\r",
+            "lines end in CR alone; end them in LF or CRLF.",
+        ),
+        (
+            "workflow,source,target\r" + "w,a,b\r" * 200_000,
+            "lines end in CR alone; end them in LF or CRLF.",
+        ),
     ],
 )
 def test_a_table_that_cannot_be_read_is_one_line(tmp_path: Path, text: str, problem: str) -> None:

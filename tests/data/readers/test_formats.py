@@ -1,3 +1,4 @@
+import gzip
 import json
 import os
 from pathlib import Path
@@ -6,7 +7,7 @@ from typing import Any
 import pytest
 
 from dagrec_cli.config.build import build
-from dagrec_cli.data.composition import Composition
+from dagrec_cli.data.composition import Composition, Invalid, Shard
 from dagrec_cli.data.readers.formats import likely_option
 from dagrec_cli.errors import DataError
 
@@ -52,6 +53,58 @@ def test_the_keys_of_another_file_are_named(tmp_path: Path, config: Any) -> None
     (item,) = build(config("data", "compositions", path=str(path)), "data").read()
     (fault,) = item.faults
     assert fault.problem == "no nodes among its keys (name, steps, a, b, c, d, e, f, g, h, …)"
+
+
+def damage(path: Path, kind: str, sample: str) -> None:
+    contents = {
+        "not UTF-8": b"\xe9" * 9,
+        "broken gzip": gzip.compress(sample.encode())[:-9],
+        "a UTF-16 file": sample.encode("utf-16"),
+        "a UTF-16 or binary file": sample.encode("utf-16-le"),
+        "the file is empty": b" \n",
+    }
+    if kind == "a pipe":
+        os.mkfifo(path)
+    else:
+        path.write_bytes(contents.get(kind, b"x"))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("not UTF-8", "broken gzip", "a UTF-16 file", "a UTF-16 or binary file", "a pipe"),
+        *("the file is empty", "Permission denied"),
+    ],
+)
+@pytest.mark.parametrize("reader", SAMPLES)
+def test_a_file_that_cannot_be_read_is_one_line_or_among_others_one_composition(
+    tmp_path: Path, config: Any, monkeypatch: pytest.MonkeyPatch, reader: str, kind: str
+) -> None:
+    source = build(config("data", reader, path=str(tmp_path)), "data")
+    bad, good = (tmp_path / f"{name}{source.suffixes[0]}" for name in ("bad", "good"))
+    damage(bad, kind, SAMPLES[reader])
+    if kind == "Permission denied":  # root may read any file
+        plain = os.open
+
+        def refuse(path: Any, *flags: Any) -> int:
+            if path == bad:
+                raise PermissionError(13, kind)
+            return plain(path, *flags)
+
+        monkeypatch.setattr(os, "open", refuse)
+    shard = Shard(bad, bad.name)
+    if (reader, kind) != ("gxformat2", "not UTF-8"):  # a file is a composition, so this is a fault
+        with pytest.raises(DataError, match=f"^{bad}: [^\n]*{kind}"):
+            list(source.read_shard(shard))
+    good.write_text(SAMPLES[reader])
+    (item,) = source.read_shard(shard)
+    assert isinstance(item, Invalid)
+    assert item.is_fault == (kind != "the file is empty")
+    ((place, problem),) = item.faults
+    assert place == bad.name
+    assert kind in problem
+    assert str(tmp_path) not in problem
+    assert len(source.sha256()) == 64
 
 
 @pytest.mark.real

@@ -140,7 +140,7 @@ def test_faults_name_their_line(tmp_path: Path, lines: list[str], expected: list
     ("content", "expected"),
     [
         (b"", "the file is empty; it must hold a tab-separated table"),
-        (ROWS[5].encode() + b"\n\xe9", "line 2 is not UTF-8; give a tab-separated table"),
+        (ROWS[5].encode() + b"\n\xe9", "not UTF-8 (line 2, byte 0); save the file in UTF-8."),
         (gzip.compress(ROWS[5].encode(), mtime=0)[:-9], "broken gzip"),
     ],
 )
@@ -201,9 +201,9 @@ def test_a_header_names_the_columns(tmp_path: Path, source: Literal["in", "out"]
     [
         (
             "wf_id\tin_id\tin_tool\tout_id",
-            "column 'out_tool' is missing; the header has wf_id, in_",
+            "column 'out_tool' is missing (the header has wf_id, in_id, in_tool, out_id); rename ",
         ),
-        (HEADER + "\twf_id", "column 'wf_id' is there twice; the header has wf_id, wf_updated, "),
+        (HEADER + "\twf_id", "column 'wf_id' is there twice (the header has wf_id, wf_updated, "),
         (
             "1,2013-02-07,1,a,1,2,b",
             "7 tab-separated columns are expected, 1 found in the first row;",

@@ -140,7 +140,7 @@ def step(fields: str) -> str:
          [" (line 2): no YAML that is read: an alias; write out what it stands for"]),
         ("[" * 500, [" (line 1): no YAML that is read: nested more than 100 times"]),
         ("? [a]\n: b", [" (line 1): no YAML that is read: a key that is no text"]),
-        ("a: \0", [": no YAML that is read: control characters are not allowed"]),
+        ("name: \0", [": no YAML that is read: control characters are not allowed"]),
     ],
 )  # fmt: skip
 def test_faults_name_file_and_step(

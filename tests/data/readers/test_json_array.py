@@ -51,7 +51,7 @@ def pieces(text: bytes, chunk: int) -> list[bytes]:
     """The elements, read so many bytes at a time."""
     first = max(text.find(b"[") + 1, chunk)
     file = io.BufferedReader(io.BytesIO(text[first:]))  # type: ignore[arg-type]
-    return [element.strip() for element in JsonArray(text[:first], file, PATH, 1)]
+    return [element.strip() for element in JsonArray(text[:first], file, PATH, 1, "numbers")]
 
 
 @pytest.mark.parametrize("size", [1, 3, 17, 2**18])
@@ -161,7 +161,7 @@ def test_a_first_line_longer_than_what_tells_the_format() -> None:
     """Spaces without end, and a line that begins after them."""
     for text, line in ((b" " * 2**17 + b"\n[1]", None), (b"\n" + b" " * 2**17 + b'{"a":1}\n', 2)):
         file = io.BufferedReader(io.BytesIO(text))  # type: ignore[arg-type]
-        assert [(bytes(e).strip(), at) for e, at in records(file, PATH)] == [
+        assert [(bytes(e).strip(), at) for e, at in records(file, PATH, "numbers")] == [
             (text.strip().removeprefix(b"[").removesuffix(b"]"), line)
         ]
 

@@ -191,7 +191,13 @@ def test_owner_and_times(
     assert (item.owner, item.start_time, item.end_time) == (owner, start, end)
 
 
-@pytest.mark.parametrize("moment", ["yesterday", [1], True, 1e12, "2013-02", "1_0", 10**30])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        *("yesterday", [1], True, "2013-02", "1_0", 10**30, 1_584_361_455_000),
+        *(-62_135_596_801, "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-00:01", "1e3"),
+    ],
+)
 def test_a_date_that_cannot_be_read_is_a_fault(tmp_path: Path, moment: object) -> None:
     change = {"nodes": [{**node, "start_time": moment} for node in PLAIN["nodes"]]}  # a table's too
     for fields, places in (
@@ -274,6 +280,9 @@ def test_faults_name_their_place(
     assert [told[: len(place + start)] for told, start in found] == [place + f for f in expected]
 
 
+BEHIND = ": more behind the JSON; end lines in LF or CRLF, each with one composition"
+
+
 @pytest.mark.parametrize(
     ("bad", "expected"),
     [
@@ -282,7 +291,8 @@ def test_faults_name_their_place(
         (b"{" * 3, ": JSON is malformed: object keys must be strings (byte 1)"),
         (b"3", ": Expected `object`, got `int`"),
         (b'{"x": "\xe9"}', ": not UTF-8 (byte 7); save the file in UTF-8"),
-        (b'{"x": ' + b"[" * 100_000, ": JSON nested too deeply"),
+        (LINE + b"\r" + LINE, BEHIND),
+        (b'{"x": ' + b"[" * 100_000, ": JSON nested too deeply; fetch or export it again"),
         (b'{"nodes": [{"id": 1.5}]}', ".nodes[0].id: Expected `int | str`, got `float`"),
     ],
 )
@@ -339,10 +349,12 @@ def test_no_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
+    path = tmp_path / "x.json"
+    path.touch()
     monkeypatch.setattr(os, "open", refuse)  # root may read anything, so chmod would not do
-    assert "x.json: Permission denied" in message("x.json")
+    assert "x.json: Permission denied" in message(path)
     with pytest.raises(DataError, match="Permission denied"):
-        json_file("x.json").sha256()
+        json_file(path).sha256()
 
 
 def test_without_a_path_the_message_says_how_to_give_one() -> None:

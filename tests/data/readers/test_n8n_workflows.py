@@ -63,7 +63,8 @@ def read(config: Any, path: Path, **settings: Any) -> list[Composition | Invalid
 
 def read_one(config: Any, tmp_path: Path, workflow: Any, **settings: Any) -> Composition | Invalid:
     path = tmp_path / "flow.json"
-    path.write_text(workflow if isinstance(workflow, str) else json.dumps(workflow))
+    text = workflow if isinstance(workflow, str) else json.dumps(workflow)
+    path.write_bytes(text.encode(errors="surrogateescape"))
     (item,) = read(config, path, **settings)
     return item
 
@@ -128,8 +129,18 @@ def test_a_loop_is_cut_and_counted(config: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("workflow", "expected"),
     [
-        ("<", ["flow.json: unexpected '<' in line 1; give a workflow exported from n8n, in JSON"]),
-        ("", ["flow.json: the file is empty; it must hold a workflow exported from n8n, in JSON"]),
+        (
+            json.dumps(AGENT)[:-1] + ', "x": ' + "[" * 2000,
+            ["flow.json: JSON nested too deeply; fetch or export it again"],
+        ),
+        (
+            json.dumps({**AGENT, "name": "\udce9"}, ensure_ascii=False),  # as Latin-1 has é
+            ["flow.json: not UTF-8 (byte 900); save the file in UTF-8"],
+        ),
+        (
+            json.dumps(AGENT) + "\r" + json.dumps(AGENT),
+            ["flow.json: more behind the JSON; end lines in LF or CRLF, each with one composition"],
+        ),
         ({"nodes": []}, ["flow.json: Object missing required field `connections`"]),
         (
             flow([node("A", "set"), {"name": "B", "type": 3}]),
