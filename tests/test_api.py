@@ -100,6 +100,7 @@ def test_names_come_back_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (lambda: dagrec_cli.train("trainer.epochs=[" + "[" * 2000), "cannot read|nested"),
         (lambda: dagrec_cli.train("resume=run"), "resume=RUN is for the command line"),
         (lambda: dagrec_cli.train("experiment=search"), "a search runs many trials"),
+        (lambda: dagrec_cli.train("split.folds=5"), "5 parts, .* split.part=0 to 4"),
         (lambda: dagrec_cli.train(seeds=[0, 0]), "each once"),
         (lambda: dagrec_cli.train(folder="/proc/none"), "/proc/none"),
         (lambda: dagrec_cli.train("data=compositions", "data.path=none.jsonl"), "none.jsonl"),
@@ -109,7 +110,7 @@ def test_names_come_back_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (lambda: dagrec_cli.compare("nowhere"), "nowhere: no such folder"),
         (lambda: dagrec_cli.compare(["."], metric="f2"), "metric is 'f2'"),
     ],
-    ids=[*"0123456789abcd"],
+    ids=[*"0123456789abcde"],
 )
 def test_what_a_user_can_mend_is_a_dagrec_error(
     call: object, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -22,7 +22,8 @@ def reproduce(config: DictConfig) -> None:
 
     from dagrec_cli.app.output import write_tables
     from dagrec_cli.config.metric_names import Metric
-    from dagrec_cli.jobs.tables import ROWS, engine_of, read_tables
+    from dagrec_cli.jobs.run import engine_of
+    from dagrec_cli.jobs.tables import ROWS, read_tables
     from dagrec_cli.reporting.report import ReportSheet
     from dagrec_cli.runs.folder import RunFolder
     from dagrec_cli.runs.state import TABLES, check_free
@@ -49,7 +50,8 @@ def reproduce(config: DictConfig) -> None:
         words.append(f"hydra.launcher.n_jobs={config.n_jobs}")
     engine = engine_of(hydra, folder.path.parent / ROWS, *words)
     runs = read_tables(name, settings["table"], settings, engine)
-    jobs = {job.folder: job for run in runs for job in run.jobs}  # equal rows run once
+    # equal rows run once
+    jobs = {job.folder: job for run in runs for row in run.jobs for job in row}
     with engine.display(len(jobs)) as display:
         engine.run(list(jobs.values()), display, resume=config.resume)
     with folder.locked():

@@ -65,6 +65,8 @@ def _launched(words: Sequence[str]) -> AbstractContextManager[bool]:
 def train(config: DictConfig) -> float | None:
     """Run one job; in a multirun a failure is written down and the other jobs run.
 
+    Of a split with several parts, none of which is named, all are run, a job each.
+
     Returns
     -------
     float or None
@@ -74,8 +76,9 @@ def train(config: DictConfig) -> float | None:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from dagrec_cli.jobs.job import request_of
+    from dagrec_cli.jobs.job import n_parts, request_of
     from dagrec_cli.jobs.search import check_no_search
+    from dagrec_cli.jobs.sweep import sweep_parts
     from dagrec_cli.runs.folder import RunFolder
 
     hydra = HydraConfig.get()
@@ -84,6 +87,9 @@ def train(config: DictConfig) -> float | None:
         return _job(config, path)
     request = request_of(hydra, config, overrides_of(hydra)["task"])
     check_no_search(hydra.sweeper, request.overrides, RunFolder(path))
+    if n_parts(config) > 1:
+        sweep_parts(hydra)
+        return None
     result = _run(config, path, request)
     _show(result, path)
     sys.stdout.write(_hint(hydra.runtime.choices, request.overrides))

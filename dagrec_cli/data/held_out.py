@@ -1,5 +1,7 @@
 """How much a split held out, in which groups, and what of it is not as one would expect."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,20 +58,32 @@ class HeldOut:
 
     def told(self) -> list[str]:
         """Return a line for what is held out in groups, and one for each warning."""
-        lines = [f"Warning: {warning}." for warning in self.warnings]
-        if self.groups is not None:
-            lines.insert(0, f"Split: {self.of_pairs} held out; {self.in_groups}.")
-        return lines
+        return told([self])
 
     @property
     def of_pairs(self) -> str:
         """The share, and what was asked for, in words."""
-        return f"{self.share:.1%} of the pairs (asked: {100 * self.asked:g}%)"
+        return f"{self.share:.1%} of the pairs (asked: {100 * self.asked:.3g}%)"
 
     @property
     def in_groups(self) -> str:
         """How many groups there are and what the largest one has, in words."""
         return f"{plural(self.groups or 0, 'group')}, the largest has {self.largest_group or 0:.1%}"
+
+
+def told(sides: Sequence[HeldOut]) -> list[str]:
+    """Return what became of the share in each part of a split, in lines: groups, then warnings."""
+    first, shares = sides[0], [side.share for side in sides]
+    lines = []
+    if first.groups is not None:
+        low, high = f"{min(shares):.1%}", f"{max(shares):.1%}"
+        share = first.of_pairs if low == high else f"{low} to {high} of the pairs"
+        lines = [f"Split: {share} held out; {first.in_groups}."]
+    often = Counter(warning for side in sides for warning in side.warnings)
+    for warning, n in often.items():
+        where = f" (in {n} of {len(sides)} parts)" if n < len(sides) else ""
+        lines.append(f"Warning: {warning}{where}.")
+    return lines
 
 
 def about_share(n_held_out: int, room: int, n_pairs: int) -> list[str]:

@@ -62,13 +62,13 @@ def metric_summaries(
     for name, parts in items(per_seed, membership, metrics, average).items():
         column = np.array([value[name] for value in values])
         mean = float(column.mean())
-        low, high = _bounds(mean, spread([parts]), name, level)
+        low, high = bounds(mean, spread([parts]), name, level)
         std = float(column.std(ddof=1)) if len(per_seed) > 1 else None
         summaries[name] = MetricSummary(mean=mean, std=std, low=low, high=high)
     return {name: summaries[name] for name in metrics}
 
 
-def _bounds(mean: float, spread: Spread, name: str, level: float) -> tuple[float, float]:
+def bounds(mean: float, spread: Spread, name: str, level: float) -> tuple[float, float]:
     """Return the figures between 0 and 1 that a mean is not too far from.
 
     A figure ``p`` is inside if ``(mean - p)² <= t² v(p)``, where the variance ``v`` shrinks towards

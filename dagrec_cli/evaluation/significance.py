@@ -10,7 +10,7 @@ from jaxtyping import Int
 from dagrec_cli.evaluation.intervals import LEVEL
 from dagrec_cli.evaluation.metrics import Average
 from dagrec_cli.evaluation.ranks import Membership, Outcomes
-from dagrec_cli.evaluation.uncertainty import NEGLIGIBLE, items, numbered, spread
+from dagrec_cli.evaluation.uncertainty import NEGLIGIBLE, Spread, items, numbered, spread
 
 LEAST_P = 1e-4  # no table's data say more than this about the far tail of a distribution
 
@@ -75,15 +75,29 @@ def paired_difference(
         raise ValueError("a side has no outcomes")
     membership = numbered([*a, *b], membership)
     sides = [items(runs, membership, [metric], average)[metric] for runs in (a, b)]
-    uncertainty = spread(sides)
-    difference = float(sides[0].value.mean() - sides[1].value.mean())
+    n_differ = len(groups_that_differ(a, b, membership.group))
+    return judged(
+        float(sides[0].value.mean() - sides[1].value.mean()), spread(sides), n_differ, level
+    )
+
+
+def judged(difference: float, uncertainty: Spread, n_differ: int, level: float) -> Difference:
+    """Return a difference with its interval and p-value, see :func:`paired_difference`.
+
+    Parameters
+    ----------
+    uncertainty
+        How far it would move.
+    n_differ
+        In how many groups the sides differ.
+    """
     if abs(difference) < NEGLIGIBLE:
         difference = 0.0
     if np.isinf(uncertainty.variance):
         return Difference(difference, -1.0, 1.0, 1.0, False)
     error = math.sqrt(uncertainty.variance + 1 / (uncertainty.effective + 2) ** 2)
     p_value = float(uncertainty.two_sided(float(difference / error)))
-    floor = min(1.0, max(LEAST_P, 2.0 ** (1 - _n_groups_that_differ(a, b, membership.group))))
+    floor = min(1.0, max(LEAST_P, 2.0 ** (1 - n_differ)))
     half = float(error * uncertainty.critical(level))
     if floor > 1 - level:
         half = max(half, abs(difference))
@@ -91,14 +105,16 @@ def paired_difference(
     return Difference(difference, low, high, max(p_value, floor), bool(p_value <= floor < 1))
 
 
-def _n_groups_that_differ(
+def groups_that_differ(
     a: Sequence[Outcomes], b: Sequence[Outcomes], group: Int[np.ndarray, " pairs"]
-) -> int:
+) -> Int[np.ndarray, " groups"]:
+    """Return the groups in which two sides differ."""
     sides = [
         np.mean([(run.predicted, run.better, run.tied) for run in side], axis=0) for side in (a, b)
     ]
     differ = np.flatnonzero(np.abs(sides[0] - sides[1]).max(axis=0) > NEGLIGIBLE)
-    return len(np.unique(group[differ]))
+    found: Int[np.ndarray, " groups"] = np.unique(group[differ])
+    return found
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -3,7 +3,8 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from math import ceil
 from pathlib import Path
@@ -14,9 +15,10 @@ from hydra.core.override_parser.types import Override, RangeSweep
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from dagrec_cli.config.build import plain
+from dagrec_cli.config.build import build, plain
 from dagrec_cli.config.deciding import is_part
 from dagrec_cli.config.where import code_sha256
+from dagrec_cli.data.split_base import Split
 from dagrec_cli.errors import ConfigError, DagrecError, visible
 from dagrec_cli.reporting.tables import heading, short
 from dagrec_cli.runs.folder import RESULT, is_in_use
@@ -88,6 +90,40 @@ def count_values(override: Override) -> int:
         raise ConfigError(
             f"{override.input_line}: a range has two ends, and a step that is not 0."
         ) from error
+
+
+def n_parts(config: DictConfig) -> int:
+    """Return how many parts the split of a config has, of which it names none; else 1."""
+    try:
+        split: Split = build(config.split, "split", kind=Split)
+    except DagrecError:  # said when it is run
+        return 1
+    return 1 if split.part is not None else split.n_parts
+
+
+def by_part(job: Job) -> list[Job]:
+    """Return a job for each part of a job's split, in a folder of its own below the job's.
+
+    A split of one part, or one whose part was named, leaves the job as it is.
+    """
+    n = n_parts(job.config)
+    if n == 1:
+        return [job]
+    check_number(n)
+    parts = []
+    for number in range(n):
+        word, config = f"split.part={number}", deepcopy(job.config)
+        config.split.part = number
+        parts.append(
+            replace(
+                job,
+                name=f"{job.name} {word}",
+                overrides=(*job.overrides, word),
+                folder=job.folder / f"part{number}",
+                config=config,
+            )
+        )
+    return parts
 
 
 def job_state(folder: Path, config: DictConfig) -> State:

@@ -12,21 +12,25 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from textwrap import shorten
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from hydra._internal.callbacks import Callbacks
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
-from hydra.types import HydraContext
+from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from dagrec_cli.app.failures import is_about_settings
+from dagrec_cli.app.hydra_main import overrides_of
 from dagrec_cli.config.words import quoted
 from dagrec_cli.data.plain_files import check_own_folder
 from dagrec_cli.errors import DagrecError, RunError
 from dagrec_cli.jobs.job import POLL, SHOWN, Job, JobBatch, in_words
-from dagrec_cli.jobs.plugins import check_plugin
+from dagrec_cli.jobs.plugins import PoolLauncher, check_plugin, register
 from dagrec_cli.jobs.task import Task
 from dagrec_cli.runs.folder import RunFolder, is_in_use
 from dagrec_cli.runs.provenance import Request
@@ -35,6 +39,10 @@ from dagrec_cli.runs.state import state_of
 from dagrec_cli.training.interrupt import heard, stop_on_request
 from dagrec_cli.training.progress import Progress, Silent, progress
 
+if TYPE_CHECKING:
+    from hydra.conf import HydraConf
+
+ELSEWHERE = ("hydra.run.", "hydra.mode=", "hydra/launcher=")  # of a command, not of its jobs
 LONGEST_REASON = 160  # characters of what a launcher says
 JOBS_STOPPING = "Jobs stop after their epoch; Ctrl-C again stops at once."
 CONTINUES = "interrupted; the same command continues with the rest."
@@ -255,3 +263,24 @@ class Engine:
             share = max(1, (os.cpu_count() or 1) // n_at_once)
             words.append(f"+hydra.job.env_set.{THREADS}='{share}'")
         return words
+
+
+def engine_of(hydra: "DictConfig | HydraConf", folder: Path, *words: str) -> Engine:
+    """Return an engine for a command other than ``dagrec train``, with that command's launcher.
+
+    Parameters
+    ----------
+    hydra
+        Hydra's own settings in that command.
+    folder
+        Of all jobs, absolute.
+    words
+        Settings of ``dagrec train`` and of the launcher, where the command line has none.
+    """
+    register(PoolLauncher)
+    loader = GlobalHydra.instance().config_loader()
+    launcher = f"hydra/launcher={hydra.runtime.choices['hydra/launcher']}"
+    given = [word for word in overrides_of(hydra)["hydra"] if not word.startswith(ELSEWHERE)]
+    overrides = [launcher, *words, *given, "hydra.mode=MULTIRUN"]
+    config = loader.load_configuration("train", overrides, RunMode.MULTIRUN)
+    return Engine(config, HydraContext(loader, Callbacks()), folder)

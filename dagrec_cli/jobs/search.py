@@ -19,7 +19,7 @@ from dagrec_cli.config.kinds import Count, Natural
 from dagrec_cli.config.where import short_path
 from dagrec_cli.config.words import as_typed
 from dagrec_cli.errors import ConfigError, InUseError, RunError, install, visible
-from dagrec_cli.jobs.job import MOST_JOBS, Job
+from dagrec_cli.jobs.job import MOST_JOBS, Job, n_parts
 from dagrec_cli.jobs.plugins import PLUGINS, JobSweeper
 from dagrec_cli.jobs.run import Display, Engine
 from dagrec_cli.runs.folder import RunFolder
@@ -133,6 +133,11 @@ class OptunaSweeper(JobSweeper):
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         space = SearchSpace.of(engine.parse([*self.params, *arguments]))
         first = engine.compose(space.overrides(space.first))  # a wrong setting stops here
+        if n_parts(first) > 1:
+            raise ConfigError(
+                f"a search compares trials on one split, but this one has {n_parts(first)} parts; "
+                "choose one (split.part=0), or use split.folds=null split.repeats=1."
+            )
         if not first.trainer.validation_share:
             raise ConfigError(
                 "a search compares trials on validation pairs, never on the test set, but "

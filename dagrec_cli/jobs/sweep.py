@@ -8,10 +8,13 @@ from itertools import pairwise
 from math import prod
 from pathlib import Path
 from traceback import walk_tb
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from hydra._internal.callbacks import Callbacks
 from hydra._internal.core_plugins import basic_sweeper
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -24,7 +27,7 @@ from dagrec_cli.config.metric_names import metrics_of
 from dagrec_cli.data.invalid import plural
 from dagrec_cli.data.plain_files import check_own_folders
 from dagrec_cli.errors import ConfigError, RunError
-from dagrec_cli.jobs.job import Job, as_hydra_config, check_number, count_values
+from dagrec_cli.jobs.job import Job, as_hydra_config, by_part, check_number, count_values, n_parts
 from dagrec_cli.jobs.plugins import PLUGINS, JobSweeper, register
 from dagrec_cli.jobs.run import CONTINUES, Engine
 from dagrec_cli.reporting.comparison import compare_rows
@@ -34,6 +37,9 @@ from dagrec_cli.reporting.tables import Table
 from dagrec_cli.runs.folder import SWEEP_REQUEST, RunFolder
 from dagrec_cli.runs.record import SweepRequest, read_record, write_record
 from dagrec_cli.runs.state import SWEEP, TRAINING, check_free, state_of
+
+if TYPE_CHECKING:
+    from hydra.conf import HydraConf
 
 FAILED = "failed"
 GIVEN = "hydra.sweep.dir="
@@ -121,6 +127,26 @@ def register_sweeper() -> None:
     ConfigStore.instance().store(group="hydra/sweeper", name="basic", node=node, provider="dagrec")
 
 
+def sweep_parts(hydra: "DictConfig | HydraConf") -> None:
+    """Run the parts of a plain ``dagrec train``, as a sweep of one combination.
+
+    Parameters
+    ----------
+    hydra
+        Hydra's own settings in that command.
+    """
+    given = overrides_of(hydra)
+    words = [word.replace("hydra.run.dir=", GIVEN, 1) for word in given["hydra"]]
+    words = [*words, *given["task"], "hydra.mode=MULTIRUN"]
+    loader = GlobalHydra.instance().config_loader()
+    config = loader.load_configuration("train", words, RunMode.MULTIRUN)
+    sweeper = CombinationSweeper(max_batch_size=None)
+    sweeper.setup(
+        hydra_context=HydraContext(loader, Callbacks()), task_function=sweep_parts, config=config
+    )
+    sweeper.sweep(given["task"])
+
+
 def newest_sweep(below: Path, overrides: Sequence[str]) -> Path | None:
     """Return the newest folder whose sweep was begun with these overrides, in this order."""
     for file in sorted(below.glob(f"*/{SWEEP_REQUEST}"), reverse=True):
@@ -134,6 +160,8 @@ def newest_sweep(below: Path, overrides: Sequence[str]) -> Path | None:
 
 def jobs_of(engine: Engine, words: Sequence[str]) -> list[Job]:
     """Return a job per combination of values, each with the folder that Hydra would give it.
+
+    A combination whose split has parts is a job per part.
 
     Raises
     ------
@@ -155,12 +183,17 @@ def jobs_of(engine: Engine, words: Sequence[str]) -> list[Job]:
         folder = Path(os.path.abspath(engine.folder / _subdir(config)))
         # What names look up once, such as ${now:…}, the next ones find the same.
         OmegaConf.copy_cache(from_config=config, to_config=engine.config)
-        name = " ".join([f"job {number}", *(word for word in given if word not in common)])
+        is_told = len(combinations) > 1 or n_parts(config) == 1  # else the part tells jobs apart
+        words = [word for word in given if is_told and word not in common]
         # A launch of some jobs counts anew, so it must not look up their numbers.
         fixed = tuple(NUMBER.sub(str(number), word) for word in given)
-        jobs.append(Job(name, fixed, folder, config, number))
+        jobs.append(Job(" ".join([f"job {number}", *words]), fixed, folder, config, number))
     _check_apart(jobs, engine.folder)
-    return jobs
+    parts: list[Job] = []
+    for job in jobs:
+        parts += by_part(job)
+        check_number(len(parts))
+    return parts
 
 
 def _subdir(config: DictConfig) -> str:

@@ -5,23 +5,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import msgspec
-from hydra._internal.callbacks import Callbacks
-from hydra.core.global_hydra import GlobalHydra
-from hydra.types import HydraContext, RunMode
 from msgspec import Meta, Struct
-from omegaconf import DictConfig
 
-from dagrec_cli.app.hydra_main import overrides_of
 from dagrec_cli.config.build import plain, seeds_of
 from dagrec_cli.config.deciding import config_hash
 from dagrec_cli.config.metric_names import metrics_of
 from dagrec_cli.config.where import config_dir
 from dagrec_cli.errors import ConfigError
-from dagrec_cli.jobs.job import Job, check_number, without_hydra
-from dagrec_cli.jobs.plugins import PoolLauncher, register
+from dagrec_cli.jobs.job import Job, by_part, check_number, without_hydra
 from dagrec_cli.jobs.run import Engine
 from dagrec_cli.reporting.comparison import compare_rows
 from dagrec_cli.reporting.rows import TableRow, basis, by_reason
@@ -29,10 +23,6 @@ from dagrec_cli.reporting.tables import Table, heading
 from dagrec_cli.reporting.verdict import COMPARED, judge
 from dagrec_cli.runs.state import state_of
 
-if TYPE_CHECKING:
-    from hydra.conf import HydraConf
-
-ELSEWHERE = ("hydra.run.", "hydra.mode=", "hydra/launcher=")  # of a command, not of its jobs
 Text = Annotated[str, Meta(min_length=1)]
 BY_COMMAND = ("seeds", "metrics")  # of a table, if the command has them too
 ROWS = "rows"  # folder of all rows, beside those of the tables
@@ -104,7 +94,7 @@ class TableRun:
     content
         Of the YAML, with what the command puts in its place.
     jobs
-        One per row.
+        Of each row: one, or one per part of its split.
     problems
         Lines about rows that failed or miss what they must give; filled by :meth:`tables`.
     """
@@ -112,17 +102,20 @@ class TableRun:
     name: str
     title: str
     content: Mapping[str, Any]
-    jobs: Sequence[Job]
+    jobs: Sequence[Sequence[Job]]
     problems: list[str] = field(default_factory=list)
 
     @cached_property
     def table_rows(self) -> list[TableRow]:
         """What came of each row, once all have run."""
-        states = [state_of(job.folder) for job in self.jobs]
-        return [
-            TableRow(row["name"], [state.run] if state.run else [], state.reason)
-            for row, state in zip(self.content["rows"], states, strict=True)
-        ]
+        rows = []
+        for row, jobs in zip(self.content["rows"], self.jobs, strict=True):
+            states = [state_of(job.folder) for job in jobs]
+            reasons = [state.reason for state in states if not state.run]
+            runs = [state.run for state in states if state.run]
+            # A row that lacks a part is about other test pairs than the rows beside it.
+            rows.append(TableRow(row["name"], [] if reasons else runs, "".join(reasons[:1])))
+        return rows
 
     def tables(self, settings: Mapping[str, Any]) -> list[Table]:
         """Return the comparison of all rows and, where numbers are published, the verdicts."""
@@ -160,27 +153,6 @@ class TableRun:
         columns = ["row", "metric", "paper", "ours", "difference", "verdict"]
         notes = [VERDICT, *basis([table_row for _, table_row in judged])]
         return Table(f"{self.title}: paper and ours", columns, lines, notes, f"{self.name}_paper")
-
-
-def engine_of(hydra: "DictConfig | HydraConf", folder: Path, *words: str) -> Engine:
-    """Return an engine for a command other than ``dagrec train``, with that command's launcher.
-
-    Parameters
-    ----------
-    hydra
-        Hydra's own settings in that command.
-    folder
-        Of all jobs, absolute.
-    words
-        Settings of ``dagrec train`` and of the launcher, where the command line has none.
-    """
-    register(PoolLauncher)
-    loader = GlobalHydra.instance().config_loader()
-    launcher = f"hydra/launcher={hydra.runtime.choices['hydra/launcher']}"
-    given = [word for word in overrides_of(hydra)["hydra"] if not word.startswith(ELSEWHERE)]
-    overrides = [launcher, *words, *given, "hydra.mode=MULTIRUN"]
-    config = loader.load_configuration("train", overrides, RunMode.MULTIRUN)
-    return Engine(config, HydraContext(loader, Callbacks()), folder)
 
 
 def read_tables(
@@ -236,11 +208,11 @@ def read_tables(
         suffix, title = ("", "") if varied is None else (f"_{_slug(varied)}", f", {varied}")
         file = f"{name}{suffix}".replace("/", "_")
         common = [*shared, *filter(None, [varied])]
-        jobs = []
+        jobs: list[list[Job]] = []
         for row in table["rows"]:
             words = [*common, *row["overrides"], *settings["overrides"]]
             try:
-                jobs.append(row_job(engine, f"{file}: {row['name']}", words))
+                jobs.append(by_part(row_job(engine, f"{file}: {row['name']}", words)))
             except Exception as error:
                 error.add_note(f"table {name}, row {row['name']!r}")
                 raise

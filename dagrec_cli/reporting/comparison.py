@@ -7,8 +7,9 @@ from typing import Any
 from dagrec_cli.config.metric_names import with_default
 from dagrec_cli.evaluation.ceiling import CEILINGS, has_ceiling, static_ceilings
 from dagrec_cli.evaluation.intervals import metric_summaries
-from dagrec_cli.evaluation.significance import Difference, holm, paired_difference
-from dagrec_cli.reporting.rows import TableRow, basis, by_reason, by_test, catalogue, outcomes_of
+from dagrec_cli.evaluation.parts import difference, over_parts, summaries
+from dagrec_cli.evaluation.significance import Difference, holm
+from dagrec_cli.reporting.rows import TableRow, basis, by_reason, by_test, catalogue
 from dagrec_cli.reporting.tables import SPARE, Table, heading
 from dagrec_cli.runs.run import Run
 
@@ -40,7 +41,7 @@ def compare_rows(
     notes: list[str] = []
     ceilings: dict[str, None] = {}
     for about, alike in by_test(rows):
-        bounds = _ceilings(alike[0].runs[0], shown)
+        bounds = _ceilings(alike[0], shown)
         ceilings |= dict.fromkeys(bounds)
         of_test = _compared(alike, metric, shown)
         of_test += [{"row": CEILINGS[name][0], **bound} for name, bound in bounds.items()]
@@ -63,7 +64,14 @@ def compare_rows(
     return Table(title, columns, cells, notes, spare=spare)
 
 
-def _ceilings(run: Run, metrics: Sequence[str]) -> dict[str, Cells]:
+def _ceilings(row: TableRow, metrics: Sequence[str]) -> dict[str, Cells]:
+    """Return the ceilings of a row's test pairs, over its parts."""
+    tested = row.tested(row.services)
+    ceilings = [_ceilings_of(runs[0], metrics) for runs in row.parts]
+    return {name: {**over_parts([c[name] for c in ceilings], tested)} for name in ceilings[0]}
+
+
+def _ceilings_of(run: Run, metrics: Sequence[str]) -> dict[str, Cells]:
     """Return the ceilings of a run's test pairs, for metrics that it did not compute too."""
     ceilings: dict[str, Cells] = {name: {**of} for name, of in run.finished.ceilings.items()}
     new = [m for m in metrics if has_ceiling(m) and any(m not in of for of in ceilings.values())]
@@ -82,9 +90,12 @@ def _test_notes(tests: Sequence[Sequence[TableRow]], metric: str) -> list[str]:
     compared = [row for alike in tests if len(alike) > 1 for row in alike]
     if not compared:
         return []
+    over = "groups and seeds"
+    if any(len(row.parts) > 1 for row in compared):
+        over += " (of a split with parts: over other data of this size)"
     notes = [
         f"difference and p: {heading(metric)} against the reference row with the same test pairs, "
-        f"over groups and seeds, Holm-corrected; ≤: as small as so few groups allow. "
+        f"over {over}, Holm-corrected; ≤: as small as so few groups allow. "
         f'"{AS_GOOD}": not significantly worse than the best ({SIGNIFICANT:.0%}, Holm).'
     ]
     if untested := [row.name for row in compared if not row.is_testable]:
@@ -98,16 +109,16 @@ def _test_notes(tests: Sequence[Sequence[TableRow]], metric: str) -> list[str]:
 def _compared(alike: Sequence[TableRow], metric: str, shown: Sequence[str]) -> list[Cells]:
     """Return the cells of rows about the same test pairs."""
     services = catalogue([run for row in alike for run in row.runs])
-    outcomes = [outcomes_of(row.runs, services) for row in alike]
-    belongs = alike[0].runs[0].predictions.membership
+    parts = [row.tested(services) for row in alike]
     cells: list[Cells] = [
         {
             "row": row.name,
-            "seeds": len(seeds),
+            "seeds": min(len(part.outcomes) for part in of_row),
             "seconds_per_epoch": row.seconds_per_epoch,
-            **metric_summaries(seeds, belongs, shown),
+            **summaries(of_row, shown),
+            **({"parts": len(of_row)} if len(of_row) > 1 else {}),
         }
-        for row, seeds in zip(alike, outcomes, strict=True)
+        for row, of_row in zip(alike, parts, strict=True)
     ]
     if len(cells) == 1:
         return cells
@@ -115,16 +126,12 @@ def _compared(alike: Sequence[TableRow], metric: str, shown: Sequence[str]) -> l
     def tested(reference: int) -> list[tuple[Cells, Difference, float | None]]:
         """Return the cells of each other row, its difference, and p where both can be tested."""
         others = [k for k in range(len(cells)) if k != reference]
-        differences = [
-            paired_difference(outcomes[k], outcomes[reference], belongs, metric) for k in others
-        ]
+        found = [difference(parts[k], parts[reference], metric) for k in others]
         is_tested = [alike[k].is_testable and alike[reference].is_testable for k in others]
         # Holm corrects over the tests that are made; the others have no share in it.
-        adjusted = iter(
-            holm([difference.p_value for difference in compress(differences, is_tested)])
-        )
+        adjusted = iter(holm([each.p_value for each in compress(found, is_tested)]))
         p_values = [next(adjusted) if is_made else None for is_made in is_tested]
-        return list(zip([cells[k] for k in others], differences, p_values, strict=True))
+        return list(zip([cells[k] for k in others], found, p_values, strict=True))
 
     cells[0]["is_reference"] = True
     for row, diff, p in tested(0):

@@ -1,4 +1,4 @@
-"""Runs to rows: runs that differ in nothing but the seed are one row, named by what tells it apart.
+"""Runs to rows: runs that differ only in seed or part are one row, named by what tells it apart.
 
 Rows about the same test pairs stand together. A name holds no more than it takes to tell a row from
 those beside it: the model, then other options, then settings.
@@ -13,7 +13,7 @@ from typing import Any
 
 from dagrec_cli.config.deciding import Effect, effect, is_part, settings
 from dagrec_cli.errors import ConfigError, DagrecError, RunError
-from dagrec_cli.reporting.rows import TableRow
+from dagrec_cli.reporting.rows import TableRow, Test, test_of
 from dagrec_cli.runs.folder import REQUEST, RESULT
 from dagrec_cli.runs.run import Run
 
@@ -21,6 +21,7 @@ EVALUATED_ON = "evaluate_on"  # test and validation are never one row
 SOURCE = "run"  # of a saved model that was evaluated; never one row with a model of its own
 VERSION = "dagrec"  # figures of two versions are never one row
 CODE = "code"  # neither are figures of two states of the user's own code
+PARTS = "split.parts"  # how many of them there are, where some are missing
 TESTED = ("data", "split", EVALUATED_ON)
 LEARNT = ("loss", "sampler", "trainer")  # mean nothing to a model that counts, except this:
 HELD_OUT = "trainer.validation_share"  # which leaves it fewer pairs to count
@@ -54,16 +55,25 @@ def group_runs(paths: Sequence[Path], by: Sequence[str] | None) -> list[TableRow
     if not finished:
         first = broken[0]
         raise RunError(f"none of {len(folders)} runs is finished; {first.name}: {first.reason}")
-    by_test: dict[tuple[str, str], list[Run]] = {}
-    for run in _each_seed_once(finished):
-        by_test.setdefault(run.test, []).append(run)
-    tested = _names([_naming_settings(runs[0]) for runs in by_test.values()], is_about_test=True)
+    by_test: dict[Test, list[list[Run]]] = {}
+    for runs in _experiments(_each_seed_once(finished)):
+        by_test.setdefault(test_of(runs), []).append(runs)
+    firsts = [_naming_settings(alike[0]) for alike in by_test.values()]
+    tested = _names(firsts, is_about_test=True)
     rows = [
         row
-        for about, runs in zip(tested, by_test.values(), strict=True)
-        for row in _rows_of(about, runs, by)
+        for about, alike in zip(tested, by_test.values(), strict=True)
+        for row in _rows_of(about, alike, by)
     ]
     return rows + broken
+
+
+def _experiments(runs: Sequence[Run]) -> list[list[Run]]:
+    """Return the runs that differ in nothing but seed and part."""
+    alike: dict[str, list[Run]] = {}
+    for run in runs:
+        alike.setdefault(_identity(run), []).append(run)
+    return list(alike.values())
 
 
 def find_runs(path: Path) -> list[Path]:
@@ -106,12 +116,12 @@ def _read_runs(folders: Iterable[Path]) -> tuple[list[Run], list[TableRow]]:
 
 
 def _each_seed_once(runs: Sequence[Run]) -> list[Run]:
-    """Return the runs with the seeds that no newer run of the same experiment has."""
-    taken: dict[str, set[int]] = {}
+    """Return the runs with the seeds that no newer run of the same experiment and part has."""
+    taken: dict[tuple[str, int], set[int]] = {}
     kept: dict[Path, Run] = {}
     oldest_first = sorted(runs, key=lambda run: run.result.started)
     for run in reversed(oldest_first):
-        seen = taken.setdefault(_identity(run), set())
+        seen = taken.setdefault((_identity(run), run.part), set())
         if left := [seed for seed in run.seeds if seed not in seen]:
             kept[run.path] = run.of_seeds(left)
             seen.update(left)
@@ -119,14 +129,17 @@ def _each_seed_once(runs: Sequence[Run]) -> list[Run]:
 
 
 def _identity(run: Run) -> str:
-    """Return what runs have in common that are one experiment with several seeds.
+    """Return what runs have in common that are one experiment with several seeds or parts.
 
     That is all that decides their figures: the content of the data, the test pairs, the config.
-    Names of options are not: ``data=geoportal`` and a file of the same bytes are one data set.
+    Names of options are not: ``data=geoportal`` and a file of the same bytes are one data set. What
+    a part tests on, its number and the config say.
     """
     deciding = settings(run.config, {Effect.FIGURES}) | _deciding_origin(run)
     figures = {key: value for key, value in deciding.items() if not _is_idle(key, run)}
-    return json.dumps([run.test, figures], sort_keys=True, default=str)
+    data = run.finished.data
+    tested = [data.sha256, data.part.of] if data.part else run.test
+    return json.dumps([tested, figures], sort_keys=True, default=str)
 
 
 def _is_idle(key: str, run: Run) -> bool:
@@ -141,31 +154,36 @@ def _deciding_origin(run: Run) -> dict[str, Any]:
     return {EVALUATED_ON: result.evaluated_on, SOURCE: run.source, VERSION: run.version, CODE: code}
 
 
-def _rows_of(about: str, runs: Sequence[Run], by: Sequence[str] | None) -> list[TableRow]:
-    """Return the rows of runs about the same test pairs."""
+def _rows_of(
+    about: str, experiments: Sequence[Sequence[Run]], by: Sequence[str] | None
+) -> list[TableRow]:
+    """Return the rows of experiments about the same test pairs."""
     keys = [*by, SOURCE] if by else []
-    naming = [_naming_settings(run) for run in runs]
-    groups: dict[str, list[int]] = {}
-    for k, run in enumerate(runs):
-        by_keys = json.dumps([_setting_value(naming[k], key, run) for key in keys])
-        groups.setdefault(by_keys if by else _identity(run), []).append(k)
-    firsts = [naming[members[0]] for members in groups.values()]
+    groups: dict[str, list[Sequence[Run]]] = {}
+    for runs in experiments:
+        naming = _naming_settings(runs)
+        by_keys = json.dumps([_setting_value(naming, key, runs[0]) for key in keys])
+        groups.setdefault(by_keys if by else _identity(runs[0]), []).append(runs)
+    firsts = [_naming_settings(alike[0]) for alike in groups.values()]
     names = _unique([_in_words(first, keys) for first in firsts]) if by else _names(firsts)
     return [
-        TableRow(name, [runs[k] for k in members], about=about)
-        for name, members in zip(names, groups.values(), strict=True)
+        TableRow(name, [run for runs in alike for run in runs], about=about)
+        for name, alike in zip(names, groups.values(), strict=True)
     ]
 
 
-def _naming_settings(run: Run) -> dict[str, Any]:
-    """Return what names may tell of a run: options, settings by dotted keys, what it was tested on.
+def _naming_settings(runs: Sequence[Run]) -> dict[str, Any]:
+    """Return what names may tell of runs that differ in seed and part alone.
 
-    Where the data lie may name a set of test pairs, so it is among them.
+    Options, settings by dotted keys, what they were tested on, and whether parts of that are
+    missing. Where the data lie may name a set of test pairs, so it is among them.
     """
+    run, missing = runs[0], TableRow("", runs).missing
     choices = run.result.choices
     choices = {k: v for k, v in choices.items() if is_part(k) and effect(k) is Effect.FIGURES}
     named = settings(run.config, {Effect.FIGURES, Effect.PLACE}) | choices
-    return named | {key: None for key in named if _is_idle(key, run)} | _deciding_origin(run)
+    idle = {key: None for key in named if _is_idle(key, run)}
+    return named | idle | _deciding_origin(run) | {PARTS: missing or None}
 
 
 def _setting_value(settings: Settings, key: str, run: Run) -> Any:

@@ -19,7 +19,8 @@ FigureSummary = Mapping[str, Any]  # as evaluation.intervals has it, or parts of
 Value = str | int | float | None | FigureSummary
 
 HEADINGS = {"f1": "F1", "ndcg": "nDCG", "mrr": "MRR", "hr": "HR", "seconds_per_epoch": "s/epoch"}
-ROW_FLAGS = ("is_reference", "p_is_floor")  # of a row; for people they are words in its cells
+# Of a row; for people they are words in its cells and notes.
+ROW_FLAGS = ("is_reference", "p_is_floor", "parts")
 LATEX_COLUMNS = 9  # what a page holds
 SPARE = (
     *("hr@1", "precision", "recall", "hr@5", "mrr", "hr@3", "seconds_per_epoch", "seeds", "f1"),
@@ -93,7 +94,8 @@ class Table:
     def plain(self) -> dict[str, list[object]]:
         """Plain values by column; a summary becomes ``x``, ``x_std``, ``x_low`` and ``x_high``.
 
-        Whether a row is the reference, or its p the floor, stands in columns at the end.
+        Whether a row is the reference, or its p the floor, and how many parts its split has if it
+        has several, stands in columns at the end.
         """
         plain: dict[str, list[object]] = {}
         for column in self.columns:

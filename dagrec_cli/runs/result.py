@@ -145,6 +145,13 @@ class Finished(Origin, frozen=True, kw_only=True, tag="finished"):
     unseen: Unseen | None = None
     rule: str = ""
 
+    @property
+    def share(self) -> float:
+        """Pairs that are evaluated, of those and the ones that the model had, in ``[0, 1]``."""
+        data = self.data
+        n_had = data.train + (data.validation if self.evaluated_on == "test" else 0)
+        return data.test / (data.test + n_had)
+
     def __post_init__(self) -> None:
         """Raise ValueError if a part does not fit another."""
         if why := next(self._misfits(), ""):

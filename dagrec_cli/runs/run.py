@@ -240,6 +240,12 @@ class Run:
         sha256 = hashlib.sha256(json.dumps(pairs).encode()).hexdigest()
         return self.finished.data.sha256, sha256
 
+    @property
+    def part(self) -> int:
+        """Which of the split's parts it was tested on; 0 if there is one alone."""
+        part = self.finished.data.part
+        return part.number if part else 0
+
     def of_seeds(self, seeds: Sequence[int]) -> "Run":
         """Return the run with some of its seeds alone, as tables and pictures see it."""
         if list(seeds) == list(self.seeds):

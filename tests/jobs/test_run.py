@@ -12,10 +12,10 @@ from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 
 from dagrec_cli.config.where import config_dir
 from dagrec_cli.errors import RunError
-from dagrec_cli.jobs.job import Job
+from dagrec_cli.jobs.job import Job, by_part
 from dagrec_cli.jobs.plugins import PoolLauncher
-from dagrec_cli.jobs.run import Display, Engine
-from dagrec_cli.jobs.tables import engine_of, row_job
+from dagrec_cli.jobs.run import Display, Engine, engine_of
+from dagrec_cli.jobs.tables import row_job
 from dagrec_cli.training.progress import Silent
 
 CtrlC = Callable[[int], Any]
@@ -157,3 +157,20 @@ def test_rows_on_two_files_are_two_jobs_and_two_ways_of_reading_one_are_one(
     assert folder("data.path=b.jsonl") != first  # what is in them is not known before they are read
     assert folder("data.path=a.jsonl", "seed=1") != first
     assert folder("data.path=a.jsonl", "data.cache=false", "threads=2", "logger=mlflow") == first
+
+
+def test_a_job_whose_split_has_parts_is_a_job_for_each(engine: EngineOf) -> None:
+    rows = engine("basic")
+    (alone,) = by_part(job := row_job(rows, "job", COUNTS))
+    assert alone is job
+    (named,) = by_part(row_job(rows, "job", [*COUNTS, "split.folds=2", "split.part=1"]))
+    assert named.name == "job"
+    words = [*COUNTS, "data.compositions=60", "split.folds=2", "split.repeats=2"]
+    parts = by_part(whole := row_job(rows, "job", words))
+    assert [part.folder for part in parts] == [whole.folder / f"part{k}" for k in range(4)]
+    assert [line.partition(": ")[0] for line in run(rows, parts)] == [
+        f"job split.part={k}" for k in range(4)
+    ]
+    tested = [part.state.run.finished.data.part for part in parts if part.state.run]
+    assert [(part.number, part.of) for part in tested if part] == [(k, 4) for k in range(4)]
+    assert all("finished before" in line for line in run(rows, by_part(whole)))

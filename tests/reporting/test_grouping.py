@@ -4,6 +4,7 @@ import shutil
 import statistics
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -341,3 +342,77 @@ def test_runs_with_seeds_in_common_count_them_once(run_of: RunOf, tmp_path: Path
         run_of(tmp_path / str(job), seeds=seeds, started=f"2026-01-0{job + 1}")
     (entry,) = group_runs([tmp_path / "0", tmp_path / "1"], None)
     assert [list(run.seeds) for run in entry.runs] == [[0], [1, 2]]
+
+
+def in_parts(run_of: RunOf, folder: Path, *numbers: int, of: int = 3, **about: Any) -> None:
+    """Write a run of each of some parts of a split; in part 0 all is right, else less."""
+    for number in numbers:
+        data = {"part": {"number": number, "of": of}, "test_groups": 2}
+        run_of(
+            folder / f"part{number}",
+            is_trained=False,
+            data=data,
+            predicted=SERVICES[0 if number == 0 else 2],
+            config=f"split: {{part: {number}, folds: {of}, repeats: 1}}",
+            **about,
+        )
+
+
+def test_runs_that_differ_in_the_part_are_one_row(run_of: RunOf, tmp_path: Path) -> None:
+    for model in "ab":
+        in_parts(run_of, tmp_path / model, 0, 1, 2, choices={"model": model})
+    rows = group_runs([tmp_path], None)
+    assert told(rows) == [(model, ["part0", "part1", "part2"]) for model in "ab"]
+    table = compare_rows(rows, title="", metric="accuracy")
+    first, second = table.rows
+    each = [2 / 3, 1 / 3, 1 / 3]
+    assert first["accuracy"]["mean"] == pytest.approx(sum(each) / 3)
+    assert first["accuracy"]["std"] == pytest.approx(statistics.stdev(each))
+    assert (first["seeds"], first["parts"], second["p"]) == (1, 3, 1)
+    assert table.plain["parts"] == [3, 3]
+    assert table.notes[0].startswith(
+        "n = 3 parts of 3 test pairs of 2 compositions in 2 groups, data=hand split=paper (seed=42 "
+        "folds=3); seeds 0; mean ± standard deviation over parts, [95 % interval over other data"
+    )
+
+
+def test_a_row_that_lacks_a_part_is_not_compared_with_a_whole_one(
+    run_of: RunOf, tmp_path: Path
+) -> None:
+    in_parts(run_of, tmp_path / "whole", 0, 1, 2, choices={"model": "a"})
+    for model in "bc":
+        in_parts(run_of, tmp_path / f"{model}", 0, 2, choices={"model": model})
+    rows = group_runs([tmp_path], None)
+    table = compare_rows(rows, title="", metric="accuracy")
+    assert [(row["row"], row["test"], "p" in row) for row in table.rows] == [
+        ("b", "hand split.parts=2 of 3", False),
+        ("c", "hand split.parts=2 of 3", True),
+        ("a", "hand", False),
+    ]
+    assert table.notes[0].startswith("hand split.parts=2 of 3: n = only 0, 2 of 3 parts of 3 test")
+
+
+def test_of_a_part_that_was_run_twice_the_newer_counts(run_of: RunOf, tmp_path: Path) -> None:
+    in_parts(run_of, tmp_path / "old", 0, 1, started="2026-01-01")
+    in_parts(run_of, tmp_path / "new", 1, 2, started="2026-01-02")
+    (row,) = group_runs([tmp_path], None)
+    assert [(run.path.parent.name, run.part) for run in row.runs] == [
+        ("old", 0),
+        ("new", 1),
+        ("new", 2),
+    ]
+
+
+def test_another_number_of_folds_is_another_test(run_of: RunOf, tmp_path: Path) -> None:
+    for of in (2, 3):
+        in_parts(run_of, tmp_path / str(of), *range(of), of=of)
+    assert [row.about for row in group_runs([tmp_path], None)] == [
+        "hand split.folds=2",
+        "hand split.folds=3",
+    ]
+
+
+def test_a_part_that_does_not_exist_is_damage(run_of: RunOf, tmp_path: Path) -> None:
+    in_parts(run_of, tmp_path, 0)
+    with pytest.raises(RunError, match="part 3 of 3 does not exist"):
+        in_parts(run_of, tmp_path, 3)

@@ -41,7 +41,7 @@ def test_rare_classes_share_the_last_place() -> None:
 
 def test_accuracy_by_length_adds_up_to_accuracy() -> None:
     seeds = [outcomes([0, 1, 1, 1], [0, 0, 1, 1]), outcomes([0, 1, 1, 1], [0, 1, 1, 1])]
-    found = by_length(seeds, np.array([1, 1, 2, 30]))
+    found = by_length(seeds, [np.array([1, 1, 2, 30])] * 2)
     assert found == {1: ByLength(0.75, 2), 2: ByLength(1.0, 1), 8: ByLength(1.0, 1)}
 
 

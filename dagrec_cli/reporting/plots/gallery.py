@@ -103,13 +103,18 @@ def table_pictures(
             figure = metric_bars(cells, metric, marks)
             yield Picture(f"{name}_{metric}", f"{heading(metric)}{where}", caption, figure)
         yield from _speed(f"{name}_speed", where, cells)
-        lengths = [(r.name, by_length(r.outcomes, r.runs[0].predictions.depth)) for r in alike]
+        lengths = [(row.name, by_length(row.outcomes, _lengths(row))) for row in alike]
         yield Picture(
             f"{name}_context_length",
             f"Accuracy by context length{where}",
-            "Mean over seeds; n: test pairs of that length.",
+            "Mean over seeds and parts; n: test pairs of that length.",
             context_length(lengths),
         )
+
+
+def _lengths(row: TableRow) -> list[Any]:
+    """Return the lengths of the contexts of each of a row's outcomes."""
+    return [run.predictions.depth for run in row.runs for _ in run.seeds]
 
 
 def _speed(name: str, where: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[Picture]:
@@ -129,13 +134,14 @@ def row_pictures(name: str, row: TableRow) -> Iterator[Picture]:
     name
         What the names of the pictures begin with.
     """
-    histories = {seed: rows for run in row.runs for seed, rows in run.history.items()}
+    every = [rows for run in row.runs for rows in run.history.values()]
+    histories = dict(enumerate(every))
     if histories:
         monitor = str(row.runs[0].config["trainer"]["monitor"])
         yield Picture(
             f"{name}_learning_curve",
             "Learning curve",
-            f"One line per seed ({len(histories)}).",
+            f"One line per seed {'and part ' * (len(row.parts) > 1)}({len(histories)}).",
             learning_curve(histories, monitor),
         )
     confusion = Confusion.of(row.outcomes, row.services)
@@ -144,8 +150,8 @@ def row_pictures(name: str, row: TableRow) -> Iterator[Picture]:
     yield Picture(
         f"{name}_confusion",
         "Recall and confusion by class",
-        "Test pairs, mean over seeds; the fuller a cell, the larger its share of the target. "
-        f"Classes that are target or prediction, frequent targets first.{most}",
+        "Test pairs, mean over seeds and parts; the fuller a cell, the larger its share of the "
+        f"target. Classes that are target or prediction, frequent targets first.{most}",
         confusion_matrix(confusion),
     )
 

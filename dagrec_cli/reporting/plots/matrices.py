@@ -64,21 +64,28 @@ class Confusion(NamedTuple):
 
 
 class ByLength(NamedTuple):
-    """Accuracy, mean over seeds, and the number of test pairs of one context length."""
+    """Accuracy and test pairs (rounded up) of one context length, means over seeds and parts."""
 
     accuracy: float
     n: int
 
 
 def by_length(
-    outcomes: Sequence[Outcomes], length: Int[np.ndarray, " pairs"]
+    outcomes: Sequence[Outcomes], lengths: Sequence[Int[np.ndarray, " pairs"]]
 ) -> dict[int, ByLength]:
-    """Return the accuracy for each context length, up to :data:`LONGEST_CONTEXT` and beyond."""
-    length = np.minimum(length, LONGEST_CONTEXT)
+    """Return the accuracy for each context length, up to :data:`LONGEST_CONTEXT` and beyond.
+
+    Parameters
+    ----------
+    lengths
+        Of the contexts of each outcome's pairs.
+    """
+    length = np.minimum(np.concatenate(lengths), LONGEST_CONTEXT)
+    gain = np.concatenate([gains(seed, "accuracy").value for seed in outcomes])
     return {
         int(k): ByLength(
-            float(np.mean([gains(seed, "accuracy").value[length == k] for seed in outcomes])),
-            int(np.count_nonzero(length == k)),
+            float(gain[length == k].mean()),
+            int(np.ceil((length == k).sum() / len(outcomes))),
         )
         for k in np.unique(length)
     }
