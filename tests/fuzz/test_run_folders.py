@@ -4,7 +4,7 @@ import json
 import os
 import resource
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import chdir, contextmanager
 from pathlib import Path
 from random import Random
@@ -14,7 +14,10 @@ import pytest
 import yaml
 
 SHORT = ("trainer.epochs=1", "data.compositions=60", "progress=false")
-SMALL = ("model.hidden=4", "model.embedding_dim=4")
+KINDS = {  # of runs that are damaged
+    "network": ("model.hidden=4", "model.embedding_dim=4", "trainer.validation_share=0.2"),
+    "counts": ("model=backoff", "data=synthetic_galaxy", "split=composition"),
+}
 SECRET = "a line of the user's profile\n"
 VALUES = (
     *(None, True, False, 0, -1, 1.5, 10**30, -(10**30), float("nan"), float("inf"), ""),
@@ -23,24 +26,24 @@ VALUES = (
     *({"_target_": "dagrec_cli.data.files.Path"}, {"_target_": "dagrec_cli.models.gru4rec.nn"}),
 )
 COMMANDS = (
-    ("predict", "run={}", "context=[table_1]"),
-    ("predict", "run={}", "input=contexts.jsonl", "output=next.jsonl"),
-    ("evaluate", "run={}", "hydra.run.dir=evaluated"),
-    ("export", "run={}", "output=model.onnx"),
-    ("train", "resume={}", "progress=false"),
-    ("compare", "runs=[sound,{}]"),
+    ("predict", "run={run}", "context=[{node}]"),
+    ("predict", "run={run}", "input=contexts.jsonl", "output=next.jsonl"),
+    ("evaluate", "run={run}", "hydra.run.dir=evaluated"),
+    ("export", "run={run}", "output=model.onnx"),
+    ("train", "resume={run}", "progress=false"),
+    ("compare", "runs=[sound,{run}]"),
 )
 WORK = ("compositions", "epochs", "n_sample", "seeds")  # large values are real work
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory, fuzz: Any) -> Path:
-    """A sound run of a counting model, and one of a network to be damaged."""
+    """A sound run, and one of each kind to be damaged."""
     folder = tmp_path_factory.mktemp("runs")
     with chdir(folder):
-        counts = fuzz.run_main("train", *SHORT, "model=popularity", "hydra.run.dir=sound")
-        network = fuzz.run_main("train", *SHORT, *SMALL, "hydra.run.dir=network")
-    assert (counts[0], network[0]) == (0, 0), counts[2] + network[2]
+        for kind, words in {"sound": ("model=popularity",), **KINDS}.items():
+            code, _, err = fuzz.run_main("train", *SHORT, *words, f"hydra.run.dir={kind}")
+            assert code == 0, err
     return folder
 
 
@@ -115,47 +118,70 @@ def limited() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
-def check_damaged_runs(fuzz: Any, folders: Path, folder: Path, numbers: range) -> None:
+def check_json(lines: str) -> None:
+    """Raise ValueError if a line is none of JSON, which has no NaN and nothing infinite."""
+
+    def refuse(name: str) -> None:
+        raise ValueError(f"{name} in {lines[:1000]}")
+
+    for line in lines.splitlines():
+        json.loads(line, parse_constant=refuse)
+
+
+def check_damaged_runs(
+    fuzz: Any, folders: Path, folder: Path, numbers: range, *, n_commands: int
+) -> None:
+    """Damage a run for each number and give it to so many commands, which are drawn."""
     outside = folder / "profile"
     shutil.copytree(folders / "sound", folder / "sound")
-    (folder / "contexts.jsonl").write_text('["table_1"]\n["table_2"]\n')
     codes = []
-    for number in numbers:
-        random = Random(number)
-        run = folder / "damaged"
-        shutil.copytree(folders / "network", run)
+    for number, random in ((number, Random(number)) for number in numbers):
+        kind = random.choice([*KINDS])
+        shutil.copytree(folders / kind, folder / "damaged")
+        names = json.loads((folders / kind / "vocabulary.json").read_text())["nodes"]
+        (folder / "contexts.jsonl").write_text("".join(f"{json.dumps([n])}\n" for n in names))
         outside.write_text(SECRET)
-        before = {path.name for path in folder.iterdir()}
-        what = damage(run, outside, fuzz, random)
-        words = [word.format("damaged") for word in random.choice(COMMANDS)]
-        with chdir(folder), limited():
-            code, out, err = fuzz.run_main(*words)
-        about = (number, what, words, out, err)
-        assert code in (0, 1, 2), about
-        assert "Traceback" not in err, about
-        assert "\x1b[31m" not in out + err, about
-        assert SECRET.strip() not in out + err, about
-        assert outside.read_text() == SECRET, about
-        if words[0] == "compare":
-            assert "popularity" in out, about  # the sound run is a row, whatever the other is
-        elif code:
-            assert err.count("\n") == 1, about
-        if code == 2 and words[0] != "train":
-            assert {path.name for path in folder.iterdir()} <= before, about
-        hidden = [path for path in folder.rglob(".*") if path.name != ".lock"]
-        assert not hidden, about
-        codes.append(code)
-        for name in ("damaged", "evaluated"):
-            shutil.rmtree(folder / name, ignore_errors=True)
-        for name in ("next.jsonl", "model.onnx"):
-            (folder / name).unlink(missing_ok=True)
-    assert len(numbers) / 5 < codes.count(2)  # or nothing that matters was damaged
+        what = damage(folder / "damaged", outside, fuzz, random)
+        for command in random.sample(COMMANDS, n_commands):
+            words = [word.format(run="damaged", node=json.dumps(names[0])) for word in command]
+            codes.append(check_command(fuzz, folder, words, number, kind, what))
+        shutil.rmtree(folder / "damaged")
+    assert len(codes) / 5 < codes.count(2)  # or nothing that matters was damaged
 
 
-def test_thirty_damaged_run_folders(fuzz: Any, folders: Path, tmp_path: Path) -> None:
-    check_damaged_runs(fuzz, folders, tmp_path, range(30))
+def check_command(fuzz: Any, folder: Path, words: Sequence[str], *about: object) -> int:
+    """Run a command on a damaged run, hold what came of it against the rules, return its code."""
+    before = {path.name for path in folder.iterdir()}
+    with chdir(folder), limited():
+        code, out, err = fuzz.run_main(*words)
+    about = (*about, words, out, err)
+    assert code in (0, 1, 2), about
+    assert "Traceback" not in err, about
+    assert "\x1b[31m" not in out + err, about
+    assert SECRET.strip() not in out + err, about
+    assert (folder / "profile").read_text() == SECRET, about
+    if words[0] == "compare":
+        assert "popularity" in out, about  # the sound run is a row, whatever the other is
+    else:
+        assert err.count("\n") == bool(code), about
+    if code == 2 and words[0] != "train":
+        assert {path.name for path in folder.iterdir()} <= before, about
+    hidden = [path for path in folder.rglob(".*") if path.name != ".lock"]
+    assert not hidden, about
+    if words[0] == "predict":
+        check_json(out)
+    if (answers := folder / "next.jsonl").exists():
+        check_json(answers.read_text())
+        answers.unlink()
+    (folder / "model.onnx").unlink(missing_ok=True)
+    shutil.rmtree(folder / "evaluated", ignore_errors=True)
+    return code
+
+
+def test_twenty_damaged_run_folders(fuzz: Any, folders: Path, tmp_path: Path) -> None:
+    check_damaged_runs(fuzz, folders, tmp_path, range(20), n_commands=1)
 
 
 @pytest.mark.slow
 def test_three_hundred_damaged_run_folders(fuzz: Any, folders: Path, tmp_path: Path) -> None:
-    check_damaged_runs(fuzz, folders, tmp_path, range(1_000, 1_300))
+    check_damaged_runs(fuzz, folders, tmp_path, range(1_000, 1_300), n_commands=len(COMMANDS))
