@@ -114,6 +114,8 @@ class TorchModel(Model):
     edge_dropout
         Probability, in ``[0, 1)``, that a training row sees a prior in which its target never
         followed the context's last node. Needs ``mask=prior``.
+    node_dropout
+        For the model's :class:`~dagrec_cli.models.layers.node_features.NodeEmbedding`.
 
     Raises
     ------
@@ -121,7 +123,9 @@ class TorchModel(Model):
         If edges are to be dropped from a prior that is not there.
     """
 
-    def __init__(self, facts: Facts, *, hidden: int, mask: Mask, edge_dropout: Share) -> None:
+    def __init__(
+        self, facts: Facts, *, hidden: int, mask: Mask, edge_dropout: Share, node_dropout: Share
+    ) -> None:
         super().__init__(facts, mask=mask)
         self.head = ScoringHead(hidden, facts.n_services)
         if edge_dropout and mask != "prior":
@@ -129,6 +133,7 @@ class TorchModel(Model):
                 f"model.edge_dropout is {edge_dropout} but model.mask is {mask}, so no prior knows "
                 "an edge; use model.mask=prior, or model.edge_dropout=0."
             )
+        self.node_dropout = node_dropout
         self.prior = CountPrior(facts.n_services, edge_dropout) if mask == "prior" else None
 
     @abstractmethod

@@ -6,13 +6,15 @@ Differs from the source: the graph is given, not learned; states are averaged ov
 they are multiplied, which is the same number for less work.
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from dagrec_cli.config.kinds import Count, Share
 from dagrec_cli.data.service_graph import ServiceGraph
-from dagrec_cli.models.base import Facts, Mask, TorchModel
+from dagrec_cli.models.base import Facts, TorchModel
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.node_features import KnownOfNode, NodeFeatures
 from dagrec_cli.models.layers.node_graph import EdgeMatrix, edge_rows, share_of_group
@@ -36,8 +38,8 @@ class DAGGNN(TorchModel):
         Number of rounds, 1 and up.
     dropout_hidden
         Probability, in ``[0, 1)``, of zeroing a coordinate while training.
-    mask, edge_dropout
-        See :class:`~dagrec_cli.models.base.TorchModel`.
+    shared
+        The other settings of :class:`~dagrec_cli.models.base.TorchModel`.
     """
 
     def __init__(
@@ -49,11 +51,10 @@ class DAGGNN(TorchModel):
         hidden: Count,
         num_layers: Count,
         dropout_hidden: Share,
-        mask: Mask,
-        edge_dropout: Share,
+        **shared: Any,
     ) -> None:
-        super().__init__(facts, hidden=hidden, mask=mask, edge_dropout=edge_dropout)
-        self.features = NodeFeatures(facts, node_features, embedding_dim)
+        super().__init__(facts, hidden=hidden, **shared)
+        self.features = NodeFeatures(facts, node_features, embedding_dim, self.node_dropout)
         self.start = nn.Linear(self.features.width, hidden)
         self.rounds = nn.ModuleList(
             _Round(facts.graph, hidden, dropout_hidden) for _ in range(num_layers)

@@ -8,7 +8,7 @@ return; the last node is read out, which sees all others.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -16,10 +16,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dagrec_cli.config.kinds import Count, Share
-from dagrec_cli.data.vocabulary import PAD
-from dagrec_cli.models.base import Facts, Mask, TorchModel
+from dagrec_cli.models.base import Facts, TorchModel
 from dagrec_cli.models.context_batch import ContextRows, Contexts
 from dagrec_cli.models.layers.attention_block import AttentionBlock
+from dagrec_cli.models.layers.node_features import NodeEmbedding
 from dagrec_cli.models.layers.node_graph import EdgeList
 
 
@@ -45,8 +45,8 @@ class DAGTransformer(TorchModel):
         Probability, in ``[0, 1)``, of zeroing an embedding coordinate while training.
     dropout_hidden
         The same for attentions and what they and the layers add to a state.
-    mask, edge_dropout
-        See :class:`~dagrec_cli.models.base.TorchModel`.
+    shared
+        The other settings of :class:`~dagrec_cli.models.base.TorchModel`.
 
     Raises
     ------
@@ -64,12 +64,11 @@ class DAGTransformer(TorchModel):
         order: Count,
         dropout_embed: Share,
         dropout_hidden: Share,
-        mask: Mask,
-        edge_dropout: Share,
+        **shared: Any,
     ) -> None:
-        super().__init__(facts, hidden=hidden, mask=mask, edge_dropout=edge_dropout)
+        super().__init__(facts, hidden=hidden, **shared)
         self.order = order
-        self.embedding = nn.Embedding(facts.n_nodes + 1, hidden, padding_idx=PAD)
+        self.embedding = NodeEmbedding(facts, hidden, self.node_dropout)
         self.dropout = nn.Dropout(dropout_embed)
         self.blocks = nn.ModuleList(
             AttentionBlock(hidden, heads, dropout_hidden) for _ in range(num_layers)

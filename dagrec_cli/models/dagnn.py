@@ -8,17 +8,17 @@ context.
 """
 
 from collections.abc import Iterable
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from dagrec_cli.config.kinds import Count, Share
-from dagrec_cli.data.vocabulary import PAD
-from dagrec_cli.models.base import Facts, Mask, TorchModel
+from dagrec_cli.models.base import Facts, TorchModel
 from dagrec_cli.models.context_batch import ContextLevel, ContextRows, Contexts, Levels
 from dagrec_cli.models.layers.context_gru import ContextGRU, Merge
+from dagrec_cli.models.layers.node_features import NodeEmbedding
 
 Readout = Literal["last", "all"]
 
@@ -46,8 +46,8 @@ class DAGNN(TorchModel):
         Probability, in ``[0, 1)``, of zeroing an embedding coordinate while training.
     dropout_hidden
         The same for the states between layers and before the head.
-    mask, edge_dropout
-        See :class:`~dagrec_cli.models.base.TorchModel`.
+    shared
+        The other settings of :class:`~dagrec_cli.models.base.TorchModel`.
     """
 
     def __init__(
@@ -60,13 +60,12 @@ class DAGNN(TorchModel):
         readout: Readout,
         dropout_embed: Share,
         dropout_hidden: Share,
-        mask: Mask,
-        edge_dropout: Share,
+        **shared: Any,
     ) -> None:
         width = (num_layers + 1) * hidden
-        super().__init__(facts, hidden=width, mask=mask, edge_dropout=edge_dropout)
+        super().__init__(facts, hidden=width, **shared)
         self.readout = readout
-        self.embedding = nn.Embedding(facts.n_nodes + 1, hidden, padding_idx=PAD)
+        self.embedding = NodeEmbedding(facts, hidden, self.node_dropout)
         self.dropout_embed = nn.Dropout(dropout_embed)
         self.layers = nn.ModuleList(
             ContextGRU(hidden, hidden, merge=merge, batch_first=True) for _ in range(num_layers)

@@ -7,14 +7,14 @@ a cycle of the service graph with a predecessor sees that predecessor's previous
 """
 
 from collections.abc import Iterable
-from typing import cast
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from dagrec_cli.config.kinds import Count, Share
-from dagrec_cli.models.base import Facts, Mask, TorchModel
+from dagrec_cli.models.base import Facts, TorchModel
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.edge_attention import EdgeAttention
 from dagrec_cli.models.layers.node_features import KnownOfNode, NodeFeatures
@@ -40,8 +40,8 @@ class DAGNN2021(TorchModel):
         Attention heads, 1 and up.
     dropout_hidden
         Probability, in ``[0, 1)``, of zeroing an attention or a coordinate while training.
-    mask, edge_dropout
-        See :class:`~dagrec_cli.models.base.TorchModel`.
+    shared
+        The other settings of :class:`~dagrec_cli.models.base.TorchModel`.
 
     Raises
     ------
@@ -61,11 +61,10 @@ class DAGNN2021(TorchModel):
         num_layers: Count,
         heads: Count,
         dropout_hidden: Share,
-        mask: Mask,
-        edge_dropout: Share,
+        **shared: Any,
     ) -> None:
-        super().__init__(facts, hidden=hidden, mask=mask, edge_dropout=edge_dropout)
-        self.features = NodeFeatures(facts, node_features, embedding_dim)
+        super().__init__(facts, hidden=hidden, **shared)
+        self.features = NodeFeatures(facts, node_features, embedding_dim, self.node_dropout)
         self.start = nn.Linear(self.features.width, hidden)
         level_of = node_levels(facts.graph)
         self.register_buffer("level_of", torch.from_numpy(level_of), persistent=False)

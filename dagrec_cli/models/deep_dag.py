@@ -5,12 +5,14 @@ Differs from the source: attention is computed along the edges, not over nodes x
 the service graph counts as one node when depth is measured.
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dagrec_cli.config.kinds import Count, Share, TwoOrMore
-from dagrec_cli.models.base import Facts, Mask, TorchModel
+from dagrec_cli.models.base import Facts, TorchModel
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.edge_attention import EdgeAttention
 from dagrec_cli.models.layers.node_features import KnownOfNode, NodeFeatures
@@ -34,8 +36,8 @@ class DeepDAG(TorchModel):
         Attention heads of a block, 1 and up.
     dropout_hidden
         Probability, in ``[0, 1)``, of zeroing an attention or a coordinate while training.
-    mask, edge_dropout
-        See :class:`~dagrec_cli.models.base.TorchModel`.
+    shared
+        The other settings of :class:`~dagrec_cli.models.base.TorchModel`.
 
     Raises
     ------
@@ -56,14 +58,13 @@ class DeepDAG(TorchModel):
         num_layers: Count,
         heads: Count,
         dropout_hidden: Share,
-        mask: Mask,
-        edge_dropout: Share,
+        **shared: Any,
     ) -> None:
-        super().__init__(facts, hidden=hidden // 2, mask=mask, edge_dropout=edge_dropout)
+        super().__init__(facts, hidden=hidden // 2, **shared)
         level = torch.from_numpy(node_levels(facts.graph)).float()
         self.register_buffer("depth", level[:, None] / level.max().clamp(min=1), persistent=False)
         self.edges = EdgeList(*_with_self(edge_rows(facts.graph), facts.n_nodes))
-        self.features = NodeFeatures(facts, node_features, embedding_dim)
+        self.features = NodeFeatures(facts, node_features, embedding_dim, self.node_dropout)
         self.of_depth = nn.Sequential(
             nn.Linear(1, depth_dim), nn.GELU(), nn.Linear(depth_dim, depth_dim)
         )

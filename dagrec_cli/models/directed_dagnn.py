@@ -6,12 +6,14 @@ Differs from the source: the linear layers before a BatchNorm have no bias, whic
 would take away again.
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from dagrec_cli.config.kinds import Count, Natural, Share, TwoOrMore
-from dagrec_cli.models.base import Facts, Mask, TorchModel
+from dagrec_cli.models.base import Facts, TorchModel
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.node_features import KnownOfNode, NodeFeatures
 from dagrec_cli.models.layers.node_graph import EdgeMatrix, edge_rows, share_of_group
@@ -37,8 +39,8 @@ class DirectedDAGNN(TorchModel):
         Share of its starting state that a node keeps at each inner step, ``[0, 1)``.
     dropout_hidden
         Probability, in ``[0, 1)``, of zeroing a state's coordinate while training.
-    mask, edge_dropout
-        See :class:`~dagrec_cli.models.base.TorchModel`.
+    shared
+        The other settings of :class:`~dagrec_cli.models.base.TorchModel`.
     """
 
     def __init__(
@@ -52,13 +54,12 @@ class DirectedDAGNN(TorchModel):
         inner_steps: Count,
         restart: Share,
         dropout_hidden: Share,
-        mask: Mask,
-        edge_dropout: Share,
+        **shared: Any,
     ) -> None:
-        super().__init__(facts, hidden=hidden // 2, mask=mask, edge_dropout=edge_dropout)
+        super().__init__(facts, hidden=hidden // 2, **shared)
         self.inner_steps = inner_steps
         self.restart = restart
-        self.features = NodeFeatures(facts, node_features, embedding_dim)
+        self.features = NodeFeatures(facts, node_features, embedding_dim, self.node_dropout)
         self.first = _normalised(self.features.width, hidden)
         self.second = _normalised(hidden, hidden)
         source, target = edge_rows(facts.graph)

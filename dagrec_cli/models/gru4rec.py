@@ -6,19 +6,18 @@ Differs from the source: contexts are independent rows, so no state is carried b
 torch's GRU resets ``W h + b`` instead of ``h`` and swaps the names of keeping and updating.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dagrec_cli.config.kinds import Count, Share
-from dagrec_cli.data.vocabulary import PAD
 from dagrec_cli.errors import ConfigError
-from dagrec_cli.models.base import Facts, Mask, TorchModel
+from dagrec_cli.models.base import Facts, TorchModel
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.context_gru import ContextGRU, Merge
-from dagrec_cli.models.layers.node_features import begin_unknown_at_zero
+from dagrec_cli.models.layers.node_features import NodeEmbedding
 from dagrec_cli.models.layers.scoring_head import TiedHead
 
 CELLS_PER_ENTRY = 1.5  # padded cells that take the time of one entry of a small batch
@@ -53,8 +52,8 @@ class GRU4Rec(TorchModel):
     merge
         How several parents' states become one; see
         :class:`~dagrec_cli.models.layers.context_gru.ContextGRU`.
-    mask, edge_dropout
-        See :class:`~dagrec_cli.models.base.TorchModel`.
+    shared
+        The other settings of :class:`~dagrec_cli.models.base.TorchModel`.
 
     Raises
     ------
@@ -74,17 +73,15 @@ class GRU4Rec(TorchModel):
         tie_weights: bool,
         encoding: Literal["auto", "padded", "entries"],
         merge: Merge,
-        mask: Mask,
-        edge_dropout: Share,
+        **shared: Any,
     ) -> None:
         if tie_weights and embedding_dim != hidden:
             raise ConfigError(
                 f"model.tie_weights needs equal widths, but model.embedding_dim is {embedding_dim} "
                 f"and model.hidden {hidden}; use model.embedding_dim={hidden}."
             )
-        super().__init__(facts, hidden=hidden, mask=mask, edge_dropout=edge_dropout)
-        self.embedding = nn.Embedding(facts.n_nodes + 1, embedding_dim, padding_idx=PAD)
-        begin_unknown_at_zero(self.embedding, facts)
+        super().__init__(facts, hidden=hidden, **shared)
+        self.embedding = NodeEmbedding(facts, embedding_dim, self.node_dropout)
         if tie_weights:
             service_nodes = torch.from_numpy(facts.vocabulary.service_nodes).long()
             self.head = TiedHead(self.embedding, service_nodes)

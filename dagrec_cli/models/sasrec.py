@@ -7,7 +7,7 @@ all normalised (the paper's text; its code leaves keys and values as they are).
 """
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from dagrec_cli.config.kinds import Count, Share
 from dagrec_cli.data.vocabulary import PAD
-from dagrec_cli.models.base import Facts, Mask, TorchModel
+from dagrec_cli.models.base import Facts, TorchModel
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.attention_block import AttentionBlock
+from dagrec_cli.models.layers.node_features import NodeEmbedding
 from dagrec_cli.models.layers.scoring_head import TiedHead
 
 ROWS_OF_A_PART, MOST_PARTS = 64, 16  # rows of about one length, so that few cells are padding
@@ -46,8 +47,8 @@ class SASRec(TorchModel):
         The same for attentions and what they and the layers add to a state.
     tie_weights
         True to score services by their input embeddings, as the paper has it.
-    mask, edge_dropout
-        See :class:`~dagrec_cli.models.base.TorchModel`.
+    shared
+        The other settings of :class:`~dagrec_cli.models.base.TorchModel`.
 
     Raises
     ------
@@ -66,15 +67,13 @@ class SASRec(TorchModel):
         dropout_embed: Share,
         dropout_hidden: Share,
         tie_weights: bool,
-        mask: Mask,
-        edge_dropout: Share,
+        **shared: Any,
     ) -> None:
-        super().__init__(facts, hidden=hidden, mask=mask, edge_dropout=edge_dropout)
+        super().__init__(facts, hidden=hidden, **shared)
         self.max_len = max_len
-        self.embedding = nn.Embedding(facts.n_nodes + 1, hidden, padding_idx=PAD)
+        self.embedding = NodeEmbedding(facts, hidden, self.node_dropout, std=hidden**-0.5)
         self.position = nn.Parameter(torch.empty(max_len, hidden))
-        for weight in (self.embedding.weight[PAD + 1 :], self.position):
-            nn.init.normal_(weight, std=hidden**-0.5)  # so that tied scores are about 1
+        nn.init.normal_(self.position, std=hidden**-0.5)  # so that tied scores are about 1
         if tie_weights:
             service_nodes = torch.from_numpy(facts.vocabulary.service_nodes).long()
             self.head = TiedHead(self.embedding, service_nodes)

@@ -41,7 +41,7 @@ class StateTable(TorchModel):
     """A state per context, learned; ``encode`` returns all of them."""
 
     def __init__(self, facts: Facts, *, contexts: int, hidden: int) -> None:
-        super().__init__(facts, hidden=hidden, mask="hard", edge_dropout=0.0)
+        super().__init__(facts, hidden=hidden, mask="hard", edge_dropout=0.0, node_dropout=0.0)
         self.states = nn.Parameter(torch.randn(contexts, hidden))
 
     def encode(self, contexts: Contexts) -> Float[Tensor, "contexts hidden"]:
