@@ -63,14 +63,24 @@ class Row(Struct, forbid_unknown_fields=True):
     why: str = ""
 
 
+class Variant(Struct, forbid_unknown_fields=True):
+    """What a table is made on, where it is made on several."""
+
+    name: Text
+    overrides: list[str]
+
+
 class RowsTable(Struct, forbid_unknown_fields=True):
-    """A table of rows; one for each override in ``vary``. ``metrics`` are more columns."""
+    """A table of rows; one for each entry of ``vary``. ``metrics`` are more columns.
+
+    An entry is an override, or several under a name.
+    """
 
     rows: Annotated[list[Row], Meta(min_length=1)]
     title: Text | None = None
     base: list[str] = []
     seeds: tuple[int, ...] = (0,)
-    vary: Annotated[list[str], Meta(min_length=1)] | None = None
+    vary: Annotated[list[str | Variant], Meta(min_length=1)] | None = None
     metrics: list[str] = []
 
 
@@ -202,12 +212,12 @@ def read_tables(
             "'overrides=[\"trainer.epochs=5\"]'."
         )
     shared = [*table.get("base", []), f"seeds={list(seeds)}".replace(" ", "")]
-    variants, runs = table.get("vary") or [None], []
+    variants, runs = _variants(table), []
     check_number(len(variants) * len(table["rows"]))
     for varied in variants:
-        suffix, title = ("", "") if varied is None else (f"_{_slug(varied)}", f", {varied}")
+        suffix, title = (f"_{_slug(varied.name)}", f", {varied.name}") if varied.name else ("", "")
         file = f"{name}{suffix}".replace("/", "_")
-        common = [*shared, *filter(None, [varied])]
+        common = [*shared, *varied.overrides]
         jobs: list[list[Job]] = []
         for row in table["rows"]:
             words = [*common, *row["overrides"], *settings["overrides"]]
@@ -237,11 +247,15 @@ def check_table(name: str, table: Any) -> None:
                 f"table {name}: row {row.name!r} has a paper but no reference or tolerance; "
                 "say what its code gives, and how near ours must be."
             )
-    (most, times), *_ = Counter(row.name for row in content.rows).most_common()
-    if times > 1:
-        raise ConfigError(
-            f"table {name}: {times} rows are called {most!r}; give each its own name."
-        )
+    for kind, names in (
+        ("rows", [row.name for row in content.rows]),
+        ("entries of vary", [_slug(variant.name) for variant in _variants(table)]),
+    ):
+        (most, times), *_ = Counter(names).most_common()
+        if times > 1:
+            raise ConfigError(
+                f"table {name}: {times} {kind} are called {most!r}; give each its own name."
+            )
 
 
 def row_job(engine: Engine, name: str, words: Sequence[str]) -> Job:
@@ -253,6 +267,14 @@ def row_job(engine: Engine, name: str, words: Sequence[str]) -> Job:
     config = engine.compose(words)
     digest = config_hash(plain(without_hydra(config)), with_place=True)
     return Job(name, (*words, "threads=1"), engine.folder / digest[:16], config)
+
+
+def _variants(table: Mapping[str, Any]) -> list[Variant]:
+    """Return what a table is made on; one variant without a name where nothing varies."""
+    if not table.get("vary"):
+        return [Variant("", [])]
+    entries = msgspec.convert(table["vary"], list[str | Variant])
+    return [Variant(entry, [entry]) if isinstance(entry, str) else entry for entry in entries]
 
 
 def _slug(override: str) -> str:

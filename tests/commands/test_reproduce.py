@@ -140,13 +140,14 @@ def test_verdicts_beside_what_is_published(tabled: Tabled, tmp_path: Path) -> No
 def test_a_table_for_each_split_and_its_report(tabled: Tabled, tmp_path: Path) -> None:
     rows = [row("counts", "model=popularity"), row("pairs", "model=markov")]
     words = ("seeds=[0]", "progress=auto")
-    answer = tabled(rows, *words, vary=["split=paper", "split=composition"])
+    variant = {"name": "whole ones", "overrides": ["split=composition", "split.seed=1"]}
+    answer = tabled(rows, *words, vary=["split=paper", variant])
     assert answer.code == 0
     told = answer.out.splitlines()[:4]
     assert [line.split()[0] for line in told] == ["[1/4", "[2/4", "[3/4", "[4/4"]
-    assert sum("mine_split_composition: pairs: accuracy ." in line for line in told) == 1
+    assert sum("mine_whole_ones: pairs: accuracy ." in line for line in told) == 1
     names = {path.name for path in newest(tmp_path).iterdir()}
-    assert {"mine_split_paper.csv", "mine_split_composition.csv", "report.html"} <= names
+    assert {"mine_split_paper.csv", "mine_whole_ones.csv", "report.html"} <= names
     assert len(results(tmp_path)) == 4
     assert all(len(each["seeds"]) == 1 for each in results(tmp_path).values())
 
@@ -204,9 +205,11 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"rows": [row("a")], "seeds": None}, "at `seeds`"),
     ({"rows": [row("a")], "base": "seed=1"}, "at `base`"),
     ({"rows": [row("a")], "vary": []}, "length >= 1 at `vary`"),
+    ({"rows": [row("a")], "vary": [{"name": "b"}]}, "field `overrides` at `vary[0]`"),
+    ({"rows": [row("a")], "vary": ["seed=1", "seed=1"]}, "2 entries of vary are called 'seed_1'"),
     ({"rows": [row("a")], "more": 1}, "unknown field `more`"),
     (
-        {"rows": [row(str(k)) for k in range(101)], "vary": ["split=paper"] * 100},
+        {"rows": [row(str(k)) for k in range(101)], "vary": [f"seed={k}" for k in range(100)]},
         "10,100 jobs are asked for; give values for one or more, 10,000 at most.",
     ),
     (
