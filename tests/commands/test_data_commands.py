@@ -312,15 +312,3 @@ def test_convert_made_up_data(dagrec: Dagrec, tmp_path: Path) -> None:
     ]
     assert [each.pop("sha256") for each in found]
     assert found[0] == found[1]
-
-
-@pytest.mark.real
-@pytest.mark.parametrize("data", ["geoportal", "galaxy_workflows", "galaxy_connections"])
-def test_convert_real_data(dagrec: Dagrec, tmp_path: Path, data: str) -> None:
-    assert dagrec("data", "convert", f"data={data}", "output=all.jsonl").code == 0
-    node = OmegaConf.load(config_dir() / "data" / f"{data}.yaml")
-    items = [
-        [each._replace(place="", ids=(), dropped=()) for each in build(each, "data").read()]
-        for each in (node, config_of("compositions", tmp_path / "all.jsonl"))
-    ]
-    assert items[0] == items[1]

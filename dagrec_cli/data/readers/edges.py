@@ -116,6 +116,5 @@ class Edges(Reader):
             workflow.add_owner(row["owner"], place)
 
     def _name(self, name: str) -> str:
-        if self.table_prefix and name.startswith(self.table_prefix):
-            return PREFIX_TABLE + name.removeprefix(self.table_prefix)
-        return PREFIX_SERVICE + name
+        bare = name.removeprefix(self.table_prefix)
+        return PREFIX_TABLE + bare if bare and bare != name else PREFIX_SERVICE + name

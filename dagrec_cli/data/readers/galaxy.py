@@ -10,4 +10,4 @@ def short_id(tool: str) -> str:
     tool (``Cut1``) keeps its id.
     """
     parts = tool.partition("/repos/")[2].split("/")
-    return parts[_TOOL] if len(parts) > _TOOL else tool
+    return parts[_TOOL] if len(parts) > _TOOL and parts[_TOOL].strip() else tool

@@ -115,7 +115,7 @@ class GalaxyConnections(Reader):
             problem = f"{len(cells)} columns; {max(columns.values()) + 1} or more are expected"
             workflows[cells[0]].faults.append(Fault(place, problem))
             return
-        row = {role: "" if cells[k] in EMPTY else cells[k] for role, k in columns.items()}
+        row = {role: "" if cells[k].strip() in EMPTY else cells[k] for role, k in columns.items()}
         workflow = workflows[row["workflow"]]
         for role in ("workflow", "source", "target"):
             if not row[role]:

@@ -3,7 +3,8 @@
 A composition has ``nodes`` (``id``, ``mid``) and ``links`` (``source``, ``target``), bare or as
 ``{"composition": {...}}``; other fields are ignored. ``links`` may be called ``edges``, so that
 networkx's node-link graphs are compositions. A node is a table if its ``mid`` is absent, null, or a
-number of ``table_mid_min`` and more; it is named by its ``id``, or by ``table`` if that is given.
+number of ``table_mid_min`` and more, unless ``is_service`` says otherwise; a table is named by its
+``id``, or by ``table`` if that is given.
 Ids are compared as text: ``"3985"`` is ``3985`` is ``3985.0``. Owner and times are the
 composition's, or else those of its service calls: their first owner, from the earliest start to the
 latest end.
@@ -32,7 +33,16 @@ from dagrec_cli.data.composition import (
 from dagrec_cli.data.download import locate
 from dagrec_cli.data.readers.base import Reader, seconds
 from dagrec_cli.data.readers.json_array import LARGEST
-from dagrec_cli.data.readers.json_graph import ID, UNSET, Keys, decoded, repeated
+from dagrec_cli.data.readers.json_graph import (
+    ID,
+    IS_SERVICE,
+    TABLE,
+    UNSET,
+    Keys,
+    decoded,
+    is_number,
+    repeated,
+)
 from dagrec_cli.data.readers.json_records import decoding_fault, records
 from dagrec_cli.errors import ConfigError
 
@@ -78,10 +88,10 @@ class JsonFile(Reader):
         self.time_key = time_key
         self.end_key = end_key
         keys = Keys(service_key, owner_key, time_key, end_key)
-        if len({"table", ID, *keys}) < 2 + len(keys) - (service_key == ID):
+        if len({TABLE, IS_SERVICE, ID, *keys}) < 3 + len(keys) - (service_key == ID):
             raise ConfigError(
                 f"data.service_key, owner_key, time_key, end_key are {', '.join(keys)}; use "
-                "different keys, not table, and id for service_key alone."
+                f"different keys, not {TABLE} or {IS_SERVICE}, and id for service_key alone."
             )
         self.table_mid_min = table_mid_min
         self.download = download
@@ -127,7 +137,7 @@ class JsonFile(Reader):
         if problem := _other_format(body, text):
             return Invalid((Fault(place, problem),))
         graph = _DecodedGraph(body, keys, place)
-        is_service = tuple([not self._is_table(mid) for mid in graph.mids])
+        is_service = graph.are_services([not self._is_table(mid) for mid in graph.mids])
         starts, ends = (graph.moments(name, is_service) for name in ("start_time", "end_time"))
         links = graph.links()
         if graph.faults:
@@ -149,7 +159,7 @@ class JsonFile(Reader):
         if not isinstance(mid, str):
             return True
         # float, since int() refuses digits by the thousand
-        return mid.isdecimal() and float(mid) >= self.table_mid_min
+        return is_number(mid) and float(mid) >= self.table_mid_min
 
 
 class _DecodedGraph:
@@ -172,6 +182,16 @@ class _DecodedGraph:
                     )
         for k in [k for k, mid in enumerate(self.mids) if type(mid) is str and not mid.strip()]:
             self._add(f".nodes[{k}].{keys.mid}", "empty; name a service, or write null for a table")
+
+    def are_services(self, by_mid: Sequence[bool]) -> tuple[bool, ...]:
+        """Return which nodes are services, given which are by their ``mid`` alone."""
+        told = [node.is_service for node in self.nodes]
+        if told.count(UNSET) == len(told):
+            return tuple(by_mid)
+        for k, (mid, is_service) in enumerate(zip(self.mids, told, strict=True)):
+            if is_service is True and mid in NOT_GIVEN:
+                self._add(f".nodes[{k}].{IS_SERVICE}", f"no {self.keys.mid}, which names a service")
+        return tuple([t if i is UNSET else i for t, i in zip(by_mid, told, strict=True)])
 
     def names(self, is_service: Sequence[bool]) -> tuple[str, ...]:
         """Return the name of each node."""

@@ -11,6 +11,7 @@ from dagrec_cli.data.readers.json_keys import Repeated, repeated_key
 
 UNSET = msgspec.UNSET
 ID = "id"
+TABLE, IS_SERVICE = "table", "is_service"
 GRAPH_KEYS = ("nodes", "links", "edges", "directed", "composition")
 
 Id = int | str
@@ -35,9 +36,9 @@ class GraphLink(msgspec.Struct, gc=False):
 def decoded(text: bytes, keys: Keys) -> Any:
     """Return a record: ``composition``, or else ``nodes``, ``links``, ``edges``, ``directed``.
 
-    Bodies and nodes have ``owner``, ``start_time``, ``end_time``, nodes also ``id``, ``table`` and,
-    unless it is the id, ``mid``; what is not given is ``UNSET``. Whole numbers may be written as
-    pandas does, ``308.0``.
+    Bodies and nodes have ``owner``, ``start_time``, ``end_time``, nodes also ``id``, ``table``,
+    ``is_service`` and, unless it is the id, ``mid``; what is not given is ``UNSET``. Whole numbers
+    may be written as pandas does, ``308.0``.
 
     Raises
     ------
@@ -54,16 +55,21 @@ def decoded(text: bytes, keys: Keys) -> Any:
 
 
 def encoded(composition: Composition) -> bytes:
-    """Return a line of JSON that is read as the same composition, its end included."""
+    """Return a line of JSON that is read as the same composition, its end included.
+
+    It is so whatever the reader's ``table_mid_min``: of a service with a number for its name the
+    line says that it is one.
+    """
     ids = list(composition.ids)
     if len(set(ids)) < len(composition.names):
         ids = [str(k) for k in range(len(composition.names))]
-    nodes = []
+    nodes: list[dict[str, Any]] = []
     for name, node, is_service in zip(composition.names, ids, composition.is_service, strict=True):
         bare = name.removeprefix(PREFIX_SERVICE if is_service else PREFIX_TABLE)
-        nodes.append({ID: node} | ({} if bare == node else {"table": bare}))
         if is_service:
-            nodes[-1] = {ID: node, "mid": bare}
+            nodes.append({ID: node, "mid": bare} | ({IS_SERVICE: True} if is_number(bare) else {}))
+        else:
+            nodes.append({ID: node} | ({} if bare == node else {TABLE: bare}))
     about = {name: getattr(composition, name) for name in ("owner", "start_time", "end_time")}
     links = [{"source": ids[source], "target": ids[target]} for source, target in composition.links]
     given = {name: value for name, value in about.items() if value is not None}
@@ -75,7 +81,8 @@ def _decoder(keys: Keys) -> msgspec.json.Decoder[Any]:
     given, names = Id | msgspec.UnsetType | None, keys._asdict()
     about = [("owner", given, UNSET), ("start_time", Any, UNSET), ("end_time", Any, UNSET)]
     service = [] if keys.mid == ID else [("mid", given, UNSET)]
-    fields: list[Any] = [(ID, Id), ("table", given, UNSET), *service, *about]
+    is_service = (IS_SERVICE, bool | msgspec.UnsetType, UNSET)
+    fields: list[Any] = [(ID, Id), (TABLE, given, UNSET), is_service, *service, *about]
     node: Any = msgspec.defstruct("Node", fields, rename=names, gc=False)
     graph = [
         ("nodes", list[node] | msgspec.UnsetType, UNSET),
@@ -86,6 +93,11 @@ def _decoder(keys: Keys) -> msgspec.json.Decoder[Any]:
     body: Any = msgspec.defstruct("Body", [*graph, *about], rename=names)
     record = msgspec.defstruct("Record", [("composition", body | None, None)], bases=(body,))
     return msgspec.json.Decoder(record)
+
+
+def is_number(mid: str) -> bool:
+    """Return whether a text is a number, as ``table_mid_min`` has it."""
+    return mid.isdecimal()
 
 
 def _whole(value: Any) -> Any:
@@ -111,7 +123,8 @@ def repeated(text: str, record: Any, keys: Keys) -> Repeated | None:
     given: dict[str, tuple[str, Sequence[Any]]] = {
         getattr(keys, name): (name, holders) for name in keys._fields[1:]
     }
-    given |= {"table": ("table", nodes)} | ({} if keys.mid == ID else {keys.mid: ("mid", nodes)})
+    given |= {TABLE: (TABLE, nodes), IS_SERVICE: (IS_SERVICE, nodes)}
+    given |= {} if keys.mid == ID else {keys.mid: ("mid", nodes)}
     if (
         text.count('source"') > len(links)  # without the quote before it is found faster
         or text.count('target"') > len(links)

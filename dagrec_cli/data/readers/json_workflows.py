@@ -25,7 +25,7 @@ from dagrec_cli.data.readers.draft import TooLargeError
 from dagrec_cli.data.readers.json_keys import repeated_key
 from dagrec_cli.data.readers.json_records import decoding_fault, records
 
-Name = Annotated[str, msgspec.Meta(min_length=1)]
+Name = Annotated[str, msgspec.Meta(pattern=r"\S")]
 
 BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 

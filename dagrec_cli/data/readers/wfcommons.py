@@ -119,7 +119,7 @@ def _services(tasks: Sequence[_Task], execution: _Execution | None) -> Sequence[
     commands = {run.id: run.command for run in execution.tasks} if execution else {}
     found = [task.command or commands.get(task.id or task.name) for task in tasks]
     for names in (
-        [task.category for task in tasks],
+        [task.category and task.category.strip() for task in tasks],
         [command and command.word() for command in found],
     ):
         if all(names):
@@ -130,4 +130,4 @@ def _services(tasks: Sequence[_Task], execution: _Execution | None) -> Sequence[
 def _kind(name: str) -> str:
     """Return a task's name without the number of its instance and the workflows around it."""
     kind = INSTANCE.sub("", name)
-    return re.split("[.:]", kind)[-1] if NEXTFLOW.match(kind) else kind
+    return re.split("[.:]", kind)[-1].strip() or kind if NEXTFLOW.match(kind) else kind

@@ -3,6 +3,7 @@ import json
 import os
 import tracemalloc
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from omegaconf import OmegaConf
 from dagrec_cli.config.build import build
 from dagrec_cli.data.composition import REMEDY, Composition, Invalid
 from dagrec_cli.data.readers.json_file import JsonFile
+from dagrec_cli.data.readers.json_graph import encoded
 from dagrec_cli.errors import ConfigError, DataError
 from read_items import faults
 
@@ -398,7 +400,7 @@ def test_lines_are_read_in_constant_memory(tmp_path: Path, zipped: bool) -> None
         return peak_bytes(path)
 
     peak(10)  # what is allocated once
-    small, large = peak(200), peak(4_000)  # 32 and 640 kB of text
+    small, large = peak(200), peak(1_500)  # 32 and 240 kB of text, which takes 7 times as much
     assert large < small + 200_000
 
 
@@ -494,6 +496,53 @@ def test_other_keys_name_service_owner_and_times(tmp_path: Path) -> None:
     assert (item.owner, item.start_time, item.end_time) == ("me", 5.0, 86_400.0)
     path.write_text(path.read_text().replace('"began": 5', '"began": 5, "began": 6'))
     assert "duplicate key 'began'" in faults(*reader.read())[0]
+
+
+@pytest.mark.parametrize("names", [("1000000", "7"), ("٣٣٣٣٣٣٣٣", "-1000000"), ("1e9", "10.0")])
+def test_a_service_with_a_number_for_its_name_is_written_as_one(
+    tmp_path: Path, names: tuple[str, str]
+) -> None:
+    whole = Composition(
+        tuple(f"service_{name}" for name in names), (True, True), ((0, 1),), ids=["a", "b"]
+    )
+    for table_mid_min in (1_000_000, 1):
+        (tmp_path / "file.json").write_bytes(encoded(whole))
+        reader = json_file(tmp_path / "file.json")
+        reader.table_mid_min = table_mid_min
+        assert [placeless(item) for item in reader.read()] == [whole._replace(ids=())]
+
+
+def test_is_service_decides(tmp_path: Path) -> None:
+    nodes = [{"id": 5, "mid": "x", "is_service": False}, *PLAIN["nodes"][1:]]
+    assert read_one(tmp_path, {**PLAIN, "nodes": nodes}) == EXPECTED
+    nodes = [{"id": 5, "is_service": True}, *PLAIN["nodes"][1:]]
+    assert faults(read_one(tmp_path, {**PLAIN, "nodes": nodes})) == [
+        "compositions[0].nodes[0].is_service: no mid, which names a service"
+    ]
+    text = json.dumps([PLAIN]).replace('"mid"', '"is_service": true, "is_service": true, "mid"')
+    assert "duplicate key 'is_service'" in faults(*read(tmp_path, text.encode()))[0]
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    "option",
+    [
+        *("comfyui", "galaxy_connections", "galaxy_workflows", "geoportal", "gxformat2"),
+        *("n8n_workflows", "wfcommons"),
+    ],
+)
+def test_what_is_written_of_real_files_is_read_as_the_same(
+    tmp_path: Path, config: Any, option: str
+) -> None:
+    if option == "comfyui":
+        pytest.importorskip("comfyui_workflow_templates_json")
+    read = islice(build(config("data", option), "data").read(), 100)
+    items = [item._replace(place="", dropped=()) for item in read if isinstance(item, Composition)]
+    assert len(items) > 7
+    path = tmp_path / "all.jsonl"
+    path.write_bytes(b"".join(map(encoded, items)))
+    again = [item._replace(place="") for item in json_file(path).read()]
+    assert [item._replace(ids=list(item.ids)) for item in items] == again
 
 
 @pytest.mark.parametrize("keys", [{"owner_key": "mid"}, {"time_key": "id"}, {"end_key": "table"}])
