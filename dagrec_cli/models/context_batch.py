@@ -31,6 +31,12 @@ class ContextRows(NamedTuple):
     nodes: Int[Tensor, "contexts longest"]
     length: Int[Tensor, " contexts"]
 
+    def at_last(
+        self, states: Float[Tensor, "contexts longest width"]
+    ) -> Float[Tensor, "contexts width"]:
+        """Return, of a state per cell, those of the contexts' last nodes."""
+        return states[torch.arange(states.shape[0], device=states.device), self.length - 1]
+
     def left_padded(self, width: int) -> Int[Tensor, "contexts width"]:
         """Return rows padded with 0 on the left; longer contexts keep their last nodes."""
         steps = torch.arange(width, device=self.length.device)

@@ -96,12 +96,11 @@ class DAGTransformer(TorchModel):
         step = torch.arange(rows.nodes.shape[1], device=rows.nodes.device)
         states = self._start(rows.nodes, 1 + step)
         up = step[:, None] - step
-        edges = ((up >= 0) & (up < self.order)).expand(len(states), -1, -1)
+        edges = ((up >= 0) & (up < self.order)).expand(states.shape[0], -1, -1)
         for block in cast(Sequence[AttentionBlock], self.blocks):
             known = block.norm(states)
             states = block(states, block.attention.over_rows(known, known, edges))
-        last = rows.length[:, None, None] - 1
-        state: Tensor = self.norm(states.take_along_dim(last, dim=1).squeeze(1))
+        state: Tensor = self.norm(rows.at_last(states))
         return state
 
     def _start(self, node: Tensor, depth: Tensor) -> Tensor:

@@ -89,10 +89,10 @@ class DAGNN(TorchModel):
         states = [self.dropout_embed(self.embedding(rows.nodes))]
         for layer in cast(Iterable[ContextGRU], self.layers):
             states.append(self.dropout_hidden(layer(states[-1])[0]))
-        every, last = torch.cat(states, dim=2), rows.length[:, None] - 1
+        every = torch.cat(states, dim=2)
         if self.readout == "last":
-            return every.take_along_dim(last[:, :, None], dim=1).squeeze(1)
-        is_padding = torch.arange(every.shape[1], device=last.device) > last
+            return rows.at_last(every)
+        is_padding = torch.arange(every.shape[1], device=every.device) >= rows.length[:, None]
         return every.masked_fill(is_padding[:, :, None], -torch.inf).amax(dim=1)
 
 

@@ -171,16 +171,19 @@ def test_a_mistake_is_one_line(
     assert answer.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("masked", [True, False])
+READS_ROWS = ["gru4rec", "sasrec", "dagnn", "dag_transformer"]  # of paths, at least
+
+
+@pytest.mark.parametrize("unmasked", [None, *READS_ROWS])
 def test_onnx_gives_the_same_scores_and_ranking(
-    trained: Any, dagrec: Dagrec, tmp_path: Path, masked: bool
+    trained: Any, dagrec: Dagrec, tmp_path: Path, unmasked: str | None
 ) -> None:
     pytest.importorskip("onnxscript", reason="needs the extra onnx")
     onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra onnx")
     run = trained.run
-    if not masked:
+    if unmasked:
         words = ("trainer.epochs=2", "model.mask=none")
-        run = dagrec("train", "model=gru4rec", *words).run
+        run = dagrec("train", f"model={unmasked}", *words).run
     answer = dagrec("export", f"run={run}", "output=out/model.onnx")
     assert (answer.code, answer.err) == (0, "")
     model = load_model(Run.load(run))
@@ -198,7 +201,7 @@ def test_onnx_gives_the_same_scores_and_ranking(
         found, ranking = session.run(None, {"nodes": nodes.numpy(), "length": length.numpy()})
         expected = model.hard_mask(own, contexts.last) if model.hard_mask else own
         np.testing.assert_allclose(found, expected.numpy(), rtol=1e-5, atol=1e-5)
-        assert bool(expected.isinf().any()) == masked
+        assert bool(expected.isinf().any()) == (unmasked is None)
         vocabulary = model.facts.vocabulary
         asked = [[row[:n].tolist()] for row, n in zip(nodes, length, strict=True)]
         answers = recommend(model, (Query.of_paths({}, contexts) for contexts in asked), 99)
@@ -206,7 +209,7 @@ def test_onnx_gives_the_same_scores_and_ranking(
         assert [[vocabulary.services[c] for c in row] for row in ranking] == predicted
 
 
-@pytest.mark.parametrize("model", ["gru4rec", "deep_dag"])
+@pytest.mark.parametrize("model", [*READS_ROWS, "deep_dag"])
 def test_onnx_takes_no_contexts_at_all(dagrec: Dagrec, tmp_path: Path, model: str) -> None:
     """In a process of its own, since onnxruntime aborts where a recurrent layer gets none."""
     pytest.importorskip("onnxscript", reason="needs the extra onnx")
