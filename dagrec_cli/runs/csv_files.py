@@ -123,6 +123,9 @@ class SavedContext(NamedTuple):
 
 def write_contexts(folder: RunFolder, dataset: Dataset, contexts: NDArray[np.int32]) -> None:
     """Write a line for each context and all that leads to it, what leads there first."""
+    #   child    0  0  2  3  3   place in every of each link's target      sorted
+    #   parent   7  9  7  4  5   number of its source
+    #   parents  [7 9]  [7]  [4 5]  cut where the child changes; those without parents have none
     every = dataset.contexts.ancestors(contexts)
     child, parent = dataset.contexts.parents_of(every)
     parents = np.split(parent, np.flatnonzero(np.diff(child, append=-1)) + 1)

@@ -89,13 +89,13 @@ def unpack_checkpoint(content: bytes) -> Checkpoint:
             raise RunError(f"of format {version}, but this version of dagrec reads {FORMAT}")
         header, sha256 = metadata["header"], metadata["sha256"]
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"damaged ({' '.join(str(error).split())})") from error
+        raise RunError("damaged, no whole checkpoint") from error
     if sha256 != _sha256(tensors, header):
         raise RunError("damaged (its content does not have the hash that it names)")
     try:
         return Checkpoint(tensors, msgspec.json.decode(header, type=Header))
     except msgspec.DecodeError as error:
-        raise RunError(f"damaged ({error})") from error
+        raise RunError("damaged, no whole checkpoint") from error
 
 
 def _sha256(tensors: dict[str, Tensor], header: str) -> str:

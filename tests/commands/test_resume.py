@@ -329,7 +329,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     answer = dagrec("train", "resume=run")
     assert answer.code == 0
     assert answer.err.count("\n") == 1
-    assert answer.err.startswith(f"run/checkpoints/{newest.name}: damaged (")
+    assert answer.err.startswith(f"run/checkpoints/{newest.name}: damaged, no whole checkpoint")
     assert answer.err.endswith(f"; continuing from {before.name}.\n")
     assert contents(run) == contents(whole)
 
@@ -341,7 +341,7 @@ def test_no_whole_checkpoint_is_left(dagrec: Dagrec, run: Path) -> None:
     answer = dagrec("train", "resume=run")
     assert answer.code == 2
     assert answer.err.splitlines()[-1] == (
-        f"dagrec train: run/checkpoints/{before.name}: damaged ('__metadata__'); run it again."
+        f"dagrec train: run/checkpoints/{before.name}: damaged, no whole checkpoint; run it again."
     )
 
 
