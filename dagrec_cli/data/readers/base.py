@@ -44,7 +44,7 @@ EARLIEST, LATEST = -62_135_596_800, 253_402_300_799  # seconds since 1970: years
 _NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 
 
-def seconds(moment: object) -> float:
+def seconds(given: object) -> float:
     """Return seconds since 1970 of an ISO 8601 date (UTC unless it says otherwise) or a number.
 
     Raises
@@ -52,19 +52,28 @@ def seconds(moment: object) -> float:
     ValueError
         If it is neither; the text says what is allowed.
     """
-    found: object = moment
-    if isinstance(moment, str):
+    found = given
+    if isinstance(given, str):
         try:
-            date = datetime.fromisoformat(moment)
+            date = datetime.fromisoformat(given)
             found = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
         except (ValueError, OverflowError):  # faster than suppress, and there are many dates
-            found = float(moment) if _NUMBER.fullmatch(moment) else None
+            found = float(given) if _NUMBER.fullmatch(given) else None
     if isinstance(found, int | float) and type(found) is not bool and EARLIEST <= found <= LATEST:
         return float(found)
     raise ValueError(
-        f"unreadable date {str(moment)[:30]!r}; use ISO 8601, such as 2020-03-16T12:24:15Z, or "
+        f"unreadable date {str(given)[:30]!r}; use ISO 8601, such as 2020-03-16T12:24:15Z, or "
         "seconds since 1970, of the years 1 to 9999"
     )
+
+
+def moment(given: object, place: str, faults: list[Fault]) -> float | None:
+    """Return :func:`seconds` of what a file says; None if nothing, or a fault, which is added."""
+    try:
+        return None if given in (None, "") else seconds(given)
+    except ValueError as error:
+        faults.append(Fault(place, str(error)))
+        return None
 
 
 class Reader(ABC):

@@ -125,8 +125,7 @@ class GalaxyConnections(Reader):
             name = PREFIX_SERVICE + short_id(tool) if tool else INPUT_DATASET
             workflow.add_step(row[role], name, place)
         workflow.links[row["source"], row["target"]] = None
-        if row.get("time"):
-            workflow.add_time(row["time"], place)
+        workflow.add_time(row.get("time", ""), place)
         self._filter(workflow, row, place)
 
     def _filter(self, workflow: TableWorkflow, row: dict[str, str], place: str) -> None:

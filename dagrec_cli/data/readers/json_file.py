@@ -31,7 +31,7 @@ from dagrec_cli.data.composition import (
     inside,
 )
 from dagrec_cli.data.download import locate
-from dagrec_cli.data.readers.base import Reader, seconds
+from dagrec_cli.data.readers.base import Reader, moment
 from dagrec_cli.data.readers.json_array import LARGEST
 from dagrec_cli.data.readers.json_graph import (
     ID,
@@ -241,13 +241,8 @@ class _DecodedGraph:
                 for k, value in enumerate(values if is_given else ())
                 if is_service[k] and value not in NOT_GIVEN
             ]
-        found = []
-        for part, moment in moments:
-            try:
-                found.append(seconds(moment))
-            except ValueError as error:
-                self._add(part, str(error))
-        return found
+        found = [moment(value, inside(self.place, part), self.faults) for part, value in moments]
+        return [time for time in found if time is not None]
 
     def owner(self) -> str | None:
         """Return whose composition it is, or else its first node that has an owner."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dagrec_cli.data.composition import PREFIX_SERVICE, Composition, Fault, Invalid
 from dagrec_cli.data.files import EmptyFileError
-from dagrec_cli.data.readers.base import seconds
+from dagrec_cli.data.readers.base import moment
 from dagrec_cli.errors import DataError
 
 EMPTY = ("", r"\N")  # a database dump writes the latter
@@ -114,12 +114,10 @@ class TableWorkflow:
             problem = f"two names {known!r}, {name!r} of one step; a step has one"
             self.faults.append(Fault(f"{place} step {step}", problem))
 
-    def add_time(self, moment: str, place: str) -> None:
+    def add_time(self, given: str, place: str) -> None:
         """Take a row's time into account: the earliest is the start, the latest the end."""
-        try:
-            time = seconds(moment)
-        except ValueError as error:
-            self.faults.append(Fault(place, str(error)))
+        time = moment(given, place, self.faults)
+        if time is None:
             return
         self.start_time = min(time, time if self.start_time is None else self.start_time)
         self.end_time = max(time, time if self.end_time is None else self.end_time)

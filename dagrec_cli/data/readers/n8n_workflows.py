@@ -5,6 +5,9 @@ disabled nodes are dropped, with their links. A connection leads from the node t
 under to the one that it names; so do the kinds ``ai_…``, which n8n lists under the sub-node (a
 language model, a tool) and which name the agent that uses it.
 
+A workflow starts when it was created and ends when it was last changed; the project that owns it
+(the user, before there were projects) is its owner, by its id, as far as the export has these.
+
 A fault's place is file and node, ``flow.json.nodes[3]`` or ``flow.json.connections['If']``.
 
 Source: docs.n8n.io, "Export and import workflows".
@@ -12,10 +15,12 @@ Source: docs.n8n.io, "Export and import workflows".
 
 import re
 from collections import Counter
+from typing import Any
 
 import msgspec
 
 from dagrec_cli.data.composition import Composition, Fault, Invalid
+from dagrec_cli.data.readers.base import moment
 from dagrec_cli.data.readers.json_records import decoding_fault
 from dagrec_cli.data.readers.json_workflows import (
     BROKEN,
@@ -46,9 +51,22 @@ class _Target(msgspec.Struct):
     node: str
 
 
-class _N8nWorkflow(msgspec.Struct):
+class _N8nWorkflow(msgspec.Struct, rename="camel"):
     nodes: list[_N8nNode]
     connections: dict[str, msgspec.Raw]  # decoded one by one, so that a fault can name its node
+    created_at: Any = None
+    updated_at: Any = None
+    shared: Any = None  # what this and the next one are has changed over the years
+    home_project: Any = None
+
+    def owner(self) -> str | None:
+        """Return the id of the project or the user that owns it, None if it does not say."""
+        shares = self.shared if isinstance(self.shared, list) else []
+        owners = [each for each in shares if isinstance(each, dict) and _is_owner(each.get("role"))]
+        if isinstance(self.home_project, dict):
+            owners.append({"projectId": self.home_project.get("id")})
+        ids = [each.get(key) for each in owners for key in ("projectId", "userId")]
+        return next((key for key in ids if isinstance(key, str) and key), None)
 
 
 _N8N_WORKFLOW = msgspec.json.Decoder(_N8nWorkflow)
@@ -65,6 +83,8 @@ class N8nWorkflows(JsonWorkflows):
         workflow = _N8N_WORKFLOW.decode(text)
         names = [node.name for node in workflow.nodes]
         links, faults = _named_links(workflow, place)
+        start_time = moment(workflow.created_at, f"{place}.createdAt", faults)
+        end_time = moment(workflow.updated_at, f"{place}.updatedAt", faults)
         if faults := repeated_ids(names, f"{place}.nodes") + faults:
             return Invalid(tuple(faults))
         kept = [node for node in workflow.nodes if not node.dropped()]
@@ -73,11 +93,20 @@ class N8nWorkflows(JsonWorkflows):
             tuple(node.type for node in kept),
             (True,) * len(kept),
             tuple((position[a], position[b]) for a, b in links if {a, b} <= position.keys()),
-            place=place,
-            ids=list(position),
+            workflow.owner(),
+            start_time,
+            end_time,
+            place,
+            list(position),
             dropped=tuple(Counter(filter(None, map(_N8nNode.dropped, workflow.nodes))).items()),
         )
         return with_tables(whole, TRIGGER)
+
+
+def _is_owner(role: object) -> bool:
+    """Return whether a role is ``workflow:owner``, ``owner``, or an object of that name."""
+    name = role.get("name") if isinstance(role, dict) else role
+    return isinstance(name, str) and name.rpartition(":")[2] == "owner"
 
 
 def _named_links(workflow: _N8nWorkflow, place: str) -> tuple[list[tuple[str, str]], list[Fault]]:

@@ -6,6 +6,9 @@ program is one word, since Nextflow keeps a whole script there. Of Nextflow's na
 counts: ``NFCORE_RNASEQ.ALIGN.STAR_14`` is ``STAR``. Links are what tasks call their parents and
 their children, by id or, before version 1.5, by name.
 
+A workflow starts when it was executed, or else when its file was made, and ends after its makespan;
+the author's name is its owner.
+
 A fault's place is file and task, ``montage.json.workflow.tasks[3]``.
 
 Source: github.com/wfcommons/WfFormat, versions 1.0 to 1.6.
@@ -15,13 +18,16 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
+from typing import Any
 
 import msgspec
 
 from dagrec_cli.data.composition import PREFIX_SERVICE, Composition, Fault, Invalid
+from dagrec_cli.data.readers.base import moment
 from dagrec_cli.data.readers.json_workflows import JsonWorkflows, Name, repeated_ids
 
 INSTANCE = re.compile(r"(?<=.)_(ID)?\d+$")
+PEGASUS = re.compile(r"^(\d\d)-(\d\d)-(\d\d)T")
 NEXTFLOW = re.compile(r"[A-Z][A-Z0-9_]*[.:]")  # its workflows around a process, the outermost first
 
 
@@ -54,19 +60,43 @@ class _Specification(msgspec.Struct):
     tasks: list[_Task]
 
 
-class _Execution(msgspec.Struct):
+class _Execution(msgspec.Struct, rename="camel"):
     tasks: list[_Run] = []
+    executed_at: Any = None
+    makespan_in_seconds: float | None = None
 
 
-class _Trace(msgspec.Struct):
+class _Trace(msgspec.Struct, rename="camel"):
     specification: _Specification | None = None
     execution: _Execution | None = None
     tasks: list[_Task] = []
     jobs: list[_Task] = []
+    executed_at: Any = None  # before version 1.5
+    makespan_in_seconds: float | None = None
+    makespan: float | None = None  # before version 1.4
 
 
-class _Instance(msgspec.Struct):
+class _Author(msgspec.Struct):
+    name: str | None = None
+
+
+class _Instance(msgspec.Struct, rename="camel"):
     workflow: _Trace
+    created_at: Any = None
+    author: _Author | None = None
+
+    def times(self, place: str, faults: list[Fault]) -> tuple[float | None, float | None]:
+        """Return when it started and ended, as far as it says so; a fault for what is no date."""
+        trace, run = self.workflow, self.workflow.execution or _Execution()
+        at = f"{place}.workflow.{'execution.' if run.executed_at else ''}executedAt"
+        start = moment(_iso(run.executed_at or trace.executed_at), at, faults)
+        if start is None:
+            return moment(self.created_at, f"{place}.createdAt", faults), None
+        spans = (run.makespan_in_seconds, trace.makespan_in_seconds, trace.makespan)
+        span = next((span for span in spans if span is not None and span >= 0), None)
+        if span is None:
+            return start, None
+        return start, moment(start + span, f"{place}.workflow, with its makespan", faults)
 
 
 _INSTANCE = msgspec.json.Decoder(_Instance)
@@ -79,7 +109,8 @@ class WfCommons(JsonWorkflows):
 
     def composition(self, text: bytes, place: str) -> Composition | Invalid:
         """Return an instance's composition, or what is wrong with it."""
-        workflow = _INSTANCE.decode(text).workflow
+        instance = _INSTANCE.decode(text)
+        workflow, author = instance.workflow, instance.author or _Author()
         tasks, at = workflow.tasks or workflow.jobs, "tasks" if workflow.tasks else "jobs"
         if workflow.specification:
             tasks, at = workflow.specification.tasks, "specification.tasks"
@@ -90,10 +121,25 @@ class WfCommons(JsonWorkflows):
         position = {task.name: k for k, task in enumerate(tasks) if n_named[task.name] == 1}
         position |= {name: k for k, name in enumerate(ids)}
         links, faults = _task_links(tasks, position, at)
+        start_time, end_time = instance.times(place, faults)
         if faults := repeated_ids(ids, at) + faults:
             return Invalid(tuple(faults))
         names = tuple(PREFIX_SERVICE + name for name in _services(tasks, workflow.execution))
-        return Composition(names, (True,) * len(names), tuple(links), place=place, ids=ids)
+        return Composition(
+            names,
+            (True,) * len(names),
+            tuple(links),
+            author.name or None,
+            start_time,
+            end_time,
+            place,
+            ids,
+        )
+
+
+def _iso(given: object) -> object:
+    """Return a date, that of Pegasus (``12-20-20T02:11:51Z``: month, day, year) in ISO 8601."""
+    return PEGASUS.sub(r"20\3-\1-\2T", given) if isinstance(given, str) else given
 
 
 def _task_links(

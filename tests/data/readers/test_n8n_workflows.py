@@ -114,6 +114,32 @@ def test_a_trigger_is_a_table_unless_something_feeds_it(
     assert item.is_service[0] is is_service  # what feeds it is dropped
 
 
+TIMES = {"createdAt": "1970-01-02T00:00:00.500Z", "updatedAt": "1970-01-03T00:00:00.000Z"}
+SHARED = {"role": "workflow:owner", "projectId": "p1", "project": {"name": "Ada <a@b.c>"}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "owner"),
+    [
+        ({"shared": [{"role": "workflow:editor", "projectId": "p0"}, SHARED]}, "p1"),
+        ({"shared": [{"role": "owner", "userId": "u1"}]}, "u1"),
+        ({"shared": [{"role": {"name": "owner", "scope": "workflow"}, "userId": "u2"}]}, "u2"),
+        ({"shared": [], "homeProject": {"id": "p2", "type": "team"}}, "p2"),
+        ({"shared": [{"role": "workflow:editor", "projectId": "p0"}]}, None),
+        ({"shared": "x", "homeProject": ["p"]}, None),
+    ],
+)
+def test_owner_and_times(
+    config: Any, tmp_path: Path, fields: dict[str, Any], owner: str | None
+) -> None:
+    item = read_one(config, tmp_path, {**AGENT, **TIMES, **fields})
+    assert isinstance(item, Composition)
+    assert (item.owner, item.start_time, item.end_time) == (owner, 86_400.5, 172_800)
+    item = read_one(config, tmp_path, {**AGENT, **TIMES, "updatedAt": "now", "createdAt": None})
+    assert isinstance(item, Invalid)
+    assert str(item.faults[0]).startswith("flow.json.updatedAt: unreadable date 'now'; use ISO")
+
+
 def test_a_loop_is_cut_and_counted(config: Any, tmp_path: Path) -> None:
     nodes = [node("Start", "manualTrigger"), node("Batches", "splitInBatches"), node("Do", "code")]
     loop = flow(nodes, Start=["Batches"], Batches=["", "Do"], Do=["Batches"])

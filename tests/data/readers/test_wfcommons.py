@@ -16,9 +16,9 @@ def read(config: Any, path: Path) -> list[Composition | Invalid]:
     return list(build(config("data", "wfcommons", path=str(path)), "data").read())
 
 
-def read_one(config: Any, tmp_path: Path, workflow: Any) -> Composition | Invalid:
+def read_one(config: Any, tmp_path: Path, workflow: Any, **about: Any) -> Composition | Invalid:
     path = tmp_path / "flow.json"
-    path.write_text(json.dumps({"name": "flow", "workflow": workflow}))
+    path.write_text(json.dumps({"name": "flow", "workflow": workflow, **about}))
     (item,) = read(config, path)
     return item
 
@@ -71,6 +71,37 @@ def test_all_versions_say_the_same(config: Any, tmp_path: Path, version: str) ->
     assert item.place == "flow.json"
 
 
+ABOUT = {"createdAt": "1970-01-03T00:00:00", "author": {"name": "Ada", "email": "a@b.c"}}
+
+
+@pytest.mark.parametrize(
+    ("version", "fields", "start", "end"),
+    [
+        ("1.2", {"executedAt": "1970-01-02T00:00:00Z", "makespan": 9}, 86_400, 86_409),
+        ("1.4", {"executedAt": "19700102T000000+0000"}, 86_400, None),
+        (
+            "1.5",
+            {"execution": {"executedAt": "1970-01-02", "makespanInSeconds": 0.5}},
+            86_400,
+            86_400.5,
+        ),
+        ("1.5", {"execution": {"makespanInSeconds": 9}}, 172_800, None),
+        ("1.5", {"execution": {"executedAt": "01-02-20T00:00:00Z"}}, 1_577_923_200, None),
+    ],
+)
+def test_owner_and_times(
+    config: Any,
+    tmp_path: Path,
+    version: str,
+    fields: dict[str, Any],
+    start: float,
+    end: float | None,
+) -> None:
+    item = read_one(config, tmp_path, {**by_version(version), **fields}, **ABOUT)
+    assert isinstance(item, Composition)
+    assert (item.owner, item.start_time, item.end_time) == ("Ada", start, end)
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -118,6 +149,12 @@ def test_what_names_a_task_must_name_all(config: Any, tmp_path: Path) -> None:
         # two tasks of one name: which one is meant cannot be told
         ({"tasks": [task("a", id="1"), task("a", id="2"), task("b", parents=["a"])]},
          ["tasks[2].parents[0]: unknown task 'a'; name the id of a task"]),
+        ({"tasks": [task("a")], "executedAt": "13-13-20T00:00:00Z"},
+         ["executedAt: unreadable date '2020-13-13T00:00:00Z'; use ISO 8601, such as "
+          "2020-03-16T12:24:15Z, or seconds since 1970, of the years 1 to 9999"]),
+        ({"tasks": [task("a")], "executedAt": 0, "makespan": 1e300},
+         [", with its makespan: unreadable date '1e+300'; use ISO 8601, such as "
+          "2020-03-16T12:24:15Z, or seconds since 1970, of the years 1 to 9999"]),
         ({"specification": {"tasks": [task("a"), {"id": "b"}]}},
          ["specification.tasks[1]: Object missing required field `name`"]),
     ],
@@ -127,7 +164,9 @@ def test_faults_name_file_and_task(
 ) -> None:
     item = read_one(config, tmp_path, workflow)
     assert isinstance(item, Invalid)
-    assert [str(fault) for fault in item.faults] == [f"flow.json.workflow.{e}" for e in expected]
+    assert [str(fault) for fault in item.faults] == [
+        f"flow.json.workflow{'' if e[0] == ',' else '.'}{e}" for e in expected
+    ]
 
 
 @pytest.mark.real
@@ -142,6 +181,7 @@ def test_the_instances_of_wfcommons(config: Any) -> None:
         links = {(parent, task["id"]) for task in tasks for parent in task["parents"]}
         assert {(item.ids[source], item.ids[target]) for source, target in item.links} == links
         assert item.ids == [task["id"] for task in tasks]
+        assert item.owner is None
     assert len(items) == 8
     assert Counter(items["1000genome-chameleon-2ch-100k-001.json"].names) == {
         "service_individuals": 20,
@@ -150,4 +190,12 @@ def test_the_instances_of_wfcommons(config: Any) -> None:
         "service_mutation_overlap": 14,
         "service_frequency": 14,
     }
+    starts = {  # by `date -u +%s` of what the files call executedAt
+        "1000genome-chameleon-2ch-100k-001.json": 1_585_713_043,  # 20200401T035043+0000
+        "scrnaseq-dirt02-001.json": 1_679_988_240,  # 2023-03-27T21:24:00-10:00
+        "srasearch-chameleon-10a-004.json": 1_608_430_311,  # 12-20-20T02:11:51Z
+    }
+    assert {name: items[name].start_time for name in starts} == starts
+    spans = [(item.end_time or 0) - (item.start_time or 0) for item in items.values()]
+    assert list(map(round, spans)) == [776, 1_987, 903, 661, 2_126, 5_488, 7_576, 10_492]
     assert "service_STAR_ALIGN" in items["scrnaseq-dirt02-001.json"].names
