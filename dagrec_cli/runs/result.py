@@ -166,6 +166,8 @@ class Finished(Origin, frozen=True, kw_only=True, tag="finished"):
         }
         if self.run:  # a saved model is evaluated on what its user asks for
             del told["evaluate_on"]
+        if self.data.part:
+            told["split.part"] = self.data.part.number
         for key, value in told.items():
             if (setting := given.get(key, value)) != value:
                 yield f"{key} is {setting} there, not {value}"
