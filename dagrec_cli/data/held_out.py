@@ -23,10 +23,13 @@ class Part:
         From 0 on.
     of
         How many there are, 2 and up.
+    is_pooled
+        Whether the tests of all of them are one test together.
     """
 
     number: Natural
     of: TwoOrMore
+    is_pooled: bool = False
 
     def __post_init__(self) -> None:
         """Raise ValueError if there is no such part."""

@@ -66,10 +66,14 @@ class Split(ABC):
         How many divisions into training and test it makes.
     part
         The one that it stands for, from 0 on; None where that is none in particular.
+    is_pooled
+        Whether the tests of all parts are one test together, as no pair is in two of them. Else a
+        figure is the mean over parts.
     """
 
     n_parts: int = 1
     part: int | None = None
+    is_pooled: bool = False
 
     def __init__(self, *, test_share: TestShare, graph: Graph) -> None:
         self.test_share = test_share
@@ -91,7 +95,20 @@ class Split(ABC):
                 f"the split has {self.n_parts} parts, and a run is of one: choose it by "
                 f"split.part=0 to {self.n_parts - 1}; dagrec train runs all of them."
             )
-        return Part(self.part, self.n_parts)
+        return Part(self.part, self.n_parts, self.is_pooled)
+
+    def choose(self, part: int | None, n_parts: int) -> None:
+        """Stand for one of some parts, or for none in particular.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such part.
+        """
+        if part is not None and part >= n_parts:
+            allowed = f"a number from 0 to {n_parts - 1}" if n_parts > 1 else "0 or null"
+            raise ConfigError(f"split.part is {part}; use {allowed}.")
+        self.part, self.n_parts = part, n_parts
 
     def split(self, dataset: Dataset) -> Sides:
         """Return training and test rows.
@@ -185,9 +202,8 @@ class DrawnSplit(Split):
         **settings: Any,
     ) -> None:
         super().__init__(test_share=1 / folds if folds else test_share, **settings)
-        self.n_parts, self.part, self.folds = (folds or 1) * repeats, part, folds
-        if part is not None and part >= self.n_parts:
-            raise ConfigError(f"split.part is {part}; use a number from 0 to {self.n_parts - 1}.")
+        self.choose(part, (folds or 1) * repeats)
+        self.folds = folds
         repeat, self._fold = divmod(part or 0, folds or 1)
         self.seed = (seed + repeat) % 2**32
 

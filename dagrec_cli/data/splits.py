@@ -127,21 +127,28 @@ class TemporalSplit(Split):
         If a composition has no start time.
     """
 
+    option = "temporal"  # in messages
+
     def _hold_out(self, dataset: Dataset, rows: Rows, share: float) -> Sides:
-        time = dataset.start_time[dataset.pairs.composition[rows]]
-        if (unknown := np.isnan(time)).any():
-            first = int(dataset.pairs.composition[rows][unknown.argmax()])
-            n_unknown = len(np.unique(dataset.pairs.composition[rows][unknown]))
-            raise DataError(
-                f"split=temporal needs a start time, but {n_unknown} of {dataset.n_compositions} "
-                f"compositions have none that can be read (first: composition {first}); give "
-                "`start_time` as ISO 8601 or use split=composition."
-            )
+        time = self._start_time(dataset, rows)
         moments, moment, sizes = np.unique(time, return_inverse=True, return_counts=True)
         n_later = len(rows) - np.cumsum(sizes)
         n_kept = int(np.searchsorted(-n_later, -np.ceil(share * len(rows)))) + 1
         is_held_out = moment >= min(n_kept, len(moments) - 1)
         return Sides(rows[~is_held_out], rows[is_held_out])
+
+    def _start_time(self, dataset: Dataset, rows: Rows) -> NDArray[np.float64]:
+        """Return when the composition of each row started, ``[rows]``."""
+        time = dataset.start_time[dataset.pairs.composition[rows]]
+        if (unknown := np.isnan(time)).any():
+            first = int(dataset.pairs.composition[rows][unknown.argmax()])
+            n_unknown = len(np.unique(dataset.pairs.composition[rows][unknown]))
+            raise DataError(
+                f"split={self.option} needs a start time, but {n_unknown} of "
+                f"{dataset.n_compositions} compositions have none that can be read (first: "
+                f"composition {first}); give `start_time` as ISO 8601 or use split=composition."
+            )
+        return time
 
     def units(self, dataset: Dataset) -> SplitUnits:
         """Return what this split keeps apart: moments."""

@@ -67,6 +67,18 @@ class PartOutcomes(NamedTuple):
         return {metric: float(np.mean([seed[metric] for seed in seeds])) for metric in metrics}
 
 
+def pooled(parts: Sequence[PartOutcomes]) -> PartOutcomes:
+    """Return parts that share no pair as one, seed by seed; one alone stays as it is."""
+    if len(parts) == 1:
+        return parts[0]
+    seeds = zip(*(part.outcomes for part in parts), strict=False)
+    joined = [Outcomes(*map(np.concatenate, zip(*of_seed, strict=True))) for of_seed in seeds]
+    membership = zip(*(part.membership for part in parts), strict=True)
+    n_tested = [len(part.membership.group) for part in parts]
+    share = float(np.average([part.share for part in parts], weights=n_tested))
+    return PartOutcomes(joined, Membership(*map(np.concatenate, membership)), share)
+
+
 def summaries(
     parts: Sequence[PartOutcomes],
     metrics: Sequence[str] = METRICS,
@@ -89,12 +101,34 @@ def summaries(
 
 def over_parts(
     ceilings: Sequence[Mapping[str, Any]], parts: Sequence[PartOutcomes]
-) -> dict[str, MetricSummary]:
-    """Return a ceiling's metrics over parts, each of which has its own."""
+) -> dict[str, Mapping[str, Any]]:
+    """Return a ceiling's metrics over parts, each of which has its own.
+
+    Parameters
+    ----------
+    parts
+        What a model made of them, for the interval.
+    """
     if len(parts) == 1:
         return dict(ceilings[0])
     return {
         metric: _summary([each[metric]["mean"] for each in ceilings], parts, metric)
+        for metric in ceilings[0]
+    }
+
+
+def over_blocks(
+    ceilings: Sequence[Mapping[str, Any]], n_tested: Sequence[int]
+) -> dict[str, Mapping[str, Any]]:
+    """Return a ceiling's metrics over parts that are one test, without intervals.
+
+    Parameters
+    ----------
+    n_tested
+        Test pairs of each part.
+    """
+    return {
+        metric: {"mean": float(np.average([c[metric]["mean"] for c in ceilings], weights=n_tested))}
         for metric in ceilings[0]
     }
 

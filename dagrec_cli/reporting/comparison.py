@@ -1,13 +1,13 @@
 """Rows side by side: intervals, differences from the first row, and who is as good as the best."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import compress
 from typing import Any
 
 from dagrec_cli.config.metric_names import with_default
 from dagrec_cli.evaluation.ceiling import CEILINGS, has_ceiling, static_ceilings
 from dagrec_cli.evaluation.intervals import metric_summaries
-from dagrec_cli.evaluation.parts import difference, over_parts, summaries
+from dagrec_cli.evaluation.parts import difference, over_blocks, over_parts, summaries
 from dagrec_cli.evaluation.significance import Difference, holm
 from dagrec_cli.reporting.rows import TableRow, basis, by_reason, by_test, catalogue
 from dagrec_cli.reporting.tables import SPARE, Table, heading
@@ -64,11 +64,15 @@ def compare_rows(
     return Table(title, columns, cells, notes, spare=spare)
 
 
-def _ceilings(row: TableRow, metrics: Sequence[str]) -> dict[str, Cells]:
+def _ceilings(row: TableRow, metrics: Sequence[str]) -> dict[str, Mapping[str, Any]]:
     """Return the ceilings of a row's test pairs, over its parts."""
-    tested = row.tested(row.services)
     ceilings = [_ceilings_of(runs[0], metrics) for runs in row.parts]
-    return {name: {**over_parts([c[name] for c in ceilings], tested)} for name in ceilings[0]}
+    of_parts = {name: [each[name] for each in ceilings] for name in ceilings[0]}
+    tested = row.tested(row.services)
+    if len(tested) < len(ceilings):
+        n_tested = [runs[0].finished.data.test for runs in row.parts]
+        return {name: over_blocks(each, n_tested) for name, each in of_parts.items()}
+    return {name: over_parts(each, tested) for name, each in of_parts.items()}
 
 
 def _ceilings_of(run: Run, metrics: Sequence[str]) -> dict[str, Cells]:
@@ -91,7 +95,7 @@ def _test_notes(tests: Sequence[Sequence[TableRow]], metric: str) -> list[str]:
     if not compared:
         return []
     over = "groups and seeds"
-    if any(len(row.parts) > 1 for row in compared):
+    if any(row.is_averaged for row in compared):
         over += " (of a split with parts: over other data of this size)"
     notes = [
         f"difference and p: {heading(metric)} against the reference row with the same test pairs, "
@@ -113,7 +117,7 @@ def _compared(alike: Sequence[TableRow], metric: str, shown: Sequence[str]) -> l
     cells: list[Cells] = [
         {
             "row": row.name,
-            "seeds": min(len(part.outcomes) for part in of_row),
+            "seeds": row.n_seeds,
             "seconds_per_epoch": row.seconds_per_epoch,
             **summaries(of_row, shown),
             **({"parts": len(of_row)} if len(of_row) > 1 else {}),

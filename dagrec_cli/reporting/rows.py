@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dagrec_cli.data.held_out import told
-from dagrec_cli.evaluation.parts import PartOutcomes
+from dagrec_cli.evaluation.parts import PartOutcomes, pooled
 from dagrec_cli.evaluation.ranks import Outcomes
 from dagrec_cli.runs.run import Run
 
@@ -50,9 +50,15 @@ class TableRow:
             runs.setdefault(run.part, []).append(run)
         return [runs[part] for part in sorted(runs)]
 
+    @property
+    def is_averaged(self) -> bool:
+        """Whether a figure is the mean over several parts; blocks of time are one test together."""
+        part = self.runs[0].finished.data.part
+        return len(self.parts) > 1 and not (part and part.is_pooled)
+
     def tested(self, services: Sequence[str]) -> list[PartOutcomes]:
-        """Return what was made of each part, with the classes of one catalogue."""
-        return [
+        """Return what was made of each test, with the classes of one catalogue."""
+        parts = [
             PartOutcomes(
                 [seed for run in runs for seed in _outcomes(run, services)],
                 runs[0].predictions.membership,
@@ -60,6 +66,7 @@ class TableRow:
             )
             for runs in self.parts
         ]
+        return parts if self.is_averaged else [pooled(parts)]
 
     @property
     def outcomes(self) -> list[Outcomes]:
@@ -67,9 +74,14 @@ class TableRow:
         return [seed for run in self.runs for seed in _outcomes(run, self.services)]
 
     @property
+    def n_seeds(self) -> int:
+        """How many seeds each part has, those of several runs pooled."""
+        return min(sum(len(run.seeds) for run in runs) for runs in self.parts)
+
+    @property
     def is_testable(self) -> bool:
-        """Whether the spread over seeds is known: of several, of parts, or as all runs count."""
-        return len(self.outcomes) > 1 or all(run.counts for run in self.runs)
+        """Whether the spread over seeds is known: of several, in several parts, or all count."""
+        return self.n_seeds > 1 or self.is_averaged or all(run.counts for run in self.runs)
 
     @property
     def test(self) -> Test:
@@ -141,9 +153,9 @@ def basis(rows: Sequence[TableRow]) -> list[str]:
     masked = [row for row in rows if row.runs[0].finished.model.mask == "hard"]
     ties = _joint(rows, lambda row: row.runs[0].finished.tie_rule)
     spread, over = "", "groups of equal compositions"
-    if len(rows[0].parts) > 1:
+    if rows[0].is_averaged:
         spread, over = "mean ± standard deviation over parts, ", "other data of this size"
-    elif any(len(row.outcomes) > 1 for row in rows):
+    elif any(row.n_seeds > 1 for row in rows):
         spread, over = "mean ± standard deviation over seeds, ", f"{over} and seeds"
     return [
         f"n = {_joint(rows, _pairs)}; seeds {_joint(rows, _seeds)}; {spread}[95 % interval "

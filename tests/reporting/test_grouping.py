@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dagrec_cli.config.metric_names import METRICS
 from dagrec_cli.errors import ConfigError, DataError, RunError
 from dagrec_cli.reporting.comparison import compare_rows
 from dagrec_cli.reporting.grouping import group_runs
@@ -344,10 +345,12 @@ def test_runs_with_seeds_in_common_count_them_once(run_of: RunOf, tmp_path: Path
     assert [list(run.seeds) for run in entry.runs] == [[0], [1, 2]]
 
 
-def in_parts(run_of: RunOf, folder: Path, *numbers: int, of: int = 3, **about: Any) -> None:
+def in_parts(
+    run_of: RunOf, folder: Path, *numbers: int, of: int = 3, pooled: bool = False, **about: Any
+) -> None:
     """Write a run of each of some parts of a split; in part 0 all is right, else less."""
     for number in numbers:
-        data = {"part": {"number": number, "of": of}, "test_groups": 2}
+        data = {"part": {"number": number, "of": of, "is_pooled": pooled}, "test_groups": 2}
         run_of(
             folder / f"part{number}",
             is_trained=False,
@@ -374,6 +377,20 @@ def test_runs_that_differ_in_the_part_are_one_row(run_of: RunOf, tmp_path: Path)
         "n = 3 parts of 3 test pairs of 2 compositions in 2 groups, data=hand split=paper (seed=42 "
         "folds=3); seeds 0; mean ± standard deviation over parts, [95 % interval over other data"
     )
+
+
+def test_blocks_of_time_are_one_test(run_of: RunOf, tmp_path: Path) -> None:
+    best = {key: {"mean": 0.5, "std": None, "low": 0.4, "high": 0.6} for key in METRICS}
+    for model in "ab":
+        about = {"choices": {"model": model}, "ceilings": {"context": best}}
+        in_parts(run_of, tmp_path / model, 0, 1, 2, pooled=True, **about)
+    table = compare_rows(group_runs([tmp_path], None), title="", metric="accuracy")
+    first, second, ceiling = table.rows
+    assert first["accuracy"]["mean"] == pytest.approx(4 / 9)
+    assert (first["accuracy"]["std"], first["seeds"], "parts" in first) == (None, 1, False)
+    assert second["p"] == 1
+    assert ceiling["accuracy"] == {"mean": 0.5}
+    assert "seeds 0; [95 % interval over groups of equal" in table.notes[0]
 
 
 def test_a_row_that_lacks_a_part_is_not_compared_with_a_whole_one(
