@@ -23,7 +23,8 @@ def describe(config: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
 
     from dagrec_cli.data.cache import cached_dataset
-    from dagrec_cli.reporting.description import Description
+    from dagrec_cli.data.description import Description
+    from dagrec_cli.reporting.description import description_lines
 
     check_settings(config, data=Any, split=Any, format=Literal["table", "json"])
     choices = HydraConfig.get().runtime.choices
@@ -40,7 +41,7 @@ def describe(config: DictConfig) -> None:
     from rich.text import Text
 
     table = Table(title=f"data={choices['data']}", show_header=False)
-    for heading, text in description.lines():
+    for heading, text in description_lines(description):
         table.add_row(heading, Text(text, overflow="fold"))
     Console().print(table)
 

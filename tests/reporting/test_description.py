@@ -5,7 +5,8 @@ from omegaconf import DictConfig
 from dagrec_cli.config.build import build
 from dagrec_cli.data.composition import Composition
 from dagrec_cli.data.dataset import Dataset
-from dagrec_cli.reporting.description import Description
+from dagrec_cli.data.description import Description, Times
+from dagrec_cli.reporting.description import description_lines
 
 
 def describe(dataset: Dataset, config: Callable[..., DictConfig], **split: object) -> Description:
@@ -21,7 +22,7 @@ def test_counts_by_hand(
     drawn = [walks("t1 s1 s2"), walks("t1 s1 s2", "t1 s2"), walks("s3 s1")]
     found = describe(dataset_of(drawn), config, test_share=0.5)
     assert (found.compositions, found.left_out) == (3, "none")
-    assert (found.context, found.duplicates, found.times) == ("path", 0, "none")
+    assert (found.context, found.duplicates, found.times) == ("path", 0, None)
     assert (found.steps, found.distinct_steps, found.distinct_contexts) == (6, 4, 3)
     assert (found.nodes, found.tables, found.services) == (4, 1, 3)
     assert (found.target_services, found.edges) == (2, 4)
@@ -45,9 +46,7 @@ def test_branches_and_merges_by_hand(
     ]
     found = describe(dataset_of(drawn, context="dag"), config, test_share=0.5)
     assert (found.compositions, found.duplicates, found.steps) == (4, 1, 6 + 5 + 2 + 2)
-    assert found.times == (
-        "2 of 4, 1970-01-01 to 1970-01-02; median gap 1.2 days, longest 1 days from 1970-01-01"
-    )
+    assert found.times == Times(2, 0.0, 100_000.0, 100_000.0, 100_000.0, 0.0)
     assert (found.owners, found.unused) == ((), ("start times (split=temporal asks for them)",))
     assert found.shape is not None
     assert (found.shape.merging, found.warnings) == (0.5, ())
@@ -55,7 +54,10 @@ def test_branches_and_merges_by_hand(
     assert found.shape.branching == 0.5
     # by composition: t1 {1, 2}, s1, s2, s3 {4, 5}; t1 {1, 1}, s1 {2, 2}, t2; t1, s1; t1, s1
     assert found.shape.next_sets == {1: 2 + 1 + 2 + 2, 2: 4}
-    lines = dict(found.lines())
+    lines = dict(description_lines(found))
+    assert lines["times"] == (
+        "2 of 4, 1970-01-01 to 1970-01-02; median gap 1.2 days, longest 1 days from 1970-01-01"
+    )
     assert lines["next set size"] == "1: 7, 2: 4"
     assert (lines["branching"], lines["duplicates"]) == (
         "50% of the compositions (equal inputs are one)",
@@ -72,7 +74,7 @@ def test_a_table_that_is_read_backwards_is_noticed(
     wrong = [walks("s2 s1 t1"), walks("s1 s2 t2")]
     assert describe(dataset_of(right), config, test_share=0.5).warnings == ()
     found = describe(dataset_of(wrong), config, test_share=0.5)
-    assert "tables only ever end links" in dict(found.lines())["warning"]
+    assert "tables only ever end links" in dict(description_lines(found))["warning"]
 
 
 def test_a_mask_of_training_edges_forbids_what_only_the_test_knows(
@@ -93,7 +95,7 @@ def test_lines_are_for_reading(
 ) -> None:
     """Twenty targets: fifteen are named, the commonest first, ties by name."""
     drawn = [walks(f"t1 s{k}") for k in range(20)] + [walks("t1 s5")] * 3
-    lines = dict(describe(dataset_of(drawn), config).lines())
+    lines = dict(description_lines(describe(dataset_of(drawn), config)))
     assert lines["compositions"] == "23 (left out: none)"
     assert lines["steps"] == "23 (20 distinct)"
     targets = lines["targets"].splitlines()
@@ -113,7 +115,7 @@ def test_groups_and_what_is_wrong_with_them_are_described(
     """Eight of ten pairs are of equal compositions; what is left is less than was asked for."""
     dataset = dataset_of([*[walks("t1 s1")] * 8, walks("t1 s2"), walks("t1 s3")])
     found = Description.of(dataset, build(config("split", "composition"), "split"), "composition")
-    lines = found.lines()
+    lines = description_lines(found)
     assert ("split", "composition: 8 train, 2 test") in lines
     assert ("held out", "20.0% of the pairs (asked: 30%)") in lines
     assert ("groups", "3 groups, the largest has 80.0%") in lines
@@ -140,6 +142,6 @@ def test_owners_are_counted_not_named(
     ]
     found = describe(dataset_of(drawn), config)
     assert (found.owners, found.unused) == ((3, 1), ("owners", "end times"))
-    assert dict(found.lines())["owners"] == "2 of 4 compositions: 60.0%, 20.0%"
-    assert dict(found.lines())["not used"] == "owners, end times"
+    assert dict(description_lines(found))["owners"] == "2 of 4 compositions: 60.0%, 20.0%"
+    assert dict(description_lines(found))["not used"] == "owners, end times"
     assert "bob" not in str(found)
