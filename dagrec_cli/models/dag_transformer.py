@@ -104,8 +104,9 @@ class DAGTransformer(TorchModel):
         return state
 
     def _start(self, node: Tensor, depth: Tensor) -> Tensor:
-        embedded = self.embedding(node)
-        return self.dropout(embedded + waves(depth, embedded.shape[-1]))  # type: ignore[no-any-return]
+        width = self.embedding.embedding_dim
+        states: Tensor = self.dropout(self.embedding(node) + waves(depth, width))
+        return states
 
 
 class Reach(NamedTuple):

@@ -91,7 +91,8 @@ class SASRec(TorchModel):
         length = (nodes != PAD).sum(1)
         order = length.argsort(stable=True)
         size = max(ROWS_OF_A_PART, -(-len(order) // MOST_PARTS))
-        parts = [nodes[part, -int(length[part[-1]]) :] for part in order.split(size)]  # type: ignore[no-untyped-call]
+        # The last of a part is its longest; what stands before that one's nodes is padding.
+        parts = [nodes[part, -int(length[part[-1]]) :] for part in torch.split(order, size)]
         states = torch.cat([self.read(part) for part in parts])
         return torch.empty_like(states).index_copy(0, order, states)
 
