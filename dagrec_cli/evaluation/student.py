@@ -4,8 +4,9 @@ import math
 from collections.abc import Callable
 
 TINY = 1e-300  # instead of a zero to divide by
-PRECISION = 1e-15
-PRECISION = 1e-9  # of a critical value
+PRECISION = 1e-15  # relative, of a fraction
+NEARNESS = 1e-10  # relative, of the chance at a critical value
+MOST_STEPS = 60  # to that; rounding may leave it out of reach
 MOST_TERMS = 10_000
 
 
@@ -29,14 +30,32 @@ def two_sided(t: float, df: float) -> float:
 
 
 def critical(chance: Callable[[float], float], alpha: float) -> float:
-    """Return the t at which a falling ``chance`` is ``alpha``, by bisection."""
+    """Return the t at which a falling ``chance`` is ``alpha``: the Illinois false position.
+
+    The next t is where a line through both ends is 0; an end that stays is drawn nearer to 0, or
+    it would stay for ever where the chance is curved.
+
+    Source: Dowell and Jarratt, "A Modified Regula Falsi Method for Computing the Root of an
+    Equation", 1971.
+    """
     low, high = 0.0, 1.0
-    while chance(high) > alpha:
-        low, high = high, 2 * high
-    while high - low > PRECISION * high:
-        middle = (low + high) / 2
-        low, high = (middle, high) if chance(middle) > alpha else (low, middle)
-    return high
+    over, under = chance(low) - alpha, chance(high) - alpha
+    while under > 0:
+        low, high, over = high, 2 * high, under
+        under = chance(high) - alpha
+    t, off, moved = high, under, ""
+    for _ in range(MOST_STEPS):
+        if abs(off) <= NEARNESS * alpha:
+            break
+        t = high - under * (high - low) / (under - over)
+        off = chance(t) - alpha
+        if off > 0:
+            low, over, under = t, off, under / 2 if moved == "low" else under
+            moved = "low"
+        else:
+            high, under, over = t, off, over / 2 if moved == "high" else over
+            moved = "high"
+    return t
 
 
 def _front(a: float, b: float, x: float, rest: float) -> float:
@@ -46,20 +65,16 @@ def _front(a: float, b: float, x: float, rest: float) -> float:
 
 def _fraction(a: float, b: float, x: float) -> float:
     """Return the continued fraction of the incomplete beta function, by Lentz's method."""
-    c, d = 1.0, _inverse(1 - (a + b) * x / (a + 1))
+    c, d = 1.0, 1 / (1 - (a + b) * x / (a + 1) or TINY)
     value = d
     for m in range(1, MOST_TERMS):
         before = value
         even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
         odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
         for term in (even, odd):
-            d = _inverse(1 + term * d)
+            d = 1 / (1 + term * d or TINY)
             c = 1 + term / c or TINY
             value *= c * d
         if abs(value - before) <= PRECISION * abs(value):
             break
     return value
-
-
-def _inverse(number: float) -> float:
-    return 1 / (number or TINY)
