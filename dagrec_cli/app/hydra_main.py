@@ -3,17 +3,16 @@
 import os
 import sys
 from argparse import ArgumentError, Namespace
-from collections.abc import Callable, Collection
-from contextlib import redirect_stdout
+from collections.abc import Callable
 from functools import wraps
-from io import StringIO
 from pathlib import Path
+from string import Template
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
 from dagrec_cli.app.failures import nearest_setting
-from dagrec_cli.config.where import config_dir, use_code
+from dagrec_cli.config.where import config_dir, installed, use_code
 from dagrec_cli.config.words import as_typed
 from dagrec_cli.errors import ConfigError
 
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 
 LONGEST_KEY, SHOWN_OF_KEY = 200, 60  # letters of a setting; those that a message repeats
 SHELLS = ("install=", "uninstall=", "query=")
-HELP_GROUPS = "Groups and their options\n"  # titles in the text of --help
-HELP_SETTINGS = "Settings and their defaults\n"
 
 
 def run_with_hydra(command: str, task: Callable[[DictConfig], object]) -> None:
@@ -44,7 +41,6 @@ def run_with_hydra(command: str, task: Callable[[DictConfig], object]) -> None:
     from dagrec_cli.config.compose import use_folders
     from dagrec_cli.runs.folder import RunFolder
 
-    config_name = command.replace(" ", "_")
     sys.argv[1:] = map(as_typed, sys.argv[1:])
     flags = _check_flags(command)
     folders = [*filter(None, [flags.config_dir])]
@@ -67,11 +63,11 @@ def run_with_hydra(command: str, task: Callable[[DictConfig], object]) -> None:
         finally:
             RunFolder(Path(job.runtime.output_dir)).remove_if_empty()
 
-    main = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=config_name)
-    if {"-h", "--help"} & set(sys.argv):
-        _print_help(main(run_task), config_name)
-    else:
-        main(run_task)()
+    if flags.help:
+        _print_help(command, flags.overrides, folders)
+        return
+    name = command.replace(" ", "_")
+    hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=name)(run_task)()
     if failures:
         raise failures[0]
 
@@ -107,27 +103,25 @@ def own_folders(hydra: "DictConfig | HydraConf") -> list[str]:
     ]
 
 
-def _print_help(main: Callable[[], object], config_name: str) -> None:
-    """Print Hydra's help with the groups of this command alone."""
+def _print_help(command: str, words: list[str], folders: list[str]) -> None:
+    """Print the help of a command, which Hydra takes a second for: it looks up every group."""
     from omegaconf import OmegaConf
 
-    defaults = OmegaConf.load(config_dir() / f"{config_name}.yaml").defaults
-    groups = {key for entry in defaults if not isinstance(entry, str) for key in entry}
-    said = StringIO()
-    try:
-        with redirect_stdout(said):
-            main()
-    finally:
-        sys.stdout.write(help_with(said.getvalue(), groups))
+    from dagrec_cli.config.compose import composed
 
-
-def help_with(text: str, groups: Collection[str]) -> str:
-    """Return the text of ``--help`` with only some of the groups that Hydra lists in it."""
-    before, title, rest = text.partition(HELP_GROUPS)
-    listed, after_title, after = rest.partition(HELP_SETTINGS)
-    lines = [line for line in listed.splitlines() if line.partition(":")[0] in groups]
-    block = [title, *(f"{line}\n" for line in lines), "\n"] if lines else []
-    return "".join([before, *block, after_title, after])
+    places = [config_dir(), *installed(), *map(Path, folders)]
+    name = f"{command.replace(' ', '_')}.yaml"
+    defaults = OmegaConf.load(config_dir() / name).defaults
+    lines = []
+    for group in sorted({key for entry in defaults if entry != "_self_" for key in entry}):
+        names = {file.stem for place in places for file in place.glob(f"{group}/*.yaml")}
+        lines += [f"{group}: {', '.join(sorted(names))}\n"] * bool(names)
+    config = composed(command, words, folders)
+    text = Template(config.hydra.help.template).substitute(
+        GROUPS="".join(["\nGroups and their options\n", *lines]) if lines else "",
+        CONFIG=OmegaConf.to_yaml(OmegaConf.masked_copy(config, [*filter("hydra".__ne__, config)])),
+    )
+    sys.stdout.write(f"{text}\n")
 
 
 def _search_path() -> list[str]:

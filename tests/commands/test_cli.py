@@ -10,6 +10,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from omegaconf import OmegaConf
 
 from dagrec_cli import __version__
 from dagrec_cli.app import hydra_main
@@ -49,6 +50,12 @@ def test_every_command_has_a_module_a_config_and_help(dagrec: Dagrec, command: s
     answer = dagrec(*command.split(), "--help")
     assert (answer.code, answer.err) == (0, "")
     assert f"Usage: dagrec {command} " in answer.out
+    before, title, after = answer.out.partition("Settings and their defaults\n")
+    defaults = OmegaConf.load(config_dir() / f"{name}.yaml").defaults
+    groups = [key for entry in defaults if entry != "_self_" for key in entry if " " not in key]
+    assert re.findall(r"^(\w+): \w+(?:, [\w-]+)*$", before, re.M) == sorted(groups)
+    assert ("Groups and their options" in before) == bool(groups)
+    assert (title != "", after.count("Flags")) == (True, 1)
     assert "  dagrec " + command in answer.out.partition("Example")[2]
 
 
@@ -61,26 +68,6 @@ def test_help_of_train_holds_groups_settings_examples_and_flags(dagrec: Dagrec) 
     assert "dagrec train model=gru4rec loss=bpr" in text
     assert "--cfg job" in text
     assert "-m, --multirun" in text
-
-
-@pytest.mark.parametrize(
-    ("command", "groups"),
-    [
-        ("compare", []),
-        ("reproduce", ["table"]),
-        ("evaluate", ["data", "split"]),
-        ("data describe", ["data", "split"]),
-    ],
-)
-def test_help_holds_the_groups_of_the_command_alone(
-    dagrec: Dagrec, command: str, groups: list[str]
-) -> None:
-    text = dagrec(*command.split(), "--help").out
-    found = re.findall(r"^(\w+): \w+(?:, \w+)*$", text.partition("Settings and")[0], re.M)
-    assert found == groups
-    assert ("Groups and their options" in text) == bool(groups)
-    assert "Settings and their defaults" in text
-    assert text.count("Flags") == 1
 
 
 def test_help_may_come_first(dagrec: Dagrec) -> None:

@@ -9,7 +9,6 @@ from omegaconf.errors import OmegaConfBaseException
 
 from dagrec_cli.app import failures
 from dagrec_cli.app.failures import explain_hydra, first_line
-from dagrec_cli.app.hydra_main import HELP_GROUPS, HELP_SETTINGS, help_with
 from dagrec_cli.config.compose import composed
 
 DEEP = f"split.test_share={'[' * 200}{']' * 200}"
@@ -84,12 +83,3 @@ def test_a_stumble_names_hydra_s_function(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(failures, "CALLERS", ("dagrec_cli.config.compose",))
     line = "Hydra cannot take one of the settings (broken: no such thing)."
     assert explain_hydra(error_of("seed=1"), "train") == line
-
-
-def test_the_groups_in_the_help_of_a_command(dagrec: Callable[..., Any]) -> None:
-    text = dagrec("data", "describe", "--help").out
-    listed = text.partition(HELP_GROUPS)[2].partition(HELP_SETTINGS)[0]
-    assert [line.partition(":")[0] for line in listed.split("\n") if line] == ["data", "split"]
-    assert HELP_SETTINGS in text
-    assert "split: " not in help_with(text, ["data"]).partition(HELP_SETTINGS)[0]
-    assert HELP_GROUPS not in help_with(text, [])
