@@ -60,7 +60,7 @@ def lay_out(folder: Path) -> None:
 def write_contexts(folder: Path, run: Path) -> None:
     lines = (run / "predictions.csv").read_text().splitlines()[1:]
     names = json.loads((run / "vocabulary.json").read_text())["nodes"]
-    asked = [[names[k % len(names)]] for k in range(len(lines) * 5)]
+    asked = [[names[k % len(names)]] for k in range(len(lines))]
     (folder / "contexts.jsonl").write_text("\n".join(map(json.dumps, asked)))
 
 
@@ -128,12 +128,10 @@ def check_kills(
         if command == "predict":
             words = (*words, f"run={trained.run}")
         whole = in_folder("whole")
-        answer = dagrec_in(whole, words)
-        assert (answer.code, answer.err) == (0, "")
-        timed = in_folder("timed")
         start = time.perf_counter()
-        assert not killed_after_end(lambda: dagrec_in(timed, words))
+        answer = dagrec_in(whole, words)
         seconds = time.perf_counter() - start
+        assert (answer.code, answer.err) == (0, "")
         random, n_killed = Random(times), 0
         for k in range(times):
             folder = in_folder(f"killed{k}")
@@ -151,15 +149,6 @@ def check_kills(
         return n_killed
 
     return check
-
-
-def killed_after_end(act: Callable[[], Any]) -> bool:
-    """Act in a child process to the end, with everything imported."""
-    child = os.fork()
-    if child == 0:
-        act()
-        os._exit(0)
-    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
 
 @pytest.mark.parametrize(

@@ -132,10 +132,11 @@ def test_a_long_word_for_predict(
     assert (answer.code, answer.err.count("\n")) == (2, 1)
 
 
-@pytest.mark.parametrize("name", ["nan", "1e5", "null"])
+@pytest.mark.parametrize("name", ["1e5", "null"])
 def test_a_study_has_the_name_as_typed(dagrec: Dagrec, tmp_path: Path, name: str) -> None:
     pytest.importorskip("optuna", reason="hydra/sweeper=optuna needs its extra")
-    words = ("train", "-m", "experiment=search", "seeds=[0]", "trainer.epochs=1")
+    words = ("train", "-m", "hydra/sweeper=optuna", "trainer.validation_share=0.3")
+    words += ("model=popularity", "model.ranking=choice(one_hot,counts)")
     study = f"hydra.sweeper.study_name={name}"
     answer = dagrec(*words, "hydra.sweeper.n_trials=1", study)
     if name == "null":

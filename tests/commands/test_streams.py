@@ -76,8 +76,7 @@ def test_every_verb_that_answers_is_tried() -> None:
     assert set(COMMANDS) - untried <= set(VERBS)
 
 
-@pytest.mark.parametrize("unbuffered", ["", "1"])
-@pytest.mark.parametrize("verb", ["help", "data", "data describe", "train", "predict"])
+@pytest.mark.parametrize(("verb", "unbuffered"), [("help", ""), ("help", "1"), ("predict", "")])
 def test_a_full_standard_output(shell: Shell, trained: Answer, verb: str, unbuffered: str) -> None:
     done = shell(verbs(trained.run)[verb], ">/dev/full", PYTHONUNBUFFERED=unbuffered)
     check_line(done, "cannot write to standard output: No space left on device", ">FILE")
@@ -123,7 +122,7 @@ def test_no_file_is_taken_for_a_closed_stream(shell: Shell, tmp_path: Path) -> N
         assert one.read_bytes() == two.read_bytes()
 
 
-@pytest.mark.parametrize("n_files", [6, 7, 8])
+@pytest.mark.parametrize("n_files", [6, *(pytest.param(n, marks=pytest.mark.slow) for n in (7, 8))])
 def test_too_few_files_may_be_open(shell: Shell, tmp_path: Path, n_files: int) -> None:
     words = "train trainer.epochs=1 hydra.run.dir=run"
     done = shell(words, before=f"ulimit -n {n_files};")
