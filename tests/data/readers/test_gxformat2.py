@@ -1,10 +1,12 @@
 import json
 import os
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from dagrec_cli.config.build import build
 from dagrec_cli.data.composition import Composition, Invalid
@@ -152,9 +154,36 @@ def test_faults_name_file_and_step(
     assert [text[: len(start)] for text, start in zip(told, expected, strict=True)] == expected
 
 
+def plain_links(flow: dict[str, Any]) -> set[tuple[str, str]]:
+    """The links of a workflow without subworkflows, by the places of steps, in plain yaml."""
+    ids: dict[str, str] = {}
+    fed: list[tuple[str, Any]] = []
+
+    def texts(given: Any) -> list[str]:
+        given = given.get("source") if isinstance(given, dict) else given
+        return given if isinstance(given, list) else [given] if given else []
+
+    for key in ("inputs", "steps"):
+        given = flow.get(key) or {}
+        is_dict = isinstance(given, dict)
+        for k, (label, each) in enumerate(given.items() if is_dict else enumerate(given)):
+            place = f"{key}[{label!r}]"
+            ids[str(k + (len(flow["inputs"]) if key == "steps" else 0))] = place
+            ids[label if is_dict else each.get("id") or each.get("label") or place] = place
+            feeds = (each.get("in") or {}) if key == "steps" else {}
+            fed += [(place, v) for v in (feeds.values() if isinstance(feeds, dict) else feeds)]
+            fed += [(place, v) for v in re.findall(r"'\$link': '?([^'}]*)", str(each))]
+    return {
+        (next(ids[n] for n in sorted(ids, key=len)[::-1] if f"{source}/".startswith(f"{n}/")), at)
+        for at, value in fed
+        for source in texts(value)
+    }
+
+
 @pytest.mark.real
 def test_the_examples_of_gxformat2(config: Any) -> None:
-    items = read(config, Path(os.environ["DAGREC_DATA_DIR"], "gxformat2"))
+    folder = Path(os.environ["DAGREC_DATA_DIR"], "gxformat2")
+    items = read(config, folder)
     items = {name.removeprefix("synthetic-"): item for name, item in items.items()}
     refused = {name: item for name, item in items.items() if isinstance(item, Invalid)}
     assert {name: len(faults(item)) for name, item in refused.items() if item.is_fault} == {
@@ -167,6 +196,13 @@ def test_the_examples_of_gxformat2(config: Any) -> None:
         *("input-type-aliases", "record-input", "text-restrictions-options"),
     }
     assert len(items) == 23
+    n_plain = 0
+    for name, item in items.items():
+        flow = yaml.safe_load((folder / f"synthetic-{name}.gxwf.yml").read_text())
+        if isinstance(item, Composition) and "run:" not in str(flow).replace("'", ""):
+            n_plain += 1
+            assert {(item.ids[a], item.ids[b]) for a, b in item.links} == plain_links(flow), name
+    assert n_plain == 13  # 23 without what is refused and one with a subworkflow
     assert links(items["slash-in-label-chained"]) == ["cat1 -> cat1", "data_input -> cat1"]
     assert links(items["inner-nested-subworkflow"]) == ["data_input -> random_lines1"]
 

@@ -428,6 +428,15 @@ def test_geoportal_has_the_figures_of_its_description() -> None:
     items = [item for item in source.read() if isinstance(item, Composition)]
     assert source.sha256() == config.download.sha256
     assert len(items) == 943
+    for item, raw in zip(items, json.loads(source.shards()[0].path.read_bytes()), strict=True):
+        kinds = {
+            str(node["id"]): "table" if node.get("mid") is None else "service"
+            for node in raw["nodes"]
+        }
+        names = {str(node["id"]): node.get("mid") or node["id"] for node in raw["nodes"]}
+        assert item.names == tuple(f"{kinds[key]}_{names[key]}" for key in item.ids)
+        found = {(item.ids[a], item.ids[b]) for a, b in item.links}
+        assert found == {(str(each["source"]), str(each["target"])) for each in raw["links"]}
     names = {name for item in items for name in item.names}
     assert Counter(name.split("_")[0] for name in names) == {"table": 34, "service": 16}
     assert Counter(len(item.names) for item in items) == {2: 886, 3: 41, 4: 16}
