@@ -35,6 +35,7 @@ __all__ = ["DagrecError", "TrainedRun", "TrainingError", "compare", "load", "rea
 
 
 Folder = str | PathLike[str]
+Names = Iterable[str] | None
 
 
 @contextmanager
@@ -113,7 +114,7 @@ class TrainedRun:
     @cached_property
     @_explained()
     def model(self) -> "Model":
-        """The model, ready to score; set its ``mask`` to rank with ``hard`` or ``none``.
+        """The model that recommends; set its ``mask`` to rank with ``hard`` or ``none``.
 
         With ``trainer.fit_on=all`` it is the one fitted on all steps; the figures are of another.
         """
@@ -121,7 +122,9 @@ class TrainedRun:
 
         return deployed_model(self._run, self._seed)[0]
 
-    def recommend(self, context: Iterable[str], *, k: int = 5) -> "list[Recommendation]":
+    def recommend(
+        self, context: Iterable[str], *, k: int = 5, allowed: Names = None
+    ) -> "list[Recommendation]":
         """Return the ``k`` best services after a context, best first.
 
         Parameters
@@ -130,28 +133,26 @@ class TrainedRun:
             Names of the nodes walked so far; they may lack their prefix.
         k
             How many; a smaller catalogue is given whole.
+        allowed
+            Names of the services that may be recommended; None for all.
 
         Returns
         -------
         list
             ``service``, ``probability``, and how often it was ``seen`` after the last node.
         """
-        return self.recommend_many([context], k=k)[0]
+        return self.recommend_many([context], k=k, allowed=allowed)[0]
 
     @_explained()
     def recommend_many(
-        self, contexts: Iterable[Iterable[str]], *, k: int = 5
+        self, contexts: Iterable[Iterable[str]], *, k: int = 5, allowed: Names = None
     ) -> "list[list[Recommendation]]":
         """Return what :meth:`recommend` does after each of many contexts, computed together."""
         from dagrec_cli.config.kinds import Count, check
-        from dagrec_cli.data.queries import query_of
-        from dagrec_cli.evaluation.recommender import recommend
+        from dagrec_cli.runs.reading import recommendations
 
         check("k", k, Count)
-        known = self.model.facts.vocabulary
-        names = (context if isinstance(context, str) else list(context) for context in contexts)
-        answers = recommend(self.model, (query_of(context, known) for context in names), k)
-        return [answer.services for answer in answers]
+        return recommendations(self._run, self.model, contexts, k, allowed)
 
 
 @_explained()

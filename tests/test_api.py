@@ -77,6 +77,8 @@ def test_it_is_what_the_command_line_does(tmp_path: Path, monkeypatch: pytest.Mo
             best.predicted,
             pytest.approx(best.probability, rel=1e-4),
         )
+        bare = first.service.removeprefix("service_")
+        assert each.recommend(path_to(run, best.context), allowed=[bare]) == [first]
 
 
 def test_names_come_back_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,6 +129,8 @@ def test_a_run_says_what_it_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for context, said in (("t1", "a JSON list"), (["nobody"], "nobody"), ([], "0 nodes")):
         with pytest.raises(DagrecError, match=said):
             run.recommend(context)
+    with pytest.raises(DagrecError, match="allowed: 1 of 1 name"):
+        run.recommend(["t1"], allowed=["nobody"])
     with pytest.raises(DagrecError, match="k is 0"):
         run.recommend(["t1"], k=0)
     with pytest.raises(DagrecError, match="no seed 7; it has 0"):

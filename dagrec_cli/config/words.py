@@ -15,7 +15,8 @@ from typing import Any
 from dagrec_cli.config.where import config_dir
 
 TEXT_SETTINGS = {  # settings that are names or paths, or lists of them
-    *("bench", "by", "composition", "context", "input", "output", "run", "runs", "trust"),
+    *("allowed", "bench", "by", "composition", "context"),
+    *("input", "output", "run", "runs", "trust"),
     *("data.default_path", "data.path", "data.download.file", "data.download.url"),
     *("data.columns", "data.end_key", "data.owner_key", "data.service_key"),
     *("data.table_prefix", "data.time_key"),
@@ -25,7 +26,8 @@ TEXT_SETTINGS = {  # settings that are names or paths, or lists of them
     *("hydra.sweeper.study_name", "hydra.launcher.submitit_folder"),
 }
 CHOOSING = ("choice", "shuffle", "sort", "tag")  # functions of values that stay as they are
-READ = ("run", "input", "composition", "data.path")  # what lies there is meant, whatever its name
+# What lies there is meant, whatever its name.
+READ = ("allowed", "composition", "data.path", "input", "run")
 WITH_TEXTS = {key.rpartition(".")[0] for key in TEXT_SETTINGS}  # such as data.download={file:…}
 _WORD = re.compile(r"(\+{0,2})([\w.$/-]+)=(.*)", re.S)
 _LITERAL = re.compile(  # no name or path without one of them needs a closer look

@@ -14,7 +14,6 @@ data; every other node is to the model the UNKNOWN one of its kind.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from typing import NamedTuple
 
@@ -22,8 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagrec_cli.config.kinds import Natural
-from dagrec_cli.data.composition import PREFIX_SERVICE, PREFIX_TABLE
-from dagrec_cli.errors import DataError
 
 PAD = 0
 UNKNOWN_NODES = {
@@ -134,36 +131,6 @@ class Vocabulary:
         classes = np.full(len(self.nodes) + 1, -1, np.int32)
         classes[self.service_nodes] = np.arange(len(self.services), dtype=np.int32)
         return classes
-
-    def lookup(self, name: str, *, is_whole: bool = False) -> int:
-        """Return the index of a node.
-
-        Parameters
-        ----------
-        name
-            As in ``nodes``, which counts first, or without the prefix of its kind.
-        is_whole
-            Whether the name has its prefix, as those that a reader gives: it is taken as it is.
-
-        Raises
-        ------
-        DataError
-            If the name is unknown; the message offers the nearest names. If it lacks its prefix and
-            both a table and a service have it.
-        """
-        if name in self.index:
-            return self.index[name]
-        kinds = () if is_whole else (PREFIX_TABLE, PREFIX_SERVICE)
-        found = [prefix + name for prefix in kinds if prefix + name in self.index]
-        if len(found) > 1:
-            raise DataError(f"ambiguous node {name!r}; write {' or '.join(found)}.")
-        if not found:
-            near = get_close_matches(name, self.nodes, n=3)
-            told = f"nearest known names: {', '.join(near)}"
-            if not near:
-                told = f"some known names: {', '.join(self.nodes[:3])}"
-            raise DataError(f"unknown node {name!r}; {told}.")
-        return self.index[found[0]]
 
     def spell(self, indices: Sequence[int] | Int32) -> list[str]:
         """Return the names of node indices, padding left out."""

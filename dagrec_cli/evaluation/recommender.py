@@ -8,8 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from dagrec_cli.data.contexts import Numbering
-from dagrec_cli.data.queries import Query
-from dagrec_cli.errors import DataError
+from dagrec_cli.data.queries import Asked, Query, Unanswerable
 from dagrec_cli.evaluation.evaluator import probabilities, score_contexts
 from dagrec_cli.models.base import Model
 
@@ -57,17 +56,34 @@ class Answer(NamedTuple):
     services: list[Recommendation]
 
 
-def recommend(model: Model, queries: Iterable[Query], top_k: int) -> Iterator[Answer]:
-    """Yield the answer to each query, in order: ``top_k`` services, or the whole catalogue.
+def recommend(
+    model: Model,
+    asked: Iterable[Asked],
+    top_k: int,
+    allowed: Bool[np.ndarray, " services"],
+) -> Iterator[Answer | Unanswerable]:
+    """Yield the answer to each query, in order: ``top_k`` services, or all that there are.
 
     Probabilities are the softmax of the model's scores, over the valid services alone if
     the mask is hard; over several contexts of a query they are averaged.
+
+    Parameters
+    ----------
+    asked
+        Queries; what cannot be answered is passed on in its place.
+    allowed
+        Which services may be recommended. The others are left out of the ranking, and nothing else
+        changes: probabilities stay those in the whole catalogue.
     """
-    for batch in _batches(queries, model.facts.n_services):
-        yield from _answers(model, batch, top_k)
+    for batch in _batches(asked, model.facts.n_services):
+        queries = [each for each in batch if isinstance(each, Query)]
+        answers = iter(_answers(model, queries, top_k, allowed) if queries else ())
+        yield from (next(answers) if isinstance(each, Query) else each for each in batch)
 
 
-def _answers(model: Model, queries: list[Query], top_k: int) -> Iterator[Answer]:
+def _answers(
+    model: Model, queries: list[Query], top_k: int, allowed: Bool[np.ndarray, " services"]
+) -> Iterator[Answer]:
     number = Numbering()
     entries = [number.context(context) for query in queries for context in query.contexts]
     distinct, row = np.unique(np.array(entries, np.int32), return_inverse=True)
@@ -81,7 +97,8 @@ def _answers(model: Model, queries: list[Query], top_k: int) -> Iterator[Answer]
         mean = chance[contexts].mean(axis=0)
         last = query.last  # of all of them: so a mask rules out the same after each
         ruled_out = None if scores.ruled_out is None else scores.ruled_out[contexts[0]]
-        best = _ranking(scores.own[contexts], ruled_out, mean)[:top_k]
+        best = _ranking(scores.own[contexts], ruled_out, mean)
+        best = best[allowed[best]][:top_k]
         seen = facts.graph.times_seen(last, len(names))
         services = [Recommendation(names[c], float(mean[c]), int(seen[c])) for c in best]
         yield Answer(query.about, nodes[last - 1], int(np.count_nonzero(seen)), services)
@@ -106,23 +123,19 @@ def _ranking(
     return np.lexsort((-worth,) if ruled_out is None else (-worth, ruled_out))
 
 
-def _batches(queries: Iterable[Query], n_services: int) -> Iterator[list[Query]]:
-    """Yield queries in lists that need little memory; those before a faulty one too."""
-    batch: list[Query] = []
+def _batches(asked: Iterable[Asked], n_services: int) -> Iterator[list[Asked]]:
+    """Yield what is asked in lists that need little memory."""
+    batch: list[Asked] = []
     n_contexts = longest = 0
-    try:
-        for query in queries:
-            n_contexts += len(query.contexts)
-            longest = max(longest, *map(len, query.contexts))
-            is_too_much = n_contexts * longest > HELD_NODES or n_contexts * n_services > HELD_SCORES
-            if batch and (is_too_much or len(batch) == QUERIES):
-                yield batch
-                batch = []
-                n_contexts, longest = len(query.contexts), max(map(len, query.contexts))
-            batch.append(query)
-    except DataError:
-        if batch:
+    for each in asked:
+        contexts = each.contexts if isinstance(each, Query) else []
+        n_contexts += len(contexts)
+        longest = max(longest, *map(len, contexts), 0)
+        is_too_much = n_contexts * longest > HELD_NODES or n_contexts * n_services > HELD_SCORES
+        if batch and (is_too_much or len(batch) == QUERIES):
             yield batch
-        raise
+            batch = []
+            n_contexts, longest = len(contexts), max(map(len, contexts), default=0)
+        batch.append(each)
     if batch:
         yield batch

@@ -24,6 +24,7 @@ from dagrec_cli.runs.csv_files import MisfitError, SavedContext, read_contexts, 
 from dagrec_cli.runs.folder import (
     CONFIG,
     CONTEXTS,
+    FINAL,
     METRICS_FILE,
     PREDICTIONS,
     REQUEST,
@@ -99,7 +100,9 @@ class Run:
     @property
     def files(self) -> list[Path]:
         """What the run writes, there or not: nothing else may replace it."""
-        return [*(self.path / name for name in RUN_FILES), *self.path.glob("*.safetensors")]
+        folders = (self.path, self.path / FINAL)
+        written = (folder / name for folder in folders for name in RUN_FILES)
+        return [*written, *(file for folder in folders for file in folder.glob("*.safetensors"))]
 
     @property
     def is_finished(self) -> bool:

@@ -65,7 +65,7 @@ def test_predict_and_export_use_it_and_evaluate_does_not(dagrec: Dagrec, tmp_pat
     (tmp_path / "own.jsonl").write_text("\n".join(lines))
     words = ["data=compositions", "data.path=own.jsonl", "split=temporal", "model=markov"]
     dagrec("train", *words, "model.mask=hard", "split.graph=train", ALL, "hydra.run.dir=run")
-    answer = dagrec("predict", "run=run", "context=[t1,1]")
+    answer = dagrec("predict", "run=run", "context=[t1,1]", "top_k=3")
     assert answer.err == (
         "The model is fitted on all 6 steps (trainer.fit_on=all); the figures of run are of one "
         "fitted on 4.\n"

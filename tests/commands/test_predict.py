@@ -63,7 +63,9 @@ def test_valid_successors_share_the_probability(trained: Any, dagrec: Dagrec) ->
     """The others stand behind them, in the order that they have without the mask."""
     node = branching_node(trained.run)
     answer = dagrec("predict", f"run={trained.run}", f"context=[{node}]", "top_k=99")
-    assert (answer.code, answer.err) == (0, "")
+    n_services = len(vocabulary_of(trained.run)["services"])
+    assert answer.code == 0
+    assert answer.err == f"top_k is 99, but there are {n_services} services to rank.\n"
     found, known = recommended(answer.out), successors_of(trained.run, node)
     assert set(list(found)[: len(known)]) == known
     assert sum(found.values()) == pytest.approx(1, abs=1e-4)
@@ -264,6 +266,7 @@ def test_a_sink_is_asked_about_as_the_model_learnt(
     assert json.loads(answer.out) | {"services": ...} == {
         "composition": 0,
         "sink": sink,
+        "node": "call",
         "contexts": 2,
         "known_to_follow": len(successors_of(trained.run, sink)),
         "services": ...,
@@ -294,7 +297,7 @@ def test_an_unknown_node_is_one_line_with_near_names(trained: Any, dagrec: Dagre
     node = branching_node(trained.run)
     answer = dagrec("predict", f"run={trained.run}", f"context=[{node}x]")
     assert (answer.code, answer.out) == (2, "")
-    assert f"unknown node '{node}x'; nearest known names: {node}" in answer.err
+    assert f"unknown node '{node}x' (nearest known names: {node}" in answer.err
     assert answer.err.count("\n") == 1
 
 
@@ -311,16 +314,22 @@ def test_an_unknown_node_is_one_line_with_near_names(trained: Any, dagrec: Dagre
         ('["nothing"]', "line 2: unknown node 'nothing'"),
     ],
 )
-def test_a_faulty_line_is_named_after_those_before_it_are_answered(
+def test_a_faulty_line_costs_all_or_none_of_the_others(
     trained: Any, dagrec: Dagrec, tmp_path: Path, line: str, expected: str
 ) -> None:
     node = branching_node(trained.run)
     (tmp_path / "asked.jsonl").write_bytes(f'["{node}"]\n'.encode() + line.encode("latin-1"))
     answer = dagrec("predict", f"run={trained.run}", "input=asked.jsonl")
     assert answer.code == 2
-    assert expected in answer.err
+    assert f"1 of 2 cannot be answered, so none is: {expected}" in answer.err
     assert answer.err.count("\n") == 1
-    assert len(answer.out.splitlines()) == 1
+    assert answer.out == ""
+    answer = dagrec("predict", f"run={trained.run}", "input=asked.jsonl", "on_unknown=skip")
+    assert (answer.code, answer.err) == (0, "1 of 2 have no answer but an error.\n")
+    good, bad = map(json.loads, answer.out.splitlines())
+    assert (len(good["services"]), good["context"]) == (5, [node])
+    assert (bad["services"], bad["line"]) == ([], 2)
+    assert f"line 2: {bad['error']}".startswith(expected)
 
 
 @pytest.mark.parametrize(
@@ -352,6 +361,67 @@ def test_a_mistake_is_one_line(
     assert answer.code == 2
     assert expected in answer.err
     assert answer.err.count("\n") == 1
+
+
+def test_only_what_is_allowed_is_recommended(trained: Any, dagrec: Dagrec, tmp_path: Path) -> None:
+    node, names = branching_node(trained.run), vocabulary_of(trained.run)["services"]
+    ask = ("predict", f"run={trained.run}", f"context=[{node}]", "top_k=4")
+    every = recommended(dagrec(*ask[:-1], "top_k=99").out)
+    chosen = [names[k] for k in (1, 4, 6)]
+    (tmp_path / "tools.txt").write_text("\n\n".join([*chosen, "sevrice_x"]))
+    answer = dagrec(*ask, "allowed=tools.txt")
+    assert recommended(answer.out) == {k: p for k, p in every.items() if k in chosen}
+    assert list(recommended(answer.out)) == [name for name in every if name in chosen]
+    others, few = answer.err.splitlines()
+    assert others.startswith("allowed: 1 of 4 names stand for no service that the model can recomm")
+    assert few == "top_k is 4, but there are 3 services to rank."
+    short = ",".join(name.removeprefix("service_") for name in chosen)
+    again = dagrec(*ask, f"allowed=[{short}]", "top_k=3")
+    assert (again.out, again.err) == (answer.out, "")
+    refused = dagrec(*ask, "allowed=[sevrice_x]")
+    assert (refused.code, refused.out, refused.err.count("\n")) == (2, "", 1)
+    assert "nowhere.txt: no such file; name one with allowed=FILE." in (
+        dagrec(*ask, "allowed=nowhere.txt").err
+    )
+
+
+def test_the_nearest_name_is_taken_and_said(trained: Any, dagrec: Dagrec, tmp_path: Path) -> None:
+    node = branching_node(trained.run)
+    (tmp_path / "asked.jsonl").write_text(f'["{node}"]\n["{node}x"]\n')
+    answer = dagrec("predict", f"run={trained.run}", "input=asked.jsonl", "on_unknown=nearest")
+    assert (answer.code, answer.err) == (0, "")
+    known, nearest = answer.out.splitlines()
+    assert recommended(known) == recommended(nearest)
+    assert json.loads(nearest)["replaced"] == {f"{node}x": node}
+
+
+N8N = [{"name": "When", "type": "n.cron"}, {"name": "Get", "type": "n.http"}]
+
+
+def test_a_composition_may_be_of_any_format(dagrec: Dagrec, tmp_path: Path) -> None:
+    """Read as its format has it, or else as the data that the model learnt from were."""
+    flows = []
+    for last in ("n.set", "n.set", "n.mail"):
+        nodes = [*N8N, {"name": "Then", "type": last}]
+        links = {"When": {"main": [[{"node": "Get"}]]}, "Get": {"main": [[{"node": "Then"}]]}}
+        flows.append({"nodes": nodes, "connections": links})
+    (tmp_path / "flows.json").write_text(json.dumps(flows))
+    dagrec("data", "convert", "data=n8n_workflows", "data.path=flows.json", "output=own.jsonl")
+    own = (tmp_path / "own.jsonl").read_text().replace('"mid"', '"tool"')
+    (tmp_path / "own.jsonl").write_text(own)
+    words = ["model=markov", "hydra.run.dir=run", "data=compositions", "data.path=own.jsonl"]
+    assert dagrec("train", *words, "data.service_key=tool").code == 0
+
+    begun = {"nodes": N8N, "connections": {"When": {"main": [[{"node": "Get"}]]}}}
+    (tmp_path / "begun.json").write_text(json.dumps(begun))
+    link = [{"source": "n.cron", "target": 2}]
+    nodes = [{"id": "n.cron"}, {"id": 2, "tool": "n.http"}]
+    (tmp_path / "other.json").write_text(json.dumps({"nodes": nodes, "links": link}))
+    expected = {"composition": 0, "sink": "service_n.http", "contexts": 1, "known_to_follow": 2}
+    for name, node in (("begun", "Get"), ("other", "2")):
+        answer = dagrec("predict", "run=run", f"composition={name}.json", "top_k=1")
+        assert (answer.code, answer.err) == (0, ""), name
+        assert json.loads(answer.out).items() >= {**expected, "node": node}.items()
 
 
 def test_only_what_it_needs_is_imported(trained: Any) -> None:

@@ -8,7 +8,8 @@ import pytest
 from dagrec_cli.data.composition import Composition, Context
 from dagrec_cli.data.contexts import Numbering
 from dagrec_cli.data.dataset import Dataset
-from dagrec_cli.data.queries import Query, sink_queries
+from dagrec_cli.data.naming import Naming
+from dagrec_cli.data.queries import Query, check_answerable, sink_queries
 from dagrec_cli.errors import DataError
 
 
@@ -36,9 +37,10 @@ def test_all_that_leads_to_a_sink_is_one_context(
     number = Numbering()
     for node, parents in dataset.contexts.items():
         number(node, parents)
-    queries = list(sink_queries(Asked(random_compositions, "dag"), dataset.vocabulary))
+    queries = list(sink_queries(Asked(random_compositions, "dag"), Naming(dataset.vocabulary)))
     ends: dict[int, list[int]] = {}
     for query in queries:
+        assert isinstance(query, Query)
         (context,) = query.contexts
         entry = number.context(context)
         assert dataset.contexts.node[entry] == query.last
@@ -60,10 +62,11 @@ def test_a_ladder_is_no_context_for_each_of_its_paths(
     rungs += [(a, k + 3) for k in range(0, 180, 3) for a in (k + 1, k + 2)]
     ladder = Composition(names, (True,) * 181, tuple(rungs))
     dataset = dataset_of([ladder], context="dag")
-    (query,) = sink_queries(Asked([ladder], "dag"), dataset.vocabulary)
+    (query,) = sink_queries(Asked([ladder], "dag"), Naming(dataset.vocabulary))
+    assert isinstance(query, Query)
     assert (query.about["contexts"], len(query.contexts[0])) == (1, 181)
     with pytest.raises(DataError, match=r"1,152,921,504,606,846,976 paths, more than 100"):
-        list(sink_queries(Asked([ladder], "path"), dataset.vocabulary))
+        check_answerable(sink_queries(Asked([ladder], "path"), Naming(dataset.vocabulary)))
 
 
 def test_paths_are_contexts_of_one_parent_each() -> None:

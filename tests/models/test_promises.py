@@ -252,7 +252,7 @@ def test_contexts_never_walked_still_score(make: Make, tiny: Dataset) -> None:
     model = make(tiny, mask="hard")
     train(model, tiny)
     names = ["service_5 table_1 service_5", "service_6 service_4", "service_2 " * 5]
-    unseen = [[tiny.vocabulary.lookup(node) for node in each.split()] for each in names]
+    unseen = [[tiny.vocabulary.index[node] for node in each.split()] for each in names]
     single = [[node] for node in tiny.vocabulary.index.values()]
     assert len(unseen[-1]) > tiny.contexts.depth.max()
     contexts = Contexts(*paths(unseen + single))

@@ -142,6 +142,11 @@ class Reader(ABC):
             If the file as a whole, or its rest, cannot be read; the text begins with its path.
         """
 
+    @staticmethod
+    def service_name(written: str, /) -> str:
+        """Return what a service is called whose name a file, or a user, writes like this."""
+        return written
+
     def read(self) -> Iterator[Composition | Invalid]:
         """Yield every composition of every file, or why it is left out.
 

@@ -2,6 +2,8 @@
 
 import re
 
+from dagrec_cli.data.readers.png_text import PNG
+
 KEYS: tuple[tuple[frozenset[str], str], ...] = (  # of JSON objects, wherever in the file
     (frozenset({"a_galaxy_workflow"}), "galaxy_workflows"),
     (frozenset({"steps", "input_connections"}), "galaxy_workflows"),
@@ -25,6 +27,8 @@ _CONNECTION = re.compile(rb"[^\t\n]*\t\d{4}-[^\t\n]*\t\d+\t[^\n]*\t")  # workflo
 def likely_option(start: bytes) -> str:
     """Return the option of the group ``data`` that reads a file; empty if that is unknown."""
     text = start.lstrip()
+    if start.startswith(PNG):
+        return "comfyui_workflows"
     if text[:1] in (b"{", b"["):
         keys = {key.decode() for key in _KEY.findall(text)}
         return next((option for wanted, option in KEYS if wanted <= keys), "")

@@ -1,5 +1,7 @@
 """What the readers of Galaxy's formats share: a tool's short id."""
 
+from dagrec_cli.data.readers.base import Reader
+
 _TOOL = 2  # place of the tool after ".../repos/": owner, repository, tool, version
 
 
@@ -11,3 +13,9 @@ def short_id(tool: str) -> str:
     """
     parts = tool.partition("/repos/")[2].split("/")
     return parts[_TOOL] if len(parts) > _TOOL and parts[_TOOL].strip() else tool
+
+
+class GalaxyReader(Reader):
+    """Files of one of Galaxy's formats."""
+
+    service_name = staticmethod(short_id)

@@ -27,9 +27,8 @@ from dagrec_cli.data.composition import (
     Invalid,
     Shard,
 )
-from dagrec_cli.data.readers.base import Reader
 from dagrec_cli.data.readers.draft import Budget, pass_on
-from dagrec_cli.data.readers.galaxy import short_id
+from dagrec_cli.data.readers.galaxy import GalaxyReader, short_id
 from dagrec_cli.data.readers.link_table import EMPTY, TableWorkflow, lines_of, places_of
 from dagrec_cli.errors import DataError
 
@@ -40,7 +39,7 @@ FLAGS = ("published", "deleted", "has_errors")
 MEANINGS = {"t": True, "true": True, "1": True, "f": False, "false": False, "0": False, "": None}
 
 
-class GalaxyConnections(Reader):
+class GalaxyConnections(GalaxyReader):
     """Tables of Galaxy tool connections.
 
     Parameters

@@ -79,6 +79,7 @@ class GalaxyWorkflows(JsonWorkflows):
 
     holds = "a Galaxy workflow (.ga)"
     suffixes = (".ga",)
+    service_name = staticmethod(short_id)
 
     def composition(self, text: bytes, place: str) -> Composition | Invalid:
         """Return a workflow's composition, or what is wrong with it."""

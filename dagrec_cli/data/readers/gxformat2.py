@@ -20,8 +20,8 @@ import yaml
 
 from dagrec_cli.data.composition import Composition, Fault, Invalid, Shard
 from dagrec_cli.data.files import EmptyFileError
-from dagrec_cli.data.readers.base import Reader
 from dagrec_cli.data.readers.draft import TooLargeError
+from dagrec_cli.data.readers.galaxy import GalaxyReader
 from dagrec_cli.data.readers.galaxy_workflows import (
     CONDITION,
     PAUSE,
@@ -48,7 +48,7 @@ AFTER = "$step"  # stands for the step as a whole, which waits for a source with
 WHEN = re.compile(r"\$\(inputs\.([\w-]+)\)")  # names the input that decides whether a step runs
 
 
-class Gxformat2(Reader):
+class Gxformat2(GalaxyReader):
     """Galaxy workflows in format 2, each in a file."""
 
     holds = "a Galaxy workflow in format 2 (.gxwf.yml)"

@@ -102,10 +102,17 @@ class _Instance(msgspec.Struct, rename="camel"):
 _INSTANCE = msgspec.json.Decoder(_Instance)
 
 
+def _kind(name: str) -> str:
+    """Return a task's name without the number of its instance and the workflows around it."""
+    kind = INSTANCE.sub("", name)
+    return re.split("[.:]", kind)[-1].strip() or kind if NEXTFLOW.match(kind) else kind
+
+
 class WfCommons(JsonWorkflows):
     """Workflow instances of WfCommons."""
 
     holds = "a workflow instance of WfCommons"
+    service_name = staticmethod(_kind)
 
     def composition(self, text: bytes, place: str) -> Composition | Invalid:
         """Return an instance's composition, or what is wrong with it."""
@@ -171,9 +178,3 @@ def _services(tasks: Sequence[_Task], execution: _Execution | None) -> Sequence[
         if all(names):
             return [name for name in names if name]
     return [_kind(task.name) for task in tasks]
-
-
-def _kind(name: str) -> str:
-    """Return a task's name without the number of its instance and the workflows around it."""
-    kind = INSTANCE.sub("", name)
-    return re.split("[.:]", kind)[-1].strip() or kind if NEXTFLOW.match(kind) else kind

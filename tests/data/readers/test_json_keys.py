@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from dagrec_cli.data.composition import Composition, Invalid
-from dagrec_cli.data.queries import read_queries
+from dagrec_cli.data.naming import Naming
+from dagrec_cli.data.queries import Unanswerable, read_queries
 from dagrec_cli.data.readers.galaxy_workflows import GalaxyWorkflows
 from dagrec_cli.data.readers.json_file import JsonFile
 from dagrec_cli.data.readers.json_keys import repeated_key
 from dagrec_cli.data.vocabulary import Vocabulary
-from dagrec_cli.errors import DataError
 from read_items import SETTINGS
 
 KEYS = {
@@ -120,8 +120,9 @@ def test_a_workflow(tmp_path: Path, old: str, new: str, place: str, key: str) ->
 
 def test_a_line_of_contexts() -> None:
     names = Vocabulary(("service_a", "table_b"), (True, False), ("service_a",))
-    with pytest.raises(DataError, match="line 1: duplicate key 'context'; give it once"):
-        list(read_queries([b'{"context": ["a"], "context": ["b"]}'], names))
+    (found,) = read_queries([b'{"context": ["a"], "context": ["b"]}'], Naming(names))
+    assert isinstance(found, Unanswerable)
+    assert (found.place, found.problem) == ("line 1", "duplicate key 'context'; give it once")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,163 @@
+"""What people call the nodes that a model knows: in full, short, as in their files, or wrongly."""
+
+from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool
+
+from dagrec_cli.data.composition import PREFIX_SERVICE, PREFIX_TABLE
+from dagrec_cli.data.invalid import plural
+from dagrec_cli.data.vocabulary import UNKNOWN_NODES, Vocabulary
+from dagrec_cli.errors import DataError
+
+OnUnknown = Literal["error", "skip", "nearest", "model"]
+
+PREFIXES = (PREFIX_TABLE, PREFIX_SERVICE)
+UNKNOWN_TABLE, UNKNOWN_SERVICE = UNKNOWN_NODES
+NONE_NEAR = "no known name is near"
+NAMED = 3  # names that a message names
+NEAR_ENOUGH = 0.65  # of difflib's ratio; at its default, .6, "nope" is near "snpEff"
+
+
+class Naming:
+    """Finds the node that a name is of.
+
+    Parameters
+    ----------
+    vocabulary
+        The names that the model knows.
+    service_name
+        What the reader of the model's data makes of a service's name in a file.
+    on_unknown
+        What a name that is not known stands for: ``nearest``, the one nearest to it; ``model``, the
+        UNKNOWN node of its kind, if the model has one; otherwise for nothing.
+
+    Attributes
+    ----------
+    replaced
+        Names that were not known, and what was taken instead.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        service_name: Callable[[str], str] = str,
+        on_unknown: OnUnknown = "error",
+    ) -> None:
+        self.vocabulary = vocabulary
+        self.service_name = service_name
+        self.on_unknown = on_unknown
+        self.replaced: dict[str, str] = {}
+        self._near: dict[str, list[str]] = {}
+
+    def nodes(self, names: Sequence[str], *, is_whole: bool = False) -> list[int]:
+        """Return the index of each node.
+
+        Parameters
+        ----------
+        names
+            As in the vocabulary, which counts first; without the prefix of its kind; or a service's
+            as files write it.
+        is_whole
+            Whether they have their prefixes, as those that a reader gives.
+
+        Raises
+        ------
+        DataError
+            If one is unknown, or of two nodes without its prefix; the message has no full stop.
+        """
+        found = {name: self.known(name, is_whole=is_whole) for name in names}
+        unknown = [name for name, known in found.items() if known is None]
+        taken = {name: known for name in unknown if (known := self._instead(name))}
+        self.replaced |= taken
+        found |= taken
+        if missing := [name for name in unknown if name not in taken]:
+            raise DataError(f"unknown node {self.told(missing)}")
+        return [self.vocabulary.index[known] for name in names if (known := found[name])]
+
+    def known(self, name: str, *, is_whole: bool = False) -> str | None:
+        """Return a node's name in full, None if it is unknown; see :meth:`nodes`."""
+        index = self.vocabulary.index
+        if name in index:
+            return name
+        found = [] if is_whole else [kind + name for kind in PREFIXES if kind + name in index]
+        if len(found) > 1:
+            raise DataError(f"ambiguous node {name!r}; write {' or '.join(found)}")
+        if found:
+            return found[0]
+        if name.startswith(PREFIX_TABLE) or (is_whole and not name.startswith(PREFIX_SERVICE)):
+            return None
+        service = PREFIX_SERVICE + self.service_name(name.removeprefix(PREFIX_SERVICE))
+        return service if service in index else None
+
+    def _instead(self, name: str) -> str | None:
+        """Return what is taken for an unknown name."""
+        if self.on_unknown == "nearest":
+            return next(iter(self.near(name)), None)
+        of_kind = UNKNOWN_TABLE if name.startswith(PREFIX_TABLE) else UNKNOWN_SERVICE
+        return of_kind if self.on_unknown == "model" and of_kind in self.vocabulary.index else None
+
+    def near(self, name: str) -> list[str]:
+        """Return up to three known names, the nearest first; of its kind if it has the prefix.
+
+        Prefixes and the case of letters have no part in what is near.
+        """
+        if name not in self._near:
+            kind = next(filter(name.startswith, PREFIXES), "")
+            bare = {each: whole for each, whole in self._bare if whole.startswith(kind)}
+            found = get_close_matches(name.removeprefix(kind).casefold(), bare, cutoff=NEAR_ENOUGH)
+            self._near[name] = [bare[each] for each in found]
+        return self._near[name]
+
+    def told(self, names: Sequence[str], kind: str = "") -> str:
+        """Return the first of some unknown names, each with what is near."""
+        told = []
+        for name in names[:NAMED]:
+            near = ", ".join(self.near(kind + name))
+            told.append(f"{name!r} ({near and 'nearest known names: '}{near or NONE_NEAR})")
+        return ", ".join([*told, *["…"] * (len(names) > NAMED)])
+
+    @cached_property
+    def _bare(self) -> list[tuple[str, str]]:
+        """Every name as it is compared, and in full."""
+        kinds = zip(self.vocabulary.nodes, self.vocabulary.is_service, strict=True)
+        return [
+            (name.removeprefix(PREFIXES[kind]).casefold(), name)
+            for name, kind in kinds
+            if name not in UNKNOWN_NODES
+        ]
+
+
+def allowed_services(
+    names: Iterable[str] | None, naming: Naming
+) -> tuple[Bool[np.ndarray, " services"], str]:
+    """Return which services of the catalogue some names are of, and a line about the other names.
+
+    Without names it is all of them.
+
+    Raises
+    ------
+    DataError
+        If no name is of any.
+    """
+    classes = {name: c for c, name in enumerate(naming.vocabulary.services)}
+    given = list(dict.fromkeys(classes if names is None else names))
+    found: dict[str, int] = {}
+    for name in given:
+        written = naming.service_name(name.removeprefix(PREFIX_SERVICE))
+        readings = (name, PREFIX_SERVICE + name, PREFIX_SERVICE + written)
+        if known := [classes[each] for each in readings if each in classes]:
+            found[name] = known[0]
+    is_allowed = np.zeros(len(classes), bool)
+    is_allowed[list(found.values())] = True
+    others = [name for name in given if name not in found]
+    line = (
+        f"allowed: {len(others):,} of {plural(len(given), 'name')} stand for no service that the "
+        f"model can recommend: {naming.told(others, PREFIX_SERVICE)}"
+    )
+    if not found:
+        raise DataError(f"{line}; give some that are." if given else "allowed names no service.")
+    return is_allowed, line if others else ""
