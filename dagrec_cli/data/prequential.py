@@ -8,6 +8,7 @@ Differs from the source: what is known is what has ended, not what has begun.
 """
 
 import re
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.held_out import HeldOut
 from dagrec_cli.data.invalid import plural
 from dagrec_cli.data.pairs import Rows
-from dagrec_cli.data.split_base import Graph, Sides
+from dagrec_cli.data.split_base import Graph, Sides, Stream
 from dagrec_cli.data.splits import TemporalSplit
 from dagrec_cli.errors import ConfigError, DataError
 
@@ -35,10 +36,14 @@ class PrequentialSplit(TemporalSplit):
     test, since no step is in two of them. For validation the latest of a part's training is held
     out.
 
+    With ``blocks=each`` every step is predicted from what is known as its own composition starts,
+    in one pass, which a model does whose counts can be looked up by time. Steps before anything was
+    known are not predicted.
+
     Parameters
     ----------
     blocks
-        How many, 2 and up; the first is not predicted.
+        How many, 2 and up; the first is not predicted. Or ``each``.
     delay
         A whole number with a unit, as ``60s``, ``5m``, ``1h``, ``1d``.
     part
@@ -54,9 +59,10 @@ class PrequentialSplit(TemporalSplit):
     is_pooled = True
 
     def __init__(
-        self, *, blocks: TwoOrMore, delay: str, part: Natural | None, graph: Graph
+        self, *, blocks: TwoOrMore | Literal["each"], delay: str, part: Natural | None, graph: Graph
     ) -> None:
-        super().__init__(test_share=1 / blocks, graph=graph)
+        n_blocks = 2 if isinstance(blocks, str) else blocks
+        super().__init__(test_share=1 / n_blocks, graph=graph)
         found = re.fullmatch(r"(\d{1,9})([smhd])", delay)
         if found is None:
             raise ConfigError(
@@ -64,7 +70,7 @@ class PrequentialSplit(TemporalSplit):
             )
         self.delay = int(found[1]) * UNIT_SECONDS[found[2]]
         self.blocks = blocks
-        self.choose(part, blocks - 1)
+        self.choose(part, n_blocks - 1)
 
     def report(self, dataset: Dataset, sides: Sides, share: float | None = None) -> HeldOut:
         """Return which share of all pairs the block has; of validation, what became of it."""
@@ -75,28 +81,49 @@ class PrequentialSplit(TemporalSplit):
             f"{plural(n_unknown, 'composition')} of {dataset.n_compositions:,} have no end: their "
             "start is taken for it"
         )
-        n_pairs = len(dataset.pairs.context)
         warnings = (warning,) if n_unknown else ()
-        return HeldOut(self.test_share, len(sides.held_out) / n_pairs, warnings=warnings)
+        share = len(sides.held_out) / len(dataset.pairs.context)
+        asked = share if self.blocks == "each" else self.test_share
+        return HeldOut(asked, share, warnings=warnings)
+
+    def stream(self, dataset: Dataset) -> Stream | None:
+        """Return what each step is predicted from, with ``blocks=each``."""
+        if self.blocks != "each":
+            return None
+        return self._stream(*self._times(dataset, np.arange(len(dataset.pairs.context))))
+
+    def _stream(self, start: NDArray[np.float64], known: NDArray[np.float64]) -> Stream:
+        times = np.unique(np.concatenate([start, known]))
+        # What gets known at the moment in which it started is known after that moment.
+        key = 2 * np.searchsorted(times, known) + (known == start)
+        places, place = np.unique(key, return_inverse=True)
+        return Stream(place, np.searchsorted(places, 2 * np.searchsorted(times, start) + 1))
 
     def _test(self, dataset: Dataset, rows: Rows) -> Sides:
-        composition = dataset.pairs.composition[rows]
-        start = self._start_time(dataset, rows)
-        block = self._block(start)
-        begins = start[block == (self.part or 0) + 1].min()
-        end = dataset.end_time[composition]
-        ended = np.where(np.isnan(end), start, np.maximum(start, end))
-        is_known = (start < begins) & (ended <= begins - self.delay)
-        return Sides(rows[is_known], rows[block == (self.part or 0) + 1])
+        start, known = self._times(dataset, rows)
+        if isinstance(self.blocks, int):
+            is_tested = self._block(start, self.blocks) == (self.part or 0) + 1
+        else:
+            is_tested = self._stream(start, known).limit > 0
+        begins = start[is_tested].min(initial=np.inf)
+        return Sides(rows[(start < begins) & (known <= begins)], rows[is_tested])
 
-    def _block(self, start: NDArray[np.float64]) -> NDArray[np.int64]:
+    def _times(
+        self, dataset: Dataset, rows: Rows
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return when each row's composition started, and from when on it is known, ``[rows]``."""
+        start = self._start_time(dataset, rows)
+        end = np.fmax(start, dataset.end_time[dataset.pairs.composition[rows]])
+        return start, end + self.delay
+
+    def _block(self, start: NDArray[np.float64], blocks: int) -> NDArray[np.int64]:
         """Return the block of each step, by when its composition started, ``[rows]``."""
         _, moment, size = np.unique(start, return_inverse=True, return_counts=True)
         middle = 2 * np.cumsum(size) - size  # a moment is where most of its steps are
-        block = middle * self.blocks // (2 * len(start))
-        if len(filled := np.unique(block)) < self.blocks:
+        block = middle * blocks // (2 * len(start))
+        if len(filled := np.unique(block)) < blocks:
             raise DataError(
-                f"split.blocks is {self.blocks}, but only {len(filled)} of them would have a step, "
+                f"split.blocks is {blocks}, but only {len(filled)} of them would have a step, "
                 "since those of one moment stay together; use fewer blocks."
             )
         return block[moment]

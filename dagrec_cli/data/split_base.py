@@ -49,6 +49,21 @@ class SplitUnits(NamedTuple):
     number: NDArray[np.int32]
 
 
+class Stream(NamedTuple):
+    """What is known of other pairs as each one is predicted, where each has a training of its own.
+
+    Attributes
+    ----------
+    known
+        Place of each pair's composition in the order in which they get known, from 0, ``[pairs]``.
+    limit
+        How many places are known as a pair is predicted, ``[pairs]``.
+    """
+
+    known: NDArray[np.int64]
+    limit: NDArray[np.int64]
+
+
 class Split(ABC):
     """Hold out ``test_share`` of the pairs for testing.
 
@@ -157,6 +172,10 @@ class Split(ABC):
     def units(self, dataset: Dataset) -> SplitUnits:
         """Return what this split keeps apart: single rows."""
         return SplitUnits("row", np.arange(len(dataset.pairs.context), dtype=np.int32))
+
+    def stream(self, dataset: Dataset) -> Stream | None:
+        """Return what each pair is predicted from, where not all are from the same; else None."""
+        return None
 
     def known(self, dataset: Dataset, rows: Rows) -> Dataset:
         """Return the data in the numbers of a model that is fitted on some rows: on their names."""

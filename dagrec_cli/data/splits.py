@@ -11,7 +11,7 @@ from dagrec_cli.config.kinds import Probability
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.held_out import HeldOut, about_folds, about_sizes
 from dagrec_cli.data.pairs import Rows
-from dagrec_cli.data.split_base import DrawnSplit, Sides, Split, SplitUnits, n_of_share
+from dagrec_cli.data.split_base import DrawnSplit, Sides, Split, SplitUnits, Stream, n_of_share
 from dagrec_cli.errors import DataError
 
 Join = Literal["duplicates", "paths", "none"]
@@ -174,6 +174,19 @@ class Leakage:
 
     pairs: Probability
     contexts: Probability
+
+
+def leakage_in_time(dataset: Dataset, test: Rows, stream: Stream) -> Leakage:
+    """Return the share of test pairs, and of their contexts, that are known as they are asked."""
+    context, target, _ = dataset.pairs
+    pair = context.astype(np.int64) * len(dataset.vocabulary.services) + target
+    shares = []
+    for key in (pair, context):
+        _, number = np.unique(key, return_inverse=True)
+        first = np.full(number.max() + 1, len(number))
+        np.minimum.at(first, number, stream.known)
+        shares.append(float((first[number] < stream.limit)[test].mean()))
+    return Leakage(*shares)
 
 
 def leakage(dataset: Dataset, train: Rows, test: Rows) -> Leakage:

@@ -92,7 +92,7 @@ def evaluate_model(model: Model, dag: ContextDag, pairs: Pairs) -> Evaluation:
         mine = order[slice(*np.searchsorted(row, (start, stop), sorter=order))]
         contexts = Contexts(dag, entries[start:stop])
         parts.append(_evaluate(model, contexts, row[mine] - start, pairs.target[mine]))
-    return _joined(parts, order)
+    return joined(parts, order)
 
 
 def evaluate_rows(model: Model, dataset: Dataset, rows: Rows) -> Evaluation:
@@ -194,7 +194,7 @@ def _evaluate_lists(
         parts.append(Evaluation(whole, np.where(is_listed, chance, 0)))
         order.append(mine)
         is_below[mine] = ~is_listed
-    evaluation = _joined(parts, np.concatenate(order))
+    evaluation = joined(parts, np.concatenate(order))
     below = np.flatnonzero(is_below)
     for chosen, better, tied in _ranks_below(model, states, choices, row[below], target[below]):
         evaluation.outcomes.better[below[chosen]] = better
@@ -226,7 +226,7 @@ def _ranks_below(
         yield mine, found.better, found.tied
 
 
-def _joined(parts: list[Evaluation], order: NDArray[np.int64]) -> Evaluation:
+def joined(parts: list[Evaluation], order: NDArray[np.int64]) -> Evaluation:
     """Return parts as one; ``order`` says which pair each of their entries is."""
     back = np.argsort(order)
     columns = zip(*((*part.outcomes, part.probability) for part in parts), strict=True)

@@ -15,7 +15,7 @@ from dagrec_cli.config.untrusted import checked_node
 from dagrec_cli.data.cache import CachedSource, cached_dataset
 from dagrec_cli.data.split_base import Split
 from dagrec_cli.data.splits import leakage
-from dagrec_cli.errors import RunError
+from dagrec_cli.errors import ConfigError, RunError
 from dagrec_cli.evaluation.ceiling import ceilings
 from dagrec_cli.evaluation.evaluator import evaluate_rows
 from dagrec_cli.experiment.result import SeedRun, finished, table_of
@@ -109,6 +109,11 @@ def _split_data(source: CachedSource, split: Split, facts: Facts, side: Side) ->
         none, shown = test[:0], leakage(dataset, test[:0], test)
         return SplitData(known, none, none, test, facts, shown, side)
     data = SplitData.of(dataset, split, validation_share=0.0)
+    if data.stream is not None:
+        raise ConfigError(
+            "with split.blocks=each a model is tested while it counts, which a saved one has done; "
+            "use side=all, or another split."
+        )
     test = data.train if side == "train" else data.test
     held_out = data.held_out if side == "test" else {}
     return replace(data, dataset=known, test=test, facts=facts, side=side, held_out=held_out)

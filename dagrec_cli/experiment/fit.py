@@ -19,6 +19,7 @@ from dagrec_cli.data.cache import cached_dataset
 from dagrec_cli.errors import TrainingError
 from dagrec_cli.evaluation.ceiling import ceilings
 from dagrec_cli.evaluation.evaluator import evaluate_rows
+from dagrec_cli.evaluation.in_time import check_in_time, evaluate_in_time
 from dagrec_cli.evaluation.metrics import evaluate
 from dagrec_cli.experiment.callbacks import FinalCallback, RunContext, SeedCallback
 from dagrec_cli.experiment.components import Components, Start
@@ -56,7 +57,7 @@ def _fit(
     seed, generator, model = begun
     components, data = around.components, around.data
     if not isinstance(model, TorchModel):
-        _count(cast(CountingModel, model), data)
+        count(cast(CountingModel, model), data)
         return
     trainer = components.trainer
     pairs = TrainingPairs.of(
@@ -89,7 +90,11 @@ def run_seed(around: RunContext, begun: Start) -> SeedRun:
     with _stop_noted(model, seed):
         _fit(around, begun, SeedCallback, history)
         trained = time.perf_counter()
-        evaluation = evaluate_rows(model, data.dataset, data.test)
+        if data.stream is None:
+            evaluation = evaluate_rows(model, data.dataset, data.test)
+        else:
+            counts = check_in_time(model)
+            evaluation = evaluate_in_time(counts, data.dataset, data.test, data.stream)
     seconds = history.seconds or trained - start
     done = time.perf_counter()
     accuracy = evaluate(evaluation.outcomes)["accuracy"]
@@ -135,7 +140,8 @@ class StoppedError(Exception):
         self.reason = reason
 
 
-def _count(model: CountingModel, data: SplitData) -> None:
+def count(model: CountingModel, data: SplitData) -> None:
+    """Let a model count the pairs to be fitted."""
     pairs = data.dataset.pairs.take(data.train).distinct()
     entries, row = encode_once(pairs)
     contexts = Contexts(data.dataset.as_read, entries)
@@ -186,6 +192,8 @@ def run_experiment(
         seconds_data = time.perf_counter() - start
         starts = components.starts(data.facts)
         first = next(starts)  # what does not fit the data stops here, with nothing written
+        if data.stream is not None:
+            check_in_time(first.model)
         _begin(config, folder, request, data, resume=resume)
         LOGGER.info("%d train, %d %s pairs, read in %.1f s", *data.sizes, data.side, seconds_data)
         validated = components.metrics if len(data.validation) else ()

@@ -5,14 +5,17 @@ eq. 7; PAPER §9 (the counting row to beat).
 Differs from the source: one concentration for all lengths, set instead of inferred.
 """
 
+from typing import NamedTuple
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from dagrec_cli.config.kinds import Natural, Positive
 from dagrec_cli.data.pairs import WeightedPairs
 from dagrec_cli.models.base import CountingModel, Facts, PlainMask
 from dagrec_cli.models.context_batch import Contexts
+from dagrec_cli.models.layers.count_prior import Before, UnitCounts
 from dagrec_cli.models.layers.interpolated_counts import View, interpolated
 from dagrec_cli.models.layers.truncated_counts import TruncatedCounts
 
@@ -48,6 +51,48 @@ class Backoff(CountingModel):
 
     def forward(self, contexts: Contexts) -> Float[Tensor, "contexts services"]:
         """Return the log probability of every service."""
-        view = View(self.table, torch.stack(list(self.table.entries(contexts))))
-        beliefs = interpolated(view, self.smoothing)
-        return beliefs.weighed(beliefs.popularity.new_tensor([1.0, 0.0, 0.0])).float()
+        return _log_p(View(self.table, self._entries(contexts)), self.smoothing)
+
+    def in_time(self, pairs: WeightedPairs, contexts: Contexts) -> "InTime":
+        """Count, and return what is known when only some of the pairs' units are.
+
+        Parameters
+        ----------
+        pairs
+            With the unit of each; units are numbered from 0 as they get known.
+        """
+        self.count(pairs, contexts)
+        entries = self._entries(contexts)
+        of_pairs = entries[:, torch.from_numpy(pairs.context).long()]
+        return InTime(self, entries, UnitCounts(self.table, of_pairs, pairs))
+
+    def _entries(self, contexts: Contexts) -> Int[Tensor, "generations contexts"]:
+        return torch.stack(list(self.table.entries(contexts)))
+
+
+class InTime(NamedTuple):
+    """Counts of which rows see those before a limit of their own."""
+
+    model: Backoff
+    entries: Int[Tensor, "generations contexts"]
+    units: UnitCounts
+
+    def known(
+        self, context: Int[Tensor, " rows"], limit: Int[Tensor, " rows"]
+    ) -> tuple[Float[Tensor, "rows services"], Float[Tensor, "rows services"]]:
+        """Return the log probability and the count of each service, for each row.
+
+        Parameters
+        ----------
+        context
+            Which context each row is asked about.
+        limit
+            The first unit that it does not see.
+        """
+        view = Before(self.model.table, self.entries[:, context], self.units, limit)
+        return _log_p(view, self.model.smoothing), view.popularity()
+
+
+def _log_p(view: View, smoothing: float) -> Float[Tensor, "rows services"]:
+    beliefs = interpolated(view, smoothing)
+    return beliefs.weighed(beliefs.popularity.new_tensor([1.0, 0.0, 0.0])).float()

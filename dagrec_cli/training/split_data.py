@@ -9,8 +9,9 @@ import numpy as np
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.held_out import HeldOut, Part
 from dagrec_cli.data.pairs import Rows
-from dagrec_cli.data.split_base import Split, SplitUnits
-from dagrec_cli.data.splits import Leakage, leakage
+from dagrec_cli.data.split_base import Split, SplitUnits, Stream
+from dagrec_cli.data.splits import Leakage, leakage, leakage_in_time
+from dagrec_cli.errors import ConfigError
 from dagrec_cli.models.base import Facts
 
 
@@ -35,6 +36,8 @@ class SplitData:
         What the split keeps apart; None of pairs that no split was asked for.
     part
         Which of the split's parts this is; None if there is one alone.
+    stream
+        What each pair is predicted from, where not all are from the same; ``train`` holds all then.
     """
 
     dataset: Dataset
@@ -47,6 +50,7 @@ class SplitData:
     held_out: Mapping[str, HeldOut] = field(default_factory=dict)
     units: SplitUnits | None = None
     part: Part | None = None
+    stream: Stream | None = None
 
     @property
     def is_main(self) -> bool:
@@ -68,9 +72,18 @@ class SplitData:
             If a side of the split would be empty.
         """
         train, test = sides = split.split(dataset)
+        stream = split.stream(dataset)
         shown = leakage(dataset, train, test)
+        if stream is not None:
+            shown = leakage_in_time(dataset, test, stream)
+            train = np.arange(len(dataset.pairs.context))  # what is kept has counted everything
         held_out = {"test": split.report(dataset, sides)}
         validation = train[:0]
+        if validation_share and stream is not None:
+            raise ConfigError(
+                "with split.blocks=each no pair is held out for validation; use "
+                "trainer.validation_share=0, or split.blocks=10."
+            )
         if validation_share:
             train, validation = sides = split.hold_out(dataset, train, validation_share)
             held_out["validation"] = split.report(dataset, sides, validation_share)
@@ -84,6 +97,7 @@ class SplitData:
             held_out=held_out,
             units=units,
             part=split.chosen,
+            stream=stream,
         )
 
     def on_validation(self) -> "SplitData":

@@ -198,24 +198,49 @@ class WithoutGroup(RowView):
         return row, units.service[place], units.weight[place]
 
 
-class Earlier(RowView):
-    """What is of units before the row's."""
+class Before(View):
+    """What is of units before a limit that each row has.
+
+    Parameters
+    ----------
+    limit
+        The first unit that a row does not see, ``[rows]``.
+    """
+
+    def __init__(
+        self,
+        table: TruncatedCounts,
+        entries: Int[Tensor, "_ rows"],
+        units: UnitCounts,
+        limit: Int[Tensor, " rows"],
+    ) -> None:
+        super().__init__(table, entries)
+        self.units = units
+        self.limit = limit
 
     def seen(self, row: Int[Tensor, " pairs"], cell: Int[Tensor, " pairs"]) -> Tensor:
         """Return the counts of cells that rows see."""
-        unit = self.counts.units.unit[self.rows[row]]
-        return self.counts.units.between(cell, torch.zeros_like(unit), unit)
+        limit = self.limit[row]
+        return self.units.between(cell, torch.zeros_like(limit), limit)
 
     def popularity(self) -> Float[Tensor, "rows services"]:
-        """Return how often each service was counted before each row."""
-        # Once per unit: rows of one moment see the same.
-        unit, of_row = torch.unique(self.counts.units.unit[self.rows], return_inverse=True)
-        at, cell = self.table.listed(torch.zeros_like(unit))
-        counts = torch.zeros(len(unit), self.table.n_services)
-        counts[at, self.table.cells[cell]] = self.counts.units.between(
-            cell, torch.zeros_like(at), unit[at]
+        """Return how often each service was counted before each row's limit."""
+        # Once per limit: rows of one moment see the same.
+        limit, of_row = torch.unique(self.limit, return_inverse=True)
+        at, cell = self.table.listed(torch.zeros_like(limit))
+        counts = torch.zeros(len(limit), self.table.n_services)
+        counts[at, self.table.cells[cell]] = self.units.between(
+            cell, torch.zeros_like(at), limit[at]
         )
         return counts[of_row]
+
+
+class Earlier(Before):
+    """What is of units before the row's own."""
+
+    def __init__(self, counts: RowCounts, rows: Int[Tensor, " rows"]) -> None:
+        units = counts.units
+        super().__init__(counts.table, counts.entries[:, rows], units, units.unit[rows])
 
 
 def _summed(keys: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:

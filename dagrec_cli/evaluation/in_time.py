@@ -1,0 +1,71 @@
+"""Each step predicted from the counts of what was known as its composition started, in one pass.
+
+It is what a model gives that is fitted anew for each moment, on what is known by then, and knows no
+other service.
+"""
+
+import numpy as np
+import torch
+
+from dagrec_cli.data.dataset import Dataset
+from dagrec_cli.data.pairs import Rows
+from dagrec_cli.data.split_base import Stream
+from dagrec_cli.errors import ConfigError
+from dagrec_cli.evaluation.evaluator import SCORES_AT_ONCE, Evaluation, joined, probabilities
+from dagrec_cli.evaluation.ranks import UNRANKED, outcomes
+from dagrec_cli.models.backoff import Backoff
+from dagrec_cli.models.base import Model
+from dagrec_cli.models.context_batch import Contexts
+
+
+def check_in_time(model: Model) -> Backoff:
+    """Return a model whose counts can be looked up by time.
+
+    Raises
+    ------
+    ConfigError
+        If it is none, or has a mask.
+    """
+    if isinstance(model, Backoff) and model.mask == "none":
+        return model
+    raise ConfigError(
+        "split.blocks=each predicts each step from counts as they were at its time; use "
+        "model=backoff model.mask=none (with model.order=0 it is popularity), or split.blocks=10."
+    )
+
+
+@torch.no_grad()
+def evaluate_in_time(model: Backoff, dataset: Dataset, rows: Rows, stream: Stream) -> Evaluation:
+    """Let a model count all pairs, and return its outcomes on some, each by what is known by then.
+
+    Parameters
+    ----------
+    dataset
+        In the model's numbers.
+    rows
+        Something is known as each of them is predicted.
+    """
+    entries, context = np.unique(dataset.pairs.context, return_inverse=True)
+    pairs = dataset.pairs.repeated(stream.known.astype(np.int32))
+    counts = model.in_time(
+        pairs._replace(context=context.astype(np.int32)), Contexts(dataset.as_read, entries)
+    )
+    at_once = max(1, SCORES_AT_ONCE // model.facts.n_services)
+    rows = rows[
+        order := np.argsort(stream.limit[rows], kind="stable")
+    ]  # those of a moment together
+    parts = []
+    for start in range(0, len(rows), at_once):
+        some = rows[start : start + at_once]
+        number, target = np.arange(len(some)), dataset.pairs.target[some]
+        log_p, popularity = counts.known(
+            torch.from_numpy(context[some]), torch.from_numpy(stream.limit[some])
+        )
+        # A service that nothing was known of stands below all others; as a target it has no rank.
+        scores = log_p.where(popularity > 0, -torch.inf).numpy()
+        chance = probabilities(scores)[number, target]
+        found = outcomes(scores, number, target)
+        is_lost = np.isneginf(scores[number, target])
+        found.better[is_lost], found.tied[is_lost] = UNRANKED, 0
+        parts.append(Evaluation(found, chance))
+    return joined(parts, order)
