@@ -29,7 +29,7 @@ def compare(config: DictConfig) -> None:
 
     from dagrec_cli.app.output import write_tables
     from dagrec_cli.config.metric_names import Metric, metrics_of
-    from dagrec_cli.reporting.comparison import compare_rows
+    from dagrec_cli.reporting.comparison import compare_rows, strata_tables
     from dagrec_cli.reporting.grouping import group_runs
     from dagrec_cli.reporting.report import ReportSheet
     from dagrec_cli.runs.folder import RunFolder
@@ -50,8 +50,9 @@ def compare(config: DictConfig) -> None:
     # repeated would change it.
     entries.sort(key=lambda entry: (bool(entry.reason), entry.name if entry.runs else ""))
     table = compare_rows(entries, title="Comparison", metric=config.metric, metrics=metrics)
+    tables = [table, *strata_tables(entries, "strata")]
     with folder.locked():
-        write_tables(folder, "dagrec compare", [ReportSheet([table], entries)])
+        write_tables(folder, "dagrec compare", [ReportSheet(tables, entries)])
     if any(entry.reason for entry in entries):
         sys.exit(1)
 

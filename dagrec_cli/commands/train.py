@@ -144,8 +144,10 @@ def _resume(place: str, words: list[str]) -> None:
 def _show(result: "Finished", path: Path) -> None:
     from dagrec_cli.app.output import show_table
     from dagrec_cli.experiment.result import table_of
+    from dagrec_cli.reporting.comparison import strata_of
 
-    show_table(table_of(result))
+    for table in (table_of(result), *strata_of(result)):
+        show_table(table)
     sys.stdout.write(f"Run folder: {short_path(path)}\n")
 
 

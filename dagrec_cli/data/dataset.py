@@ -133,12 +133,17 @@ class Dataset:
             return self.contexts
         return replace(self.contexts, node=as_read[node])
 
-    def vocabulary_of(self, rows: Rows) -> Vocabulary:
-        """Return the vocabulary of a model that is fitted on some steps: the names in them."""
-        pairs, names = self.pairs.take(rows), self.vocabulary
+    def nodes_in(self, rows: Rows) -> tuple[Int32, Int32]:
+        """Return the nodes in some steps, and the classes that are their targets, each once."""
+        pairs = self.pairs.take(rows)
         entries = self.contexts.ancestors(np.unique(pairs.context))
         targets = np.unique(pairs.target)
-        nodes = np.union1d(self.contexts.node[entries], names.service_nodes[targets])
+        service_nodes = self.vocabulary.service_nodes[targets]
+        return np.union1d(self.contexts.node[entries], service_nodes), targets
+
+    def vocabulary_of(self, rows: Rows) -> Vocabulary:
+        """Return the vocabulary of a model that is fitted on some steps: the names in them."""
+        (nodes, targets), names = self.nodes_in(rows), self.vocabulary
         kinds = {names.nodes[n - 1]: names.is_service[n - 1] for n in nodes}
         return Vocabulary.fitted(kinds, [names.services[c] for c in targets])
 

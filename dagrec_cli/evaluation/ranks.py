@@ -51,6 +51,10 @@ class Outcomes(NamedTuple):
         rank: Float[np.ndarray, " pairs"] = 1 + self.better + self.tied / 2
         return np.where(self.is_ranked, rank, np.inf)
 
+    def take(self, rows: Int[np.ndarray, " rows"] | Bool[np.ndarray, " pairs"]) -> "Outcomes":
+        """Return those of some pairs."""
+        return Outcomes(*(column[rows] for column in self))
+
     @property
     def is_ranked(self) -> Bool[np.ndarray, " pairs"]:
         """Whether the target is a service that the model knows."""

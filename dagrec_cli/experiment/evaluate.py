@@ -91,6 +91,7 @@ def evaluate_run(
             result.model, epochs=trained.model.epochs, best_epoch=trained.model.best_epoch
         ),
         run=str(run.path),
+        strata={},
         trained_on=""
         if is_own_test
         else f"data={choices.get('data')} split={choices.get('split')}",

@@ -14,10 +14,11 @@ from dagrec_cli.evaluation.evaluator import Evaluation
 from dagrec_cli.evaluation.intervals import metric_summaries
 from dagrec_cli.evaluation.metrics import evaluate
 from dagrec_cli.evaluation.ranks import Membership, Outcomes
+from dagrec_cli.evaluation.strata import strata
 from dagrec_cli.models.base import Model
 from dagrec_cli.reporting.tables import Table
 from dagrec_cli.runs.provenance import Origin
-from dagrec_cli.runs.result import DataFacts, Finished, ModelFacts, Seconds
+from dagrec_cli.runs.result import DataFacts, Finished, ModelFacts, Seconds, Stratum
 from dagrec_cli.training.split_data import SplitData
 from dagrec_cli.training.state import History
 
@@ -88,6 +89,13 @@ def finished(
             per_epoch=step_seconds / len(epochs) if epochs else 0.0,
             total=seconds_total,
         ),
+        strata={
+            name: Stratum(
+                int(where.sum()),
+                {run.seed: evaluate(run.evaluation.outcomes.take(where)) for run in runs},
+            )
+            for name, where in strata(data.dataset, data.train, data.test).items()
+        },
         unseen=count_unseen(data.dataset, data.test),
         rule=rule_of(data.facts.vocabulary),
     )

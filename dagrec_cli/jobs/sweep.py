@@ -30,7 +30,7 @@ from dagrec_cli.errors import ConfigError, RunError
 from dagrec_cli.jobs.job import Job, as_hydra_config, by_part, check_number, count_values, n_parts
 from dagrec_cli.jobs.plugins import PLUGINS, JobSweeper, register
 from dagrec_cli.jobs.run import CONTINUES, Engine
-from dagrec_cli.reporting.comparison import compare_rows
+from dagrec_cli.reporting.comparison import compare_rows, strata_tables
 from dagrec_cli.reporting.grouping import group_runs
 from dagrec_cli.reporting.rows import TableRow
 from dagrec_cli.reporting.tables import Table
@@ -255,7 +255,8 @@ def _show_sweep(
     columns = metrics_of("metrics", config.metrics)
     monitor = config.trainer.monitor
     table = sweep_table(entries, n_jobs=len(jobs), metric=monitor, metrics=columns)
-    write_tables(folder, "dagrec train -m", [ReportSheet([table], entries)], "Sweep folder")
+    sheet = ReportSheet([table, *strata_tables(entries, "sweep_strata")], entries)
+    write_tables(folder, "dagrec train -m", [sheet], "Sweep folder")
     add_reasons(table, folder)
     if any(not entry.reason for entry in entries):  # else its logger may be what is missing
         logger = build(config.logger, "logger")

@@ -17,7 +17,7 @@ from dagrec_cli.config.where import config_dir
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.jobs.job import Job, by_part, check_number, without_hydra
 from dagrec_cli.jobs.run import Engine
-from dagrec_cli.reporting.comparison import compare_rows
+from dagrec_cli.reporting.comparison import compare_rows, strata_tables
 from dagrec_cli.reporting.rows import TableRow, basis, by_reason
 from dagrec_cli.reporting.tables import Table, heading
 from dagrec_cli.reporting.verdict import COMPARED, judge
@@ -139,7 +139,8 @@ class TableRun:
         table.name = self.name
         pairs = zip(self.content["rows"], table_rows, strict=True)
         judged = [(row, result) for row, result in pairs if row.get("paper") and result.runs]
-        return [table, self._verdicts(judged)] if judged else [table]
+        tables = [table, *strata_tables(table_rows, f"{self.name}_strata")]
+        return [*tables, self._verdicts(judged)] if judged else tables
 
     def _verdicts(self, judged: Sequence[tuple[Mapping[str, Any], TableRow]]) -> Table:
         lines = []

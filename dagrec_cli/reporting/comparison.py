@@ -1,19 +1,24 @@
 """Rows side by side: intervals, differences from the first row, and who is as good as the best."""
 
-from collections.abc import Mapping, Sequence
-from itertools import compress
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, compress
 from typing import Any
+
+import numpy as np
 
 from dagrec_cli.config.metric_names import with_default
 from dagrec_cli.evaluation.ceiling import CEILINGS, has_ceiling, static_ceilings
 from dagrec_cli.evaluation.intervals import metric_summaries
 from dagrec_cli.evaluation.parts import difference, over_blocks, over_parts, summaries
 from dagrec_cli.evaluation.significance import Difference, holm
+from dagrec_cli.evaluation.strata import STRATA, STRATA_RULE, StratumName
 from dagrec_cli.reporting.rows import TableRow, basis, by_reason, by_test, catalogue
 from dagrec_cli.reporting.tables import SPARE, Table, heading
+from dagrec_cli.runs.result import Finished
 from dagrec_cli.runs.run import Run
 
 SIGNIFICANT = 0.05
+OF_STRATA = ("accuracy", "f1", "ndcg", "mrr", "hr@5")  # what is shown of each
 BEST_ROW, AS_GOOD = "best", "≈ best"
 Cells = dict[str, Any]  # of a row, by column
 
@@ -62,6 +67,62 @@ def compare_rows(
     columns = ["row", *tested, "mark", *shown, "difference", "p", "seconds_per_epoch", "seeds"]
     spare = [column for column in SPARE if column not in (metric, *metrics)]
     return Table(title, columns, cells, notes, spare=spare)
+
+
+def strata_tables(rows: Sequence[TableRow], name: str) -> list[Table]:
+    """Return a table of each row's figures by stratum, or none if no run tells of strata.
+
+    Parameters
+    ----------
+    name
+        Of the table's files.
+    """
+    cells: list[Cells] = []
+    for about, alike in by_test(rows):
+        shown = {"test": about} if about else {}
+        for stratum in chain(*STRATA):
+            for row in alike:
+                parts = [[(run.finished, run.seeds) for run in runs] for runs in row.parts]
+                cells += [{"row": row.name, **shown, **of} for of in _of_stratum(stratum, parts)]
+    tested = ["test"] if any("test" in row for row in cells) else []
+    return [_strata_table(cells, ["row", *tested], name)] if cells else []
+
+
+def strata_of(result: Finished) -> list[Table]:
+    """Return the table of one run's strata, if it tells of them."""
+    parts = [[(result, result.seeds)]]
+    cells = [of for stratum in chain(*STRATA) for of in _of_stratum(stratum, parts)]
+    return [_strata_table(cells, [], "strata")] if cells else []
+
+
+def _of_stratum(
+    stratum: StratumName, parts: Sequence[Sequence[tuple[Finished, Sequence[int]]]]
+) -> Iterator[Cells]:
+    """Yield a stratum's cells, if it has steps: means over seeds, and over the steps of all parts.
+
+    Parameters
+    ----------
+    parts
+        Results with the seeds that count; those of a part are on the same steps.
+    """
+    found = [
+        [(result.strata[stratum], seeds) for result, seeds in part if stratum in result.strata]
+        for part in parts
+    ]
+    if found := [part for part in found if part]:
+        steps = [part[0][0].steps for part in found]
+        seeds_of = [[of.per_seed[seed] for of, seeds in part for seed in seeds] for part in found]
+        figures = {
+            metric: [np.mean([seed[metric] for seed in seeds]) for seeds in seeds_of]
+            for metric in OF_STRATA
+        }
+        means = {name: float(np.average(each, weights=steps)) for name, each in figures.items()}
+        yield {"stratum": stratum, "steps": sum(steps), **means}
+
+
+def _strata_table(cells: list[Cells], named: Sequence[str], name: str) -> Table:
+    columns = [*named, "stratum", "steps", *OF_STRATA]
+    return Table("Strata of the steps", columns, cells, [f"Strata: {STRATA_RULE}."], name)
 
 
 def _ceilings(row: TableRow, metrics: Sequence[str]) -> dict[str, Mapping[str, Any]]:

@@ -27,7 +27,7 @@ from dagrec_cli.runs.csv_files import (
     write_contexts,
 )
 from dagrec_cli.runs.folder import CONTEXTS, PREDICTIONS, RESULT, VOCABULARY, RunFolder
-from dagrec_cli.runs.result import Finished
+from dagrec_cli.runs.result import CLOSE, Finished
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
@@ -48,7 +48,6 @@ COLUMNS = {  # and how pandas is to read them
 }
 ABOUT = ("pair", "group", "composition", "context", "depth")  # of a pair, whatever the seed
 DIGITS = 5e-6  # of a rank: the file has six
-CLOSE = 1e-9  # between figures that were computed twice from the same outcomes
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ Kinds and ranges are in the annotations, so that reading checks them; what must 
 checked whenever a record is made.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Annotated, Any, Literal
 
@@ -13,16 +13,18 @@ from msgspec import Meta, Struct
 
 from dagrec_cli.config.build import seeds_of
 from dagrec_cli.config.kinds import NotNegative, Probability, Seed
-from dagrec_cli.config.metric_names import METRICS, MetricName
+from dagrec_cli.config.metric_names import MACRO, METRICS, MetricName
 from dagrec_cli.data.composition import Context
 from dagrec_cli.data.held_out import HeldOut, Part
 from dagrec_cli.data.splits import Leakage
 from dagrec_cli.data.unseen import Unseen
 from dagrec_cli.evaluation.intervals import MetricSummary
+from dagrec_cli.evaluation.strata import STRATA, StratumName
 from dagrec_cli.runs.provenance import Origin
 
 Tally = Annotated[int, Meta(ge=0, lt=2**53)]
 Size = Annotated[int, Meta(ge=1, lt=2**53)]
+CLOSE = 1e-9  # between figures that were computed twice from the same outcomes
 
 
 class DataFacts(Struct, frozen=True, kw_only=True):
@@ -110,6 +112,13 @@ class Seconds(Struct, frozen=True):
     total: NotNegative
 
 
+class Stratum(Struct, frozen=True):
+    """How many of the evaluated steps are of a stratum, and what each seed's metrics are there."""
+
+    steps: Size
+    per_seed: dict[Seed, dict[str, Probability]]
+
+
 class Finished(Origin, frozen=True, kw_only=True, tag="finished"):
     """``result.json`` of a run that went through.
 
@@ -119,6 +128,9 @@ class Finished(Origin, frozen=True, kw_only=True, tag="finished"):
         Over all seeds, and of each one.
     ceilings
         Metrics of the best predictors of some kinds.
+    strata
+        Parts of the evaluated steps, by what was fitted; none where a saved model is evaluated,
+        which does not say what it was fitted on.
     evaluated_on
         Which pairs ``data.test`` counts.
     run, trained_on
@@ -142,6 +154,7 @@ class Finished(Origin, frozen=True, kw_only=True, tag="finished"):
     run: str | None = None
     trained_on: str = ""
     has_final: bool = False
+    strata: dict[StratumName, Stratum] = msgspec.field(default_factory=dict)
     unseen: Unseen | None = None
     rule: str = ""
 
@@ -176,6 +189,29 @@ class Finished(Origin, frozen=True, kw_only=True, tag="finished"):
         if max(self.model.epochs) > given["trainer.epochs"]:
             yield "there are fewer epochs"
 
+    def _of_strata(self) -> Iterator[str]:
+        """Yield what strata cannot be: together they are all steps, and have their figures."""
+        for names in STRATA if self.strata else ():
+            some = [self.strata[name] for name in names if name in self.strata]
+            if sum(stratum.steps for stratum in some) != self.data.test:
+                yield f"strata are {' and '.join(names)}, but not all steps are of one"
+            elif any(stratum.per_seed.keys() != self.per_seed.keys() for stratum in some):
+                yield "strata have other seeds"
+            else:
+                yield from self._other_means(some)
+
+    def _other_means(self, some: Sequence[Stratum]) -> Iterator[str]:
+        for seed, whole in self.per_seed.items():
+            of_seed = [stratum.per_seed[seed] for stratum in some]
+            if any(figures.keys() != {*METRICS} for figures in of_seed):
+                yield "strata have other metrics"
+                return
+            for name in {*METRICS} - {*MACRO}:
+                parts = zip(some, of_seed, strict=True)
+                mean = sum(part.steps * figures[name] for part, figures in parts) / self.data.test
+                if abs(mean - whole[name]) > CLOSE:
+                    yield f"{name} of the strata is not that of all steps"
+
     def _misfits(self) -> Iterator[str]:
         if len(set(self.seeds)) < len(self.seeds):
             yield "a seed stands twice in seeds"
@@ -194,6 +230,7 @@ class Finished(Origin, frozen=True, kw_only=True, tag="finished"):
         for name, of in chain(self.metrics.items(), *(c.items() for c in self.ceilings.values())):
             if not of["low"] <= of["mean"] <= of["high"]:
                 yield f"the interval of {name} does not hold its mean"
+        yield from self._of_strata()
 
 
 class Stopped(Origin, frozen=True, kw_only=True):

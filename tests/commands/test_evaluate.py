@@ -112,6 +112,11 @@ def test_what_no_fitted_row_holds_is_not_recommended(dagrec: Dagrec, tmp_path: P
     answer = dagrec("train", *words, "trainer.epochs=2", "model.hidden=8")
     run, found = answer.run, answer.result()
     assert "2 contexts hold such a node, 1 targets are unknown" in " ".join(answer.out.split())
+    assert "new node" in answer.out.split("Strata of the steps")[1]
+    assert {name: each["steps"] for name, each in found["strata"].items()} == {
+        "new node": 2,
+        "composition new": 2,
+    }
     names = json.loads((run / "vocabulary.json").read_text())
     assert (names["known"], names["services"][2:]) == ([5, 2], ["service_1"])
     with (run / "predictions.csv").open() as lines:
