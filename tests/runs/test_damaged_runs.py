@@ -210,7 +210,7 @@ FORMS: dict[str, tuple[str, Damage, tuple[str, ...]]] = {
     "config a list": (C, text(C, "[]"), ("predict", "resume", "compare")),
     "config text": (C, text(C, "hello"), ("predict", "resume", "compare")),
     "config binary": (C, text(C, bytes(range(256))), ("predict", "resume", "compare")),
-    "config deep": (C, text(C, f"model: {DEEP}"), ("predict", "resume", "compare")),
+    "config deep": (C, text(C, f"model: {DEEP[:1000]}"), ("predict", "resume", "compare")),
     "config alias bomb": (C, text(C, BOMB), ("predict", "resume", "compare")),
     "config itself": (C, text(C, "model: &m {a: *m}\n"), ("predict", "resume", "compare")),
     "config long": (C, text(C, "a: b\n" * 100_000), ("predict", "resume", "compare")),
