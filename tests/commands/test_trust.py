@@ -52,9 +52,10 @@ def theirs(kept: Path, tmp_path: Path) -> Path:
     """A run folder of a stranger, whose overrides hold lines of their choice."""
     folder = tmp_path / "theirs"
     shutil.copytree(kept, folder)
-    request = json.loads((folder / "request.json").read_text())
-    request["overrides"] = [f"+note={PLANTED}"]
-    (folder / "request.json").write_text(json.dumps(request))
+    for name in ("request.json", "result.json"):
+        asked = json.loads((folder / name).read_text())
+        asked["overrides"] = [f"+note={PLANTED}"]
+        (folder / name).write_text(json.dumps(asked))
     return folder
 
 
