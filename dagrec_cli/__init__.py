@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from dagrec_cli.errors import ConfigError, DagrecError, TrainingError
 
@@ -237,6 +237,7 @@ def compare(
     by: Sequence[str] | None = None,
     metric: str = "accuracy",
     metrics: Sequence[str] = (),
+    average: Literal["step", "composition"] = "step",
 ) -> "DataFrame":
     """Return a row per model, with tests between those on the same test pairs.
 
@@ -250,6 +251,8 @@ def compare(
         What differences, tests and marks are about.
     metrics
         More columns, such as ``["ndcg@10", "hr@20"]``.
+    average
+        ``composition`` for means over compositions, of each one's own mean over its steps.
 
     Returns
     -------
@@ -258,18 +261,18 @@ def compare(
         runs are not finished and so have no row.
     """
     from dagrec_cli.config.kinds import check
-    from dagrec_cli.config.metric_names import Metric, metrics_of
-    from dagrec_cli.reporting.comparison import compare_rows
+    from dagrec_cli.config.metric_names import Average, Metric, metrics_of
+    from dagrec_cli.reporting.comparison import compare_averages
     from dagrec_cli.reporting.grouping import group_runs
 
     check("metric", metric, Metric)
-    columns = metrics_of("metrics", metrics)
+    check("average", average, Average)
     given = [runs] if isinstance(runs, str | PathLike | TrainedRun) else [*runs]
     if not given:
         raise ConfigError("no runs given; name run folders, or a folder that holds some.")
     folders = [run.folder if isinstance(run, TrainedRun) else Path(run) for run in given]
-    entries = group_runs(folders, by)
-    return compare_rows(entries, title="", metric=metric, metrics=columns).to_frame()
+    about = (average, "", metric, metrics_of("metrics", metrics))
+    return compare_averages(group_runs(folders, by), *about)[0].to_frame()
 
 
 @_explained()

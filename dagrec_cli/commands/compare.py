@@ -28,17 +28,23 @@ def compare(config: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
 
     from dagrec_cli.app.output import write_tables
-    from dagrec_cli.config.metric_names import Metric, metrics_of
-    from dagrec_cli.reporting.comparison import compare_rows, strata_tables
+    from dagrec_cli.config.metric_names import Averages, Metric, averages_of, metrics_of
+    from dagrec_cli.reporting.comparison import compare_averages, strata_tables
     from dagrec_cli.reporting.grouping import group_runs
     from dagrec_cli.reporting.report import ReportSheet
     from dagrec_cli.runs.folder import RunFolder
     from dagrec_cli.runs.state import TABLES, check_free
 
     check_settings(
-        config, runs=str | list[str], by=str | list[str] | None, metric=Metric, metrics=Any
+        config,
+        runs=str | list[str],
+        by=str | list[str] | None,
+        metric=Metric,
+        metrics=Any,
+        average=Averages,
     )
     metrics = metrics_of("metrics", config.metrics)
+    averages_of(config.average, config.metric)  # a wrong one stops here
     if not config.runs:
         raise ConfigError("no runs given; write dagrec compare FOLDER [FOLDER …].")
     folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))
@@ -49,8 +55,9 @@ def compare(config: DictConfig) -> None:
     # The first row is the reference: by name, since folders are named by time and a run that is
     # repeated would change it.
     entries.sort(key=lambda entry: (bool(entry.reason), entry.name if entry.runs else ""))
-    table = compare_rows(entries, title="Comparison", metric=config.metric, metrics=metrics)
-    tables = [table, *strata_tables(entries, "strata")]
+    about = {"title": "Comparison", "metric": config.metric, "metrics": metrics}
+    tables = compare_averages(entries, config.average, **about)
+    tables += strata_tables(entries, "strata")
     with folder.locked():
         write_tables(folder, "dagrec compare", [ReportSheet(tables, entries)])
     if any(entry.reason for entry in entries):

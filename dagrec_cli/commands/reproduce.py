@@ -21,7 +21,7 @@ def reproduce(config: DictConfig) -> None:
     from omegaconf import OmegaConf
 
     from dagrec_cli.app.output import write_tables
-    from dagrec_cli.config.metric_names import Metric
+    from dagrec_cli.config.metric_names import Averages, Metric
     from dagrec_cli.jobs.run import engine_of
     from dagrec_cli.jobs.tables import ROWS, read_tables
     from dagrec_cli.reporting.report import ReportSheet
@@ -41,6 +41,7 @@ def reproduce(config: DictConfig) -> None:
         resume=bool,
         metric=Metric,
         metrics=Any,
+        average=Averages | None,
         progress=Any,
     )
     settings: Any = OmegaConf.to_container(config, resolve=True)

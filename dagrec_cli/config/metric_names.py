@@ -2,15 +2,17 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from dagrec_cli.config.kinds import OneOf, check
-from dagrec_cli.errors import did_you_mean
+from dagrec_cli.errors import ConfigError, did_you_mean
 
 METRICS = ("accuracy", "precision", "recall", "f1", "ndcg", "mrr", "hr@1", "hr@3", "hr@5")
 MACRO = ("precision", "recall", "f1")  # means over classes
 OF_RANKS = ("ndcg", "mrr", "hr")  # with any cut-off: of each pair by itself
 OF_SETS = ("hit", "recall")  # with a cut-off: of all that follows a node, taken together
+Average = Literal["step", "composition"]
+Averages = Literal["step", "composition", "both"]
 
 
 class MetricName(OneOf):
@@ -59,6 +61,22 @@ def metrics_of(name: str, value: object) -> tuple[str, ...]:
     for each in names:
         check(name, each, Metric)
     return with_default(names)[len(METRICS) :]
+
+
+def averages_of(average: Averages, metric: str) -> tuple[Average, ...]:
+    """Return over what figures are to be means, if a metric can be such a mean.
+
+    Raises
+    ------
+    ConfigError
+        If the metric is a mean over classes.
+    """
+    if average != "step" and metric in MACRO:
+        raise ConfigError(
+            f"metric is {metric}, a mean over classes, and average is {average}; use average=step, "
+            "or metric=accuracy."
+        )
+    return ("step", "composition") if average == "both" else (average,)
 
 
 def with_default(metrics: Iterable[str]) -> tuple[str, ...]:

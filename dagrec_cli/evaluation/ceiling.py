@@ -14,6 +14,7 @@ from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import Rows
 from dagrec_cli.evaluation.ranks import Outcomes, outcomes
 
+WEIGHT_DIGITS = 9  # of a sum of weights; others are of the order of summation
 CEILINGS = {  # what the row of each is called, and what it is
     "last_node": (
         "static ceiling of the last node",
@@ -28,6 +29,7 @@ CEILINGS = {  # what the row of each is called, and what it is
         "the best predictor in expectation, which knows the data's law",
     ),
 }
+STATIC = ("last_node", "context")
 
 
 @runtime_checkable
@@ -58,14 +60,20 @@ def static_ceilings(
     context: Int[np.ndarray, " pairs"],
     target: Int[np.ndarray, " pairs"],
     n_services: int,
+    weight: Float[np.ndarray, " pairs"] | None = None,
 ) -> dict[str, Outcomes]:
     """Return the outcomes of the best functions of a context's last node and of the whole context.
 
     They are chosen on these very pairs: no model that reads only so much, and learns nothing while
     it is tested, ranks better by a metric that :func:`has_ceiling`.
+
+    Parameters
+    ----------
+    weight
+        What each pair counts in the mean; None for pairs that count alike.
     """
     known = {"last_node": last_node, "context": context}
-    return {name: best_function(each, target, n_services) for name, each in known.items()}
+    return {name: best_function(each, target, n_services, weight) for name, each in known.items()}
 
 
 def has_ceiling(metric: str) -> bool:
@@ -78,7 +86,10 @@ def has_ceiling(metric: str) -> bool:
 
 
 def best_function(
-    known: Int[np.ndarray, " pairs"], target: Int[np.ndarray, " pairs"], n_services: int
+    known: Int[np.ndarray, " pairs"],
+    target: Int[np.ndarray, " pairs"],
+    n_services: int,
+    weight: Float[np.ndarray, " pairs"] | None = None,
 ) -> Outcomes:
     """Return the outcomes of ranking services by their counts among pairs that look alike.
 
@@ -86,9 +97,12 @@ def best_function(
     ----------
     known
         What the function may look at: pairs with equal numbers look alike.
+    weight
+        What each pair counts; None for pairs that count alike.
     """
     key = known.astype(np.int64) * n_services + target
-    distinct, row, count = np.unique(key, return_inverse=True, return_counts=True)
+    distinct, row = np.unique(key, return_inverse=True)
+    count = np.bincount(row, weight).round(WEIGHT_DIGITS)
     look, service = np.divmod(distinct, n_services)
     # Only what occurs is counted: a target always does, so all that never do rank below it.
     order = np.lexsort((service, -count, look))  # alike together, frequent ones first

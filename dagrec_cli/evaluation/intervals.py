@@ -10,8 +10,8 @@ from typing import TypedDict
 import numpy as np
 
 from dagrec_cli.config.kinds import NotNegative, Probability
-from dagrec_cli.config.metric_names import MACRO, METRICS
-from dagrec_cli.evaluation.metrics import Average, evaluate
+from dagrec_cli.config.metric_names import MACRO, METRICS, Average
+from dagrec_cli.evaluation.metrics import evaluate
 from dagrec_cli.evaluation.ranks import Membership, Outcomes
 from dagrec_cli.evaluation.uncertainty import Spread, items, numbered, spread
 

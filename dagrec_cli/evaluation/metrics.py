@@ -17,15 +17,13 @@ The examples share these four pairs; the last target ties with one other service
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from dagrec_cli.config.metric_names import MACRO, METRICS, OF_SETS
+from dagrec_cli.config.metric_names import MACRO, METRICS, OF_SETS, Average
 from dagrec_cli.evaluation.ranks import Membership, Outcomes
-
-Average = Literal["step", "composition"]
 
 Gain: TypeAlias = Callable[[Float[np.ndarray, " ranks"]], Float[np.ndarray, " ranks"]]
 GAIN_OF_RANK: dict[str, Gain] = {

@@ -31,9 +31,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dagrec_cli.config.metric_names import METRICS
+from dagrec_cli.config.metric_names import METRICS, Average
 from dagrec_cli.evaluation.intervals import LEVEL, MetricSummary, bounds, metric_summaries
-from dagrec_cli.evaluation.metrics import Average, evaluate
+from dagrec_cli.evaluation.metrics import evaluate
 from dagrec_cli.evaluation.ranks import Membership, Outcomes
 from dagrec_cli.evaluation.significance import (
     Difference,
@@ -118,17 +118,17 @@ def over_parts(
 
 
 def over_blocks(
-    ceilings: Sequence[Mapping[str, Any]], n_tested: Sequence[int]
+    ceilings: Sequence[Mapping[str, Any]], weights: Sequence[float]
 ) -> dict[str, Mapping[str, Any]]:
     """Return a ceiling's metrics over parts that are one test, without intervals.
 
     Parameters
     ----------
-    n_tested
-        Test pairs of each part.
+    weights
+        What each part counts: its test pairs, or compositions.
     """
     return {
-        metric: {"mean": float(np.average([c[metric]["mean"] for c in ceilings], weights=n_tested))}
+        metric: {"mean": float(np.average([c[metric]["mean"] for c in ceilings], weights=weights))}
         for metric in ceilings[0]
     }
 
@@ -138,10 +138,12 @@ def difference(
     b: Sequence[PartOutcomes],
     metric: str,
     average: Average = "step",
+    n_tests: int = 1,
 ) -> Difference:
     """Compare two models on the same parts, in the same order.
 
-    A single part has :func:`~dagrec_cli.evaluation.significance.paired_difference`.
+    A single part has :func:`~dagrec_cli.evaluation.significance.paired_difference`, which says what
+    ``n_tests`` is.
 
     Raises
     ------
@@ -149,7 +151,8 @@ def difference(
         If a side has no outcomes, or the targets are not the same in all of them.
     """
     if len(a) == 1:
-        return paired_difference(a[0].outcomes, b[0].outcomes, a[0].membership, metric, average)
+        sides = (a[0].outcomes, b[0].outcomes)
+        return paired_difference(*sides, a[0].membership, metric, average, n_tests=n_tests)
     pairs = list(zip(a, b, strict=True))
     differ = {
         group
@@ -158,7 +161,13 @@ def difference(
     }
     one, other = ([part.figures([metric], average)[metric] for part in side] for side in (a, b))
     figures = np.subtract(one, other).tolist()
-    return judged(float(np.mean(figures)), _spread_over_parts(figures, a), len(differ), LEVEL)
+    return judged(
+        float(np.mean(figures)),
+        _spread_over_parts(figures, a),
+        n_differ=len(differ),
+        n_groups=len(np.unique(np.concatenate([part.membership.group for part in a]))),
+        n_tests=n_tests,
+    )
 
 
 def _summary(figures: Sequence[float], parts: Sequence[PartOutcomes], metric: str) -> MetricSummary:

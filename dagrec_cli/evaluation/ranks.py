@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from dagrec_cli.config.metric_names import Average
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import Rows
 from dagrec_cli.errors import TrainingError
@@ -90,6 +91,14 @@ class Membership(NamedTuple):
     def alone(cls, n_pairs: int) -> "Membership":
         """Return the membership of pairs that have nothing in common."""
         return cls(*[np.arange(n_pairs)] * 3)
+
+    def weights(self, average: Average) -> Float[np.ndarray, " pairs"]:
+        """Return what each pair counts, where steps count one each, or compositions do."""
+        if average == "step":
+            return np.ones(len(self.composition))
+        _, number, n = np.unique(self.composition, return_inverse=True, return_counts=True)
+        weight: Float[np.ndarray, " pairs"] = (1 / n)[number]
+        return weight
 
     def take(self, rows: Int[np.ndarray, " rows"]) -> "Membership":
         """Return that of some pairs."""

@@ -1,4 +1,4 @@
-"""Student's t distribution, and mixtures of two of them; the package does without SciPy."""
+"""Student's t distribution, central and not; the package does without SciPy."""
 
 import math
 from collections.abc import Callable
@@ -8,6 +8,7 @@ PRECISION = 1e-15  # relative, of a fraction
 NEARNESS = 1e-10  # relative, of the chance at a critical value
 MOST_STEPS = 60  # to that; rounding may leave it out of reach
 MOST_TERMS = 10_000
+STEPS, REACH = 400, 9.0  # of a sum over standard deviations, from 0 to 1 + REACH / √df
 
 
 def two_sided(t: float, df: float) -> float:
@@ -27,6 +28,24 @@ def two_sided(t: float, df: float) -> float:
     if x < (a + 1) / (a + b + 2):  # where the fraction converges fast
         return _front(a, b, x, rest) * _fraction(a, b, x) / a
     return 1 - _front(b, a, rest, x) * _fraction(b, a, rest) / b
+
+
+def above(t: float, shift: float, df: float) -> float:
+    """Return the chance that ``(z + shift) / s`` is above ``t``: noncentral t, ``df`` of 1 or more.
+
+    ``z`` is normal, ``df · s²`` chi-square. Given ``s``, the chance is that of ``z > t s - shift``.
+
+    >>> round(above(2.776445, 0, 4), 4)
+    0.025
+    """
+    width = (1 + REACH / math.sqrt(df)) / STEPS
+    log_factor = math.log(2 * width) + df / 2 * math.log(df / 2) - math.lgamma(df / 2)
+    total = 0.0
+    for k in range(STEPS):
+        s = (k + 0.5) * width
+        weight = math.exp(log_factor + (df - 1) * math.log(s) - df * s * s / 2)
+        total += weight * math.erfc((t * s - shift) / math.sqrt(2)) / 2
+    return total
 
 
 def critical(chance: Callable[[float], float], alpha: float) -> float:

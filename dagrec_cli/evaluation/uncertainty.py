@@ -23,16 +23,16 @@ deviations); Cochran, "Approximate Significance Levels of the Behrens-Fisher Tes
 Efron, "Bootstrap Methods: Another Look at the Jackknife", 1979 (pseudo-values).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from dagrec_cli.config.metric_names import MACRO, METRICS
-from dagrec_cli.evaluation.metrics import Average, gains, macro_averages, macro_without_each
+from dagrec_cli.config.metric_names import MACRO, METRICS, Average
+from dagrec_cli.evaluation.metrics import gains, macro_averages, macro_without_each
 from dagrec_cli.evaluation.ranks import Membership, Outcomes
-from dagrec_cli.evaluation.student import critical, two_sided
+from dagrec_cli.evaluation.student import above, critical, two_sided
 
 Values: TypeAlias = Float[np.ndarray, "_ items"]  # a row per seed; two sides may differ in theirs
 
@@ -79,13 +79,28 @@ class Spread(NamedTuple):
 
     def two_sided(self, t: float) -> float:
         """Return the chance of a figure ``t`` standard errors or more off, either way."""
-        share = self.seeds / self.variance if self.variance else 0.0
-        chance = (1 - share) * two_sided(t, self.groups_df)
-        return chance + (share * two_sided(t, self.seeds_df) if share else 0.0)
+        return self._mixed(lambda df: two_sided(t, df))
 
     def critical(self, level: float) -> float:
         """Return how many standard errors hold a share of ``level``."""
         return critical(self.two_sided, 1 - level)
+
+    def detectable(self, alpha: float, power: float) -> float:
+        """Return how many standard errors off a figure is, if tests see it as often as ``power``.
+
+        Parameters
+        ----------
+        alpha
+            Level of the two-sided test.
+        """
+        t = self.critical(1 - alpha)
+        return critical(lambda shift: 1 - self._mixed(lambda df: above(t, shift, df)), 1 - power)
+
+    def _mixed(self, chance: Callable[[float], float]) -> float:
+        """Return a chance by degrees of freedom, mixed by the parts' shares of the variance."""
+        share = self.seeds / self.variance if self.variance else 0.0
+        of_groups = (1 - share) * chance(self.groups_df)
+        return of_groups + (share * chance(self.seeds_df) if share else 0.0)
 
 
 def numbered(runs: Sequence[Outcomes], membership: Membership | None) -> Membership:

@@ -12,19 +12,19 @@ from msgspec import Meta, Struct
 
 from dagrec_cli.config.build import plain, seeds_of
 from dagrec_cli.config.deciding import config_hash
-from dagrec_cli.config.metric_names import metrics_of
+from dagrec_cli.config.metric_names import Averages, averages_of, metrics_of
 from dagrec_cli.config.where import config_dir
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.jobs.job import Job, by_part, check_number, without_hydra
 from dagrec_cli.jobs.run import Engine
-from dagrec_cli.reporting.comparison import compare_rows, strata_tables
+from dagrec_cli.reporting.comparison import compare_averages, strata_tables
 from dagrec_cli.reporting.rows import TableRow, basis, by_reason
 from dagrec_cli.reporting.tables import Table, heading
 from dagrec_cli.reporting.verdict import COMPARED, judge
 from dagrec_cli.runs.state import state_of
 
 Text = Annotated[str, Meta(min_length=1)]
-BY_COMMAND = ("seeds", "metrics")  # of a table, if the command has them too
+BY_COMMAND = ("seeds", "metrics", "average")  # of a table, if the command has them too
 ROWS = "rows"  # folder of all rows, beside those of the tables
 VERDICT = "difference: ours − paper. reproduced: as published within the row's tolerance."
 
@@ -82,6 +82,7 @@ class RowsTable(Struct, forbid_unknown_fields=True):
     seeds: tuple[int, ...] = (0,)
     vary: Annotated[list[str | Variant], Meta(min_length=1)] | None = None
     metrics: list[str] = []
+    average: Averages = "step"
 
 
 class Tables(Struct, forbid_unknown_fields=True):
@@ -134,12 +135,12 @@ class TableRun:
             f"{self.name}: row {' and '.join(map(repr, names))} failed: {reason}"
             for reason, names in by_reason(table_rows).items()
         ]
-        metric, metrics = settings["metric"], self.content["metrics"]
-        table = compare_rows(table_rows, title=self.title, metric=metric, metrics=metrics)
-        table.name = self.name
+        about = {"title": self.title, "metric": settings["metric"], "name": self.name}
+        average, metrics = (self.content[key] for key in ("average", "metrics"))
+        tables = compare_averages(table_rows, average, metrics=metrics, **about)
         pairs = zip(self.content["rows"], table_rows, strict=True)
         judged = [(row, result) for row, result in pairs if row.get("paper") and result.runs]
-        tables = [table, *strata_tables(table_rows, f"{self.name}_strata")]
+        tables += strata_tables(table_rows, f"{self.name}_strata")
         return [*tables, self._verdicts(judged)] if judged else tables
 
     def _verdicts(self, judged: Sequence[tuple[Mapping[str, Any], TableRow]]) -> Table:
@@ -182,7 +183,7 @@ def read_tables(
     table
         Content of its YAML.
     settings
-        ``seeds``, ``metrics``, ``overrides`` and ``own_configs`` (folders) of the command.
+        Those of the command, and ``own_configs``, the folders of the user's own.
     engine
         Composes the rows; their folders are in its own.
     inside
@@ -204,13 +205,13 @@ def read_tables(
             for run in read_tables(part, content, settings, engine, [*inside, name])
         ]
     given = {key: settings[key] for key in BY_COMMAND if settings[key] is not None}
-    table = {"seeds": [0], "metrics": [], **table, **given}
+    table = {"seeds": [0], "metrics": [], "average": "step", **table, **given}
     table["metrics"] = metrics_of("metrics", table["metrics"])
+    averages_of(table["average"], settings["metric"])  # a wrong one stops here
     seeds = seeds_of(0, table["seeds"])
     if not isinstance(settings["overrides"], list):
         raise ConfigError(
-            f"overrides is {settings['overrides']!r}; give a list, such as "
-            "'overrides=[\"trainer.epochs=5\"]'."
+            f"overrides is {settings['overrides']!r}; give a list: overrides=[trainer.epochs=5]."
         )
     shared = [*table.get("base", []), f"seeds={list(seeds)}".replace(" ", "")]
     variants, runs = _variants(table), []

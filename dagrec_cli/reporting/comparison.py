@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from dagrec_cli.config.metric_names import with_default
-from dagrec_cli.evaluation.ceiling import CEILINGS, has_ceiling, static_ceilings
+from dagrec_cli.config.metric_names import MACRO, Average, Averages, averages_of, with_default
+from dagrec_cli.evaluation.ceiling import CEILINGS, STATIC, has_ceiling, static_ceilings
 from dagrec_cli.evaluation.intervals import metric_summaries
 from dagrec_cli.evaluation.parts import difference, over_blocks, over_parts, summaries
-from dagrec_cli.evaluation.significance import Difference, holm
+from dagrec_cli.evaluation.significance import POWER, Difference, holm
 from dagrec_cli.evaluation.strata import STRATA, STRATA_RULE, StratumName
 from dagrec_cli.reporting.rows import TableRow, basis, by_reason, by_test, catalogue
 from dagrec_cli.reporting.tables import SPARE, Table, heading
@@ -20,11 +20,44 @@ from dagrec_cli.runs.run import Run
 SIGNIFICANT = 0.05
 OF_STRATA = ("accuracy", "f1", "ndcg", "mrr", "hr@5")  # what is shown of each
 BEST_ROW, AS_GOOD = "best", "≈ best"
+TEST_COLUMNS = ("difference", "p", "detectable")
+BY_COMPOSITION = (
+    "Every figure is a mean over compositions, of each one's own mean over its steps; means over "
+    "classes (precision, recall, F1) have no such mean."
+)
 Cells = dict[str, Any]  # of a row, by column
 
 
+def compare_averages(
+    rows: Sequence[TableRow],
+    average: Averages,
+    title: str,
+    metric: str,
+    metrics: Sequence[str] = (),
+    name: str = "table",
+) -> list[Table]:
+    """Return a table, or one for each average, see :func:`compare_rows`.
+
+    Parameters
+    ----------
+    name
+        Of the first one's files.
+    """
+    tables: list[Table] = []
+    for each in averages_of(average, metric):
+        table = compare_rows(rows, title=title, metric=metric, metrics=metrics, average=each)
+        table.name = f"{name}_by_{each}" if tables else name
+        tables.append(table)
+    return tables
+
+
 def compare_rows(
-    rows: Sequence[TableRow], *, title: str, metric: str, metrics: Sequence[str] = ()
+    rows: Sequence[TableRow],
+    *,
+    title: str,
+    metric: str,
+    metrics: Sequence[str] = (),
+    average: Average = "step",
 ) -> Table:
     """Return a table of the rows, with tests between those about the same test pairs.
 
@@ -32,7 +65,8 @@ def compare_rows(
     reference, over groups of equal compositions and over seeds, Holm-corrected over the rows.
     ``mark`` names the row with the best ``metric`` and those that are not significantly worse. A
     row of one seed that was trained is not tested: of other seeds nothing is known. Where there are
-    several sets of test pairs, ``test`` names them.
+    several sets of test pairs, ``test`` names them. ``detectable`` is the smallest true difference
+    that a test such as the row's sees with :data:`~dagrec_cli.evaluation.significance.POWER`.
 
     Parameters
     ----------
@@ -40,15 +74,21 @@ def compare_rows(
         What ``difference``, ``p`` and ``mark`` are about.
     metrics
         Columns beside those that every table has.
+    average
+        Over what figures are means; those over classes have no place beside means over
+        compositions.
     """
     shown = with_default([*metrics, metric])
+    if average == "composition":
+        title = f"{title}, mean over compositions"
+        shown = tuple(name for name in shown if name not in MACRO)
     cells: list[Cells] = []
     notes: list[str] = []
     ceilings: dict[str, None] = {}
     for about, alike in by_test(rows):
-        bounds = _ceilings(alike[0], shown)
+        bounds = _ceilings(alike[0], shown, average)
         ceilings |= dict.fromkeys(bounds)
-        of_test = _compared(alike, metric, shown)
+        of_test = _compared(alike, metric, shown, average)
         of_test += [{"row": CEILINGS[name][0], **bound} for name, bound in bounds.items()]
         if about:
             of_test = [{"row": row["row"], "test": about, **row} for row in of_test]
@@ -57,6 +97,7 @@ def compare_rows(
         else:
             notes += basis(alike)
         cells += of_test
+    notes += [BY_COMPOSITION] * (average == "composition")
     notes += _test_notes([alike for _, alike in by_test(rows)], metric)
     if ceilings:
         notes.append(f"Ceilings: {'; '.join(CEILINGS[name][1] for name in ceilings)}.")
@@ -64,7 +105,7 @@ def compare_rows(
         f"Not finished: {', '.join(names)}: {reason}" for reason, names in by_reason(rows).items()
     ]
     tested = ["test"] if any("test" in row for row in cells) else []
-    columns = ["row", *tested, "mark", *shown, "difference", "p", "seconds_per_epoch", "seeds"]
+    columns = ["row", *tested, "mark", *shown, *TEST_COLUMNS, "seconds_per_epoch", "seeds"]
     spare = [column for column in SPARE if column not in (metric, *metrics)]
     return Table(title, columns, cells, notes, spare=spare)
 
@@ -125,28 +166,35 @@ def _strata_table(cells: list[Cells], named: Sequence[str], name: str) -> Table:
     return Table("Strata of the steps", columns, cells, [f"Strata: {STRATA_RULE}."], name)
 
 
-def _ceilings(row: TableRow, metrics: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+def _ceilings(
+    row: TableRow, metrics: Sequence[str], average: Average
+) -> dict[str, Mapping[str, Any]]:
     """Return the ceilings of a row's test pairs, over its parts."""
-    ceilings = [_ceilings_of(runs[0], metrics) for runs in row.parts]
+    ceilings = [_ceilings_of(runs[0], metrics, average) for runs in row.parts]
     of_parts = {name: [each[name] for each in ceilings] for name in ceilings[0]}
     tested = row.tested(row.services)
     if len(tested) < len(ceilings):
-        n_tested = [runs[0].finished.data.test for runs in row.parts]
-        return {name: over_blocks(each, n_tested) for name, each in of_parts.items()}
+        belongs = [runs[0].predictions.membership for runs in row.parts]
+        weights = [float(each.weights(average).sum()) for each in belongs]
+        return {name: over_blocks(each, weights) for name, each in of_parts.items()}
     return {name: over_parts(each, tested) for name, each in of_parts.items()}
 
 
-def _ceilings_of(run: Run, metrics: Sequence[str]) -> dict[str, Cells]:
-    """Return the ceilings of a run's test pairs, for metrics that it did not compute too."""
-    ceilings: dict[str, Cells] = {name: {**of} for name, of in run.finished.ceilings.items()}
-    new = [m for m in metrics if has_ceiling(m) and any(m not in of for of in ceilings.values())]
+def _ceilings_of(run: Run, metrics: Sequence[str], average: Average) -> dict[str, Cells]:
+    """Return the ceilings of a run's test pairs: what it has, and those that are static."""
+    stored = run.finished.ceilings if average == "step" else {}
+    ceilings: dict[str, Cells] = {name: {**of} for name, of in stored.items()}
+    static = [name for name in run.finished.ceilings if name in STATIC]
+    new = [
+        m for m in metrics if has_ceiling(m) and any(m not in ceilings.get(s, {}) for s in static)
+    ]
     if new:
         belongs, target = run.predictions.membership, run.predictions.target
-        bounds = static_ceilings(
-            run.last_node, belongs.context, target, len(run.vocabulary.services)
-        )
-        for name, best in bounds.items():
-            ceilings.setdefault(name, {}).update(metric_summaries([best], belongs, new))
+        known = (run.last_node, belongs.context, target, len(run.vocabulary.services))
+        bounds = static_ceilings(*known, belongs.weights(average))
+        for name in static:
+            found = metric_summaries([bounds[name]], belongs, new, average)
+            ceilings.setdefault(name, {}).update(found)
     return ceilings
 
 
@@ -161,6 +209,8 @@ def _test_notes(tests: Sequence[Sequence[TableRow]], metric: str) -> list[str]:
     notes = [
         f"difference and p: {heading(metric)} against the reference row with the same test pairs, "
         f"over {over}, Holm-corrected; ≤: as small as so few groups allow. "
+        f"detectable: the smallest true difference that such a test sees in {POWER:.0%} of cases "
+        f"at the corrected level, {SIGNIFICANT:.0%} over all tests with the reference; –: none. "
         f'"{AS_GOOD}": not significantly worse than the best ({SIGNIFICANT:.0%}, Holm).'
     ]
     if untested := [row.name for row in compared if not row.is_testable]:
@@ -171,7 +221,9 @@ def _test_notes(tests: Sequence[Sequence[TableRow]], metric: str) -> list[str]:
     return notes
 
 
-def _compared(alike: Sequence[TableRow], metric: str, shown: Sequence[str]) -> list[Cells]:
+def _compared(
+    alike: Sequence[TableRow], metric: str, shown: Sequence[str], average: Average
+) -> list[Cells]:
     """Return the cells of rows about the same test pairs."""
     services = catalogue([run for row in alike for run in row.runs])
     parts = [row.tested(services) for row in alike]
@@ -180,7 +232,7 @@ def _compared(alike: Sequence[TableRow], metric: str, shown: Sequence[str]) -> l
             "row": row.name,
             "seeds": row.n_seeds,
             "seconds_per_epoch": row.seconds_per_epoch,
-            **summaries(of_row, shown),
+            **summaries(of_row, shown, average),
             **({"parts": len(of_row)} if len(of_row) > 1 else {}),
         }
         for row, of_row in zip(alike, parts, strict=True)
@@ -191,8 +243,9 @@ def _compared(alike: Sequence[TableRow], metric: str, shown: Sequence[str]) -> l
     def tested(reference: int) -> list[tuple[Cells, Difference, float | None]]:
         """Return the cells of each other row, its difference, and p where both can be tested."""
         others = [k for k in range(len(cells)) if k != reference]
-        found = [difference(parts[k], parts[reference], metric) for k in others]
         is_tested = [alike[k].is_testable and alike[reference].is_testable for k in others]
+        n_tests = max(1, sum(is_tested))
+        found = [difference(parts[k], parts[reference], metric, average, n_tests) for k in others]
         # Holm corrects over the tests that are made; the others have no share in it.
         adjusted = iter(holm([each.p_value for each in compress(found, is_tested)]))
         p_values = [next(adjusted) if is_made else None for is_made in is_tested]
@@ -202,7 +255,7 @@ def _compared(alike: Sequence[TableRow], metric: str, shown: Sequence[str]) -> l
     for row, diff, p in tested(0):
         row["difference"] = {"mean": diff.difference, "low": diff.low, "high": diff.high}
         if p is not None:
-            row |= {"p": p, "p_is_floor": diff.is_floor and p < 1}
+            row |= {"p": p, "p_is_floor": diff.is_floor and p < 1, "detectable": diff.detectable}
     best = max(range(len(cells)), key=lambda k: cells[k][metric]["mean"])
     cells[best]["mark"] = BEST_ROW
     for row, _, p in tested(best):

@@ -26,7 +26,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory, dagrec_in: DagrecIn) -> Path:
 
 def test_runs_of_two_splits_and_a_missing_one(runs: Path, dagrec: Dagrec, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    answer = dagrec("compare", str(runs), "empty", "metrics=[recall@2]", "metric=ndcg@2")
+    answer = dagrec(
+        "compare", str(runs), "empty", "average=both", "metrics=[recall@2]", "metric=ndcg@2"
+    )
     assert answer.code == 1
     assert "synthetic composition" in answer.out  # above its row
     assert "Not finished: empty: no result.json" in " ".join(answer.out.split())
@@ -48,6 +50,15 @@ def test_runs_of_two_splits_and_a_missing_one(runs: Path, dagrec: Dagrec, tmp_pa
         assert shown["popularity"][metric] == computed["metrics"][metric]
     for name in ("last_node", "context"):  # of the run that was not asked
         assert shown[CEILINGS[name][0]]["ndcg@2"] == computed["ceilings"][name]["ndcg@2"]
+    file = runs / "popularity_paper/predictions.csv"
+    predicted = pd.read_csv(file).assign(right=lambda frame: frame.target == frame.predicted)
+    content = json.loads((folder / "table_by_composition.json").read_text())
+    assert "f1" not in content["columns"]
+    (row,) = (row for row in content["rows"] if row["row"] == "popularity")
+    of_compositions = predicted.groupby("composition")["right"].mean()
+    assert row["accuracy"]["mean"] == pytest.approx(of_compositions.mean())
+    assert of_compositions.mean() != pytest.approx(predicted["right"].mean(), abs=1e-3)
+    assert 0 < row["detectable"] < 1
     names = {file.name for file in (folder / "pictures").glob("*.svg")}
     assert {"table_1_accuracy.svg", "table_2_accuracy.svg", "table_1_markov_confusion.svg"} <= names
     assert (folder / "report.html").stat().st_size < 1_000_000
@@ -62,6 +73,8 @@ def test_runs_of_two_splits_and_a_missing_one(runs: Path, dagrec: Dagrec, tmp_pa
         (["RUNS", "by=[epochs]"], "has no such setting"),
         (["RUNS", "metric=ndcg10"], "metric is 'ndcg10'; did you mean ndcg@10? use one of"),
         (["RUNS", "more=1"], "unknown setting 'more'"),
+        (["RUNS", "average=all"], "average is 'all'; use one of step, composition, both."),
+        (["RUNS", "average=both", "metric=f1"], "metric is f1, a mean over classes, and average"),
     ],
 )
 def test_what_cannot_be_compared_leaves_nothing(

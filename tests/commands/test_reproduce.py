@@ -157,7 +157,8 @@ def test_rows_and_tables_of_one_s_own(tabled: Tabled, tmp_path: Path) -> None:
     model = yaml.safe_load((config_dir() / "model/popularity.yaml").read_text())
     (tmp_path / "own/model/counts.yaml").write_text(yaml.dump({**model, "ranking": "counts"}))
     rows = [row("theirs", "model=popularity"), row("mine", "model=counts")]
-    assert tabled(rows, metrics=["ndcg@2"]).code == 0
+    assert tabled(rows, metrics=["ndcg@2"], average="both").code == 0
+    assert (newest(tmp_path) / "mine_by_composition.md").is_file()
     found = rows_of(tmp_path)
     for metric in ("ndcg", "ndcg@2"):
         assert found["mine"][metric]["mean"] > found["theirs"][metric]["mean"]
@@ -195,6 +196,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"rows": {"a": 1}}, "Expected `array`, got `object` at `rows`"),
     ({"rows": ["a"]}, "got `str` at `rows[0]`"),
     ({"rows": [{"name": "a", "overrides": []}], "metrics": ["hr"]}, "metrics is 'hr'; did you"),
+    ({"rows": [row("a")], "average": "all"}, "Invalid enum value 'all' at `average`"),
     ({"rows": [{"name": "a"}]}, "missing required field `overrides`"),
     ({"rows": [{"name": 1, "overrides": []}]}, "Expected `str`, got `int` at `rows[0].name`"),
     ({"rows": [{"name": "", "overrides": []}]}, "length >= 1 at `rows[0].name`"),

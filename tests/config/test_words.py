@@ -24,8 +24,8 @@ REFUSED = ["~/x", "~", "#x", "服务", "a(1).csv", "it's", "a=b", "x;y", "~/${no
 CHOICES = {"trainer.device"}
 # The same of settings at the top, those that take null or no text among them.
 OTHERS = {
-    *("engine", "evaluate_on", "format", "mask", "metric", "metrics", "progress", "side"),
-    *("threads", "limit", "on_unknown", "part", "repeats", "seed", "seeds", "sizes"),
+    *("average", "engine", "evaluate_on", "format", "mask", "metric", "metrics", "progress"),
+    *("side", "threads", "limit", "on_unknown", "part", "repeats", "seed", "seeds", "sizes"),
     *("overrides", "resume"),
 }
 

@@ -18,8 +18,10 @@ def test_it_ranks_as_a_table_of_all_counts_does(seed: int) -> None:
     target = rng.integers(0, n_services, n_pairs).astype(np.int32)
     values, row = np.unique(known, return_inverse=True)
     counts = np.zeros((len(values), n_services))
-    np.add.at(counts, (row, target), 1)
-    found, expected = best_function(known, target, n_services), outcomes(counts, row, target)
+    weight = None if seed % 2 else rng.integers(1, 4, n_pairs) / 8
+    np.add.at(counts, (row, target), 1 if weight is None else weight)
+    found = best_function(known, target, n_services, weight)
+    expected = outcomes(counts, row, target)
     for name in ("target", "predicted", "better", "tied"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), name)
 

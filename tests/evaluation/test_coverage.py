@@ -10,9 +10,10 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from dagrec_cli.config.metric_names import Average
 from dagrec_cli.evaluation.intervals import metric_summaries
 from dagrec_cli.evaluation.ranks import Membership, Outcomes
-from dagrec_cli.evaluation.significance import paired_difference
+from dagrec_cli.evaluation.significance import Difference, paired_difference
 
 N_PAIRS = 305
 ROUNDS = 300
@@ -30,6 +31,7 @@ class Case(NamedTuple):
     deviation: float
     cover: tuple[float, float]
     alarm: tuple[float, float]
+    average: Average = "step"
 
 
 ALONE = np.ones(N_PAIRS, int)
@@ -44,6 +46,8 @@ CASES = {
     "43 groups, 3 seeds": Case(ZIPF, 3, 0.05, WIDE, RARE),
     "43 groups, 5 seeds": Case(ZIPF, 5, 0.05, WIDE, RARE),
     "43 groups, 10 seeds": Case(ZIPF, 10, 0.05, WIDE, RARE),
+    "compositions of 4": Case(ZIPF, 1, 0, WIDE, RARE, "composition"),  # the last of a group: fewer
+    "compositions of 4, 3 seeds": Case(ZIPF, 3, 0.05, WIDE, RARE, "composition"),
 }
 
 
@@ -64,13 +68,22 @@ def ease(rng: np.random.Generator, unit: np.ndarray) -> np.ndarray:
     return np.where(rng.random(len(unit)) < 0.5, of_group, rng.random(len(unit)))
 
 
-def by_tables(runs: list[Outcomes], unit: np.ndarray) -> tuple[float, float]:
-    found = metric_summaries(runs, Membership(unit, unit, unit))["accuracy"]
+def belongs(case: Case) -> Membership:
+    """Return groups of the case's sizes, each of compositions of four pairs."""
+    group = np.repeat(np.arange(len(case.sizes)), case.sizes)
+    nth = np.concatenate([np.arange(n) for n in case.sizes])
+    composition = np.unique(group * N_PAIRS + nth // 4, return_inverse=True)[1]
+    return Membership(group, composition, composition)
+
+
+def by_tables(runs: list[Outcomes], case: Case) -> tuple[float, float]:
+    found = metric_summaries(runs, belongs(case), ["accuracy"], case.average)["accuracy"]
     return found["low"], found["high"]
 
 
-def by_percentiles(runs: list[Outcomes], unit: np.ndarray) -> tuple[float, float]:
+def by_percentiles(runs: list[Outcomes], case: Case) -> tuple[float, float]:
     """What tables had before: whole units resampled, the mean over seeds taken for exact."""
+    unit = belongs(case).group
     right = np.mean([run.predicted == run.target for run in runs], axis=0)
     n = np.bincount(unit)
     drawn = np.random.default_rng(0).integers(len(n), size=(300, len(n)))
@@ -79,24 +92,23 @@ def by_percentiles(runs: list[Outcomes], unit: np.ndarray) -> tuple[float, float
     return float(low), float(high)
 
 
-def units(case: Case) -> np.ndarray:
-    return np.repeat(np.arange(len(case.sizes)), case.sizes)
-
-
 def coverage(case: Case, method: Method) -> float:
-    rng, unit = np.random.default_rng(1), units(case)
-    bounds = [method(drawn(rng, case, ease(rng, unit)), unit) for _ in range(ROUNDS)]
+    rng, unit = np.random.default_rng(1), belongs(case).group
+    bounds = [method(drawn(rng, case, ease(rng, unit)), case) for _ in range(ROUNDS)]
     return float(np.mean([low <= RATE <= high for low, high in bounds]))
 
 
-def alarms(case: Case) -> float:
-    """Return how often two models of one rate, right on other pairs, seem to differ."""
-    rng, unit = np.random.default_rng(2), units(case)
-    count = 0
+def pairs_tested(case: Case, difference: float = 0) -> list[Difference]:
+    """Return tests of two models, right on other pairs, whose rates differ by so much."""
+    rng, unit, found = np.random.default_rng(2), belongs(case).group, []
     for _ in range(ROUNDS):
-        a, b = (drawn(rng, case, ease(rng, unit)) for _ in range(2))
-        count += paired_difference(a, b, Membership(unit, unit, unit)).p_value <= 0.05
-    return count / ROUNDS
+        a, b = (drawn(rng, case, ease(rng, unit) - d) for d in (difference / 2, -difference / 2))
+        found.append(paired_difference(a, b, belongs(case), average=case.average))
+    return found
+
+
+def alarms(found: list[Difference]) -> float:
+    return float(np.mean([each.p_value <= 0.05 for each in found]))
 
 
 SLACK = 2 * np.sqrt(0.05 * 0.95 / ROUNDS)  # two standard errors of the simulation
@@ -106,9 +118,16 @@ SLACK = 2 * np.sqrt(0.05 * 0.95 / ROUNDS)  # two standard errors of the simulati
 @pytest.mark.parametrize("name", CASES)
 def test_intervals_cover_and_tests_alarm_as_often_as_they_say(name: str) -> None:
     case = CASES[name]
-    found = coverage(case, by_tables), alarms(case)
+    found = coverage(case, by_tables), alarms(pairs_tested(case))
     for rate, (low, high) in zip(found, (case.cover, case.alarm), strict=True):
         assert low - SLACK <= rate <= high + SLACK, found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["305 pairs", "43 Zipf groups", "3 seeds", "compositions of 4"])
+def test_a_difference_that_could_be_seen_is_seen_in_four_cases_of_five(name: str) -> None:
+    detectable = float(np.mean([each.detectable for each in pairs_tested(CASES[name])]))
+    assert 0.75 <= alarms(pairs_tested(CASES[name], detectable)) <= 0.88
 
 
 @pytest.mark.slow

@@ -79,7 +79,7 @@ def test_the_floor_is_that_of_the_groups_that_differ():
 def test_one_composition_proves_nothing():
     a, b = first_or_second([1] * 90 + [0] * 10), first_or_second([0] * 95 + [1] * 5)
     found = paired_difference([a], [b], grouped(np.zeros(100, int)))
-    assert found[1:] == (-1, 1, 1, False)
+    assert found[1:] == (-1, 1, 1, False, None)
 
 
 def test_one_group_that_favours_one_side_is_no_proof():
@@ -120,6 +120,19 @@ def test_swapping_the_sides_flips_the_sign():
         difference, low, high, *p = paired_difference(a, b, metric=metric)
         back = paired_difference(b, a, metric=metric)
         assert back == pytest.approx((-difference, -high, -low, *p))
+
+
+def test_what_could_be_seen_shrinks_with_groups_and_grows_with_tests():
+    rng = np.random.default_rng(4)
+    a, b = ([draw(rng, 0.5, 400)] for _ in range(2))
+    alone = paired_difference(a, b).detectable
+    # a normal approximation: 1.96 + .84 standard errors of a difference of two coins
+    assert alone == pytest.approx(2.8 * np.sqrt(0.5 / 400), rel=0.05)
+    assert paired_difference(a, b, n_tests=5).detectable > 1.2 * alone
+    grouped_by_40 = paired_difference(a, b, grouped(np.arange(400) // 40)).detectable
+    assert grouped_by_40 > alone
+    few = grouped(np.arange(400) // 80)  # the least p of five groups is 2 / 2^5
+    assert paired_difference(a, b, few).detectable is None
 
 
 def test_other_pairs_are_refused():

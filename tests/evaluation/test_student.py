@@ -3,10 +3,11 @@ import doctest
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import nct
 from scipy.stats import t as student_t
 
 from dagrec_cli.evaluation import student
-from dagrec_cli.evaluation.student import critical, two_sided
+from dagrec_cli.evaluation.student import above, critical, two_sided
 
 DF = st.floats(0.5, 1e6)
 
@@ -20,6 +21,11 @@ def test_equals_scipy(t, df):
 def test_critical_value_equals_scipy(df, level):
     found = critical(lambda t: two_sided(t, df), 1 - level)
     assert found == pytest.approx(student_t.ppf((1 + level) / 2, df), rel=1e-7)
+
+
+@given(df=st.floats(1, 1e4), shift=st.floats(0, 20), t=st.floats(1.9, 20))
+def test_noncentral_t_equals_scipy(df, shift, t):
+    assert above(t, shift, df) == pytest.approx(nct.sf(t, df, shift), abs=2e-3)
 
 
 def test_no_distance_is_certain():

@@ -97,7 +97,7 @@ def table_pictures(
     for number, (about, alike) in enumerate(by_test(rows), start=1):
         cells = [r for r in table.rows if r.get("test", "") == about and METRICS[0] in r]
         name, where = (f"{table.name}_{number}", f", {about}") if about else (table.name, "")
-        for metric in SHOWN_METRICS:
+        for metric in [each for each in SHOWN_METRICS if each in table.columns]:
             marks = {row: n for (row, column), n in published.items() if column == heading(metric)}
             caption = f"Lines: 95 % interval over groups and seeds.{PUBLISHED if marks else ''}"
             figure = metric_bars(cells, metric, marks)
