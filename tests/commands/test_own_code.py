@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -54,17 +55,39 @@ TABLE = "rows: [{name: mine, overrides: [model=mean]}]\n"
 SHORT = ("-cd", "mine", "model=mean")
 
 
+def write_mine(folder: Path) -> Path:
+    for name, text in (("mymodel.py", MODEL), ("model/mean.yaml", YAML), ("table/t.yaml", TABLE)):
+        file = folder / "mine" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return folder / "mine"
+
+
 @pytest.fixture(autouse=True)
 def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with a model and its config; what is imported from it is forgotten afterwards."""
-    folder = tmp_path / "mine"
-    for name, text in (("mymodel.py", MODEL), ("model/mean.yaml", YAML), ("table/t.yaml", TABLE)):
-        file = folder / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
+    folder = write_mine(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     yield folder
     sys.modules.pop("mymodel", None)
+
+
+@pytest.fixture(scope="module")
+def trained_once(dagrec_in: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of that model; for reading only."""
+    folder = tmp_path_factory.mktemp("own")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "path", [*sys.path])
+        write_mine(folder)
+        assert dagrec_in(folder, ["train", *SHORT, "hydra.run.dir=r"]).code == 0
+    del sys.modules["mymodel"]
+    return folder / "r"
+
+
+@pytest.fixture
+def run(trained_once: Path, tmp_path: Path) -> Path:
+    """A copy of it, ``r``."""
+    return shutil.copytree(trained_once, tmp_path / "r")
 
 
 def change(mine: Path) -> None:
@@ -91,15 +114,16 @@ def test_a_model_of_one_s_own_trains_and_recommends(dagrec: Dagrec) -> None:
 
 
 @pytest.mark.parametrize("command", ["predict", "evaluate", "export", "resume"])
-def test_without_the_folder_its_code_does_not_run(dagrec: Dagrec, command: str) -> None:
-    run = dagrec("train", *SHORT).run
+def test_without_the_folder_its_code_does_not_run(
+    dagrec: Dagrec, run: Path, mine: Path, command: str
+) -> None:
     words = {
-        "resume": ("train", f"resume={run}"),
-        "predict": ("predict", f"run={run}", "context=[service_1]"),
-        "evaluate": ("evaluate", f"run={run}"),
-        "export": ("export", f"run={run}", "output=m.onnx"),
+        "resume": ("train", "resume=r"),
+        "predict": ("predict", "run=r", "context=[service_1]"),
+        "evaluate": ("evaluate", "run=r"),
+        "export": ("export", "run=r", "output=m.onnx"),
     }[command]
-    sys.modules.pop("mymodel")
+    sys.path.append(str(mine))
     for more in ((), ("trust=json",)):
         answer = dagrec(*words, *more)
         assert (answer.code, answer.err.count("\n")) == (2, 1)
@@ -111,8 +135,7 @@ def test_without_the_folder_its_code_does_not_run(dagrec: Dagrec, command: str) 
 
 
 @pytest.mark.parametrize("trust", ["a.b", "1", "[x,y/z]", "dagrec_cli", "''"])
-def test_trust_is_in_packages(dagrec: Dagrec, trust: str) -> None:
-    dagrec("train", *SHORT, "hydra.run.dir=r")
+def test_trust_is_in_packages(dagrec: Dagrec, run: Path, trust: str) -> None:
     answer = dagrec("predict", "run=r", "context=[service_1]", f"trust={trust}")
     assert (answer.code, answer.err.count("\n")) == (2, 1)
     assert "name a package whose code may run, such as trust=mymodel" in answer.err
@@ -128,20 +151,17 @@ def test_trust_is_in_packages(dagrec: Dagrec, trust: str) -> None:
     ],
 )
 def test_trust_is_no_more_than_it_says(
-    dagrec: Dagrec, tmp_path: Path, target: str, said: str
+    dagrec: Dagrec, run: Path, mine: Path, target: str, said: str
 ) -> None:
-    dagrec("train", *SHORT, "hydra.run.dir=r")
-    file = tmp_path / "r/config.yaml"
+    sys.path.append(str(mine))
+    file = run / "config.yaml"
     file.write_text(file.read_text().replace("mymodel.Mean", target))
     answer = dagrec("predict", "run=r", "context=[service_1]", "trust=mymodel")
     assert (answer.code, answer.err.count("\n")) == (2, 1)
     assert said in answer.err
 
 
-def test_a_run_without_its_code_says_so(dagrec: Dagrec, tmp_path: Path) -> None:
-    dagrec("train", *SHORT, "hydra.run.dir=r")
-    sys.path.remove(str(tmp_path / "mine"))
-    sys.modules.pop("mymodel")
+def test_a_run_without_its_code_says_so(dagrec: Dagrec, run: Path) -> None:
     answer = dagrec("predict", "run=r", "context=[service_1]", "trust=mymodel")
     assert (answer.code, answer.err.count("\n")) == (2, 1)
     assert "r/config.yaml: model._target_ 'mymodel.Mean' does not exist" in answer.err

@@ -1,10 +1,9 @@
-"""``dagrec predict``: what is recommended, for one context and for many, and how quickly."""
+"""``dagrec predict``: what is recommended, for one context and for many."""
 
 import csv
 import io
 import json
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from itertools import pairwise
@@ -16,18 +15,6 @@ import pytest
 from hand_made import paths_of
 
 Dagrec = Callable[..., Any]
-
-# In prediction they would only cost time to import.
-NOT_NEEDED = (
-    "pandas",
-    "networkx",
-    "scipy",
-    "matplotlib",
-    "pooch",
-    "rich",
-    "jinja2",
-    "torch._dynamo",
-)
 
 
 def recommended(line: str) -> dict[str, float]:
@@ -422,17 +409,3 @@ def test_a_composition_may_be_of_any_format(dagrec: Dagrec, tmp_path: Path) -> N
         answer = dagrec("predict", "run=run", f"composition={name}.json", "top_k=1")
         assert (answer.code, answer.err) == (0, ""), name
         assert json.loads(answer.out).items() >= {**expected, "node": node}.items()
-
-
-def test_only_what_it_needs_is_imported(trained: Any) -> None:
-    words = ["dagrec", "predict", f"run={trained.run}", f"context=[{branching_node(trained.run)}]"]
-    code = (
-        f"import sys; sys.argv = {words!r}\n"
-        "from dagrec_cli.cli import main\n"
-        "main()\n"
-        f"print(*[name for name in {NOT_NEEDED!r} if name in sys.modules])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
-    )
-    assert done.stdout.splitlines()[1:] == [""]

@@ -41,6 +41,13 @@ COUNTED = "outputs/search/counting"
 Dagrec = Callable[..., Any]
 
 
+@pytest.fixture(autouse=True)
+def _no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw none but that of ``searched``, which is made before."""
+    monkeypatch.setattr("dagrec_cli.jobs.study.search_picture", lambda *_: None)
+    monkeypatch.setattr("dagrec_cli.jobs.study.save_png", lambda *_: None)
+
+
 def rows_of(file: Path) -> list[dict[str, str]]:
     with file.open(newline="") as lines:
         return list(csv.DictReader(lines))

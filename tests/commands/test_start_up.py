@@ -15,7 +15,7 @@ from hand_made import paths_of
 
 ROOT = Path(__file__).parents[2]
 COMMAND = "import sys; from dagrec_cli.cli import main; main(); "
-NEEDLESS = {"torch._dynamo", "sympy", "pandas", "networkx", "matplotlib.pyplot", "pooch"}
+NEEDLESS = {"torch._dynamo", "sympy", "scipy", "pandas", "networkx", "matplotlib.pyplot", "pooch"}
 TRAINING = ("train", "model=gru4rec", "trainer.device=cpu")
 N_ROUNDS = 5
 

@@ -28,7 +28,7 @@ def written(folder: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("subdir", "folders"),
     [
-        ("${hydra.job.num}", ["0", "1"]),  # Hydra's own default, said aloud
+        pytest.param("${hydra.job.num}", ["0", "1"], marks=pytest.mark.slow),  # Hydra's default
         ("${model.ranking}/seed_${seed}", ["one_hot/seed_0", "counts/seed_0"]),
         pytest.param("job_${hydra:job.num}", ["job_0", "job_1"], marks=pytest.mark.slow),
         pytest.param("x/../${hydra.job.num}", ["0", "1"], marks=pytest.mark.slow),
