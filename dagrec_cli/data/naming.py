@@ -18,7 +18,7 @@ OnUnknown = Literal["error", "skip", "nearest", "model"]
 PREFIXES = (PREFIX_TABLE, PREFIX_SERVICE)
 UNKNOWN_TABLE, UNKNOWN_SERVICE = UNKNOWN_NODES
 NONE_NEAR = "no known name is near"
-NAMED = 3  # names that a message names
+NAMED = 3  # unknown names, or queries, that a message names
 NEAR_ENOUGH = 0.65  # of difflib's ratio; at its default, .6, "nope" is near "snpEff"
 
 
@@ -103,13 +103,16 @@ class Naming:
     def near(self, name: str) -> list[str]:
         """Return up to three known names, the nearest first; of its kind if it has the prefix.
 
-        Prefixes and the case of letters have no part in what is near.
+        Prefixes and the case of letters have no part in what is near. The same name of the other
+        kind is nearest: a node that nothing feeds may be a table there, and here a service.
         """
         if name not in self._near:
             kind = next(filter(name.startswith, PREFIXES), "")
+            word = name.removeprefix(kind).casefold()
             bare = {each: whole for each, whole in self._bare if whole.startswith(kind)}
-            found = get_close_matches(name.removeprefix(kind).casefold(), bare, cutoff=NEAR_ENOUGH)
-            self._near[name] = [bare[each] for each in found]
+            same = [whole for each, whole in self._bare if each == word]
+            close = [bare[each] for each in get_close_matches(word, bare, cutoff=NEAR_ENOUGH)]
+            self._near[name] = list(dict.fromkeys([*same, *close]))[:NAMED]
         return self._near[name]
 
     def told(self, names: Sequence[str], kind: str = "") -> str:

@@ -7,7 +7,7 @@ from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from dagrec_cli.data.composition import Composition, Invalid, Source
-from dagrec_cli.data.naming import Naming
+from dagrec_cli.data.naming import NAMED, Naming
 from dagrec_cli.data.paths import PathTree, count_paths, neighbours, path_tree, topological
 from dagrec_cli.data.readers.json_keys import repeated_key
 from dagrec_cli.errors import DataError
@@ -16,7 +16,6 @@ Key = tuple[int, ...]  # a node, and the positions of what leads to it
 
 LONGEST = 10_000  # nodes in a context
 CONTEXT = 'a JSON list of node names, or {"context": [...]}, one a line'
-NAMED = 3  # of what cannot be answered, in a message
 
 
 class Query(NamedTuple):

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from dagrec_cli.data.invalid import plural
+from dagrec_cli.data.naming import NAMED
 from dagrec_cli.data.queries import Unanswerable
 from dagrec_cli.errors import visible
 from dagrec_cli.evaluation.recommender import Answer
@@ -69,8 +70,10 @@ def _table_lines(answer: Answer | Unanswerable) -> Iterator[str]:
     if isinstance(answer, Unanswerable):
         yield f"  No answer: {answer.problem}."
         return
-    for name, taken in answer.about.get("replaced", {}).items():
-        yield f"  {name} is not known: {taken} is taken instead."
+    if replaced := answer.about.get("replaced"):
+        told = [f"{name} ({taken} is taken)" for name, taken in replaced.items()]
+        more = f", and {len(told) - NAMED} more" if len(told) > NAMED else ""
+        yield f"  Not known: {', '.join(told[:NAMED])}{more}."
     if answer.n_known == 0:
         yield f"  No service is known to follow {answer.last}: this ranks all of them."
     width = max(len(name) for name, _, _ in answer.services)

@@ -380,6 +380,9 @@ def test_the_nearest_name_is_taken_and_said(trained: Any, dagrec: Dagrec, tmp_pa
     known, nearest = answer.out.splitlines()
     assert recommended(known) == recommended(nearest)
     assert json.loads(nearest)["replaced"] == {f"{node}x": node}
+    ask = ("predict", f"run={trained.run}", f"context=[{node}x]", "format=table")
+    answer = dagrec(*ask, "on_unknown=nearest")
+    assert answer.out.splitlines()[1] == f"  Not known: {node}x ({node} is taken)."
 
 
 N8N = [{"name": "When", "type": "n.cron"}, {"name": "Get", "type": "n.http"}]

@@ -74,6 +74,7 @@ def test_a_service_may_be_called_as_in_the_files_of_the_reader(
         ("ordrs", ["table_orders"]),  # not those that begin with A
         ("Bowtie", ["service_bowtie2"]),
         ("table_bowtie", []),  # a service is no table
+        ("service_orders", ["table_orders"]),  # but by the same name
         ("service_x", []),  # the prefix is nothing in common
     ],
 )
