@@ -49,6 +49,8 @@ class HeldOut:
         What is held out as a whole, counted; None where single pairs or moments are.
     largest_group
         Share of the pairs that the largest group has; None without groups.
+    cold
+        Services that no kept pair holds; None where services are not what is held out.
     warnings
         What is not as one would expect, a line each.
     """
@@ -58,6 +60,7 @@ class HeldOut:
     groups: Natural | None = None
     largest_group: Probability | None = None
     warnings: tuple[str, ...] = ()
+    cold: Natural | None = None
 
     def told(self) -> list[str]:
         """Return a line for what is held out in groups, and one for each warning."""
@@ -69,6 +72,13 @@ class HeldOut:
         return f"{self.share:.1%} of the pairs (asked: {100 * self.asked:.3g}%)"
 
     @property
+    def units(self) -> str:
+        """What is held out as a whole, in words; empty where single pairs or moments are."""
+        if self.cold is not None:
+            return f"{plural(self.cold, 'service')} without a training step"
+        return "" if self.groups is None else self.in_groups
+
+    @property
     def in_groups(self) -> str:
         """How many groups there are and what the largest one has, in words."""
         return f"{plural(self.groups or 0, 'group')}, the largest has {self.largest_group or 0:.1%}"
@@ -78,10 +88,10 @@ def told(sides: Sequence[HeldOut]) -> list[str]:
     """Return what became of the share in each part of a split, in lines: groups, then warnings."""
     first, shares = sides[0], [side.share for side in sides]
     lines = []
-    if first.groups is not None:
+    if first.units:
         low, high = f"{min(shares):.1%}", f"{max(shares):.1%}"
         share = first.of_pairs if low == high else f"{low} to {high} of the pairs"
-        lines = [f"Split: {share} held out; {first.in_groups}."]
+        lines = [f"Split: {share} held out; {first.units}."]
     often = Counter(warning for side in sides for warning in side.warnings)
     for warning, n in often.items():
         where = f" (in {n} of {len(sides)} parts)" if n < len(sides) else ""

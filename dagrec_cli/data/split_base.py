@@ -158,7 +158,7 @@ class Split(ABC):
             raise DataError(
                 f"the split cannot hold out {100 * share:g}% of {len(rows)} pairs "
                 f"({plural(n_compositions, 'composition')}{groups}): one side would be empty; give "
-                "more compositions or another split (split=paper, composition or temporal)."
+                "more compositions or another split (split=paper, composition, cold or temporal)."
             )
         return sides
 

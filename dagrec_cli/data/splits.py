@@ -1,4 +1,4 @@
-"""Train and test: three ways to hold out some of the pairs, and what leaks between the sides."""
+"""Train and test: ways to hold out some of the pairs, and what leaks between the sides."""
 
 from dataclasses import dataclass, replace
 from heapq import heapreplace
@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dagrec_cli.config.kinds import Probability
+from dagrec_cli.config.kinds import Count, Natural, Probability, Seed
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.held_out import HeldOut, about_folds, about_sizes
 from dagrec_cli.data.pairs import Rows
@@ -116,6 +116,74 @@ class CompositionSplit(DrawnSplit):
         if self.join == "none":
             return composition
         return (dataset.chain if self.join == "paths" else dataset.group)[composition]
+
+
+class ColdSplit(Split):
+    """Hold out services: none of them is in a training step, as its target or in its context.
+
+    Services of the catalogue are drawn by ``seed``. All compositions that hold a drawn one are held
+    out, whole, if they fit into what is left of the share; else the service trains, as one always
+    does that too many hold. So the test has steps before a new service, into it, which nobody can
+    predict, and behind it; and equal compositions are on one side.
+
+    Parameters
+    ----------
+    seed
+        Of the first draw; every repeat takes the next one.
+    repeats
+        How often services are drawn, 1 and up.
+    part
+        Which repeat, from 0 on; None for all of them, each a run of its own.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such part.
+    """
+
+    def __init__(
+        self, *, seed: Seed, repeats: Count, part: Natural | None, **settings: Any
+    ) -> None:
+        super().__init__(**settings)
+        self.choose(part, repeats)
+        self.seed = (seed + (part or 0)) % 2**32
+
+    def report(self, dataset: Dataset, sides: Sides, share: float | None = None) -> HeldOut:
+        """Return what became of the share, and how many services have no training step."""
+        (kept, _), (held_out, _) = (dataset.nodes_in(rows) for rows in sides)
+        cold = np.setdiff1d(np.intersect1d(held_out, dataset.vocabulary.service_nodes), kept)
+        return replace(super().report(dataset, sides, share), cold=len(cold))
+
+    def _hold_out(self, dataset: Dataset, rows: Rows, share: float) -> Sides:
+        composition = dataset.pairs.composition[rows]
+        sizes = np.bincount(composition, minlength=dataset.n_compositions)
+        room = n_of_share(share, len(rows))
+        is_held_out = np.zeros(len(sizes), bool)
+        holders = _holders(dataset)
+        for service in np.random.default_rng(self.seed).permutation(len(holders)):
+            holding = holders[service]
+            n_new = int(sizes[holding[~is_held_out[holding]]].sum())
+            if n_new <= room:
+                is_held_out[holding] = True
+                room -= n_new
+        where = is_held_out[composition]
+        return Sides(rows[~where], rows[where])
+
+    def units(self, dataset: Dataset) -> SplitUnits:
+        """Return what this split keeps apart: groups of equal compositions."""
+        return SplitUnits("group", dataset.group[dataset.pairs.composition])
+
+
+def _holders(dataset: Dataset) -> list[NDArray[np.int64]]:
+    """Return the compositions that hold each service of the catalogue."""
+    source, target, composition = dataset.links
+    node = dataset.contexts.node[np.concatenate([source, target])]
+    service = dataset.vocabulary.service_class[node]
+    n = dataset.n_compositions
+    key = service.astype(np.int64) * n + np.concatenate([composition, composition])
+    held_by, holding = np.divmod(np.unique(key[service >= 0]), n)
+    n_services = len(dataset.vocabulary.services)
+    return np.split(holding, np.searchsorted(held_by, np.arange(1, n_services)))
 
 
 class TemporalSplit(Split):

@@ -95,6 +95,7 @@ def finished(
                 {run.seed: evaluate(run.evaluation.outcomes.take(where)) for run in runs},
             )
             for name, where in strata(data.dataset, data.train, data.test).items()
+            if data.stream is None  # else not all steps are predicted from the same
         },
         unseen=count_unseen(data.dataset, data.test),
         rule=rule_of(data.facts.vocabulary),

@@ -43,6 +43,7 @@ def description_lines(found: Description) -> list[tuple[str, str]]:
         ("split", f"{found.split}: {found.train_pairs:,} train, {found.test_pairs:,} test"),
         ("held out", found.held_out.of_pairs),
         *([] if found.held_out.groups is None else [("groups", found.held_out.in_groups)]),
+        *([] if found.held_out.cold is None else [("cold", found.held_out.units)]),
         *(("warning", warning) for warning in (*found.warnings, *found.held_out.warnings)),
         ("in train too", leaks),
         ("unknown", _unseen(found)),

@@ -13,6 +13,7 @@ from dagrec_cli.data.composition import Composition
 from dagrec_cli.data.dataset import Dataset, build_dataset
 from dagrec_cli.data.split_base import Sides, Split
 from dagrec_cli.data.splits import (
+    ColdSplit,
     CompositionSplit,
     Join,
     Leakage,
@@ -383,3 +384,47 @@ def test_units_are_what_a_split_keeps_apart(walks: Walks, dataset_of: DatasetOf)
     groups, moments = composition_split().units(data), temporal_split().units(data)
     assert (groups.kind, groups.number.tolist()) == ("group", [0, 0, 1, 0, 0])
     assert (moments.kind, moments.number.tolist()) == ("time", [1, 1, 0, 1, 1])
+
+
+def test_a_cold_service_is_in_no_training_step(walks: Walks, dataset_of: DatasetOf) -> None:
+    """Twenty compositions, each there twice, with services of their own, and a, which all have."""
+    drawn = [walks(f"t1 s{k} s{k + 1} sa", f"t2 s{k}") for k in range(1, 40, 2)] * 2
+    dataset = dataset_of(drawn)
+    names, group = dataset.vocabulary, dataset.group
+    found = []
+    for part in (0, 1):
+        split = ColdSplit(test_share=0.3, graph="train", seed=part, repeats=1, part=None)
+        sides = split.split(dataset)
+        holding = [spelt(dataset, rows) for rows in sides]
+        cold = (holding[1] - holding[0]) & set(names.services)
+        kept, held_out = compositions_of(dataset, sides)
+        assert not kept & held_out
+        assert not {int(group[c]) for c in kept} & {int(group[c]) for c in held_out}
+        assert "service_a" not in cold
+        for number in held_out:  # each for a service that no kept one has
+            rows = np.flatnonzero(dataset.pairs.composition == number)
+            assert cold & spelt(dataset, rows)
+        assert split.report(dataset, sides).cold == len(cold) == len(held_out)
+        assert len(sides.held_out) == 0.3 * len(dataset.pairs.target)
+        inner = split.hold_out(dataset, sides.kept, 0.25)
+        assert 0.2 < len(inner.held_out) / len(sides.kept) <= 0.25
+        assert spelt(dataset, inner.held_out) - spelt(dataset, inner.kept)
+        found.append(sides.held_out.tolist())
+    second = ColdSplit(test_share=0.3, graph="train", seed=0, repeats=2, part=1)
+    assert found[0] != found[1] == second.split(dataset).held_out.tolist()
+
+
+def spelt(dataset: Dataset, rows: np.ndarray[Any, Any]) -> set[str]:
+    """Return all names in some steps."""
+    pairs, names = dataset.pairs.take(rows), dataset.vocabulary
+    contexts = [names.spell(dataset.contexts.spell(c)) for c in np.unique(pairs.context)]
+    return {name for context in contexts for name in context} | {
+        names.services[target] for target in pairs.target
+    }
+
+
+def test_a_service_that_too_many_hold_is_never_cold(walks: Walks, dataset_of: DatasetOf) -> None:
+    dataset = dataset_of([walks("t1 s1 s2")] * 5)
+    split = ColdSplit(test_share=0.3, graph="train", seed=0, repeats=1, part=None)
+    with pytest.raises(DataError, match="cannot hold out 30% of 10 pairs"):
+        split.split(dataset)

@@ -127,6 +127,7 @@ def test_groups_and_what_is_wrong_with_them_are_described(
         "groups": 3,
         "largest_group": 0.8,
         "warnings": tuple(warnings),
+        "cold": None,
     }
 
 
