@@ -25,6 +25,7 @@ BY_COMPOSITION = (
     "Every figure is a mean over compositions, of each one's own mean over its steps; means over "
     "classes (precision, recall, F1) have no such mean."
 )
+OVER = {False: "groups and seeds", True: "other data of this size"}  # by whether parts are averaged
 Cells = dict[str, Any]  # of a row, by column
 
 
@@ -203,9 +204,8 @@ def _test_notes(tests: Sequence[Sequence[TableRow]], metric: str) -> list[str]:
     compared = [row for alike in tests if len(alike) > 1 for row in alike]
     if not compared:
         return []
-    over = "groups and seeds"
-    if any(row.is_averaged for row in compared):
-        over += " (of a split with parts: over other data of this size)"
+    estimands = {row.is_averaged: OVER[row.is_averaged] for row in compared}
+    over = ", or ".join(estimands.values())
     notes = [
         f"difference and p: {heading(metric)} against the reference row with the same test pairs, "
         f"over {over}, Holm-corrected; ≤: as small as so few groups allow. "

@@ -184,6 +184,10 @@ def test_a_failed_trial_is_counted_and_the_search_goes_on(dagrec: Dagrec, tmp_pa
     ("words", "told"),
     [
         (["-m", "experiment=search", "trainer.validation_share=0", "trainer.patience=0"], "=0.2."),
+        (
+            ["-m", "experiment=search", "split.folds=2"],
+            "split, but this one has 2 parts; choose",
+        ),
         (["-m", "hydra/sweeper=optuna", "trainer.validation_share=0.2"], "nothing to search"),
         ([*SMALL, "seed=range(0,9)"], "seed is searched, but a good seed is luck"),
         ([*SMALL, "model.hiden=range(1,9)"], "did you mean model.hidden?"),

@@ -165,12 +165,12 @@ def test_a_job_whose_split_has_parts_is_a_job_for_each(engine: EngineOf) -> None
     assert alone is job
     (named,) = by_part(row_job(rows, "job", [*COUNTS, "split.folds=2", "split.part=1"]))
     assert named.name == "job"
-    words = [*COUNTS, "data.compositions=60", "split.folds=2", "split.repeats=2"]
+    words = [*COUNTS, "data.compositions=60", "split.repeats=2"]
     parts = by_part(whole := row_job(rows, "job", words))
-    assert [part.folder for part in parts] == [whole.folder / f"part{k}" for k in range(4)]
+    assert [part.folder for part in parts] == [whole.folder / f"part{k}" for k in (0, 1)]
     assert [line.partition(": ")[0] for line in run(rows, parts)] == [
-        f"job split.part={k}" for k in range(4)
+        f"job split.part={k}" for k in (0, 1)
     ]
     tested = [part.state.run.finished.data.part for part in parts if part.state.run]
-    assert [(part.number, part.of) for part in tested if part] == [(k, 4) for k in range(4)]
+    assert [(part.number, part.of) for part in tested if part] == [(0, 2), (1, 2)]
     assert all("finished before" in line for line in run(rows, by_part(whole)))

@@ -99,7 +99,7 @@ def table_pictures(
         name, where = (f"{table.name}_{number}", f", {about}") if about else (table.name, "")
         for metric in [each for each in SHOWN_METRICS if each in table.columns]:
             marks = {row: n for (row, column), n in published.items() if column == heading(metric)}
-            caption = f"Lines: 95 % interval over groups and seeds.{PUBLISHED if marks else ''}"
+            caption = f"Lines: 95 % intervals.{PUBLISHED if marks else ''}"
             figure = metric_bars(cells, metric, marks)
             yield Picture(f"{name}_{metric}", f"{heading(metric)}{where}", caption, figure)
         yield from _speed(f"{name}_speed", where, cells)
