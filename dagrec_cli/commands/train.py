@@ -145,10 +145,14 @@ def _show(result: "Finished", path: Path) -> None:
     from dagrec_cli.app.output import show_table
     from dagrec_cli.experiment.result import table_of
     from dagrec_cli.reporting.comparison import strata_of
+    from dagrec_cli.runs.folder import FINAL
 
     for table in (table_of(result), *strata_of(result)):
         show_table(table)
     sys.stdout.write(f"Run folder: {short_path(path)}\n")
+    if result.has_final:
+        n = result.data.pairs
+        sys.stdout.write(f"Final model, fitted on all {n:,} steps: {short_path(path / FINAL)}\n")
 
 
 def _hint(choices: Mapping[str, str | None], words: Sequence[str]) -> str:

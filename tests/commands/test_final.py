@@ -64,7 +64,9 @@ def test_predict_and_export_use_it_and_evaluate_does_not(dagrec: Dagrec, tmp_pat
         lines.append(json.dumps({"nodes": nodes, "links": links, "start_time": day}))
     (tmp_path / "own.jsonl").write_text("\n".join(lines))
     words = ["data=compositions", "data.path=own.jsonl", "split=temporal", "model=markov"]
-    dagrec("train", *words, "model.mask=hard", "split.graph=train", ALL, "hydra.run.dir=run")
+    words += ["model.mask=hard", "split.graph=train", ALL, "hydra.run.dir=run"]
+    answer = dagrec("train", *words)
+    assert "Run folder: run\nFinal model, fitted on all 6 steps: run/final\n" in answer.out
     answer = dagrec("predict", "run=run", "context=[t1,1]", "top_k=3")
     assert answer.err == (
         "The model is fitted on all 6 steps (trainer.fit_on=all); the figures of run are of one "
@@ -78,6 +80,12 @@ def test_predict_and_export_use_it_and_evaluate_does_not(dagrec: Dagrec, tmp_pat
     assert (answer.code, answer.err) == (0, "")
     once, again = ((tmp_path / name / "predictions.csv").read_text() for name in ("run", "again"))
     assert once == again
+    (tmp_path / "run/final").rename(tmp_path / "elsewhere")
+    (tmp_path / "run/final").symlink_to(tmp_path / "elsewhere")
+    assert dagrec("predict", "run=run", "context=[t1,1]").err == (
+        "dagrec predict: run/final: a symlink, where a run folder has a folder; it is not used, "
+        "remove it.\n"
+    )
 
 
 def test_validation_and_later_folds_fit_no_final_model(dagrec: Dagrec, tmp_path: Path) -> None:
