@@ -86,7 +86,7 @@ def test_ctrl_c_at_ninety_moments_of_a_whole_training(tmp_path: Path) -> None:
 
 
 MOMENTS = (
-    *("fit.cached_dataset", "components.seed_everything", "fit.evaluate_model"),
+    *("fit.cached_dataset", "components.seed_everything", "fit.evaluate_rows"),
     *("fit.ceilings", "fit.write_predictions"),
 )
 
