@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from dagrec_cli.data.invalid import count_dropped, plural, summarise
+from dagrec_cli.data.invalid import summarise
 from dagrec_cli.data.unseen import count_forbidden, count_unseen, rule_of
 from dagrec_cli.evaluation.ceiling import CEILINGS, has_ceiling
 from dagrec_cli.evaluation.evaluator import Evaluation
@@ -16,6 +16,7 @@ from dagrec_cli.evaluation.metrics import evaluate
 from dagrec_cli.evaluation.ranks import Membership, Outcomes
 from dagrec_cli.evaluation.strata import strata
 from dagrec_cli.models.base import Model
+from dagrec_cli.reporting.notes import notes_of
 from dagrec_cli.reporting.tables import Table
 from dagrec_cli.runs.provenance import Origin
 from dagrec_cli.runs.result import DataFacts, Finished, ModelFacts, Seconds, Stratum
@@ -147,62 +148,3 @@ def table_of(result: Finished) -> Table:
         {"model": CEILINGS[best][0], "loss": "–", **result.ceilings[best]},
     ]
     return Table(title, columns, rows, notes_of(result))
-
-
-def notes_of(result: Finished) -> list[str]:
-    """Return the lines below a result's table: what its figures rest on."""
-    data = result.data
-    side = "" if result.evaluated_on == "all" else f"{result.evaluated_on} "
-    seeds, spread, over = "seed", "", ""
-    if len(result.seeds) > 1:
-        seeds, spread, over = "seeds", "mean ± standard deviation over them, ", " and seeds"
-    elif result.model.parameters:
-        over = "; of other seeds it knows nothing"
-    notes = [
-        f"n = {plural(data.test, f'{side}pair')} of {data.pairs:,}, in "
-        f"{plural(data.test_groups, 'group')} of equal compositions; "
-        f"{seeds} {', '.join(map(str, result.seeds))}; "
-        f"{spread}[95 % interval over groups{over}].",
-        f"Leakage: {data.leakage.pairs:.0%} of {side}pairs and {data.leakage.contexts:.0%} of "
-        "their contexts also occur in training."
-        if not result.trained_on
-        else f"The model was trained on {result.trained_on}: where the data overlap, pairs tested "
-        "here may have been trained on.",
-        *_split_notes(result),
-        f"Ties: {result.tie_rule}; accuracy takes the first of equal services.",
-    ]
-    if result.model.mask == "hard":
-        n_forbidden = data.forbidden_test_targets
-        notes.append(f"Hard mask: {n_forbidden:,} {side}targets are ruled out by it.")
-    if "law" in result.ceilings:
-        notes.append(
-            "Ceiling: the best predictor in expectation, which knows the data's law; on these "
-            "pairs a model may be luckier."
-        )
-    else:
-        notes.append(
-            f"Static ceiling: the best function of the whole context, chosen on {side}pairs."
-        )
-    if data.left_out:
-        notes.append(f"Left out: {data.left_out}.")
-    if data.dropped:
-        notes.append(f"Dropped from compositions: {count_dropped(data.dropped)}.")
-    if unseen := result.unseen:
-        left = f" ({unseen.emptied:,} nothing else)" if unseen.emptied else ""
-        notes.append(
-            f"Unseen by the model: {unseen.nodes:,} nodes and {unseen.services:,} target services "
-            f"of the data; of the pairs here {unseen.contexts:,} contexts hold such a node{left}, "
-            f"{unseen.targets:,} targets are unknown. Rule: {result.rule}."
-        )
-    return notes
-
-
-def _split_notes(result: Finished) -> list[str]:
-    """Return how what is evaluated was held out, and what is to be said of validation."""
-    notes = []
-    for side, held_out in result.data.held_out.items():
-        if side == result.evaluated_on:
-            notes += held_out.told()
-        elif side == "validation":
-            notes += [f"Warning: validation: {warning}." for warning in held_out.warnings]
-    return notes

@@ -18,7 +18,8 @@ from dagrec_cli.errors import ConfigError
 from dagrec_cli.jobs.job import Job, by_part, check_number, without_hydra
 from dagrec_cli.jobs.run import Engine
 from dagrec_cli.reporting.comparison import compare_averages, strata_tables
-from dagrec_cli.reporting.rows import TableRow, basis, by_reason
+from dagrec_cli.reporting.notes import basis
+from dagrec_cli.reporting.rows import TableRow, by_reason
 from dagrec_cli.reporting.tables import Table, heading
 from dagrec_cli.reporting.verdict import COMPARED, judge
 from dagrec_cli.runs.state import state_of

@@ -1,14 +1,13 @@
-"""Rows of a table: the runs behind each, what they were tested on, and what its figures rest on.
+"""Rows of a table: the runs behind each, and what they were tested on.
 
 Runs that differ only in the seed, or in the part of their split, are one row.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from dagrec_cli.data.held_out import told
 from dagrec_cli.evaluation.parts import PartOutcomes, pooled
 from dagrec_cli.evaluation.ranks import Outcomes
 from dagrec_cli.runs.run import Run
@@ -142,116 +141,3 @@ def _outcomes(run: Run, services: Sequence[str]) -> list[Outcomes]:
         seed._replace(target=place[seed.target], predicted=place[seed.predicted])
         for seed in run.predictions.outcomes.values()
     ]
-
-
-def basis(rows: Sequence[TableRow]) -> list[str]:
-    """Return what the numbers of finished rows about the same test pairs rest on.
-
-    That is n, split, seeds, leakage, groups, mask and ties; where rows differ, what most have
-    comes first.
-    """
-    masked = [row for row in rows if row.runs[0].finished.model.mask == "hard"]
-    ties = _joint(rows, lambda row: row.runs[0].finished.tie_rule)
-    spread, over = "", "groups of equal compositions"
-    if rows[0].is_averaged:
-        spread, over = "mean ± standard deviation over parts, ", "other data of this size"
-    elif any(row.n_seeds > 1 for row in rows):
-        spread, over = "mean ± standard deviation over seeds, ", f"{over} and seeds"
-    return [
-        f"n = {_joint(rows, _pairs)}; seeds {_joint(rows, _seeds)}; {spread}[95 % interval "
-        f"over {over}].",
-        f"Leakage: {_joint(rows, _leakage)}.",
-        *_held_out(rows),
-        *([f"A hard mask knows the edges {_joint(masked, _mask)}."] if masked else []),
-        f"Ties: {ties}; accuracy takes the first of equal services.",
-    ]
-
-
-def _joint(rows: Sequence[TableRow], tell: Callable[[TableRow], str]) -> str:
-    """Return what is said of all rows; ``0, 1; Popularity: 0`` where they differ."""
-    texts = {row.name: tell(row) for row in rows}
-    common = max(texts.values(), key=list(texts.values()).count)
-    return "; ".join([common, *(f"{n}: {text}" for n, text in texts.items() if text != common)])
-
-
-def _pairs(row: TableRow) -> str:
-    parts = [runs[0] for runs in row.parts]
-    choices, settings = row.runs[0].result.choices, row.runs[0].config["split"]
-    split = " ".join(f"{k}={v}" for k, v in settings.items() if _is_told(k, v, settings))
-    numbers = zip(*(part.predictions.membership for part in parts), strict=True)
-    groups, n, _ = (len(np.unique(np.concatenate(each))) for each in numbers)
-    return (
-        f"{_parts(row)}{_range([part.finished.data.test for part in parts])} {_side(row)} pairs of "
-        f"{n:,} compositions in {groups:,} groups, data={choices.get('data')} "
-        f"split={choices.get('split')}{split and f' ({split})'}"
-    )
-
-
-def _is_told(key: str, value: object, split: Mapping[str, object]) -> bool:
-    """Return whether a setting of the split says what the test pairs are."""
-    if key == "test_share":
-        return not split.get("folds")
-    is_idle = value is None or (key, value) == ("repeats", 1)
-    return not is_idle and key not in ("_target_", "graph", "part")
-
-
-def _parts(row: TableRow) -> str:
-    """Return how many parts there are and which, empty if the split has one."""
-    part = row.runs[0].finished.data.part
-    if part is None:
-        return ""
-    there = ", ".join(str(runs[0].part) for runs in row.parts)
-    named = f"only {there} of {part.of}" if row.missing else f"{part.of}"
-    return f"{named} parts of "
-
-
-def _range(numbers: Sequence[int]) -> str:
-    low, high = min(numbers), max(numbers)
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
-
-
-def _seeds(row: TableRow) -> str:
-    """Return the seeds, and whether several runs of one part have the same one."""
-    of_parts = [[seed for run in runs for seed in run.seeds] for runs in row.parts]
-    distinct = sorted({seed for seeds in of_parts for seed in seeds})
-    is_pooled = any(len(set(seeds)) < len(seeds) for seeds in of_parts)
-    pooled = f" (in {len(row.runs)} runs)" if is_pooled else ""
-    if any(len(set(seeds)) < len(distinct) for seeds in of_parts):
-        pooled += " (some parts lack some)"
-    return ", ".join(map(str, distinct)) + pooled
-
-
-def _leakage(row: TableRow) -> str:
-    run = row.runs[0]
-    if run.source:
-        return f"the saved model of {run.source} may have been trained on these pairs"
-    pairs, contexts = np.mean(
-        [(run.finished.data.leakage.pairs, run.finished.data.leakage.contexts) for run in row.runs],
-        axis=0,
-    )
-    return (
-        f"{pairs:.0%} of {_side(row)} pairs and {contexts:.0%} of their contexts also occur in "
-        "training"
-    )
-
-
-def _held_out(rows: Sequence[TableRow]) -> list[str]:
-    """Return how the test pairs were held out, which is the same for all, if a run tells."""
-    for row in rows:
-        results = [runs[0].finished for runs in row.parts]
-        found = [result.data.held_out.get(result.evaluated_on) for result in results]
-        if sides := [side for side in found if side]:
-            return told(sides)
-    return []
-
-
-def _mask(row: TableRow) -> str:
-    run = row.runs[0]
-    known = {"all": "all pairs, test pairs too", "train": "training pairs only"}
-    edges = f"that {run.source} knew" if run.source else f"of {known[run.config['split']['graph']]}"
-    n = sum(runs[0].finished.data.forbidden_test_targets for runs in row.parts)
-    return f"{edges}, and rules out {n:,} {_side(row)} targets"
-
-
-def _side(row: TableRow) -> str:
-    return row.runs[0].finished.evaluated_on

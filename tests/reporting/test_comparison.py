@@ -7,7 +7,8 @@ from msgspec import structs
 
 from dagrec_cli.experiment.result import TIE_RULE
 from dagrec_cli.reporting.comparison import AS_GOOD, BEST_ROW, compare_rows
-from dagrec_cli.reporting.rows import TableRow, basis
+from dagrec_cli.reporting.notes import basis
+from dagrec_cli.reporting.rows import TableRow
 from dagrec_cli.reporting.tables import Table
 from dagrec_cli.runs.run import Run
 

@@ -1,0 +1,185 @@
+"""The lines below a table: what its figures rest on, of one result and of rows side by side."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from dagrec_cli.data.held_out import told
+from dagrec_cli.data.invalid import count_dropped, plural
+from dagrec_cli.reporting.rows import TableRow
+from dagrec_cli.runs.result import Finished
+
+TIES = "Ties: {}; accuracy takes the first of equal services."
+
+
+def notes_of(result: Finished) -> list[str]:
+    """Return the lines below a result's table: what its figures rest on."""
+    data = result.data
+    side = "" if result.evaluated_on == "all" else f"{result.evaluated_on} "
+    seeds, spread, over = "seed", "", ""
+    if len(result.seeds) > 1:
+        seeds, spread, over = "seeds", "mean ± standard deviation over them, ", " and seeds"
+    elif result.model.parameters:
+        over = "; of other seeds it knows nothing"
+    notes = [
+        f"n = {plural(data.test, f'{side}pair')} of {data.pairs:,}, in "
+        f"{plural(data.test_groups, 'group')} of equal compositions; "
+        f"{seeds} {', '.join(map(str, result.seeds))}; "
+        f"{spread}[95 % interval over groups{over}].",
+        f"Leakage: {_shared(data.leakage.pairs, data.leakage.contexts, side)}."
+        if not result.trained_on
+        else f"The model was trained on {result.trained_on}: where the data overlap, pairs tested "
+        "here may have been trained on.",
+        *_split_notes(result),
+        TIES.format(result.tie_rule),
+    ]
+    if result.model.mask == "hard":
+        n_forbidden = data.forbidden_test_targets
+        notes.append(f"Hard mask: {n_forbidden:,} {side}targets are ruled out by it.")
+    if "law" in result.ceilings:
+        notes.append(
+            "Ceiling: the best predictor in expectation, which knows the data's law; on these "
+            "pairs a model may be luckier."
+        )
+    else:
+        notes.append(
+            f"Static ceiling: the best function of the whole context, chosen on {side}pairs."
+        )
+    if data.left_out:
+        notes.append(f"Left out: {data.left_out}.")
+    if data.dropped:
+        notes.append(f"Dropped from compositions: {count_dropped(data.dropped)}.")
+    if unseen := result.unseen:
+        left = f" ({unseen.emptied:,} nothing else)" if unseen.emptied else ""
+        notes.append(
+            f"Unseen by the model: {unseen.nodes:,} nodes and {unseen.services:,} target services "
+            f"of the data; of the pairs here {unseen.contexts:,} contexts hold such a node{left}, "
+            f"{unseen.targets:,} targets are unknown. Rule: {result.rule}."
+        )
+    return notes
+
+
+def _split_notes(result: Finished) -> list[str]:
+    """Return how what is evaluated was held out, and what is to be said of validation."""
+    notes = []
+    for side, held_out in result.data.held_out.items():
+        if side == result.evaluated_on:
+            notes += held_out.told()
+        elif side == "validation":
+            notes += [f"Warning: validation: {warning}." for warning in held_out.warnings]
+    return notes
+
+
+def basis(rows: Sequence[TableRow]) -> list[str]:
+    """Return what the numbers of finished rows about the same test pairs rest on.
+
+    That is n, split, seeds, leakage, groups, mask and ties; where rows differ, what most have
+    comes first.
+    """
+    masked = [row for row in rows if row.runs[0].finished.model.mask == "hard"]
+    ties = _joint(rows, lambda row: row.runs[0].finished.tie_rule)
+    spread, over = "", "groups of equal compositions"
+    if rows[0].is_averaged:
+        spread, over = "mean ± standard deviation over parts, ", "other data of this size"
+    elif any(row.n_seeds > 1 for row in rows):
+        spread, over = "mean ± standard deviation over seeds, ", f"{over} and seeds"
+    return [
+        f"n = {_joint(rows, _pairs)}; seeds {_joint(rows, _seeds)}; {spread}[95 % interval "
+        f"over {over}].",
+        f"Leakage: {_joint(rows, _leakage)}.",
+        *_held_out(rows),
+        *([f"A hard mask knows the edges {_joint(masked, _mask)}."] if masked else []),
+        TIES.format(ties),
+    ]
+
+
+def _joint(rows: Sequence[TableRow], tell: Callable[[TableRow], str]) -> str:
+    """Return what is said of all rows; ``0, 1; Popularity: 0`` where they differ."""
+    texts = {row.name: tell(row) for row in rows}
+    common = max(texts.values(), key=list(texts.values()).count)
+    return "; ".join([common, *(f"{n}: {text}" for n, text in texts.items() if text != common)])
+
+
+def _pairs(row: TableRow) -> str:
+    parts = [runs[0] for runs in row.parts]
+    choices, settings = row.runs[0].result.choices, row.runs[0].config["split"]
+    split = " ".join(f"{k}={v}" for k, v in settings.items() if _is_told(k, v, settings))
+    numbers = zip(*(part.predictions.membership for part in parts), strict=True)
+    groups, n, _ = (len(np.unique(np.concatenate(each))) for each in numbers)
+    return (
+        f"{_parts(row)}{_range([part.finished.data.test for part in parts])} {_side(row)} pairs of "
+        f"{n:,} compositions in {groups:,} groups, data={choices.get('data')} "
+        f"split={choices.get('split')}{split and f' ({split})'}"
+    )
+
+
+def _is_told(key: str, value: object, split: Mapping[str, object]) -> bool:
+    """Return whether a setting of the split says what the test pairs are."""
+    if key == "test_share":
+        return not split.get("folds")
+    is_idle = value is None or (key, value) == ("repeats", 1)
+    return not is_idle and key not in ("_target_", "graph", "part")
+
+
+def _parts(row: TableRow) -> str:
+    """Return how many parts there are and which, empty if the split has one."""
+    part = row.runs[0].finished.data.part
+    if part is None:
+        return ""
+    there = ", ".join(str(runs[0].part) for runs in row.parts)
+    named = f"only {there} of {part.of}" if row.missing else f"{part.of}"
+    return f"{named} parts of "
+
+
+def _range(numbers: Sequence[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def _seeds(row: TableRow) -> str:
+    """Return the seeds, and whether several runs of one part have the same one."""
+    of_parts = [[seed for run in runs for seed in run.seeds] for runs in row.parts]
+    distinct = sorted({seed for seeds in of_parts for seed in seeds})
+    is_pooled = any(len(set(seeds)) < len(seeds) for seeds in of_parts)
+    pooled = f" (in {len(row.runs)} runs)" if is_pooled else ""
+    if any(len(set(seeds)) < len(distinct) for seeds in of_parts):
+        pooled += " (some parts lack some)"
+    return ", ".join(map(str, distinct)) + pooled
+
+
+def _leakage(row: TableRow) -> str:
+    run = row.runs[0]
+    if run.source:
+        return f"the saved model of {run.source} may have been trained on these pairs"
+    pairs, contexts = np.mean(
+        [(run.finished.data.leakage.pairs, run.finished.data.leakage.contexts) for run in row.runs],
+        axis=0,
+    )
+    return _shared(pairs, contexts, f"{_side(row)} ")
+
+
+def _held_out(rows: Sequence[TableRow]) -> list[str]:
+    """Return how the test pairs were held out, which is the same for all, if a run tells."""
+    for row in rows:
+        results = [runs[0].finished for runs in row.parts]
+        found = [result.data.held_out.get(result.evaluated_on) for result in results]
+        if sides := [side for side in found if side]:
+            return told(sides)
+    return []
+
+
+def _mask(row: TableRow) -> str:
+    run = row.runs[0]
+    known = {"all": "all pairs, test pairs too", "train": "training pairs only"}
+    edges = f"that {run.source} knew" if run.source else f"of {known[run.config['split']['graph']]}"
+    n = sum(runs[0].finished.data.forbidden_test_targets for runs in row.parts)
+    return f"{edges}, and rules out {n:,} {_side(row)} targets"
+
+
+def _side(row: TableRow) -> str:
+    return row.runs[0].finished.evaluated_on
+
+
+def _shared(pairs: float, contexts: float, side: str) -> str:
+    """Return what a test shares with training; the side's name ends in a space, or is empty."""
+    return f"{pairs:.0%} of {side}pairs and {contexts:.0%} of their contexts also occur in training"
