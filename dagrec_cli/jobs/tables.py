@@ -18,16 +18,14 @@ from dagrec_cli.errors import ConfigError
 from dagrec_cli.jobs.job import Job, by_part, check_number, without_hydra
 from dagrec_cli.jobs.run import Engine
 from dagrec_cli.reporting.comparison import compare_averages, strata_tables
-from dagrec_cli.reporting.notes import basis
 from dagrec_cli.reporting.rows import TableRow, by_reason
-from dagrec_cli.reporting.tables import Table, heading
-from dagrec_cli.reporting.verdict import COMPARED, judge
+from dagrec_cli.reporting.tables import Table
+from dagrec_cli.reporting.verdict import verdict_table
 from dagrec_cli.runs.state import state_of
 
 Text = Annotated[str, Meta(min_length=1)]
 BY_COMMAND = ("seeds", "metrics", "average")  # of a table, if the command has them too
 ROWS = "rows"  # folder of all rows, beside those of the tables
-VERDICT = "difference: ours − paper. reproduced: as published within the row's tolerance."
 
 
 class Published(Struct, forbid_unknown_fields=True):
@@ -142,30 +140,11 @@ class TableRun:
         pairs = zip(self.content["rows"], table_rows, strict=True)
         judged = [(row, result) for row, result in pairs if row.get("paper") and result.runs]
         tables += strata_tables(table_rows, f"{self.name}_strata")
-        return [*tables, self._verdicts(judged)] if judged else tables
-
-    def _verdicts(self, judged: Sequence[tuple[Mapping[str, Any], TableRow]]) -> Table:
-        lines = []
-        for row, table_row in judged:
-            result = table_row.runs[0].finished
-            verdict = judge(row, list(result.per_seed.values()))
-            if not verdict.is_as_it_must:
-                self.problems.append(f"{self.name}: row {table_row.name!r}: {verdict.text}")
-            for metric in COMPARED:
-                paper, ours = row["paper"][metric], result.metrics[metric]
-                lines.append(
-                    {
-                        "row": table_row.name,
-                        "metric": heading(metric),
-                        "paper": float(paper),
-                        "ours": ours,
-                        "difference": ours["mean"] - paper,
-                        "verdict": verdict.text,
-                    }
-                )
-        columns = ["row", "metric", "paper", "ours", "difference", "verdict"]
-        notes = [VERDICT, *basis([table_row for _, table_row in judged])]
-        return Table(f"{self.title}: paper and ours", columns, lines, notes, f"{self.name}_paper")
+        if judged:
+            verdicts, missed = verdict_table(judged, self.title, self.name)
+            self.problems += missed
+            tables.append(verdicts)
+        return tables
 
 
 def read_tables(

@@ -8,8 +8,13 @@ in every seed; the verdict then says whether the former comes back.
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from dagrec_cli.reporting.notes import basis
+from dagrec_cli.reporting.rows import TableRow
+from dagrec_cli.reporting.tables import Table, heading
+
 REPRODUCED = "reproduced"
 COMPARED = ("accuracy", "ndcg", "f1")
+VERDICT = "difference: ours − paper. reproduced: as published within the row's tolerance."
 
 
 class Verdict(NamedTuple):
@@ -17,6 +22,41 @@ class Verdict(NamedTuple):
 
     text: str
     is_as_it_must: bool
+
+
+def verdict_table(
+    rows: Sequence[tuple[Mapping[str, Any], TableRow]], title: str, name: str
+) -> tuple[Table, list[str]]:
+    """Return published numbers and ours side by side, and a line per row that misses what it must.
+
+    Parameters
+    ----------
+    rows
+        Those of ``configs/table`` with published numbers, see :func:`judge`, and what came of each.
+    title, name
+        Of the table that all rows are in.
+    """
+    lines, missed = [], []
+    for row, table_row in rows:
+        result = table_row.runs[0].finished
+        verdict = judge(row, list(result.per_seed.values()))
+        if not verdict.is_as_it_must:
+            missed.append(f"{name}: row {table_row.name!r}: {verdict.text}")
+        for metric in COMPARED:
+            paper, ours = row["paper"][metric], result.metrics[metric]
+            lines.append(
+                {
+                    "row": table_row.name,
+                    "metric": heading(metric),
+                    "paper": float(paper),
+                    "ours": ours,
+                    "difference": ours["mean"] - paper,
+                    "verdict": verdict.text,
+                }
+            )
+    columns = ["row", "metric", "paper", "ours", "difference", "verdict"]
+    notes = [VERDICT, *basis([table_row for _, table_row in rows])]
+    return Table(f"{title}: paper and ours", columns, lines, notes, f"{name}_paper"), missed
 
 
 def judge(row: Mapping[str, Any], per_seed: Sequence[Mapping[str, float]]) -> Verdict:
