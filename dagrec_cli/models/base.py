@@ -1,6 +1,7 @@
 """What every model is: something that scores all services for a batch of contexts."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -35,11 +36,15 @@ class Facts:
         The service graph that ``split.graph`` allows: of all pairs, or of those to be fitted.
     contexts
         The contexts that something follows; None where they are yet to come.
+    unread
+        Nodes that no fitted context holds, though one may end in them: nothing trains a model to
+        read them. Empty where all names are known, and of a saved model.
     """
 
     vocabulary: Vocabulary
     graph: ServiceGraph
     contexts: ContextDag | None = None
+    unread: Sequence[int] = ()
 
     @property
     def longest_context(self) -> int:

@@ -92,7 +92,7 @@ class SplitData:
         return cls(
             dataset,
             *(train, validation, test),
-            _facts(dataset, train if split.graph == "train" else None),
+            _facts(dataset, train, knows_all_edges=split.graph == "all"),
             shown,
             held_out=held_out,
             units=units,
@@ -114,10 +114,16 @@ class SplitData:
         rows, dataset = np.arange(len(self.dataset.pairs.context)), self.dataset
         if self.facts.vocabulary.unknown is not None:
             dataset = dataset.known_by(dataset.vocabulary_of(rows))
-        facts = _facts(dataset, None)
+        facts = _facts(dataset, rows, knows_all_edges=True)
         return replace(self, dataset=dataset, train=rows, validation=rows[:0], facts=facts)
 
 
-def _facts(dataset: Dataset, rows: Rows | None) -> Facts:
-    """Return what a model knows, with the edges of all steps or of some."""
-    return Facts(dataset.vocabulary.of_model, dataset.graph_of_model(rows), dataset.followed)
+def _facts(dataset: Dataset, fitted: Rows, *, knows_all_edges: bool) -> Facts:
+    """Return what a model knows that is fitted on some steps."""
+    known, unread = dataset.vocabulary.of_model, np.zeros(0, np.int32)
+    if known.unknown is not None:
+        entries = dataset.contexts.ancestors(np.unique(dataset.pairs.context[fitted]))
+        every = np.arange(1, len(known.nodes) + 1)
+        unread = np.setdiff1d(every, dataset.contexts.node[entries])
+    graph = dataset.graph_of_model(None if knows_all_edges else fitted)
+    return Facts(known, graph, dataset.followed, unread.tolist())

@@ -91,14 +91,14 @@ def test_unseen_nodes_are_unknown_and_unseen_targets_gain_nothing(
     )
 
 
-def test_an_untrained_unknown_node_says_nothing(
+def test_a_node_that_nothing_trains_says_nothing(
     dataset: Dataset, config: Callable[..., DictConfig]
 ) -> None:
     known = dataset.known_by(dataset.vocabulary_of(FITTED)).vocabulary.of_model
-    facts = Facts(known, dataset.graph().among(known.service_class))
+    facts = Facts(known, dataset.graph().among(known.service_class), unread=[2])
     for name, node in (("gru4rec", 0), ("dag_gnn", -1)):
         model: Model = build(config("model", name), "model", facts)
         weights = dict(model.named_parameters())
         embedding = weights[next(key for key in weights if key.endswith("embedding.weight"))]
         is_zero = (embedding == 0).all(dim=1).nonzero()[:, 0].tolist()
-        assert is_zero == [*([0] if node == 0 else []), 5 + node, 6 + node]
+        assert is_zero == [*([0] if node == 0 else []), 2 + node, 5 + node, 6 + node]

@@ -66,6 +66,10 @@ def test_the_graph_is_that_of_the_pairs_that_are_fitted(
     fitted = edges_into_services(data.dataset, data.train)
     assert known(data.facts.graph) == fitted
     assert forbidden(data) == ruled_out(data.dataset, fitted, data.test)
+    names, fitted_contexts = data.dataset.vocabulary, data.dataset.pairs.context[data.train]
+    read = {n for c in fitted_contexts for n in data.dataset.contexts.spell(c)}
+    every = set(range(1, len(names.of_model.nodes) + 1))
+    assert set(data.facts.unread) == (every - read if names.unknown is not None else set())
     if share:
         other = data.on_validation()
         assert other.facts is data.facts

@@ -16,7 +16,9 @@ KnownOfNode = Literal["type", "embedding"]
 
 
 class NodeEmbedding(nn.Embedding):
-    """A vector for each node index; those of UNKNOWN nodes begin at 0 and say nothing untrained.
+    """A vector for each node index; those that nothing may train begin at 0, and so say nothing.
+
+    They are of UNKNOWN nodes, and of nodes that are targets alone.
 
     Parameters
     ----------
@@ -57,7 +59,7 @@ class NodeEmbedding(nn.Embedding):
         if unknown is not None:
             self.register_buffer("unknown", torch.from_numpy(unknown).long(), persistent=False)
             with torch.no_grad():
-                self.weight[np.unique(unknown[1:]) - self.before] = 0
+                self.weight[np.union1d(unknown[1:], facts.unread).astype(int) - self.before] = 0
         elif node_dropout:
             raise ConfigError(
                 f"model.node_dropout is {node_dropout}, but with split=paper a model knows all "
