@@ -51,6 +51,8 @@ UNKNOWN = -1
 HINTS, NEAR, SHORT = 3, 100, 100  # faults with a hint, ids looked at for it, characters of an id
 NAMED_KEYS = 10  # keys that a message names
 
+_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
 
 class JsonFile(Reader):
     """Files of compositions in JSON.
@@ -261,7 +263,7 @@ def _other_format(body: Any, text: bytes) -> str:
         return "an undirected graph; links must have a direction"
     for wanted, given in (("nodes", [body.nodes]), ("links", [body.links, body.edges])):
         if all(each is UNSET for each in given):
-            keys = list(msgspec.json.decode(text))
+            keys = list(_OBJECT.decode(text))
             more = ", …" if len(keys) > NAMED_KEYS else ""
             told = ", ".join(str(key)[:SHORT] for key in keys[:NAMED_KEYS]) + more
             return f"no {wanted} among its keys ({told or 'it has none'})"
