@@ -17,7 +17,7 @@ def evaluate(config: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
 
     from dagrec_cli.app.output import show_table
-    from dagrec_cli.config.metric_names import metrics_of, with_default
+    from dagrec_cli.config.metric_names import metrics_of
     from dagrec_cli.experiment.evaluate import Side, evaluate_run
     from dagrec_cli.experiment.result import table_of
     from dagrec_cli.runs.folder import RunFolder
@@ -29,7 +29,7 @@ def evaluate(config: DictConfig) -> None:
     folder = RunFolder(Path(hydra.runtime.output_dir))
     check_free(folder.path, EVALUATION)
     check_settings(config, data=Any, split=Any, run=Any, trust=Any, side=Side, metrics=Any)
-    metrics = with_default(metrics_of("metrics", config.metrics))
+    metrics = metrics_of("metrics", config.metrics)
     run = named_run(config.run, "evaluate", config.trust)
     if folder.path.samefile(run.path):
         raise ConfigError(

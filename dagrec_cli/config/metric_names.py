@@ -11,6 +11,7 @@ METRICS = ("accuracy", "precision", "recall", "f1", "ndcg", "mrr", "hr@1", "hr@3
 MACRO = ("precision", "recall", "f1")  # means over classes
 OF_RANKS = ("ndcg", "mrr", "hr")  # with any cut-off: of each pair by itself
 OF_SETS = ("hit", "recall")  # with a cut-off: of all that follows a node, taken together
+OF_LISTS = ("coverage", "popularity")  # with a cut-off: of what is recommended, right or wrong
 Average = Literal["step", "composition"]
 Averages = Literal["step", "composition", "both"]
 
@@ -22,10 +23,9 @@ class MetricName(OneOf):
     [True, True, True, False, False, False]
     """
 
-    cut = (*OF_RANKS, *OF_SETS)
-
-    def __init__(self) -> None:
+    def __init__(self, *more: str) -> None:
         super().__init__(METRICS)
+        self.cut = (*OF_RANKS, *OF_SETS, *more)
 
     def __contains__(self, value: object) -> bool:
         pattern = rf"({'|'.join(self.cut)})@[1-9]\d{{0,8}}"
@@ -45,6 +45,7 @@ class MetricName(OneOf):
 
 
 Metric = Annotated[str, MetricName()]
+AnyMetric = Annotated[str, MetricName(*OF_LISTS)]
 
 
 def metrics_of(name: str, value: object) -> tuple[str, ...]:
@@ -59,8 +60,8 @@ def metrics_of(name: str, value: object) -> tuple[str, ...]:
     names = [*names] if isinstance(names, Sequence) else names
     check(name, names, list[str])
     for each in names:
-        check(name, each, Metric)
-    return with_default(names)[len(METRICS) :]
+        check(name, each, AnyMetric)
+    return tuple(dict.fromkeys(each for each in names if each not in METRICS))
 
 
 def averages_of(average: Averages, metric: str) -> tuple[Average, ...]:
@@ -80,5 +81,10 @@ def averages_of(average: Averages, metric: str) -> tuple[Average, ...]:
 
 
 def with_default(metrics: Iterable[str]) -> tuple[str, ...]:
-    """Return the metrics that are always shown and, after them, others, each once."""
-    return tuple(dict.fromkeys([*METRICS, *metrics]))
+    """Return the metrics of outcomes: those that are always shown, then others, each once."""
+    return tuple(name for name in dict.fromkeys([*METRICS, *metrics]) if not of_lists([name]))
+
+
+def of_lists(metrics: Iterable[str]) -> tuple[str, ...]:
+    """Return those of some metrics that are of what is recommended."""
+    return tuple(each for each in metrics if each.partition("@")[0] in OF_LISTS)

@@ -4,9 +4,12 @@ It is what a model gives that is fitted anew for each moment, on what is known b
 other service.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
+from dagrec_cli.config.metric_names import of_lists
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import Rows
 from dagrec_cli.data.split_base import Stream
@@ -18,14 +21,19 @@ from dagrec_cli.models.base import Model
 from dagrec_cli.models.context_batch import Contexts
 
 
-def check_in_time(model: Model) -> Backoff:
+def check_in_time(model: Model, metrics: Sequence[str] = ()) -> Backoff:
     """Return a model whose counts can be looked up by time.
 
     Raises
     ------
     ConfigError
-        If it is none, or has a mask.
+        If it is none, or has a mask, or a metric is of what one finished model recommends.
     """
+    if lists := of_lists(metrics):
+        raise ConfigError(
+            f"metrics has {lists[0]}, of what one model recommends, but with split.blocks=each it "
+            "counts while it is tested; leave that out, or use split.blocks=10."
+        )
     if isinstance(model, Backoff) and model.mask == "none":
         return model
     raise ConfigError(

@@ -39,6 +39,8 @@ def metric_summaries(
 
     The estimand is this model's figure over new groups and new seeds, the training set fixed. With
     one seed nothing is known of others: the interval is then about the model that was trained.
+    Simulated (``tests/evaluation/test_coverage.py``), 95 % intervals of means over compositions, in
+    43 groups of up to 18, cover .97 with one seed and .96 with three.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """The services that a model recommends, best first, for a stream of queries in bounded memory."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -8,8 +8,12 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from dagrec_cli.data.contexts import Numbering
+from dagrec_cli.data.dataset import Dataset
+from dagrec_cli.data.pairs import Rows
 from dagrec_cli.data.queries import Asked, Query, Unanswerable
-from dagrec_cli.evaluation.evaluator import probabilities, score_contexts
+from dagrec_cli.data.service_graph import ServiceGraph
+from dagrec_cli.data.unseen import NONE, as_model_reads
+from dagrec_cli.evaluation.evaluator import Scores, probabilities, score_contexts
 from dagrec_cli.models.base import Model
 
 QUERIES = 1024  # scored together at most
@@ -121,6 +125,53 @@ def _ranking(
     else:
         worth = np.where(ruled_out, probabilities(own).mean(axis=0), mean)
     return np.lexsort((-worth,) if ruled_out is None else (-worth, ruled_out))
+
+
+def list_metrics(
+    model: Model, dataset: Dataset, rows: Rows, metrics: Sequence[str]
+) -> dict[str, float]:
+    """Return figures of what a model recommends after the contexts of pairs, right or wrong.
+
+    ``coverage@k`` is the share of the catalogue that is among the first k after some context.
+    ``popularity@k`` is the mean, over pairs and the first k, of a service's rank by how often the
+    model's graph has it as a target: 1 is the most frequent, equal ones share the mean of their
+    ranks. Of equal scores the first in the catalogue comes first, as in ``predict``. Contexts of
+    which the model knows nothing are left out.
+    """
+    pairs, n_services = dataset.pairs.take(rows), model.facts.n_services
+    contexts, entry = as_model_reads(dataset)
+    read = entry[pairs.context]
+    entries, n = np.unique(read[read != NONE], return_counts=True)
+    cuts = {name: int(name.partition("@")[2]) for name in metrics}
+    at_once, most = max(1, HELD_SCORES // n_services), max(cuts.values())
+    lists: Int[np.ndarray, "contexts most"] = np.concatenate(
+        [
+            _first(score_contexts(model, contexts, entries[start : start + at_once]), most)
+            for start in range(0, len(entries), at_once)
+        ]
+    )
+    rank = _popularity_rank(model.facts.graph, n_services)
+    return {
+        name: len(np.unique(lists[:, :k])) / n_services
+        if name.startswith("coverage")
+        else float(np.average(rank[lists[:, :k]].mean(axis=1), weights=n))
+        for name, k in cuts.items()
+    }
+
+
+def _first(scores: Scores, most: int) -> Int[np.ndarray, "contexts most"]:
+    out = np.zeros_like(scores.own) if scores.ruled_out is None else scores.ruled_out
+    order: Int[np.ndarray, "contexts services"] = np.lexsort((-scores.own, out))
+    return order[:, :most]
+
+
+def _popularity_rank(graph: ServiceGraph, n_services: int) -> Float[np.ndarray, " services"]:
+    of_edge = graph.service_class[graph.target]
+    is_service = of_edge >= 0
+    count = np.bincount(of_edge[is_service], graph.count[is_service], n_services)
+    _, place, n = np.unique(-count, return_inverse=True, return_counts=True)
+    rank: Float[np.ndarray, " services"] = (np.cumsum(n) - (n - 1) / 2)[place]
+    return rank
 
 
 def _batches(asked: Iterable[Asked], n_services: int) -> Iterator[list[Asked]]:

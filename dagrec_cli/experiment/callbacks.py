@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from dagrec_cli.config.metric_names import with_default
 from dagrec_cli.evaluation.evaluator import evaluate_rows
 from dagrec_cli.evaluation.metrics import evaluate
 from dagrec_cli.evaluation.ranks import Membership
@@ -74,7 +75,10 @@ class SeedCallback(Callback):
         if not len(self.data.validation):
             return {}
         dataset, rows = self.data.dataset, self.data.validation
-        found, metrics = evaluate_rows(self.model, dataset, rows), self.around.components.metrics
+        found, metrics = (
+            evaluate_rows(self.model, dataset, rows),
+            with_default(self.around.components.metrics),
+        )
         return evaluate(found.outcomes, metrics, Membership.of(dataset, rows))
 
     def epoch_ended(self, state: TrainingState) -> None:

@@ -21,7 +21,7 @@ from dagrec_cli.config.build import (
     check_train,
     factory,
 )
-from dagrec_cli.config.metric_names import metrics_of, with_default
+from dagrec_cli.config.metric_names import metrics_of
 from dagrec_cli.data.cache import CachedSource
 from dagrec_cli.data.split_base import Split
 from dagrec_cli.loggers.base import RunLogger
@@ -52,7 +52,7 @@ class Components:
     trainer: Trainer
     logger: RunLogger
     seeds: list[int]
-    metrics: tuple[str, ...]  # those always shown, what is monitored, and what is asked for
+    metrics: tuple[str, ...]  # beside those always shown: what is monitored, and asked for
 
     @classmethod
     def of(cls, config: DictConfig, choices: Mapping[str, str]) -> "Components":
@@ -68,7 +68,7 @@ class Components:
             group: build(config[group], group, kind=kind) for group, kind in COMPONENT_TYPES.items()
         }
         asked = metrics_of("metrics", config.metrics)
-        metrics = with_default([built["trainer"].monitor, *asked])
+        metrics = (built["trainer"].monitor, *asked)
         model = factory(config.model, "model", Model)
         components = cls(**built, model=model, seeds=seeds, metrics=metrics)
         _ = components.split.chosen  # raises if it is of several parts

@@ -10,7 +10,6 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from dagrec_cli.config.build import build, plain
-from dagrec_cli.config.metric_names import METRICS
 from dagrec_cli.config.untrusted import checked_node
 from dagrec_cli.data.cache import CachedSource, cached_dataset
 from dagrec_cli.data.split_base import Split
@@ -41,7 +40,7 @@ def evaluate_run(
     request: Request,
     *,
     side: Side,
-    metrics: Sequence[str] = METRICS,
+    metrics: Sequence[str] = (),
 ) -> Finished:
     """Evaluate a run's model and fill a folder as ``dagrec train`` does.
 
@@ -54,7 +53,7 @@ def evaluate_run(
     side
         ``test`` or ``train`` of the split, or ``all`` pairs.
     metrics
-        What is computed.
+        What is computed beside the metrics that every run has.
 
     Raises
     ------

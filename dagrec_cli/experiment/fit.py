@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 from omegaconf import DictConfig
 
+from dagrec_cli.config.metric_names import with_default
 from dagrec_cli.data.cache import cached_dataset
 from dagrec_cli.errors import TrainingError
 from dagrec_cli.evaluation.ceiling import ceilings
@@ -193,10 +194,10 @@ def run_experiment(
         starts = components.starts(data.facts)
         first = next(starts)  # what does not fit the data stops here, with nothing written
         if data.stream is not None:
-            check_in_time(first.model)
+            check_in_time(first.model, components.metrics)
         _begin(config, folder, request, data, resume=resume)
         LOGGER.info("%d train, %d %s pairs, read in %.1f s", *data.sizes, data.side, seconds_data)
-        validated = components.metrics if len(data.validation) else ()
+        validated = with_default(components.metrics) if len(data.validation) else ()
         metrics = MetricsFile(folder, validated)
         logger.begin(components.logger, folder, config, request)
         histories = {seed: History() for seed in components.seeds}

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
+from dagrec_cli.config.metric_names import of_lists, with_default
 from dagrec_cli.data.invalid import summarise
 from dagrec_cli.data.unseen import count_forbidden, count_unseen, rule_of
 from dagrec_cli.evaluation.ceiling import CEILINGS, has_ceiling
@@ -14,6 +15,7 @@ from dagrec_cli.evaluation.evaluator import Evaluation
 from dagrec_cli.evaluation.intervals import metric_summaries
 from dagrec_cli.evaluation.metrics import evaluate
 from dagrec_cli.evaluation.ranks import Membership, Outcomes
+from dagrec_cli.evaluation.recommender import list_metrics
 from dagrec_cli.evaluation.strata import strata
 from dagrec_cli.models.base import Model
 from dagrec_cli.reporting.notes import notes_of
@@ -58,8 +60,9 @@ def finished(
     bounds
         The best possible outcomes by name, see :func:`~dagrec_cli.evaluation.ceiling.ceilings`.
     metrics
-        What is computed.
+        What is computed beside the metrics that every run has.
     """
+    lists, metrics = of_lists(metrics), with_default(metrics)
     belongs = Membership.of(data.dataset, data.test)
     # Macro averages may be higher for predictions that are more often wrong, so have no ceiling.
     bounded = [metric for metric in metrics if has_ceiling(metric)]
@@ -98,6 +101,11 @@ def finished(
             for name, where in strata(data.dataset, data.train, data.test).items()
             if data.stream is None  # else not all steps are predicted from the same
         },
+        lists={
+            run.seed: list_metrics(run.model, data.dataset, data.test, lists)
+            for run in runs
+            if lists
+        },
         unseen=count_unseen(data.dataset, data.test),
         rule=rule_of(data.facts.vocabulary),
     )
@@ -131,18 +139,19 @@ def data_facts(data: SplitData) -> DataFacts:
 
 def table_of(result: Finished) -> Table:
     """Return the model's row and, below it, the best that is possible."""
-    choices = result.choices
+    choices, listed = result.choices, result.listed(result.seeds)
     row = {
         "model": choices.get("model", "model"),
         "loss": choices.get("loss", "") if result.model.parameters else "–",
         **result.metrics,
+        **listed,
         "seconds_per_epoch": result.seconds.per_epoch or None,
     }
     best: Literal["law", "context"] = "law" if "law" in result.ceilings else "context"
     title = f"data={choices.get('data')} split={choices.get('split')}"
     if result.evaluated_on != "test":
         title += f", {result.evaluated_on} pairs"
-    columns = ["model", "loss", *result.metrics, "seconds_per_epoch"]
+    columns = ["model", "loss", *result.metrics, *listed, "seconds_per_epoch"]
     rows: list[dict[str, Any]] = [
         row,
         {"model": CEILINGS[best][0], "loss": "–", **result.ceilings[best]},

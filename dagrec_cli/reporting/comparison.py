@@ -6,7 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from dagrec_cli.config.metric_names import MACRO, Average, Averages, averages_of, with_default
+from dagrec_cli.config.metric_names import (
+    MACRO,
+    Average,
+    Averages,
+    averages_of,
+    of_lists,
+    with_default,
+)
 from dagrec_cli.evaluation.ceiling import CEILINGS, STATIC, has_ceiling, static_ceilings
 from dagrec_cli.evaluation.intervals import metric_summaries
 from dagrec_cli.evaluation.parts import difference, over_blocks, over_parts, summaries
@@ -80,7 +87,7 @@ def compare_rows(
         Over what figures are means; those over classes have no place beside means over
         compositions.
     """
-    shown = with_default([*metrics, metric])
+    shown, listed = with_default([*metrics, metric]), of_lists(metrics)
     if average == "composition":
         title = f"{title}, mean over compositions"
         shown = tuple(name for name in shown if name not in MACRO)
@@ -107,7 +114,7 @@ def compare_rows(
         f"Not finished: {', '.join(names)}: {reason}" for reason, names in by_reason(rows).items()
     ]
     tested = ["test"] if any("test" in row for row in cells) else []
-    columns = ["row", *tested, "mark", *shown, *TEST_COLUMNS, "seconds_per_epoch", "seeds"]
+    columns = ["row", *tested, "mark", *shown, *listed, *TEST_COLUMNS, "seconds_per_epoch", "seeds"]
     spare = [column for column in SPARE if column not in (metric, *metrics)]
     return Table(title, columns, cells, notes, spare=spare)
 
@@ -234,6 +241,7 @@ def _compared(
             "seeds": row.n_seeds,
             "seconds_per_epoch": row.seconds_per_epoch,
             **summaries(of_row, shown, average),
+            **row.listed,
             **({"parts": len(of_row)} if len(of_row) > 1 else {}),
         }
         for row, of_row in zip(alike, parts, strict=True)

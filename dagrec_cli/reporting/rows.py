@@ -78,6 +78,13 @@ class TableRow:
         return min(sum(len(run.seeds) for run in runs) for runs in self.parts)
 
     @property
+    def listed(self) -> dict[str, float]:
+        """Means of the figures of what is recommended that all of the row's runs have."""
+        runs = [run.finished.listed(run.seeds) for run in self.runs]
+        names = [name for name in runs[0] if all(name in of_run for of_run in runs)]
+        return {name: float(np.mean([of_run[name] for of_run in runs])) for name in names}
+
+    @property
     def is_testable(self) -> bool:
         """Whether the spread over seeds is known: of several, in several parts, or all count."""
         return self.n_seeds > 1 or self.is_averaged or all(run.counts for run in self.runs)

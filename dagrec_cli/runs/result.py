@@ -4,7 +4,7 @@ Kinds and ranges are in the annotations, so that reading checks them; what must 
 checked whenever a record is made.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Annotated, Any, Literal
 
@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 
 from dagrec_cli.config.build import seeds_of
 from dagrec_cli.config.kinds import NotNegative, Probability, Seed
-from dagrec_cli.config.metric_names import MACRO, METRICS, MetricName
+from dagrec_cli.config.metric_names import MACRO, METRICS, MetricName, of_lists
 from dagrec_cli.data.composition import Context
 from dagrec_cli.data.held_out import HeldOut, Part
 from dagrec_cli.data.splits import Leakage
@@ -131,6 +131,8 @@ class Finished(Origin, frozen=True, kw_only=True, tag="finished"):
     strata
         Parts of the evaluated steps, by what was fitted; none where a saved model is evaluated,
         which does not say what it was fitted on.
+    lists
+        Of each seed, figures of what it recommends, where they were asked for.
     evaluated_on
         Which pairs ``data.test`` counts.
     run, trained_on
@@ -155,6 +157,7 @@ class Finished(Origin, frozen=True, kw_only=True, tag="finished"):
     trained_on: str = ""
     has_final: bool = False
     strata: dict[StratumName, Stratum] = msgspec.field(default_factory=dict)
+    lists: dict[Seed, dict[str, NotNegative]] = msgspec.field(default_factory=dict)
     unseen: Unseen | None = None
     rule: str = ""
 
@@ -212,6 +215,20 @@ class Finished(Origin, frozen=True, kw_only=True, tag="finished"):
                 if abs(mean - whole[name]) > CLOSE:
                     yield f"{name} of the strata is not that of all steps"
 
+    def listed(self, seeds: Iterable[int]) -> dict[str, float]:
+        """Return the means over some seeds of the figures of what is recommended."""
+        of_seeds = [self.lists[seed] for seed in seeds if self.lists]
+        names = of_seeds[0] if of_seeds else ()
+        return {name: sum(each[name] for each in of_seeds) / len(of_seeds) for name in names}
+
+    def _other_lists(self) -> Iterator[str]:
+        if self.lists and sorted(self.lists) != sorted(self.seeds):
+            yield "lists has other seeds"
+        asked = [sorted(each) for each in self.lists.values()]
+        if any(names != asked[0] for names in asked):
+            yield "lists has other metrics for another seed"
+        yield from (f"{name!r} is of no list" for name in chain(*asked) if not of_lists([name]))
+
     def _misfits(self) -> Iterator[str]:
         if len(set(self.seeds)) < len(self.seeds):
             yield "a seed stands twice in seeds"
@@ -221,6 +238,7 @@ class Finished(Origin, frozen=True, kw_only=True, tag="finished"):
             yield "model.epochs and model.best_epoch do not have a number for each seed"
         if "dagrec" not in self.versions:
             yield "versions does not name dagrec"
+        yield from self._other_lists()
         every = {*METRICS, *self.metrics}
         named = {"metrics": self.metrics.keys()} | {s: f.keys() for s, f in self.per_seed.items()}
         yield from (f"{k} has no {min(every - v)}" for k, v in named.items() if every - v)

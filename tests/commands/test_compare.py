@@ -26,7 +26,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, dagrec_in: DagrecIn) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     for model, split in (("popularity", "paper"), ("markov", "paper"), ("markov", "composition")):
         words = [f"model={model}", f"split={split}", f"hydra.run.dir={model}_{split}"]
-        words += ["metrics=[ndcg@2,recall@2]"] * (model == "popularity")
+        words += ["metrics=[ndcg@2,recall@2,coverage@2]"] * (model == "popularity")
         assert dagrec_in(folder, ["train", *words]).code == 0
     return folder
 
@@ -34,7 +34,12 @@ def runs(tmp_path_factory: pytest.TempPathFactory, dagrec_in: DagrecIn) -> Path:
 def test_runs_of_two_splits_and_a_missing_one(runs: Path, dagrec: Dagrec, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     answer = dagrec(
-        "compare", str(runs), "empty", "average=both", "metrics=[recall@2]", "metric=ndcg@2"
+        "compare",
+        str(runs),
+        "empty",
+        "average=both",
+        "metrics=[recall@2,coverage@2]",
+        "metric=ndcg@2",
     )
     assert answer.code == 1
     assert "synthetic composition" in answer.out  # above its row
@@ -57,6 +62,9 @@ def test_runs_of_two_splits_and_a_missing_one(runs: Path, dagrec: Dagrec, tmp_pa
         assert shown["popularity"][metric] == computed["metrics"][metric]
     for name in ("last_node", "context"):  # of the run that was not asked
         assert shown[CEILINGS[name][0]]["ndcg@2"] == computed["ceilings"][name]["ndcg@2"]
+    n_services = computed["data"]["services"]
+    assert shown["popularity"]["coverage@2"] == 2 / n_services  # the same two everywhere
+    assert "coverage@2" not in shown["markov"]  # it was not asked
     file = runs / "popularity_paper/predictions.csv"
     predicted = pd.read_csv(file).assign(right=lambda frame: frame.target == frame.predicted)
     content = json.loads((folder / "table_by_composition.json").read_text())

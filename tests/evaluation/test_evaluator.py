@@ -12,7 +12,7 @@ from dagrec_cli.config.build import build
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import WeightedPairs
 from dagrec_cli.errors import TrainingError
-from dagrec_cli.evaluation import evaluator
+from dagrec_cli.evaluation import evaluator, recommender
 from dagrec_cli.evaluation.evaluator import (
     Scores,
     evaluate_model,
@@ -20,6 +20,7 @@ from dagrec_cli.evaluation.evaluator import (
     score_contexts,
 )
 from dagrec_cli.evaluation.ranks import Outcomes
+from dagrec_cli.evaluation.recommender import list_metrics
 from dagrec_cli.models.base import CountingModel, Facts, Model
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers import dag_mask, scoring_head
@@ -107,6 +108,31 @@ def test_chunks_and_lists_change_nothing(
         assert column.tolist() == wanted.tolist()
     chance = probabilities(scores.masked)[row, pairs.target]
     assert found.probability == pytest.approx(chance, abs=1e-5)
+
+
+@pytest.mark.parametrize("mask", ["hard", "none"])
+def test_what_is_recommended_by_a_loop_over_contexts(
+    make: Callable[..., Model], monkeypatch: pytest.MonkeyPatch, tiny: Dataset, mask: str
+) -> None:
+    model, services = make("gru4rec", mask=mask), tiny.vocabulary.services
+    walked = [0] * len(services)
+    graph = model.facts.graph
+    for node, n in zip(graph.target.tolist(), graph.count.tolist(), strict=True):
+        if (place := int(graph.service_class[node])) >= 0:
+            walked[place] += n
+    rank = [np.mean([sum(w > n for w in walked) + 1, sum(w >= n for w in walked)]) for n in walked]
+    seen, ranks = set(), []
+    for context in tiny.pairs.context:
+        (own,), out = score_contexts(model, tiny.contexts, np.array([context]))
+        is_out = np.zeros(len(own), bool) if out is None else out[0]
+        best = sorted(range(len(own)), key=lambda k: (is_out[k], -own[k], k))[:2]
+        seen |= {*best}
+        ranks.append(np.mean([rank[k] for k in best]))
+    monkeypatch.setattr(recommender, "HELD_SCORES", 2 * len(services))
+    rows = np.arange(len(tiny.pairs.context))
+    assert list_metrics(model, tiny, rows, ["coverage@2", "popularity@2"]) == pytest.approx(
+        {"coverage@2": len(seen) / len(services), "popularity@2": np.mean(ranks)}
+    )
 
 
 @pytest.mark.parametrize(("scores_at_once", "most"), [(1, 1), (17, 4), (10**6, 10**6)])

@@ -164,6 +164,8 @@ FORMS: dict[str, tuple[str, Damage, tuple[str, ...]]] = {
     "one metric gone": (R, edit(R, "metrics.accuracy", ...), BOTH),
     "per_seed a list": (R, edit(R, "per_seed", []), BOTH),
     "per_seed gone": (R, edit(R, "per_seed", ...), BOTH),
+    "lists of another seed": (R, edit(R, "lists", {"7": {"coverage@5": 0.1}}), BOTH),
+    "lists of no list": (R, edit(R, "lists", {"0": {"ndcg@5": 0.1}}), BOTH),
     "ceilings text": (R, edit(R, "ceilings", "none"), BOTH),
     "a ceiling number": (R, edit(R, "ceilings.context", 1), BOTH),
     "model number": (R, edit(R, "model", 3), BOTH),
