@@ -8,6 +8,7 @@ setting is the user's error, a TypeError inside a constructor stays ours.
 import errno
 import inspect
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Literal, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
@@ -47,7 +48,7 @@ def build(node: DictConfig, group: str, *facts: object, kind: type = object) -> 
     return built
 
 
-def factory(node: DictConfig, group: str, kind: type = object) -> Callable[..., Any]:
+def factory(node: DictConfig, group: str, kind: type = object) -> partial[Any]:
     """Return a function of facts that builds the object of a config node, whose settings are right.
 
     Parameters
@@ -86,7 +87,7 @@ def factory(node: DictConfig, group: str, kind: type = object) -> Callable[..., 
 
     from hydra.utils import instantiate
 
-    made: Callable[..., Any] = instantiate(node, _partial_=True, _recursive_=False, _convert_="all")
+    made: partial[Any] = instantiate(node, _partial_=True, _recursive_=False, _convert_="all")
     return made
 
 

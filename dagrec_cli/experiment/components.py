@@ -70,12 +70,14 @@ class Components:
         asked = metrics_of("metrics", config.metrics)
         metrics = (built["trainer"].monitor, *asked)
         model = factory(config.model, "model", Model)
+        built["trainer"].check(model.func, built["loss"], built["sampler"])
         components = cls(**built, model=model, seeds=seeds, metrics=metrics)
         _ = components.split.chosen  # raises if it is of several parts
         check_side(config.evaluate_on, components.trainer.validation_share)
         check_loss_and_sampler(
             choices["loss"],
-            needs_negatives=components.loss.needs_negatives,
+            needs_negatives=components.loss.needs_negatives
+            and not components.trainer.brings_negatives,
             n_sample=components.sampler.n_sample,
         )
         check_sampler_and_mask(

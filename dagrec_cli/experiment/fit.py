@@ -63,7 +63,7 @@ def _fit(
     trainer = components.trainer
     pairs = TrainingPairs.of(
         data.dataset,
-        data.train,
+        np.sort(data.train) if trainer.in_file_order else data.train,
         model.hard_mask,
         distinct=trainer.distinct_contexts,
         prior=model.prior,

@@ -209,3 +209,35 @@ class Schedule:
         if end < self.warmup:
             return end / self.warmup
         return DECAYS[self.decay](max(0.0, (start - self.warmup) / (1 - self.warmup)))
+
+
+def adagrad_with_momentum(
+    weights: list[Tensor],
+    gradients: list[Tensor],
+    *,
+    sums: list[Tensor],
+    velocities: list[Tensor],
+    lr: float,
+    momentum: float,
+    weight_decay: float,
+) -> None:
+    """Change weights by ``v = momentum v - lr g / sqrt(sum g^2 + eps)``.
+
+    Of a sparse gradient the rows that it has are changed; others keep sum and ``v``. There is no
+    ``weight_decay``.
+    """
+    eps = 1e-6
+    for weight, gradient, squares, v in zip(weights, gradients, sums, velocities, strict=True):
+        rows: Tensor | slice = slice(None)
+        if gradient.is_sparse:
+            gradient = gradient.coalesce()
+            rows, gradient = gradient.indices()[0], gradient.values()
+        squares[rows] += gradient.square()
+        v[rows] = momentum * v[rows] - lr * gradient / (squares[rows] + eps).sqrt()
+        weight[rows] += v[rows]
+
+
+# Of the authors of GRU4Rec, for trainer=session_parallel; torch's adagrad has no momentum.
+ADAGRAD_WITH_MOMENTUM = Rule(
+    adagrad_with_momentum, {"sums": "sum", "velocities": "velocity"}, has_momentum=True
+)

@@ -11,21 +11,24 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from math import isfinite
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from torch import Tensor
+from torch.nn import Parameter
 from torch.nn.utils import clip_grad_norm_
 
 from dagrec_cli.config.kinds import Count, Natural, NotNegative, OneOf, Positive, Share
 from dagrec_cli.config.metric_names import Metric
 from dagrec_cli.errors import ConfigError, TrainingError
-from dagrec_cli.training.batch import Batch, TrainingPairs
+from dagrec_cli.losses.base import Loss
+from dagrec_cli.samplers.base import Sampler
+from dagrec_cli.training.batch import TrainingPairs
 from dagrec_cli.training.hardware import Precision, casting, find_device
-from dagrec_cli.training.optimizers import DECAYS, OPTIMIZERS, Optimizer, Schedule
+from dagrec_cli.training.optimizers import DECAYS, OPTIMIZERS, Optimizer, Rule, Schedule
 from dagrec_cli.training.state import EarlyStopping, TrainingState, TrainingTask
 from dagrec_cli.training.step import BatchLoss
 
-Objective = Callable[[Batch], Tensor]
+Objective = Callable[[Any], Tensor]  # of a batch of the trainer's own kind, or of a Batch
 FitOn = Literal["train", "all"]
 
 
@@ -37,11 +40,11 @@ class TrainingStep(NamedTuple):
     share
         Share of the epoch's weight that its rows have.
     batches
-        Their gradients add up; read once, one at a time.
+        Their gradients add up; read once, one at a time. Of the kind that the objective reads.
     """
 
     share: float
-    batches: Iterable[Batch]
+    batches: Iterable[Any]
 
 
 class Callback:
@@ -138,6 +141,9 @@ class Trainer(ABC):
     precision: Precision
     fit_on: FitOn
 
+    in_file_order: ClassVar[bool] = False  # of the rows; else as the split has them
+    brings_negatives: ClassVar[bool] = False  # so that a loss of samples needs no sampler
+
     def __post_init__(self) -> None:
         find_device(self.device)
         if self.patience and not self.validation_share:
@@ -145,11 +151,20 @@ class Trainer(ABC):
                 "trainer.patience needs validation pairs but trainer.validation_share is 0; "
                 "use trainer.validation_share=0.2, or trainer.patience=0."
             )
-        if self.momentum and not OPTIMIZERS[self.optimizer].has_momentum:
+        if self.momentum and not self.rule.has_momentum:
             raise ConfigError(
                 f"trainer.momentum is {self.momentum} but {self.optimizer} has no momentum to set; "
                 "use trainer.optimizer=sgd, or trainer.momentum=0."
             )
+
+    @property
+    def rule(self) -> Rule:
+        """How a step changes weights."""
+        return OPTIMIZERS[self.optimizer]
+
+    def check(self, model: type, loss: Loss, sampler: Sampler) -> None:
+        """Raise ConfigError if this trains no such model, or not by such a loss or sampler."""
+        _ = model, loss, sampler  # any will do
 
     @abstractmethod
     def steps(self, pairs: TrainingPairs, epoch: int, seed: int) -> Iterator[TrainingStep]:
@@ -180,7 +195,7 @@ class Trainer(ABC):
         task.sampler.prepare(task.pairs.counts(model.facts.n_services))
         best = EarlyStopping(model, self.monitor, self.patience)
         optimizer = Optimizer(
-            OPTIMIZERS[self.optimizer],
+            self.rule,
             model.parameters(),
             self.learning_rate,
             weight_decay=self.weight_decay,
@@ -229,7 +244,7 @@ class Trainer(ABC):
                 value = objective(batch)
                 value.backward()  # type: ignore[no-untyped-call]
                 loss += value.item()
-            norm = clip_grad_norm_(state.optimizer.parameters, self.gradient_clip).item()
+            norm = self.norm(state.optimizer.parameters)
             if not (isfinite(loss) and isfinite(norm)):
                 self._give_up(state, loss, norm)
             # A finite loss is what tells that the weights it was computed with are good; those in
@@ -251,6 +266,10 @@ class Trainer(ABC):
         state.epoch = state.history.best_epoch = state.epoch + 1
         seconds = time.perf_counter() - began
         state.history.rows.append({"epoch": state.epoch, "loss": mean, "seconds": seconds})
+
+    def norm(self, weights: list[Parameter]) -> float:
+        """Clip the gradient, and return its norm before."""
+        return clip_grad_norm_(weights, self.gradient_clip).item()
 
     def _give_up(self, state: TrainingState, loss: float, norm: float) -> None:
         state.good.restore()
