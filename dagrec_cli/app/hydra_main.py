@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from dagrec_cli.app.failures import nearest_setting
 from dagrec_cli.config.where import config_dir, installed, use_code
-from dagrec_cli.config.words import as_typed
+from dagrec_cli.config.words import typed
 from dagrec_cli.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def run_with_hydra(command: str, task: Callable[[DictConfig], object]) -> None:
     from dagrec_cli.config.compose import use_folders
     from dagrec_cli.runs.folder import RunFolder
 
-    sys.argv[1:] = map(as_typed, sys.argv[1:])
+    sys.argv[1:] = typed(sys.argv[1:])
     flags = _check_flags(command)
     folders = [*filter(None, [flags.config_dir])]
     _check_lengths(command)

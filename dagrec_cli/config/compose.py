@@ -21,7 +21,7 @@ from dagrec_cli.config.where import (
     installed,
     use_code,
 )
-from dagrec_cli.config.words import as_typed, quoted
+from dagrec_cli.config.words import quoted, typed
 
 
 class InstalledConfigs(SearchPathPlugin):
@@ -73,7 +73,7 @@ def composed(command: str, words: Sequence[str], folders: Sequence[str] = ()) ->
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(config_dir()), version_base="1.3"):
-            words = [*map(as_typed, words), *search_path]
+            words = [*typed(words), *search_path]
             return compose(command.replace(" ", "_"), words, return_hydra_config=True)
     finally:
         GlobalHydra.instance().hydra = outer

@@ -9,9 +9,10 @@ but a file or folder that lies there is meant, whatever its name (``run=s1/model
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from dagrec_cli.config.gru4rec_params import PARAMS, settings_of_params
 from dagrec_cli.config.where import config_dir
 
 TEXT_SETTINGS = {  # settings that are names or paths, or lists of them
@@ -35,6 +36,21 @@ _LITERAL = re.compile(  # no name or path without one of them needs a closer loo
 )
 _PLAIN = re.compile(r"(?!(?i:nan|inf|true|false|null)$)[A-Za-z_/][\w/.-]*")  # Hydra keeps it
 _ITEM = re.compile(r"""\s*('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^,]*?)\s*(,|$)""", re.S)
+
+
+def typed(words: Iterable[str]) -> list[str]:
+    """Return words of the command line as Hydra is to read them; a parameter string is spelled out.
+
+    Raises
+    ------
+    ConfigError
+        If a parameter string is wrong.
+    """
+    spelled: list[str] = []
+    for word in words:
+        key, _, text = word.partition("=")
+        spelled += settings_of_params(text) if key == PARAMS else [as_typed(word)]
+    return spelled
 
 
 def as_typed(word: str) -> str:

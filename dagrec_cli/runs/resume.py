@@ -14,7 +14,7 @@ from dagrec_cli.config.deciding import Effect, config_hash, effect, settings
 from dagrec_cli.config.kinds import Count, check
 from dagrec_cli.config.untrusted import checked_config, leads_out, trusted_packages
 from dagrec_cli.config.where import code_sha256, config_flag, short_path
-from dagrec_cli.config.words import as_typed
+from dagrec_cli.config.words import typed
 from dagrec_cli.data.plain_files import check_own_folder, read_plain, remove_leftovers
 from dagrec_cli.errors import RunError
 from dagrec_cli.runs.folder import (
@@ -133,7 +133,7 @@ def resumption(path: Path, words: Sequence[str]) -> Resumption:
     named = {word.partition("=")[0].partition(".")[0] for word in words}
     config = checked_config(settings_of(path), path / CONFIG, named, trusted_packages(trust))
     overrides = list(start.overrides)
-    for word in map(as_typed, words):
+    for word in typed(words):
         key, _, text = word.partition("=")
         given = OmegaConf.select(OmegaConf.from_dotlist([word]), key)
         if key == EPOCHS:
