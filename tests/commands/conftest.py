@@ -71,6 +71,14 @@ def run_dagrec(folder: Path, words: Sequence[str]) -> Answer:
     return Answer(code or 0, out.getvalue(), err.getvalue(), folder)
 
 
+@pytest.fixture(autouse=True)
+def _no_report(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw no report, whose pictures take seconds, but for tests that have it in their name."""
+    if "report" not in request.node.name:
+        path = "dagrec_cli.reporting.report.write_report"
+        monkeypatch.setattr(path, lambda folder, *words: folder.path / "report.html")
+
+
 @pytest.fixture
 def dagrec(tmp_path: Path) -> Dagrec:
     """A function of words: ``dagrec("train", "model=popularity")`` runs in ``tmp_path``."""

@@ -13,13 +13,6 @@ Dagrec = Callable[..., Any]
 DagrecIn = Callable[..., Any]
 
 
-@pytest.fixture
-def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw no pictures, which takes seconds."""
-    path = "dagrec_cli.reporting.report.write_report"
-    monkeypatch.setattr(path, lambda folder, *words: folder.path / "report.html")
-
-
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory, dagrec_in: DagrecIn) -> Path:
     """Two counting models on one split, one of them on another; for reading only."""
@@ -31,7 +24,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory, dagrec_in: DagrecIn) -> Path:
     return folder
 
 
-def test_runs_of_two_splits_and_a_missing_one(runs: Path, dagrec: Dagrec, tmp_path: Path) -> None:
+def test_the_report_of_runs_of_two_splits_and_a_missing_one(
+    runs: Path, dagrec: Dagrec, tmp_path: Path
+) -> None:
     (tmp_path / "empty").mkdir()
     answer = dagrec(
         "compare",
@@ -135,7 +130,6 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
     return [row for row in rows if "ceiling" not in row["row"]]
 
 
-@pytest.mark.usefixtures("no_report")
 def test_one_experiment_in_three_guises_is_one_row(
     dagrec: Dagrec, tmp_path: Path, json_lines: Callable[[str], str]
 ) -> None:
@@ -155,7 +149,6 @@ def test_one_experiment_in_three_guises_is_one_row(
     assert (row["row"], row["seeds"], "p" in row) == ("markov", 3, False)
 
 
-@pytest.mark.usefixtures("no_report")
 def test_predictions_that_do_not_fit_are_a_failed_row(
     runs: Path, dagrec: Dagrec, tmp_path: Path
 ) -> None:

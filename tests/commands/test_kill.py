@@ -112,8 +112,6 @@ def check_kills(
     tmp_path: Path, dagrec_in: Dagrec, trained: Any, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[str, int], int]:
     """A function of a command and a number of kills: how many of them came before the end."""
-    report = "dagrec_cli.reporting.report.write_report"  # its pictures take seconds
-    monkeypatch.setattr(report, lambda folder, *words: folder.path / "report.html")
 
     def in_folder(name: str) -> Path:
         folder = tmp_path / name

@@ -57,7 +57,7 @@ def test_mlflow_goes_on_with_an_interrupted_run(
 
 
 @pytest.mark.slow
-def test_the_jobs_of_a_sweep_have_one_parent(
+def test_the_jobs_of_a_sweep_have_one_parent_with_its_report(
     dagrec: Dagrec, store: Callable[[], Any], tmp_path: Path
 ) -> None:
     rates = "trainer.learning_rate=0.1,1e38"

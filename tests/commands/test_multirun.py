@@ -25,14 +25,6 @@ LAUNCHERS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _no_report(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw no pictures, which takes seconds, but for the test that is about them."""
-    if "report" not in request.node.name:
-        path = "dagrec_cli.reporting.report.write_report"
-        monkeypatch.setattr(path, lambda folder, *words: folder.path / "report.html")
-
-
 def rows_of(sweep: Path) -> list[dict[str, str]]:
     """The table's rows without their seconds, and without the ceilings."""
     with (sweep / "sweep.csv").open(newline="") as lines:

@@ -57,10 +57,8 @@ def test_folders_and_files_have_the_names_as_typed(
 
 
 def test_a_sweep_over_names_that_look_like_numbers(
-    numbered: Path, dagrec_in: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    numbered: Path, dagrec_in: Callable[..., Any]
 ) -> None:
-    path = "dagrec_cli.reporting.report.write_report"
-    monkeypatch.setattr(path, lambda folder, *words: folder.path / "report.html")
     (numbered / "2_0").write_bytes((numbered / "1e5").read_bytes())
     words = ["train", "-m", "model=popularity", "data=compositions", "data.path=1e5,2_0"]
     answer = dagrec_in(numbered, [*words, "hydra.sweep.dir=2024_03"])

@@ -19,13 +19,6 @@ SWEEP = ("train", "-m", "seed=0,1", SHORT)
 ROW = {"title": "one", "seeds": [0], "rows": [{"name": "p", "overrides": [SHORT]}]}
 
 
-@pytest.fixture(autouse=True)
-def _no_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw no pictures, which takes seconds."""
-    path = "dagrec_cli.reporting.report.write_report"
-    monkeypatch.setattr(path, lambda folder, *words: folder.path / "report.html")
-
-
 def content(folder: Path) -> dict[str, bytes | None]:
     """Return every file and folder below one, with its bytes."""
     return {

@@ -24,14 +24,6 @@ Tabled = Callable[..., Any]
 TINY = ["model.hidden=4", "model.embedding_dim=4"]
 
 
-@pytest.fixture(autouse=True)
-def _no_report(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw no pictures, which takes seconds, but for the test that is about them."""
-    if "report" not in request.node.name:
-        path = "dagrec_cli.reporting.report.write_report"
-        monkeypatch.setattr(path, lambda folder, *words: folder.path / "report.html")
-
-
 def write_table(folder: Path, rows: list[dict[str, Any]], **more: Any) -> None:
     content = {"title": "Mine", "base": ["trainer.epochs=2"], "seeds": [0, 1]}
     (folder / "own/table").mkdir(parents=True, exist_ok=True)

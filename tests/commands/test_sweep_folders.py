@@ -14,13 +14,6 @@ SWEEP = ("train", "-m", "model=popularity", "model.ranking=one_hot,counts")
 TWICE = ("train", "-m", "model=popularity", "seed=0", "model.ranking=one_hot,counts")
 
 
-@pytest.fixture(autouse=True)
-def _no_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw no pictures, which takes seconds."""
-    path = "dagrec_cli.reporting.report.write_report"
-    monkeypatch.setattr(path, lambda folder, *words: folder.path / "report.html")
-
-
 def written(folder: Path) -> list[str]:
     return sorted(str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file())
 

@@ -26,13 +26,6 @@ NAMES = (
 )
 
 
-@pytest.fixture
-def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw no pictures, which takes seconds."""
-    path = "dagrec_cli.reporting.report.write_report"
-    monkeypatch.setattr(path, lambda folder, *words: folder.path / "report.html")
-
-
 @given(st.text(st.characters(blacklist_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1))
 def test_a_quoted_text_comes_back_as_it_was(text: str) -> None:
     parsed = OverridesParser.create().parse_override(f"run={quoted(text)}").value()
@@ -81,7 +74,6 @@ def test_a_run_folder_of_any_name(run: Path, dagrec: Dagrec, tmp_path: Path, nam
     assert json.loads(answer.out)["context"] == ["table_1"]
 
 
-@pytest.mark.usefixtures("no_report")
 def test_folders_as_hydra_names_them(run: Path, dagrec: Dagrec, tmp_path: Path) -> None:
     name, other = NAMES[:2]
     for each in (name, other):
@@ -92,7 +84,6 @@ def test_folders_as_hydra_names_them(run: Path, dagrec: Dagrec, tmp_path: Path) 
     assert json.loads((tmp_path / "e/result.json").read_text())["run"] == f"s1/{name}"
 
 
-@pytest.mark.usefixtures("no_report")
 def test_the_name_of_a_folder_alone(run: Path, dagrec: Dagrec, tmp_path: Path) -> None:
     for name in ("model=markov", "by=model"):
         shutil.copytree(run, tmp_path / name)
