@@ -153,8 +153,8 @@ class Expansion(Draft):
             if isinstance(step.tool_id, str) and step.tool_id.strip():
                 name = PREFIX_SERVICE + short_id(step.tool_id)
             else:
-                told = reprlib.repr(step.tool_id)  # which may be anything
-                self.add_fault(at, f"tool_id is {told}; a step of type tool must name its tool")
+                tool = reprlib.repr(step.tool_id)  # which may be anything
+                self.add_fault(at, f"tool_id is {tool}; a step of type tool must name its tool")
         elif step.type == SUBWORKFLOW:
             self.add_fault(at, "no subworkflow; export the workflow with what it embeds")
         elif step.type in INPUT_TYPES:

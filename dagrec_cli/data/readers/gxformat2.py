@@ -198,8 +198,8 @@ class _Conversion:
             for value in everything_in(run):  # which may be used many times
                 self.spend(1, text_of(value))
         if isinstance(run, str) or (isinstance(run, dict) and "@import" in run):
-            told = repr(text_of(run)[:60] or "@import")
-            problem = f"{told} lies elsewhere; put the workflow itself into the file"
+            name = repr(text_of(run)[:60] or "@import")
+            problem = f"{name} lies elsewhere; put the workflow itself into the file"
             self._fault(f"{item.place}.run", problem)
             return Step(PAUSE)
         if isinstance(run, dict) and run.get("class") == CLASS:

@@ -187,13 +187,13 @@ class _DecodedGraph:
 
     def are_services(self, by_mid: Sequence[bool]) -> tuple[bool, ...]:
         """Return which nodes are services, given which are by their ``mid`` alone."""
-        told = [node.is_service for node in self.nodes]
-        if told.count(UNSET) == len(told):
+        given = [node.is_service for node in self.nodes]
+        if given.count(UNSET) == len(given):
             return tuple(by_mid)
-        for k, (mid, is_service) in enumerate(zip(self.mids, told, strict=True)):
+        for k, (mid, is_service) in enumerate(zip(self.mids, given, strict=True)):
             if is_service is True and mid in NOT_GIVEN:
                 self._add(f".nodes[{k}].{IS_SERVICE}", f"no {self.keys.mid}, which names a service")
-        return tuple([t if i is UNSET else i for t, i in zip(by_mid, told, strict=True)])
+        return tuple([b if g is UNSET else g for b, g in zip(by_mid, given, strict=True)])
 
     def names(self, is_service: Sequence[bool]) -> tuple[str, ...]:
         """Return the name of each node."""

@@ -32,13 +32,13 @@ def lines_of(file: BufferedReader, path: Path, holds: str) -> Iterator[tuple[int
         if is_empty and b"\r" in line[:-2]:
             raise DataError(f"{path}: lines end in CR alone; end them in LF or CRLF.")
         if len(line) > LONGEST_ROW:
-            told = f"a row longer than {LONGEST_ROW:,} bytes (line {number})"
-            raise DataError(f"{path}: {told}; give {holds}.")
+            problem = f"a row longer than {LONGEST_ROW:,} bytes (line {number})"
+            raise DataError(f"{path}: {problem}; give {holds}.")
         try:
             text = line.decode("utf-8").rstrip("\r\n")
         except UnicodeDecodeError as error:
-            told = f"not UTF-8 (line {number}, byte {error.start})"
-            raise DataError(f"{path}: {told}; save the file in UTF-8.") from error
+            problem = f"not UTF-8 (line {number}, byte {error.start})"
+            raise DataError(f"{path}: {problem}; save the file in UTF-8.") from error
         if text.strip():
             is_empty = False
             yield number, text
