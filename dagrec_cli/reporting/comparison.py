@@ -30,8 +30,8 @@ OF_STRATA = ("accuracy", "f1", "ndcg", "mrr", "hr@5")  # what is shown of each
 BEST_ROW, AS_GOOD = "best", "≈ best"
 TEST_COLUMNS = ("difference", "p", "detectable")
 BY_COMPOSITION = (
-    "Every figure is a mean over compositions, of each one's own mean over its steps; means over "
-    "classes (precision, recall, F1) have no such mean."
+    "Every figure is a mean over compositions, of each one's own mean; means over classes "
+    "(precision, recall, F1) have no such mean."
 )
 OVER = {False: "groups and seeds", True: "other data of this size"}  # by whether parts are averaged
 Cells = dict[str, Any]  # of a row, by column
