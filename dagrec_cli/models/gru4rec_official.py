@@ -4,8 +4,9 @@ Source: Hidasi & Karatzoglou, "Recurrent Neural Networks with Top-k Gains for Se
 Recommendations", CIKM 2018, and the authors' code for PyTorch (hidasib/GRU4Rec_PyTorch_Official),
 with its equations and initial weights; ``trainer=session_parallel`` trains it as they do.
 Differs from the source: an item is a node, and of all items services alone are ranked; a context
-that branches is read in topological order; a node that training never saw is UNKNOWN, and 0, where
-the authors leave it out; initial weights are drawn from torch's random numbers by the run's seed.
+that branches is read in topological order; a node that training never saw is UNKNOWN, where the
+authors leave it out, and what no row trains begins at 0; initial weights are drawn from torch's
+random numbers by the run's seed.
 """
 
 from math import sqrt
@@ -60,7 +61,7 @@ class GRU4RecOfficial(TorchModel):
         last = layers[-1]
         super().__init__(facts, hidden=last, mask=mask, edge_dropout=0.0, node_dropout=0.0)
         self.layers = list(layers)
-        self.output = _vectors(facts, last)
+        self.output = _vectors(facts, last, is_output=True)
         self.bias = _vectors(facts, 1)
         nn.init.zeros_(self.bias.weight)
         self.head = _NodeHead(self.output, self.bias, facts)
@@ -173,13 +174,17 @@ class _NodeHead(TiedHead):
         return scores
 
 
-def _vectors(facts: Facts, width: int, n_gates: int = 1) -> NodeEmbedding:
-    """Return a vector for each node, drawn as the authors do; UNKNOWN ones are 0."""
+def _vectors(
+    facts: Facts, width: int, n_gates: int = 1, *, is_output: bool = False
+) -> NodeEmbedding:
+    """Return a vector for each node, drawn as the authors do; those that nothing trains are 0."""
     vectors = NodeEmbedding(facts, width, 0.0, has_padding=False)
-    is_known = vectors.weight.detach().any(1)
+    is_read = vectors.weight.detach().any(1)
+    if is_output:
+        is_read[facts.vocabulary.service_nodes - 1] = True
     _draw_uniform(vectors.weight, facts.n_nodes, width // n_gates)
     with torch.no_grad():
-        vectors.weight[~is_known] = 0
+        vectors.weight[~is_read] = 0
     return vectors
 
 

@@ -232,9 +232,10 @@ def adagrad_with_momentum(
         if gradient.is_sparse:
             gradient = gradient.coalesce()
             rows, gradient = gradient.indices()[0], gradient.values()
-        squares[rows] += gradient.square()
-        v[rows] = momentum * v[rows] - lr * gradient / (squares[rows] + eps).sqrt()
-        weight[rows] += v[rows]
+        total = squares[rows] + gradient.square()
+        step = momentum * v[rows] - lr * gradient / (total + eps).sqrt()
+        squares[rows], v[rows] = total, step
+        weight[rows] += step
 
 
 # Of the authors of GRU4Rec, for trainer=session_parallel; torch's adagrad has no momentum.

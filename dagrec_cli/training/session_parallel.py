@@ -91,6 +91,10 @@ class SessionParallel(Trainer):
             )
         if not isinstance(loss, CrossEntropy | BPRMax):
             raise ConfigError("trainer=session_parallel has two losses; use loss=ce or bpr_max.")
+        if self.logq and isinstance(loss, BPRMax):
+            raise ConfigError(
+                f"trainer.logq is {self.logq} but corrects loss=ce alone; use trainer.logq=0."
+            )
         if sampler.n_sample:
             raise ConfigError(
                 "trainer=session_parallel draws trainer.n_sample negatives itself; use "

@@ -211,20 +211,19 @@ def test_it_learns_and_continues(
 
 
 @pytest.mark.parametrize(
-    ("model", "loss", "sampler", "said"),
+    ("model", "loss", "sampler", "logq", "said"),
     [
-        (GRU4Rec, "ce", "none", "of no other model"),
-        (GRU4RecOfficial, "bpr", "none", "loss=ce or bpr_max"),
-        (GRU4RecOfficial, "bpr_max", "popularity", "use sampler=none"),
+        (GRU4Rec, "ce", "none", 1.0, "of no other model"),
+        (GRU4RecOfficial, "bpr", "none", 0.0, "loss=ce or bpr_max"),
+        (GRU4RecOfficial, "bpr_max", "popularity", 0.0, "use sampler=none"),
+        (GRU4RecOfficial, "bpr_max", "none", 1.0, "trainer.logq is 1.0"),
     ],
 )
 def test_what_it_does_not_train(
-    config: Config, model: type, loss: str, sampler: str, said: str
+    config: Config, model: type, loss: str, sampler: str, logq: float, said: str
 ) -> None:
-    trainer, others = build(config("trainer", "session_parallel"), "trainer"), (loss, sampler)
-    rules = [
-        build(config(*each), *each[:1]) for each in zip(("loss", "sampler"), others, strict=True)
-    ]
+    trainer = build(config("trainer", "session_parallel", logq=logq), "trainer")
+    rules = build(config("loss", loss), "loss"), build(config("sampler", sampler), "sampler")
     with pytest.raises(ConfigError, match=said):
         trainer.check(model, *rules)
 
