@@ -184,4 +184,4 @@ def test_twenty_damaged_run_folders(fuzz: Any, folders: Path, tmp_path: Path) ->
 
 @pytest.mark.slow
 def test_three_hundred_damaged_run_folders(fuzz: Any, folders: Path, tmp_path: Path) -> None:
-    check_damaged_runs(fuzz, folders, tmp_path, range(1_000, 1_300), n_commands=len(COMMANDS))
+    check_damaged_runs(fuzz, folders, tmp_path, range(1_000, 1_300), n_commands=2)
