@@ -21,7 +21,7 @@ PLAIN = ["007", "0x10", "2024-01-01", "a b", "service_3", "C:\\dir\\1", "v1.0", 
 REFUSED = ["~/x", "~", "#x", "服务", "a(1).csv", "it's", "a=b", "x;y", "~/${now:%Y}/1"]
 
 # Settings that take texts of which none is a name or path.
-CHOICES = {"trainer.device"}
+CHOICES = {"split.delay", "trainer.device"}
 # The same of settings at the top, those that take null or no text among them.
 OTHERS = {
     *("average", "engine", "evaluate_on", "format", "mask", "metric", "metrics", "progress"),
