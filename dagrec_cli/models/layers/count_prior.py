@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from dagrec_cli.config.kinds import Share
 from dagrec_cli.data.pairs import WeightedPairs
-from dagrec_cli.data.ragged import block_places, find_sorted
+from dagrec_cli.data.ragged import block_places, find_sorted, gather_places
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.interpolated_counts import Beliefs, View, interpolated
 from dagrec_cli.models.layers.truncated_counts import UNSEEN, TruncatedCounts
@@ -102,6 +102,8 @@ class RowCounts:
     def _kept(self) -> Beliefs | None:
         """What is weighed of all rows; None if that is too much."""
         size = int(self.table.sizes(self.entries[:2][-1]).sum())
+        if self.view is WithoutGroup:
+            size += int(self.units.size[self.units.unit].sum())
         if self.view is Earlier:
             size += len(self.target) * self.table.n_services
         if size > MOST_KEPT:
@@ -146,9 +148,10 @@ class UnitCounts:
         self.keys, each = _summed(keys, weight.expand_as(cell)[is_there])
         self.up_to = torch.cat([each.new_zeros(1), each.cumsum(0)])
 
-        keys, self.weight = _summed(self.unit * table.n_services + target, weight)
-        self.size = torch.bincount(keys // table.n_services, minlength=self.n_units)
-        self.service = keys % table.n_services
+        self.n_services = table.n_services
+        keys, self.weight = _summed(self.unit * self.n_services + target, weight)
+        self.size = torch.bincount(keys // self.n_services, minlength=self.n_units)
+        self.service = keys % self.n_services
 
     def between(
         self, cell: Int[Tensor, " pairs"], start: Tensor, end: Tensor
@@ -156,6 +159,31 @@ class UnitCounts:
         """Return the weight in cells of the units from ``start`` up to, not including, ``end``."""
         low, high = (torch.searchsorted(self.keys, cell * self.n_units + u) for u in (start, end))
         return (self.up_to[high] - self.up_to[low]).float()
+
+    @cached_property
+    def _milestones(self) -> tuple[int, Float[Tensor, "stones services"]]:
+        """How many units lie between two milestones, and the counts of services before each."""
+        apart = -(-self.n_units * self.n_services // MOST_KEPT)
+        stone = torch.repeat_interleave(self.size) // apart
+        shape = self.n_units // apart + 2, self.n_services
+        counts = self.weight.new_zeros(shape[0] * shape[1])
+        counts.index_add_(0, (stone + 1) * self.n_services + self.service, self.weight)
+        return apart, counts.view(shape).cumsum(0)
+
+    def before(self, limit: Int[Tensor, " limits"]) -> Float[Tensor, "limits services"]:
+        """Return how often each service was counted in the units before each limit."""
+        #   unit        0  1  2  3  4  5  6  7         milestones 3 apart, limit 5:
+        #               |________|                     what the milestone at 3 has counted,
+        #                        |__|                  and units 3 and 4 one by one
+        apart, counts = self._milestones
+        stone = limit // apart
+        start = torch.cat([self.size.new_zeros(1), self.size.cumsum(0)])
+        first = start[stone * apart]
+        row, place = gather_places(first, start[limit] - first)
+        whole = counts[stone]
+        cell = row * self.n_services + self.service[place]
+        whole.view(-1).index_add_(0, cell, self.weight[place])
+        return whole
 
 
 class RowView(View):
@@ -227,12 +255,7 @@ class Before(View):
         """Return how often each service was counted before each row's limit."""
         # Once per limit: rows of one moment see the same.
         limit, of_row = torch.unique(self.limit, return_inverse=True)
-        at, cell = self.table.listed(torch.zeros_like(limit))
-        counts = torch.zeros(len(limit), self.table.n_services)
-        counts[at, self.table.cells[cell]] = self.units.between(
-            cell, torch.zeros_like(at), limit[at]
-        )
-        return counts[of_row]
+        return self.units.before(limit)[of_row]
 
 
 class Earlier(Before):
