@@ -25,6 +25,7 @@ from dagrec_cli.config.build import build
 from dagrec_cli.data.composition import Composition
 from dagrec_cli.data.contexts import paths
 from dagrec_cli.data.dataset import Dataset
+from dagrec_cli.data.vocabulary import Vocabulary
 from dagrec_cli.errors import ConfigError, TrainingError
 from dagrec_cli.losses.base import Loss
 from dagrec_cli.losses.ce import CrossEntropy
@@ -259,6 +260,20 @@ def fit(
     task = TrainingTask(model, loss, NoSampler(), pairs_of(dataset), Generator().manual_seed(0))
     trainer.fit(task, callback)
     return [row["loss"] for row in task.history.rows]
+
+
+def test_what_nothing_trains_begins_at_0(config: Config, tiny: Dataset) -> None:
+    kinds = {"t1": False, "s1": True, "s2": True}
+    names = Vocabulary.fitted(kinds, ["s1", "s2"])
+    facts = Facts(names, tiny.graph(), unread=[names.index["s2"]])  # s2 is a target alone
+    model = build(config("model", "gru4rec_official", node_input="own"), "model", facts)
+    drawn = [
+        {name for name in names.nodes if vectors.weight[names.index[name] - 1].any()}
+        for vectors in (model.output, model.embedding)
+    ]
+    assert drawn == [{"t1", "s1", "s2"}, {"t1", "s1"}]
+    limit = sqrt(6 / (len(names.nodes) + 100))
+    assert 0.95 * limit < model.output.weight.abs().max() <= limit
 
 
 @pytest.mark.real
