@@ -86,6 +86,7 @@ def basis(rows: Sequence[TableRow]) -> list[str]:
     return [
         f"n = {_joint(rows, _pairs)}; seeds {_joint(rows, _seeds)}; {spread}[95 % interval "
         f"over {over}].",
+        f"Data: {_joint(rows, _data_size)}.",
         f"Leakage: {_joint(rows, _leakage)}.",
         *_held_out(rows),
         *([f"A hard mask knows the edges {_joint(masked, _mask)}."] if masked else []),
@@ -110,6 +111,28 @@ def _pairs(row: TableRow) -> str:
         f"{_parts(row)}{_range([part.finished.data.test for part in parts])} {_side(row)} pairs of "
         f"{n:,} compositions in {groups:,} groups, data={choices.get('data')} "
         f"split={choices.get('split')}{split and f' ({split})'}"
+    )
+
+
+def _data_size(row: TableRow) -> str:
+    """Return the size of the data, whether contexts merge, and what of the test is unknown."""
+    data = row.runs[0].finished.data
+    links = "several links lead" if data.merges else "at most one link leads"
+    size = (
+        f"{plural(data.compositions, 'composition')}, {plural(data.pairs, 'pair')}, "
+        f"{plural(data.services, 'service')} that follow; {links} to a node of a context"
+    )
+    parts = [runs[0].finished for runs in row.parts]
+    tested = sum(part.data.test for part in parts)
+    unseen = [part.unseen for part in parts if part.unseen]
+    if not unseen:
+        return size
+    targets, contexts = (
+        sum(getattr(each, name) for each in unseen) / tested for name in ("targets", "contexts")
+    )
+    return (
+        f"{size}; a model does not know {targets:.1%} of the {_side(row)} targets and some node of "
+        f"{contexts:.1%} of the contexts"
     )
 
 

@@ -119,11 +119,15 @@ def test_notes_say_where_rows_differ(run_of: RunOf, tmp_path: Path) -> None:
     (c.path / "config.yaml").write_text(f"{hidden}trainer: {{monitor: ndcg, epochs: 1}}\n")
     saved = run_of(tmp_path / "s", run="/x/day/7")
     entries = [TableRow("a", [a]), TableRow("b", [b]), TableRow("c", [c]), TableRow("s", [saved])]
-    n, leakage, mask, ties = basis(entries)
+    n, data, leakage, mask, ties = basis(entries)
     assert n == (
         "n = 3 test pairs of 2 compositions in 2 groups, data=hand split=paper (test_share=0.3 "
         "seed=42); seeds 0; c: 0, 1; mean ± standard deviation over seeds, [95 % interval over "
         "groups of equal compositions and seeds]."
+    )
+    assert data == (
+        "Data: 5 compositions, 10 pairs, 3 services that follow; at most one link leads to a node "
+        "of a context."
     )
     assert leakage == (
         "Leakage: 50% of test pairs and 100% of their contexts also occur in training; "
@@ -157,7 +161,7 @@ def test_notes_say_what_became_of_the_share_where_a_run_tells(
     older = run_of(tmp_path / "older", data=data)  # does not tell
     run = run_of(tmp_path / "run", data=data | {"held_out": {"test": told, "validation": told}})
     notes = basis([TableRow("older", [older]), TableRow("run", [run])])
-    assert notes[2:4] == [
+    assert notes[3:5] == [
         "Split: 18.0% of the pairs (asked: 30%) held out; 9 groups, the largest has 80.0%.",
         "Warning: Oh.",
     ]
