@@ -85,7 +85,8 @@ def is_path(word: str) -> bool:
 
 def quoted(text: str) -> str:
     """Return a text as a quoted value of Hydra's grammar, in which nothing is looked up."""
-    return _in_quotes(text.replace("${", r"\${"))
+    # A backslash would undo the one that keeps ${ from being looked up, unless it is doubled.
+    return _in_quotes(re.sub(r"(\\*)\$\{", lambda found: 2 * found[1] + r"\${", text))
 
 
 def _in_quotes(text: str) -> str:

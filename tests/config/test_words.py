@@ -96,9 +96,13 @@ def test_what_hydra_means_by_a_word_stays() -> None:
     assert read("context=[#a,\"b,1\",'c']") == ["#a", "b,1", "c"]
 
 
+@example("${")
+@example(r"a\\${b}")
+@example(r"\${b}\\")
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1))
 def test_quotes_give_any_text_back(text: str) -> None:
-    assert OverridesParser.create().parse_override(f"run={quoted(text)}").value() == text
+    value = OverridesParser.create().parse_override(f"run={quoted(text)}").value()
+    assert OmegaConf.create({"run": value}).run == text
 
 
 @example("0 ")

@@ -192,7 +192,7 @@ def test_without_patience_all_epochs_run_and_the_best_is_kept(
         ({"epochs": 0}, "trainer.epochs is 0"),
         ({"learning_rate": -1.0}, "trainer.learning_rate is -1.0"),
         ({"learning_rate": float("nan")}, "trainer.learning_rate is nan"),
-        ({"optimizer": "adamW"}, "trainer.optimizer is 'adamW'; use one of adam, adamw, adagrad"),
+        ({"optimizer": "adamW"}, "trainer.optimizer is 'adamW'; did you mean adamw?"),
         ({"weight_decay": -0.1}, "trainer.weight_decay is -0.1; use a number of 0 or more"),
         ({"momentum": 1.0}, "trainer.momentum is 1.0; use a number from 0"),
         ({"momentum": 0.9}, "trainer.momentum is 0.9 but adam has no momentum"),
