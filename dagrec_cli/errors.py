@@ -40,13 +40,18 @@ class TrainingError(Exception):
 def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
     """Return a question with the known name that is nearest to a wrong one; empty if none is near.
 
+    Small and capital letters are alike.
+
     >>> did_you_mean("hiden", ["hidden", "epochs"], "model.")
     'did you mean model.hidden? '
+    >>> did_you_mean("adamW", ["adam", "adamw"])
+    'did you mean adamw? '
     """
     from difflib import get_close_matches
 
-    near = get_close_matches(word, list(known), n=1)
-    return f"did you mean {prefix}{near[0]}? " if near else ""
+    lowered = {name.lower(): name for name in known}
+    near = get_close_matches(word.lower(), lowered, n=1)
+    return f"did you mean {prefix}{lowered[near[0]]}? " if near else ""
 
 
 def install(extra: str) -> str:

@@ -28,8 +28,8 @@ def error_of(word: str) -> Exception:
     [
         (
             "split=papr",
-            "split=papr does not exist; did you mean paper? split is one of composition, paper, "
-            "temporal.",
+            "split=papr does not exist; did you mean paper? split is one of cold, composition, "
+            "paper, prequential, temporal.",
         ),
         (
             "trainer.epoch=1",
@@ -71,7 +71,7 @@ def test_a_defect_of_ours_is_none_of_hydra_s(monkeypatch: pytest.MonkeyPatch) ->
     def broken(*_: object) -> None:
         raise TypeError("ours")
 
-    monkeypatch.setattr("dagrec_cli.config.compose.as_typed", broken)
+    monkeypatch.setattr("dagrec_cli.config.compose.typed", broken)
     assert explain_hydra(error_of("seed=1"), "train") is None
 
 
