@@ -147,16 +147,19 @@ class Split(ABC):
         DataError
             If one side would be empty.
         """
-        return self._checked(dataset, self._hold_out(dataset, rows, share), rows, share)
+        sides = self._hold_out(dataset, rows, share)
+        return self._checked(dataset, sides, rows, share, " for trainer.validation_share")
 
-    def _checked(self, dataset: Dataset, sides: Sides, rows: Rows, share: float) -> Sides:
+    def _checked(
+        self, dataset: Dataset, sides: Sides, rows: Rows, share: float, purpose: str = ""
+    ) -> Sides:
         """Return sides of rows neither of which is empty."""
         if not len(sides.kept) or not len(sides.held_out):
             told = self.report(dataset, sides, share)
             groups = "" if told.groups is None else f" in {told.in_groups}"
             n_compositions = len(np.unique(dataset.pairs.composition[rows]))
             raise DataError(
-                f"the split cannot hold out {100 * share:g}% of {len(rows)} pairs "
+                f"the split cannot hold out {100 * share:g}% of {len(rows)} pairs{purpose} "
                 f"({plural(n_compositions, 'composition')}{groups}): one side would be empty; give "
                 "more compositions or another split (split=paper, composition, cold or temporal)."
             )

@@ -344,7 +344,9 @@ def test_no_side_may_be_empty(walks: Walks, dataset_of: DatasetOf) -> None:
     for split, told in ((composition_split(), groups), (temporal_split(), "2 compositions")):
         with pytest.raises(DataError, match=rf"hold out 30% of 4 pairs \({told}\): one side"):
             split.split(dataset)
-        with pytest.raises(DataError, match=r"hold out 30% of 2 pairs \(1 composition[ )]"):
+        with pytest.raises(
+            DataError, match=r"2 pairs for trainer\.validation_share \(1 composition[ )]"
+        ):
             split.hold_out(dataset, np.array([0, 1]), 0.3)
 
 
