@@ -96,6 +96,7 @@ def _allowed(config: DictConfig, naming: "Naming") -> 'Bool[np.ndarray, " servic
 
     Names of none are said, and if there are fewer than are asked for.
     """
+    from dagrec_cli.data.invalid import plural
     from dagrec_cli.data.naming import allowed_services
 
     names = config.allowed
@@ -106,7 +107,8 @@ def _allowed(config: DictConfig, naming: "Naming") -> 'Bool[np.ndarray, " servic
     allowed, others = allowed_services(names, naming)
     sys.stderr.write(others and f"{others}.\n")
     if (n_services := int(allowed.sum())) < config.top_k:
-        sys.stderr.write(f"top_k is {config.top_k}, but there are {n_services} services to rank.\n")
+        few = plural(n_services, "service")
+        sys.stderr.write(f"top_k is {config.top_k}, but only {few} can be ranked.\n")
     return allowed
 
 

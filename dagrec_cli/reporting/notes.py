@@ -43,7 +43,7 @@ def notes_of(result: Finished) -> list[str]:
         )
     else:
         notes.append(
-            f"Static ceiling: the best function of the whole context, chosen on {side}pairs."
+            f"Static ceiling: the best function of the whole context, chosen on these {side}pairs."
         )
     if data.left_out:
         notes.append(f"Left out: {data.left_out}.")

@@ -52,7 +52,7 @@ def test_valid_successors_share_the_probability(trained: Any, dagrec: Dagrec) ->
     answer = dagrec("predict", f"run={trained.run}", f"context=[{node}]", "top_k=99")
     n_services = len(vocabulary_of(trained.run)["services"])
     assert answer.code == 0
-    assert answer.err == f"top_k is 99, but there are {n_services} services to rank.\n"
+    assert answer.err == f"top_k is 99, but only {n_services} services can be ranked.\n"
     found, known = recommended(answer.out), successors_of(trained.run, node)
     assert set(list(found)[: len(known)]) == known
     assert sum(found.values()) == pytest.approx(1, abs=1e-4)
@@ -361,7 +361,7 @@ def test_only_what_is_allowed_is_recommended(trained: Any, dagrec: Dagrec, tmp_p
     assert list(recommended(answer.out)) == [name for name in every if name in chosen]
     others, few = answer.err.splitlines()
     assert others.startswith("allowed: 1 of 4 names stand for no service that the model can recomm")
-    assert few == "top_k is 4, but there are 3 services to rank."
+    assert few == "top_k is 4, but only 3 services can be ranked."
     short = ",".join(name.removeprefix("service_") for name in chosen)
     again = dagrec(*ask, f"allowed=[{short}]", "top_k=3")
     assert (again.out, again.err) == (answer.out, "")
