@@ -195,6 +195,11 @@ def export(config: DictConfig) -> None:
     split, source = build(config.split, "split"), build(config.data, "data")
     check_not_input(path, files_of(source))
     data = SplitData.of(build_dataset(source), split, validation_share=0.0)
+    if data.stream is not None:
+        raise ConfigError(
+            "with split.blocks=each all steps are counted, the tested ones too, each from its time "
+            "on, which two files cannot say; use split.blocks=10 split.part=0, or another split."
+        )
     with output_errors(path):
         folder = RunFolder(path)
         with folder.locked("output"):

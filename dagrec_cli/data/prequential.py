@@ -53,6 +53,8 @@ class PrequentialSplit(TemporalSplit):
     ------
     ConfigError
         If the delay is no such thing, or there is no such part.
+    DataError
+        If nothing is known as the test begins.
     """
 
     option = "prequential"
@@ -106,7 +108,13 @@ class PrequentialSplit(TemporalSplit):
         else:
             is_tested = self._stream(start, known).limit > 0
         begins = start[is_tested].min(initial=np.inf)
-        return Sides(rows[(start < begins) & (known <= begins)], rows[is_tested])
+        is_known = (start < begins) & (known <= begins)
+        if not (is_tested.any() and is_known.any()):
+            raise DataError(
+                f"no composition had ended {self.delay:g} s (split.delay) before the test begins; "
+                "use a shorter delay, a later split.part or fewer blocks."
+            )
+        return Sides(rows[is_known], rows[is_tested])
 
     def _times(
         self, dataset: Dataset, rows: Rows

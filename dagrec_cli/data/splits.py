@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from dagrec_cli.config.kinds import Count, Natural, Probability, Seed
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.held_out import HeldOut, about_folds, about_sizes
+from dagrec_cli.data.invalid import plural
 from dagrec_cli.data.pairs import Rows
 from dagrec_cli.data.split_base import DrawnSplit, Sides, Split, SplitUnits, Stream, n_of_share
 from dagrec_cli.errors import DataError
@@ -95,8 +96,8 @@ class CompositionSplit(DrawnSplit):
         )
         if len(sizes) < folds:
             raise DataError(
-                f"split.folds is {folds}, but there are {len(sizes)} groups of compositions to "
-                "deal out; use fewer folds."
+                f"split.folds is {folds}, but only {plural(len(sizes), 'group')} of compositions "
+                "can be dealt out; use fewer folds."
             )
         drawn = np.random.default_rng(self.seed).permutation(len(sizes))
         fold = np.empty(len(sizes), np.int64)

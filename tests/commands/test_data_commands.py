@@ -303,6 +303,15 @@ def test_export_replaces_no_file_that_it_reads(dagrec: Dagrec, tmp_path: Path) -
     assert (tmp_path / "peers" / "pairs.csv").read_bytes() == before
 
 
+def test_no_file_says_that_tested_steps_train(dagrec: Dagrec, tmp_path: Path) -> None:
+    path = write(tmp_path, *({**TWO, "start_time": k} for k in range(3)))
+    words = [path, "split=prequential", "split.blocks=each", "output=peers"]
+    answer = dagrec("data", "export", "data=compositions", *words)
+    assert (answer.code, answer.out) == (2, "")
+    assert "with split.blocks=each all steps are counted, the tested ones too" in answer.err
+    assert not (tmp_path / "peers").exists()
+
+
 def test_convert_made_up_data(dagrec: Dagrec, tmp_path: Path) -> None:
     words = ["data=synthetic", "data.compositions=40", "data.branching=0.5"]
     assert dagrec("data", "convert", *words, "output=made.jsonl").code == 0

@@ -73,6 +73,10 @@ def test_blocks_of_one_moment_and_delays_are_refused(
     (alone,) = parts_of(config, 2, "0s")
     assert alone.chosen is None
     assert alone.split(dataset).kept.tolist() == [0, 1]
+    for blocks in (2, "each"):
+        split = build(config("split", "prequential", blocks=blocks, delay="2s"), "split")
+        with pytest.raises(DataError, match=r"no composition had ended 2 s .* use a shorter delay"):
+            split.split(dataset)
     for delay in ("1", "1.5h", "-1s", "1w"):
         with pytest.raises(ConfigError, match=f"split.delay is '{delay}'; use a whole number and"):
             parts_of(config, 3, delay)

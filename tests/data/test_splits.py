@@ -176,7 +176,7 @@ def test_a_split_of_several_parts_is_none_of_them(
         split.split(tiny)
     with pytest.raises(ConfigError, match=r"split.part is 10; use a number from 0 to 9"):
         build(config("split", "paper", folds=5, repeats=2, part=10), "split")
-    with pytest.raises(DataError, match=r"split.folds is 11, but there are 10 groups of comp"):
+    with pytest.raises(DataError, match=r"split.folds is 11, but only 10 groups of comp"):
         build(config("split", "composition", folds=11, part=0), "split").split(tiny)
 
 
