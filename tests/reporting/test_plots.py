@@ -6,7 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from dagrec_cli.evaluation.ranks import Outcomes
-from dagrec_cli.reporting.plots.charts import learning_curve
+from dagrec_cli.reporting.plots.charts import learning_curve, metric_bars
 from dagrec_cli.reporting.plots.drawing import BLUE, LONGEST_NAME, shown
 from dagrec_cli.reporting.plots.gallery import SVG, XLINK, Picture, inline
 from dagrec_cli.reporting.plots.matrices import MOST_CLASSES, REST, ByLength, Confusion, by_length
@@ -71,6 +71,20 @@ def test_learning_curve_has_a_line_per_seed(*, is_validated: bool) -> None:
     assert axes[0].lines[0].get_ydata().tolist() == [1.0, 0.5]
     if is_validated:
         assert axes[1].lines[1].get_ydata().tolist() == [0.25, 0.5]
+
+
+def test_the_legend_names_the_line_of_an_interval_and_not_its_bar() -> None:
+    row = {"row": "a", "seeds": 1, "accuracy": {"mean": 0.5, "low": 0.4, "high": 0.6}}
+    axes = metric_bars([row], "accuracy", {"a": 0.55}).axes[0]
+    named = {
+        label: type(of).__name__
+        for of, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    assert named == {
+        "published": "Line2D",
+        "95 % interval": "LineCollection",
+        "ours": "BarContainer",
+    }
 
 
 def test_names_in_pictures_are_short_and_in_one_line() -> None:

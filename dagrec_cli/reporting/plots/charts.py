@@ -73,9 +73,9 @@ def metric_bars(
     place = range(len(bars))
     means = [row[metric]["mean"] for row in bars]
     lows, highs = ([row[metric][end] for row in bars] for end in ("low", "high"))
-    label = f"{'ours, ' if published else ''}95 % interval"
-    axes.barh(place, means, height=0.62, color=BLUE, alpha=0.75, label=label)
-    axes.hlines(place, lows, highs, color=INK, linewidth=1)
+    ours = "ours" if published else None
+    axes.barh(place, means, height=0.62, color=BLUE, alpha=0.75, label=ours)
+    axes.hlines(place, lows, highs, color=INK, linewidth=1, label="95 % interval")
     longest = max([*highs, *(row[metric]["mean"] for row in bounds)]) or 1
     for k, mean in enumerate(means):
         axes.text(1.03 * longest, k, short({"mean": mean}), va="center", fontsize=8)
