@@ -135,7 +135,9 @@ def strata_tables(rows: Sequence[TableRow], name: str) -> list[Table]:
                 parts = [[(run.finished, run.seeds) for run in runs] for runs in row.parts]
                 cells += [{"row": row.name, **shown, **of} for of in _of_stratum(stratum, parts)]
     tested = ["test"] if any("test" in row for row in cells) else []
-    return [_strata_table(cells, ["row", *tested], name)] if cells else []
+    several = ["F1 of several parts: the mean of theirs, weighted by steps."]
+    notes = several if any(len(row.parts) > 1 for row in rows) else []
+    return [_strata_table(cells, ["row", *tested], name, notes)] if cells else []
 
 
 def strata_of(result: Finished) -> list[Table]:
@@ -170,9 +172,11 @@ def _of_stratum(
         yield {"stratum": stratum, "steps": sum(steps), **means}
 
 
-def _strata_table(cells: list[Cells], named: Sequence[str], name: str) -> Table:
+def _strata_table(
+    cells: list[Cells], named: Sequence[str], name: str, notes: Sequence[str] = ()
+) -> Table:
     columns = [*named, "stratum", "steps", *OF_STRATA]
-    return Table("Strata of the steps", columns, cells, [f"Strata: {STRATA_RULE}."], name)
+    return Table("Strata of the steps", columns, cells, [f"Strata: {STRATA_RULE}.", *notes], name)
 
 
 def _ceilings(

@@ -88,6 +88,22 @@ def test_a_table_of_strata_has_a_line_for_each_row(run_with: Callable[..., Run])
     assert "row" not in own.columns
 
 
+def test_several_parts_say_what_their_f1_is(run_of: Callable[..., Run], tmp_path: Path) -> None:
+    figures = run_of(tmp_path / "plain").finished.per_seed[0]
+    runs = [
+        run_of(
+            tmp_path / f"part{number}",
+            strata=told({0: figures}, *WHOLE),
+            data={"part": {"number": number, "of": 2, "is_pooled": True}, "test_groups": 2},
+            config=f"split: {{part: {number}}}",
+        )
+        for number in (0, 1)
+    ]
+    for some, says in ((runs, True), (runs[:1], False)):
+        (table,) = strata_tables([TableRow("a", some)], "strata")
+        assert any(note.startswith("F1 of several parts") for note in table.notes) == says
+
+
 def test_without_strata_there_is_no_table(run_of: Callable[..., Run], tmp_path: Path) -> None:
     run = run_of(tmp_path / "run")
     assert strata_tables([TableRow("a", [run])], "strata") == strata_of(run.finished) == []
