@@ -76,6 +76,7 @@ def train(config: DictConfig) -> float | None:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
+    from dagrec_cli.experiment.fit import check_first_part
     from dagrec_cli.jobs.job import n_parts, request_of
     from dagrec_cli.jobs.search import check_no_search
     from dagrec_cli.jobs.sweep import sweep_parts
@@ -88,6 +89,7 @@ def train(config: DictConfig) -> float | None:
     request = request_of(hydra, config, overrides_of(hydra)["task"])
     check_no_search(hydra.sweeper, request.overrides, RunFolder(path))
     if n_parts(config) > 1:
+        check_first_part(config, request)
         sweep_parts(hydra)
         return None
     result = _run(config, path, request)

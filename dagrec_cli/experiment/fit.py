@@ -6,6 +6,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -147,6 +148,22 @@ def count(model: CountingModel, data: SplitData) -> None:
     entries, row = encode_once(pairs)
     contexts = Contexts(data.dataset.as_read, entries)
     model.count(pairs._replace(context=row.astype(np.int32)), contexts)
+
+
+def check_first_part(config: DictConfig, request: Request) -> None:
+    """Try what the parts of a split share, so that what is wrong is said once and nothing begins.
+
+    Raises
+    ------
+    DagrecError
+        If a setting or the data is not as the first part needs it.
+    """
+    first = deepcopy(config)
+    first.split.part = 0
+    components = Components.of(first, request.choices)
+    dataset = cached_dataset(components.data)
+    data = SplitData.of(dataset, components.split, components.trainer.validation_share)
+    next(components.starts(data.facts))
 
 
 def run_experiment(

@@ -188,6 +188,27 @@ def test_changed_data_are_not_reused(dagrec: Dagrec, tmp_path: Path) -> None:
         assert dagrec(*words).out.count("finished before") == expected
 
 
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        (["split=composition", "split.folds=3"], "only 1 group of compositions can be dealt out"),
+        (["split=prequential"], "split=prequential needs"),
+    ],
+)
+def test_what_no_part_can_do_is_said_once(
+    dagrec: Dagrec, tmp_path: Path, split: list[str], message: str
+) -> None:
+    nodes = [{"id": "t1"}, {"id": 1, "mid": "a"}, {"id": 2, "mid": "b"}]
+    links = [{"source": "t1", "target": 1}, {"source": 1, "target": 2}]
+    line = json.dumps({"nodes": nodes, "links": links})
+    (tmp_path / "mine.jsonl").write_text(f"{line}\n" * 9)
+    words = ["data=compositions", "data.path=mine.jsonl", "model=popularity", *split]
+    answer = dagrec("train", *words)
+    assert (answer.code, answer.out, answer.err.count("\n")) == (2, "", 1)
+    assert message in answer.err
+    assert not (tmp_path / "outputs").exists()
+
+
 def test_ctrl_c_leaves_the_table_of_what_is_finished(
     dagrec: Dagrec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
