@@ -149,7 +149,7 @@ class TrainedRun:
     ) -> "list[list[Recommendation]]":
         """Return what :meth:`recommend` does after each of many contexts, computed together."""
         from dagrec_cli.config.kinds import Count, check
-        from dagrec_cli.runs.reading import recommendations
+        from dagrec_cli.runs.recommend import recommendations
 
         check("k", k, Count)
         return recommendations(self._run, self.model, contexts, k, allowed)

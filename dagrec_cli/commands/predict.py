@@ -35,7 +35,7 @@ def predict(config: DictConfig) -> None:
     from dagrec_cli.evaluation.recommender import recommend
     from dagrec_cli.export.recommendations import answer_lines
     from dagrec_cli.runs.model import deployed_model, named_run
-    from dagrec_cli.runs.reading import naming_of
+    from dagrec_cli.runs.recommend import naming_of
 
     _check(config)
     path = None if config.output is None else output_file(config.output, STANDARD)
@@ -136,7 +136,7 @@ def _asked(
 ) -> "Iterator[Asked]":
     from dagrec_cli.data.files import opened
     from dagrec_cli.data.queries import query_of, read_queries, sink_queries
-    from dagrec_cli.runs.reading import reader_of
+    from dagrec_cli.runs.recommend import reader_of
 
     if config.context is not None:
         given = config.context

@@ -34,7 +34,8 @@ class PrequentialSplit(TemporalSplit):
     earlier; of one whose end is not known, or lies before its start, the start counts as its end.
     What has started but is not known is in no side. Each block is a part; together they are one
     test, since no step is in two of them. For validation the latest of a part's training is held
-    out.
+    out. A row that a prior of counts trains on sees what started before it, ended or not, so more
+    than a test row does.
 
     With ``blocks=each`` every step is predicted from what is known as its own composition starts,
     in one pass, which a model does whose counts can be looked up by time. Steps before anything was

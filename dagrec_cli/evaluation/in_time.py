@@ -59,9 +59,8 @@ def evaluate_in_time(model: Backoff, dataset: Dataset, rows: Rows, stream: Strea
         pairs._replace(context=context.astype(np.int32)), Contexts(dataset.as_read, entries)
     )
     at_once = max(1, SCORES_AT_ONCE // model.facts.n_services)
-    rows = rows[
-        order := np.argsort(stream.limit[rows], kind="stable")
-    ]  # those of a moment together
+    order = np.argsort(stream.limit[rows], kind="stable")  # those of a moment together
+    rows = rows[order]
     parts = []
     for start in range(0, len(rows), at_once):
         some = rows[start : start + at_once]

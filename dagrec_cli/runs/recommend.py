@@ -1,4 +1,4 @@
-"""What a run's model is asked about, read as the data that it learnt from were."""
+"""Recommendations of a run: what is asked is read as the data were that its model learnt from."""
 
 from collections.abc import Callable, Iterable
 from functools import cache
