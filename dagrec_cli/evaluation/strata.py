@@ -20,7 +20,7 @@ STRATA: tuple[tuple[StratumName, ...], ...] = (get_args(OfEdge), get_args(OfComp
 STRATA_RULE = (
     "an edge, from the last node to the target, is known if a fitted row has it; a node is new if "
     "no fitted row holds the one or has the other as its target; a composition is seen if an equal "
-    "one is fitted"
+    "one is fitted; a row that holds out validation pairs has fitted fewer, so its strata differ"
 )
 
 

@@ -9,6 +9,7 @@ from dagrec_cli.data.invalid import count_dropped, plural
 from dagrec_cli.reporting.rows import TableRow
 from dagrec_cli.runs.result import Finished
 
+KNOWS_ALL = "nothing"
 TIES = "Ties: {}; accuracy takes the first of equal services."
 
 
@@ -86,7 +87,8 @@ def basis(rows: Sequence[TableRow]) -> list[str]:
     return [
         f"n = {_joint(rows, _pairs)}; seeds {_joint(rows, _seeds)}; {spread}[95 % interval "
         f"over {over}].",
-        f"Data: {_joint(rows, _data_size)}.",
+        f"Data: {_data_size(rows[0])}.",
+        *_not_known(rows),
         f"Leakage: {_joint(rows, _leakage)}.",
         *_held_out(rows),
         *([f"A hard mask knows the edges {_joint(masked, _mask)}."] if masked else []),
@@ -115,24 +117,32 @@ def _pairs(row: TableRow) -> str:
 
 
 def _data_size(row: TableRow) -> str:
-    """Return the size of the data, whether contexts merge, and what of the test is unknown."""
+    """Return how large the data are that all rows share, and whether contexts merge."""
     data = row.runs[0].finished.data
     links = "several links lead" if data.merges else "at most one link leads"
-    size = (
+    return (
         f"{plural(data.compositions, 'composition')}, {plural(data.pairs, 'pair')}, "
         f"{plural(data.services, 'service')} that follow; {links} to a node of a context"
     )
+
+
+def _not_known(rows: Sequence[TableRow]) -> list[str]:
+    """Return what of the test models do not know, if there is anything."""
+    unknown = _joint(rows, _not_known_share)
+    return [] if unknown == KNOWS_ALL else [f"Unknown to the model: {unknown}."]
+
+
+def _not_known_share(row: TableRow) -> str:
+    """Return what of the test a row's model does not know."""
     parts = [runs[0].finished for runs in row.parts]
     tested = sum(part.data.test for part in parts)
     unseen = [part.unseen for part in parts if part.unseen]
-    if not unseen:
-        return size
-    targets, contexts = (
-        sum(getattr(each, name) for each in unseen) / tested for name in ("targets", "contexts")
-    )
+    targets, contexts = (sum(u.targets for u in unseen), sum(u.contexts for u in unseen))
+    if not (targets or contexts):
+        return KNOWS_ALL
     return (
-        f"{size}; a model does not know {targets:.1%} of the {_side(row)} targets and some node of "
-        f"{contexts:.1%} of the contexts"
+        f"{targets / tested:.1%} of the {_side(row)} targets, and some node of "
+        f"{contexts / tested:.1%} of their contexts"
     )
 
 

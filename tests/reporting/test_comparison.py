@@ -153,6 +153,16 @@ def test_a_mask_is_told_of_only_where_a_row_has_one(run_of: RunOf, tmp_path: Pat
     assert not any("mask" in note for note in basis([TableRow("free", [free])]))
 
 
+def test_notes_say_what_models_do_not_know(run_of: RunOf, tmp_path: Path) -> None:
+    unseen = {"nodes": 2, "services": 1, "contexts": 2, "emptied": 0, "targets": 1}
+    knows, lacks = run_of(tmp_path / "a"), run_of(tmp_path / "b", unseen=unseen)
+    rows = [TableRow("a", [knows]), TableRow("b", [lacks])]
+    start, share = "Unknown to the model: ", "33.3% of the test targets, and some node of 66.7% of"
+    assert not [note for note in basis(rows[:1]) if note.startswith(start)]
+    for some, line in ((rows, f"nothing; b: {share}"), (rows[1:], share)):
+        assert [note for note in basis(some) if note.startswith(f"{start}{line} their contexts.")]
+
+
 def test_notes_say_what_became_of_the_share_where_a_run_tells(
     run_of: RunOf, tmp_path: Path
 ) -> None:
