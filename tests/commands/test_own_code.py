@@ -257,9 +257,9 @@ def test_it_trains_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert dagrec_cli.load(run.folder, trust=trust).recommend(["service_1"])
 
 
-def test_the_readme_s_model_works(dagrec: Dagrec, tmp_path: Path, mine: Path) -> None:
-    section = (ROOT / "README.md").read_text().partition("## Add a model in two steps")[2]
-    blocks = re.findall(r"^```\w*\n(.*?)^```", section.partition("\n## ")[0], re.M | re.S)
+def test_the_guide_s_model_works(dagrec: Dagrec, tmp_path: Path, mine: Path) -> None:
+    section = (ROOT / "dagrec_cli/guide/own-code.md").read_text()
+    blocks = re.findall(r"^```\w*\n(.*?)^```", section, re.M | re.S)
     commands = [line for block in blocks for line in block.splitlines() if line[:7] == "dagrec "]
     for block in blocks:
         if file := re.match(r"# (mine/\S+)", block):
