@@ -28,6 +28,7 @@ COMMANDS = {
     "data fetch": "download a public data set and check its hash",
     "data convert": "write any data as compositions in JSON Lines",
     "data export": "write a split for other tools: GRU4Rec, RecBole, CSV",
+    "guide": "read the manual, topic by topic",
 }
 
 HELP = """dagrec: a bench for next-service recommendation on DAG compositions
@@ -41,7 +42,7 @@ dagrec COMMAND --help          groups, settings and examples of one command
 eval "$(dagrec -sc install=bash)"   completion for bash
 dagrec --version
 
-Start with: dagrec train"""
+Start with: dagrec train, dagrec guide start"""
 
 
 def main() -> None:
@@ -125,6 +126,11 @@ def _complete() -> None:
     if "COMP_LINE" in os.environ and (command is None or len(words) <= len(command.split())):
         typed = len([word for word in words[:-1] if word])
         _say(" ".join(sorted({[*c.split(), ""][typed] for c in COMMANDS if _fits(c, words)})))
+        return
+    if command == "guide":
+        from dagrec_cli.commands.guide import topics
+
+        _say(" ".join(topic for topic in topics() if topic.startswith(words[-1])))
         return
     if command:
         program, rest = os.environ["COMP_LINE"].split(maxsplit=1)
