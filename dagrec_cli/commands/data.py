@@ -194,7 +194,7 @@ def export(config: DictConfig) -> None:
     check_folder(path)
     split, source = build(config.split, "split"), build(config.data, "data")
     check_not_input(path, files_of(source))
-    data = SplitData.of(build_dataset(source), split, validation_share=0.0)
+    data = SplitData.of(build_dataset(source), split)
     if data.stream is not None:
         raise ConfigError(
             "with split.blocks=each all steps are counted, the tested ones too, each from its time "

@@ -21,7 +21,15 @@ from dagrec_cli.training.trainer import Callback
 
 @dataclass(frozen=True)
 class RunContext:
-    """What the seeds of an experiment share while it runs."""
+    """What the seeds of an experiment share while it runs.
+
+    Attributes
+    ----------
+    data
+        What is fitted; in the end, what the kept models are fitted on and evaluated on.
+    chosen_on
+        What the epoch is chosen on; the same unless models are fitted again.
+    """
 
     folder: RunFolder
     progress: Progress
@@ -29,6 +37,7 @@ class RunContext:
     metrics: MetricsFile
     components: Components
     data: SplitData
+    chosen_on: SplitData
     histories: dict[int, History]
 
 
@@ -64,7 +73,7 @@ class SeedCallback(Callback):
         """Go back to the newest checkpoint of the folder, and report the epochs behind it."""
         self.checkpoints.load(state)
         if state.epoch:
-            self._report(state.history)
+            self._report()
 
     def save(self, state: TrainingState) -> None:
         """Write a checkpoint into the folder."""
@@ -84,11 +93,19 @@ class SeedCallback(Callback):
     def epoch_ended(self, state: TrainingState) -> None:
         """Show the epoch and report it."""
         self.around.progress.step(state.epoch, f"loss {state.history.rows[-1]['loss']:.4f}")
-        self._report(state.history)
+        self._report()
 
-    def _report(self, history: History) -> None:
-        self.around.metrics.add(self.seed, history.rows)
-        self.around.logger.epochs(self.seed, history.rows)
+    def _report(self) -> None:
+        rows = self.around.histories[self.seed].every_row
+        self.around.metrics.add(self.seed, rows)
+        self.around.logger.epochs(self.seed, rows)
+
+
+class RefitCallback(SeedCallback):
+    """The same of the last fit on all training pairs, after validation has chosen the epoch."""
+
+    name = "refit on all training pairs"
+    checkpoint = "refit_seed{}"
 
 
 class FinalCallback(SeedCallback):
@@ -97,4 +114,4 @@ class FinalCallback(SeedCallback):
     name = "training on all steps"
     checkpoint = "final_seed{}"
 
-    def _report(self, history: History) -> None: ...
+    def _report(self) -> None: ...

@@ -6,7 +6,7 @@ A model waits for the data; its settings are checked with the others'.
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -23,11 +23,13 @@ from dagrec_cli.config.build import (
 )
 from dagrec_cli.config.metric_names import metrics_of
 from dagrec_cli.data.cache import CachedSource
+from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.split_base import Split
 from dagrec_cli.loggers.base import RunLogger
 from dagrec_cli.losses.base import Loss
-from dagrec_cli.models.base import Facts, Model
+from dagrec_cli.models.base import CountingModel, Facts, Model
 from dagrec_cli.samplers.base import Sampler
+from dagrec_cli.training.split_data import SplitData
 from dagrec_cli.training.trainer import Trainer
 
 COMPONENT_TYPES: dict[str, type] = {
@@ -53,6 +55,8 @@ class Components:
     logger: RunLogger
     seeds: list[int]
     metrics: tuple[str, ...]  # beside those always shown: what is monitored, and asked for
+    validation_share: float  # of the training pairs; a model that counts has no epoch to choose
+    refits: bool  # whether the kept model is fitted on all of them afterwards
 
     @classmethod
     def of(cls, config: DictConfig, choices: Mapping[str, str]) -> "Components":
@@ -70,10 +74,19 @@ class Components:
         asked = metrics_of("metrics", config.metrics)
         metrics = (built["trainer"].monitor, *asked)
         model = factory(config.model, "model", Model)
-        built["trainer"].check(model.func, built["loss"], built["sampler"])
-        components = cls(**built, model=model, seeds=seeds, metrics=metrics)
+        kind = cast(type, model.func)
+        built["trainer"].check(kind, built["loss"], built["sampler"])
+        share, is_test = built["trainer"].validation_share, config.evaluate_on == "test"
+        check_side(config.evaluate_on, share)
+        components = cls(
+            **built,
+            model=model,
+            seeds=seeds,
+            metrics=metrics,
+            validation_share=0.0 if is_test and issubclass(kind, CountingModel) else share,
+            refits=is_test and built["trainer"].refit,
+        )
         _ = components.split.chosen  # raises if it is of several parts
-        check_side(config.evaluate_on, components.trainer.validation_share)
         check_loss_and_sampler(
             choices["loss"],
             needs_negatives=components.loss.needs_negatives
@@ -87,11 +100,28 @@ class Components:
         )
         return components
 
+    def sides(self, dataset: Dataset) -> tuple[SplitData, SplitData]:
+        """Return what the kept models are fitted and evaluated on, and what chooses their epoch.
+
+        Raises
+        ------
+        DataError
+            If a side of the split would be empty.
+        """
+        data = SplitData.of(dataset, self.split)
+        if not self.validation_share:
+            return data, data
+        chosen_on = data.validated(self.split, self.validation_share)
+        return (data if self.refits else chosen_on), chosen_on
+
+    def start(self, seed: int, facts: Facts) -> "Start":
+        """Return a seed's untrained model; its random numbers follow."""
+        generator = seed_everything(seed)
+        return Start(seed, generator, self.model(facts))
+
     def starts(self, facts: Facts) -> Iterator["Start"]:
-        """Yield each seed's untrained model when it is asked for; its random numbers follow."""
-        for seed in self.seeds:
-            generator = seed_everything(seed)
-            yield Start(seed, generator, self.model(facts))
+        """Yield each seed's untrained model when it is asked for."""
+        return (self.start(seed, facts) for seed in self.seeds)
 
 
 class Start(NamedTuple):

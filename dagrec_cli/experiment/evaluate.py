@@ -82,12 +82,15 @@ def evaluate_run(
     MetricsFile(folder)  # nothing was trained
     write_predictions(folder, data.dataset, data.test, {r.seed: r.evaluation for r in runs})
     seconds = {"seconds_data": seconds_data, "seconds_total": time.perf_counter() - start}
-    result = finished(began, data, runs, bounds, metrics, **seconds)
+    result = finished(began, data, data, runs, bounds, metrics, **seconds)
     choices = trained.choices
     result = msgspec.structs.replace(
         result,
         model=msgspec.structs.replace(
-            result.model, epochs=trained.model.epochs, best_epoch=trained.model.best_epoch
+            result.model,
+            epochs=trained.model.epochs,
+            best_epoch=trained.model.best_epoch,
+            refit=trained.model.refit,
         ),
         run=str(run.path),
         strata={},
@@ -108,7 +111,7 @@ def _split_data(source: CachedSource, split: Split, facts: Facts, side: Side) ->
         test = np.arange(len(dataset.pairs.context))
         none, shown = test[:0], leakage(dataset, test[:0], test)
         return SplitData(known, none, none, test, facts, shown, side)
-    data = SplitData.of(dataset, split, validation_share=0.0)
+    data = SplitData.of(dataset, split)
     if data.stream is not None:
         raise ConfigError(
             "with split.blocks=each a model is tested while it counts, which a saved one has done; "

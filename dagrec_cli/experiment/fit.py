@@ -23,7 +23,12 @@ from dagrec_cli.evaluation.ceiling import ceilings
 from dagrec_cli.evaluation.evaluator import evaluate_rows
 from dagrec_cli.evaluation.in_time import check_in_time, evaluate_in_time
 from dagrec_cli.evaluation.metrics import evaluate
-from dagrec_cli.experiment.callbacks import FinalCallback, RunContext, SeedCallback
+from dagrec_cli.experiment.callbacks import (
+    FinalCallback,
+    RefitCallback,
+    RunContext,
+    SeedCallback,
+)
 from dagrec_cli.experiment.components import Components, Start
 from dagrec_cli.experiment.result import SeedRun, data_facts, finished, table_of
 from dagrec_cli.loggers.base import SafeLogger
@@ -86,21 +91,26 @@ def run_seed(around: RunContext, begun: Start) -> SeedRun:
     StoppedError
         If training failed or was interrupted; holds the model with its last good weights.
     """
-    seed, _, model = begun
-    data, history = around.data, around.histories[seed]
+    seed, data, history = begun.seed, around.data, around.histories[begun.seed]
     start = time.perf_counter()
-    with _stop_noted(model, seed):
-        _fit(around, begun, SeedCallback, history)
+    with _stop_noted(begun.model, seed, around.chosen_on):
+        _fit(replace(around, data=around.chosen_on), begun, SeedCallback, history)
+    if data is not around.chosen_on:
+        begun, history.refit = around.components.start(seed, data.facts), History()
+    model = begun.model
+    with _stop_noted(model, seed, data):
+        if history.refit:
+            _fit(around, begun, RefitCallback, history.refit, history.best_epoch)
         trained = time.perf_counter()
         if data.stream is None:
             evaluation = evaluate_rows(model, data.dataset, data.test)
         else:
             counts = check_in_time(model)
             evaluation = evaluate_in_time(counts, data.dataset, data.test, data.stream)
-    seconds = history.seconds or trained - start
     done = time.perf_counter()
     accuracy = evaluate(evaluation.outcomes)["accuracy"]
-    LOGGER.info("seed %d: %d epochs, accuracy %.4f", seed, len(history.rows), accuracy)
+    LOGGER.info("seed %d: %d epochs, accuracy %.4f", seed, len(history.every_row), accuracy)
+    seconds = history.all_seconds or trained - start
     return SeedRun(seed, model, history, evaluation, seconds, done - trained)
 
 
@@ -116,29 +126,30 @@ def fit_final(around: RunContext, runs: list[SeedRun]) -> None:
     folder = around.folder.below(FINAL)
     write_facts(folder, whole.data.dataset, whole.data.facts.graph)
     for run, begun in zip(runs, around.components.starts(whole.data.facts), strict=True):
-        with _stop_noted(run.model, run.seed):
+        with _stop_noted(run.model, run.seed, around.data):
             _fit(whole, begun, FinalCallback, History(), run.history.best_epoch or None)
         write_weights(folder, begun.model, None if run is runs[0] else run.seed)
     LOGGER.info("final: fitted on all %d pairs", len(whole.data.train))
 
 
 @contextmanager
-def _stop_noted(model: Model, seed: int) -> Iterator[None]:
-    """Say of a failure or an interruption inside which model is left."""
+def _stop_noted(model: Model, seed: int, data: SplitData) -> Iterator[None]:
+    """Say of a failure or an interruption inside which model is left, and what it knows."""
     try:
         yield
     except (TrainingError, KeyboardInterrupt) as reason:
         heard()  # the run is put in order first
-        raise StoppedError(model, seed, reason) from reason
+        raise StoppedError(model, seed, data, reason) from reason
 
 
 class StoppedError(Exception):
     """Training ended early; the model keeps its last good weights."""
 
-    def __init__(self, model: Model, seed: int, reason: BaseException) -> None:
+    def __init__(self, model: Model, seed: int, data: SplitData, reason: BaseException) -> None:
         super().__init__(str(reason))
         self.model = model
         self.seed = seed
+        self.data = data
         self.reason = reason
 
 
@@ -161,9 +172,8 @@ def check_first_part(config: DictConfig, request: Request) -> None:
     first = deepcopy(config)
     first.split.part = 0
     components = Components.of(first, request.choices)
-    dataset = cached_dataset(components.data)
-    data = SplitData.of(dataset, components.split, components.trainer.validation_share)
-    next(components.starts(data.facts))
+    _, chosen_on = components.sides(cached_dataset(components.data))
+    next(components.starts(chosen_on.facts))
 
 
 def run_experiment(
@@ -204,21 +214,22 @@ def run_experiment(
         components = Components.of(config, request.choices)
         progress.start("reading", None)
         dataset = cached_dataset(components.data, progress.step)
-        data = SplitData.of(dataset, components.split, components.trainer.validation_share)
+        data, chosen_on = components.sides(dataset)
         if config.get("evaluate_on") == "validation":
-            data = data.on_validation()
+            data = chosen_on = chosen_on.on_validation()
         seconds_data = time.perf_counter() - start
-        starts = components.starts(data.facts)
+        starts = components.starts(chosen_on.facts)
         first = next(starts)  # what does not fit the data stops here, with nothing written
         if data.stream is not None:
             check_in_time(first.model, components.metrics)
         _begin(config, folder, request, data, resume=resume)
         LOGGER.info("%d train, %d %s pairs, read in %.1f s", *data.sizes, data.side, seconds_data)
-        validated = with_default(components.metrics) if len(data.validation) else ()
-        metrics = MetricsFile(folder, validated)
+        validated = with_default(components.metrics) if len(chosen_on.validation) else ()
+        metrics = MetricsFile(folder, validated, has_refit=data is not chosen_on)
         logger.begin(components.logger, folder, config, request)
         histories = {seed: History() for seed in components.seeds}
-        around = RunContext(folder, progress, logger, metrics, components, data, histories)
+        parts = folder, progress, logger, metrics, components
+        around = RunContext(*parts, data, chosen_on, histories)
         with _stops_written(around, began, request):
             runs = list(map(partial(run_seed, around), chain([first], starts)))
             if has_final := components.trainer.fit_on == "all" and data.is_main:
@@ -231,7 +242,7 @@ def run_experiment(
             write_weights(folder, run.model, None if run is runs[0] else run.seed)
         seconds_total = time.perf_counter() - start
         seconds = {"seconds_data": seconds_data, "seconds_total": seconds_total}
-        whole = finished(began, data, runs, bounds, components.metrics, **seconds)
+        whole = finished(began, data, chosen_on, runs, bounds, components.metrics, **seconds)
         whole = msgspec.structs.replace(whole, has_final=has_final)
         table_of(whole).save(folder)
         write_record(folder, whole)
@@ -263,10 +274,12 @@ def _stops_written(around: RunContext, began: Origin, request: Request) -> Itera
         yield
     except StoppedError as stop:
         folder, seeds = around.folder, tuple(around.components.seeds)
-        around.metrics.add(stop.seed, around.histories[stop.seed].rows)
+        around.metrics.add(stop.seed, around.histories[stop.seed].every_row)
         _write_learning_curve(around)
+        write_facts(folder, stop.data.dataset, stop.data.facts.graph)
         write_weights(folder, stop.model)
-        about = {"seeds": seeds, "stopped_at_seed": stop.seed, "data": data_facts(around.data)}
+        facts = data_facts(around.data, around.chosen_on)
+        about = {"seeds": seeds, "stopped_at_seed": stop.seed, "data": facts}
         write_record(folder, stopped(began, stop.reason, **about))
         LOGGER.error("seed %d stopped: %s", stop.seed, stop.reason or "interrupted")
         if isinstance(stop.reason, KeyboardInterrupt):
@@ -277,7 +290,7 @@ def _stops_written(around: RunContext, began: Origin, request: Request) -> Itera
 
 def _write_learning_curve(around: RunContext) -> None:
     """Write ``learning_curve.png`` if anything was trained."""
-    by_seed = {seed: history.rows for seed, history in around.histories.items()}
+    by_seed = {seed: history.every_row for seed, history in around.histories.items()}
     if any(by_seed.values()):
         figure = learning_curve(by_seed, around.components.trainer.monitor)
         around.folder.write("learning_curve.png", lambda file: save_png(figure, file))

@@ -46,6 +46,7 @@ class SeedRun:
 def finished(
     origin: Origin,
     data: SplitData,
+    chosen_on: SplitData,
     runs: Sequence[SeedRun],
     bounds: Mapping[str, Outcomes],
     metrics: Sequence[str],
@@ -57,6 +58,8 @@ def finished(
 
     Parameters
     ----------
+    data, chosen_on
+        What the models are fitted and evaluated on, and what chose their epochs.
     bounds
         The best possible outcomes by name, see :func:`~dagrec_cli.evaluation.ceiling.ceilings`.
     metrics
@@ -69,12 +72,12 @@ def finished(
     ceilings: Any = {
         name: metric_summaries([best], belongs, bounded) for name, best in bounds.items()
     }
-    epochs = [row for run in runs for row in run.history.rows]
+    epochs = [row for run in runs for row in run.history.every_row]
     step_seconds = sum(row["seconds"] for row in epochs)
     return Finished(
         **msgspec.structs.asdict(origin),
         seeds=tuple(run.seed for run in runs),
-        data=data_facts(data),
+        data=data_facts(data, chosen_on),
         metrics=metric_summaries([run.evaluation.outcomes for run in runs], belongs, metrics),
         per_seed={run.seed: evaluate(run.evaluation.outcomes, metrics, belongs) for run in runs},
         ceilings=ceilings,
@@ -85,6 +88,7 @@ def finished(
             mask=runs[0].model.mask,
             epochs=[len(run.history.rows) for run in runs],
             best_epoch=[run.history.best_epoch for run in runs],
+            refit=any(run.history.refit for run in runs),
         ),
         seconds=Seconds(
             data=seconds_data,
@@ -111,8 +115,8 @@ def finished(
     )
 
 
-def data_facts(data: SplitData) -> DataFacts:
-    """Return what the figures of a run on these data are about."""
+def data_facts(data: SplitData, chosen_on: SplitData) -> DataFacts:
+    """Return what the figures of a run on these data are about, see :func:`finished`."""
     dataset = data.dataset
     composition = dataset.pairs.composition[data.test]
     return DataFacts(
@@ -126,11 +130,11 @@ def data_facts(data: SplitData) -> DataFacts:
         pairs=len(dataset.pairs.context),
         nodes=dataset.vocabulary.n_names,
         services=len(dataset.vocabulary.services),
-        train=len(data.train),
-        validation=len(data.validation),
+        train=len(chosen_on.train),
+        validation=len(chosen_on.validation),
         test=len(data.test),
         test_groups=len(np.unique(dataset.group[composition])),
-        held_out=dict(data.held_out),
+        held_out=dict(chosen_on.held_out),
         leakage=data.leakage,
         forbidden_test_targets=count_forbidden(data.facts.graph, dataset, data.test),
         part=data.part,

@@ -23,8 +23,7 @@ VERSION = "dagrec"  # figures of two versions are never one row
 CODE = "code"  # neither are figures of two states of the user's own code
 PARTS = "split.parts"  # how many of them there are, where some are missing
 TESTED = ("data", "split", EVALUATED_ON)
-LEARNT = ("loss", "sampler", "trainer")  # mean nothing to a model that counts, except this:
-HELD_OUT = "trainer.validation_share"  # which leaves it fewer pairs to count
+LEARNT = ("loss", "sampler", "trainer")  # mean nothing to a model that counts
 ALWAYS = ("data", "model", SOURCE)  # in every name
 OPTIONS = ("data", "split", "model", "loss", "sampler", "trainer")  # told without their group
 Settings = Mapping[str, Any]
@@ -144,7 +143,7 @@ def _identity(run: Run) -> str:
 
 def _is_idle(key: str, run: Run) -> bool:
     """Return whether a setting means nothing to a run's model."""
-    return run.counts and key.split(".")[0] in LEARNT and key != HELD_OUT
+    return run.counts and key.split(".")[0] in LEARNT
 
 
 def _deciding_origin(run: Run) -> dict[str, Any]:

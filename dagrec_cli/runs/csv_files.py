@@ -63,11 +63,16 @@ class MetricsFile:
     ----------
     validated
         Metrics that are computed on validation pairs; each has a column.
+    has_refit
+        Whether there is a column ``refit``, 1 for the epochs of the last fit on all training pairs.
     """
 
-    def __init__(self, folder: RunFolder, validated: Iterable[str] = ()) -> None:
+    def __init__(
+        self, folder: RunFolder, validated: Iterable[str] = (), *, has_refit: bool = False
+    ) -> None:
         self._path = folder.path / METRICS_FILE
         self._columns = [*EPOCH, *(f"validation_{name}" for name in validated)]
+        self._columns += ["refit"] * has_refit
         self._n_written: dict[int, int] = {}
         folder.write_text(METRICS_FILE, csv_text(["seed", *self._columns], []))
 

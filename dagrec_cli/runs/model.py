@@ -72,10 +72,10 @@ def deployed_model(run: Run, seed: int | None = None) -> tuple[Model, str]:
     result = run.result
     if not isinstance(result, Finished) or not result.has_final:
         return load_model(run, seed), ""
-    data = result.data
+    n_fitted = result.data.train + result.data.validation * result.model.refit
     return load_model(run, seed, is_final=True), (
-        f"The model is fitted on all {data.pairs:,} steps (trainer.fit_on=all); the figures of "
-        f"{run.path} are of one fitted on {data.train:,}.\n"
+        f"The model is fitted on all {result.data.pairs:,} steps (trainer.fit_on=all); the figures "
+        f"of {run.path} are of one fitted on {n_fitted:,}.\n"
     )
 
 

@@ -84,21 +84,29 @@ class DataFacts(Struct, frozen=True, kw_only=True):
 
 
 class ModelFacts(Struct, frozen=True):
-    """What a run's model is: its weights, and for each seed the epochs and which of them is kept.
+    """What a run's model is: its weights, and for each seed the epochs and which of them is best.
 
-    A model that counts has no parameters, and no epochs.
+    A model that counts has no parameters, and no epochs. With ``refit`` the model was trained anew
+    for as many epochs as the best one, on validation pairs, too.
     """
 
     parameters: Tally
     mask: Literal["hard", "prior", "none"]
     epochs: list[Tally]
     best_epoch: list[Tally]
+    refit: bool = False
+
+    @property
+    def rows(self) -> list[int]:
+        """How many epochs of each seed ``metrics.csv`` has."""
+        both = zip(self.epochs, self.best_epoch, strict=True)
+        return [n + best * self.refit for n, best in both]
 
     def __post_init__(self) -> None:
         """Raise ValueError if an epoch is kept that was not, or a model that counts has some."""
         if any(best > n for n, best in zip(self.epochs, self.best_epoch, strict=False)):
             raise ValueError("best_epoch is later than the last one")
-        if any(self.epochs) and not self.parameters:
+        if (any(self.epochs) or self.refit) and not self.parameters:
             raise ValueError("a model without parameters has epochs")
 
 
@@ -184,6 +192,8 @@ class Finished(Origin, frozen=True, kw_only=True, tag="finished"):
             del told["evaluate_on"]
         if self.data.part:
             told["split.part"] = self.data.part.number
+        if self.model.refit:
+            told["trainer.refit"] = True
         for key, value in told.items():
             if (setting := given.get(key, value)) != value:
                 yield f"{key} is {setting} there, not {value}"

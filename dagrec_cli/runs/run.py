@@ -150,7 +150,7 @@ class Run:
             check(name, given.get(name), kind)
         yield from (MisfitError(line, CONFIG) for line in result.other_settings(given))
         n_rows = [len(self.history.get(seed, ())) for seed in result.seeds]
-        if n_rows != ([0] * len(n_rows) if result.run else result.model.epochs):
+        if n_rows != ([0] * len(n_rows) if result.run else result.model.rows):
             yield MisfitError(f"there are {n_rows} epochs", METRICS_FILE)
         if result.data.nodes != self.vocabulary.n_names:
             yield MisfitError(f"there are {self.vocabulary.n_names:,} nodes", VOCABULARY)

@@ -63,8 +63,8 @@ class SplitData:
         return len(self.train), len(self.test)
 
     @classmethod
-    def of(cls, dataset: Dataset, split: Split, validation_share: float) -> "SplitData":
-        """Split a data set, and take names and service graph of what is left to fit a model on.
+    def of(cls, dataset: Dataset, split: Split) -> "SplitData":
+        """Split a data set, and take names and service graph of what there is to fit a model on.
 
         Raises
         ------
@@ -78,26 +78,43 @@ class SplitData:
             shown = leakage_in_time(dataset, test, stream)
             train = np.arange(len(dataset.pairs.context))  # what is kept has counted everything
         held_out = {"test": split.report(dataset, sides)}
-        validation = train[:0]
-        if validation_share and stream is not None:
-            raise ConfigError(
-                "with split.blocks=each no pair is held out for validation; use "
-                "trainer.validation_share=0, or split.blocks=10."
-            )
-        if validation_share:
-            train, validation = sides = split.hold_out(dataset, train, validation_share)
-            held_out["validation"] = split.report(dataset, sides, validation_share)
         units = split.units(dataset)
         dataset = split.known(dataset, train)
         return cls(
             dataset,
-            *(train, validation, test),
+            *(train, train[:0], test),
             _facts(dataset, train, knows_all_edges=split.graph == "all"),
             shown,
             held_out=held_out,
             units=units,
             part=split.chosen,
             stream=stream,
+        )
+
+    def validated(self, split: Split, share: float) -> "SplitData":
+        """Return the same data with a share of the training pairs held out for validation.
+
+        Raises
+        ------
+        ConfigError
+            If each pair has a training of its own.
+        DataError
+            If one of the two sides would be empty.
+        """
+        if self.stream is not None:
+            raise ConfigError(
+                "with split.blocks=each no pair is held out for validation; use model=backoff "
+                "model.mask=none, which needs none, or split.blocks=10."
+            )
+        train, validation = sides = split.hold_out(self.dataset, self.train, share)
+        dataset = split.known(self.dataset, train)
+        return replace(
+            self,
+            dataset=dataset,
+            train=train,
+            validation=validation,
+            facts=_facts(dataset, train, knows_all_edges=split.graph == "all"),
+            held_out={**self.held_out, "validation": split.report(self.dataset, sides, share)},
         )
 
     def on_validation(self) -> "SplitData":

@@ -32,11 +32,26 @@ class History:
         Epoch whose weights the model has now; the last one without early stopping.
     seconds
         How long training has taken, validation included, a resumed run from its beginning.
+    refit
+        That of the last fit on all training pairs, for as many epochs as the best one; None if
+        there is none.
     """
 
     rows: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int = 0
     seconds: float = 0.0
+    refit: "History | None" = None
+
+    @property
+    def all_seconds(self) -> float:
+        """The seconds, with those of the refit."""
+        return self.seconds + (self.refit.seconds if self.refit else 0.0)
+
+    @property
+    def every_row(self) -> list[dict[str, float]]:
+        """The rows, then those of the refit, which count on and have ``refit`` 1."""
+        n, last = len(self.rows), self.refit.rows if self.refit else []
+        return [*self.rows, *({**row, "epoch": n + row["epoch"], "refit": 1} for row in last)]
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,11 @@ class Trainer(ABC):
     validate_every
         Epochs between two validations.
     monitor
-        Validation metric, higher is better, whose best epoch's weights are kept.
+        Validation metric, higher is better, whose best epoch is chosen.
+    refit
+        Whether the model is then trained anew, on all training pairs and for as many epochs, which
+        is kept; else the weights of the best epoch are. An epoch stays a pass over the pairs, so
+        one of mini-batches has some more steps. Not with ``evaluate_on=validation``.
     patience
         Validations without a new best before training stops; 0 never stops early.
     checkpoint_every
@@ -135,6 +139,7 @@ class Trainer(ABC):
     validation_share: Share
     validate_every: Count
     monitor: Metric
+    refit: bool
     patience: Natural
     checkpoint_every: Natural
     device: str

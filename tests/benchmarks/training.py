@@ -53,7 +53,7 @@ class EpochBenchmark(Benchmark):
         timed = {"epochs": self.epochs, "validation_share": 0.0, "patience": 0}
         super().__init__(changed(config, {"trainer": timed}))
         data, split = build(config.data, "data"), build(config.split, "split")
-        self.data = SplitData.of(build_dataset(data), split, validation_share=0.0)
+        self.data = SplitData.of(build_dataset(data), split)
 
     def rows(self, size: int) -> Rows:
         """Return rows of the training pairs."""

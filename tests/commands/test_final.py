@@ -1,5 +1,6 @@
-"""``trainer.fit_on=all``: figures of the evaluated model, recommendations of one fitted on all."""
+"""Last fits: ``trainer.refit`` of the evaluated model, ``trainer.fit_on=all`` of one beside it."""
 
+import csv
 import json
 from collections.abc import Callable
 from itertools import pairwise
@@ -22,6 +23,54 @@ Dagrec = Callable[..., Any]
 
 WORDS = ["trainer.epochs=6", "model.hidden=8", "trainer.validation_share=0.2", "split=composition"]
 ALL = "trainer.fit_on=all"
+
+
+def test_a_refit_is_the_training_without_validation_for_the_epochs_that_were_chosen(
+    dagrec: Dagrec, tmp_path: Path
+) -> None:
+    """The same bytes: names, edges and a prior's counts are of all that is fitted, too."""
+    words = [*WORDS, "trainer=mini_batch", "trainer.batch_size=32", "trainer.device=cpu"]
+    words += ["trainer.learning_rate=0.1", "trainer.patience=2", "model.mask=prior"]
+    assert dagrec("train", *words, "hydra.run.dir=run").code == 0
+    result = json.loads((tmp_path / "run/result.json").read_text())
+    (n,), (kept,) = result["model"]["epochs"], result["model"]["best_epoch"]
+    assert (result["model"]["refit"], kept < 6) == (True, True)
+    rows = [*csv.DictReader((tmp_path / "run/metrics.csv").read_text().splitlines())]
+    assert [row["epoch"] for row in rows] == [str(k + 1) for k in range(n + kept)]
+    assert [row["refit"] for row in rows] == [""] * n + ["1"] * kept
+    assert [bool(row["validation_ndcg"]) for row in rows] == [True] * n + [False] * kept
+
+    alone = [f"trainer.epochs={kept}", "trainer.validation_share=0", "trainer.patience=0"]
+    assert dagrec("train", *words, *alone, "hydra.run.dir=alone").code == 0
+    for name in ("predictions.csv", "model.safetensors", "vocabulary.json", "graph.json"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+    other = json.loads((tmp_path / "alone/result.json").read_text())
+    assert result["data"]["train"] + result["data"]["validation"] == other["data"]["train"]
+    for key in ("metrics", "strata", "unseen", "ceilings"):
+        assert result[key] == other[key], key
+    losses = [
+        [row["loss"] for row in csv.DictReader((tmp_path / name).read_text().splitlines())]
+        for name in ("run/metrics.csv", "alone/metrics.csv")
+    ]
+    assert losses[0][n:] == losses[1]
+
+
+def test_what_is_stopped_while_the_epoch_is_chosen_can_predict(
+    dagrec: Dagrec, tmp_path: Path, ctrl_c_in: Callable[..., Any]
+) -> None:
+    """Its model knows fewer names than the one that would have been fitted on all pairs."""
+    with ctrl_c_in(2):
+        words = [*WORDS, "data.compositions=12", "hydra.run.dir=run"]
+        assert dagrec("train", *words).code == 130
+    assert dagrec("predict", "run=run", "context=[table_1]").code == 0
+
+
+def test_a_model_that_counts_has_no_need_of_validation(dagrec: Dagrec, tmp_path: Path) -> None:
+    for share in (0, 0.2):
+        words = ["model=markov", f"trainer.validation_share={share}", f"hydra.run.dir={share}"]
+        assert dagrec("train", "split=composition", *words).code == 0
+    for name in ("predictions.csv", "model.safetensors", "metrics.csv", "vocabulary.json"):
+        assert (tmp_path / "0" / name).read_bytes() == (tmp_path / "0.2" / name).read_bytes()
 
 
 def test_the_final_model_is_fitted_on_all_steps_for_the_epochs_that_were_kept(

@@ -33,6 +33,7 @@ CASES = {
     "mini-batches": (["trainer=mini_batch", "trainer.device=cpu", "trainer.batch_size=20"], 3),
     "in the second final model": (["seeds=[0,1]", "trainer.fit_on=all"], 18),
     "early stopping": (["trainer.validation_share=0.2", "trainer.patience=2"], 3),
+    "in the refit": (["trainer.validation_share=0.2", "trainer.checkpoint_every=1"], 6),
 }
 
 Dagrec = Callable[..., Any]

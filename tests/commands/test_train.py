@@ -46,7 +46,7 @@ def are_equal(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> boo
 def data(config: Callable[[str, str], DictConfig]) -> SplitData:
     """The synthetic data on the paper's split, as ``dagrec train`` has it."""
     dataset: Dataset = build_dataset(build(config("data", "synthetic"), "data"))
-    return SplitData.of(dataset, build(config("split", "paper"), "split"), 0.0)
+    return SplitData.of(dataset, build(config("split", "paper"), "split"))
 
 
 def test_no_model_is_built_to_be_thrown_away(dagrec: Dagrec) -> None:
@@ -264,7 +264,7 @@ def test_bpr_trains_unmasked_and_is_masked_at_evaluation(
 
 def test_early_stopping_adds_columns_and_keeps_the_best_epoch(dagrec: Dagrec) -> None:
     words = ["trainer.validation_share=0.2", "trainer.patience=2", "trainer.learning_rate=0.05"]
-    words += ["trainer.monitor=mrr@2", "metrics=[hit@2]"]
+    words += ["trainer.monitor=mrr@2", "metrics=[hit@2]", "trainer.refit=false"]
     answer = dagrec("train", *words, "trainer.epochs=30")
     rows = rows_of(answer.run / "metrics.csv")
     assert list(rows[0])[4:] == [f"validation_{name}" for name in (*METRICS, "mrr@2", "hit@2")]

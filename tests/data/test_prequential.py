@@ -88,7 +88,7 @@ def test_what_is_held_out_for_validation_is_the_latest_that_is_known(
     tiny: Dataset, config: Config
 ) -> None:
     (*_, last) = parts_of(config, 4, "1d")
-    data = SplitData.of(tiny, last, 0.3)
+    data = SplitData.of(tiny, last).validated(last, 0.3)
     time = [tiny.start_time[tiny.pairs.composition[rows]] for rows in (data.train, data.validation)]
     assert time[0].max() < time[1].min()
     assert data.part is not None

@@ -44,7 +44,7 @@ def test_each_step_is_what_a_model_gives_that_is_fitted_on_what_was_known(
     ]
     dataset = dataset_of(drawn, context="dag")
     split = build(config("split", "prequential", blocks="each", delay=f"{delay}s"), "split")
-    data = SplitData.of(dataset, split, 0.0)
+    data = SplitData.of(dataset, split)
     assert data.stream is not None
     model = build(config("model", "backoff", mask="none"), "model", data.facts)
     found = evaluate_in_time(model, data.dataset, data.test, data.stream).outcomes
@@ -85,9 +85,9 @@ def test_each_step_is_what_a_model_gives_that_is_fitted_on_what_was_known(
 
 def test_what_cannot_be_looked_up_by_time_is_refused(tiny: Dataset, config: Config) -> None:
     split = build(config("split", "prequential", blocks="each"), "split")
-    with pytest.raises(ConfigError, match=r"no pair is held out for validation; use trainer.val"):
-        SplitData.of(tiny, split, 0.2)
-    data = SplitData.of(tiny, split, 0.0)
+    with pytest.raises(ConfigError, match=r"no pair is held out for validation; use model=backoff"):
+        SplitData.of(tiny, split).validated(split, 0.2)
+    data = SplitData.of(tiny, split)
     for name, mask in (("markov", "none"), ("backoff", "hard")):
         model = build(config("model", name, mask=mask), "model", data.facts)
         with pytest.raises(ConfigError, match=r"use model=backoff model.mask=none \(with"):

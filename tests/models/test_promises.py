@@ -105,6 +105,7 @@ def train(model: Model, dataset: Dataset, epochs: int = 3) -> Batch:
             gradient_clip=1.0,
             distinct_contexts=True,
             fit_on="train",
+            refit=False,
             validation_share=0.0,
             validate_every=1,
             monitor="ndcg",

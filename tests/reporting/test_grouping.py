@@ -142,14 +142,6 @@ def test_rows_that_only_the_split_or_the_reader_tells_apart(run_of: RunOf, tmp_p
     assert names == ["m split.graph=train", "m split.graph=all", "m data.max_paths=9"]
 
 
-def test_held_out_pairs_are_missing_to_a_model_that_counts(run_of: RunOf, tmp_path: Path) -> None:
-    for epochs, share in enumerate((0.0, 0.2), start=1):
-        config = f"trainer: {{validation_share: {share}, epochs: {epochs}}}"
-        run_of(tmp_path / str(share), is_trained=False, choices={"model": "m"}, config=config)
-    names = [entry.name for entry in group_runs([tmp_path], None)]
-    assert names == ["m trainer.validation_share=0.0", "m trainer.validation_share=0.2"]
-
-
 def test_two_versions_of_dagrec_are_two_rows(run_of: RunOf, tmp_path: Path) -> None:
     for seed, version in enumerate(["1", "1", "2"]):
         versions = {"dagrec": version, "python": str(seed)}

@@ -49,6 +49,11 @@ def forbidden(data: SplitData) -> int:
     return count_forbidden(data.facts.graph, data.dataset, data.test)
 
 
+def validated(dataset: Dataset, split: Split, share: float) -> SplitData:
+    data = SplitData.of(dataset, split)
+    return data.validated(split, share) if share else data
+
+
 def ruled_out(dataset: Dataset, edges: Edges, rows: Rows) -> int:
     """Count known targets that are no edge, where the last node has any."""
     sources = {source for source, _ in edges}
@@ -61,7 +66,7 @@ def ruled_out(dataset: Dataset, edges: Edges, rows: Rows) -> int:
 def test_the_graph_is_that_of_the_pairs_that_are_fitted(
     split_of: Callable[[str], Split], tiny: Dataset, share: float
 ) -> None:
-    data = SplitData.of(tiny, split_of("train"), share)
+    data = validated(tiny, split_of("train"), share)
     assert bool(len(data.validation)) == bool(share)
     fitted = edges_into_services(data.dataset, data.train)
     assert known(data.facts.graph) == fitted
@@ -81,7 +86,7 @@ def test_the_paper_s_graph_is_that_of_all_pairs(
     split_of: Callable[[str], Split], tiny: Dataset, share: float
 ) -> None:
     """As far as the model knows both ends."""
-    data = SplitData.of(tiny, split_of("all"), share)
+    data = validated(tiny, split_of("all"), share)
     every = np.arange(len(tiny.pairs.target))
     edges, names = edges_into_services(data.dataset, every), data.facts.vocabulary
     is_class = names.service_class >= 0
@@ -96,7 +101,7 @@ def test_the_paper_s_graph_is_that_of_all_pairs(
 def test_other_targets_to_be_predicted_tell_the_model_nothing(
     split_of: Callable[[str], Split], tiny: Dataset
 ) -> None:
-    data = SplitData.of(tiny, split_of("train"), 0.3)
+    data = validated(tiny, split_of("train"), 0.3)
     hidden = np.concatenate([data.validation, data.test])
     classes = (tiny.pairs.target[hidden] + 1) % len(tiny.vocabulary.services)
     node, target = tiny.contexts.node, tiny.links.target.copy()
@@ -107,7 +112,7 @@ def test_other_targets_to_be_predicted_tell_the_model_nothing(
     changed = replace(tiny, links=tiny.links._replace(target=target))
     assert np.array_equal(changed.pairs.target[hidden], classes)
     vars(changed)["group"] = tiny.group  # so that the sides stay
-    other = SplitData.of(changed, split_of("train"), 0.3)
+    other = validated(changed, split_of("train"), 0.3)
     assert np.array_equal(other.validation, data.validation)
     assert np.array_equal(other.test, data.test)
     assert other.facts.vocabulary == data.facts.vocabulary
@@ -117,13 +122,13 @@ def test_other_targets_to_be_predicted_tell_the_model_nothing(
 
 def test_each_side_knows_what_became_of_its_share(tiny: Dataset, config: Config) -> None:
     split: Split = build(config("split", "composition", test_share=0.5), "split")
-    data = SplitData.of(tiny, split, 0.3)
+    data = validated(tiny, split, 0.3)
     n_all, n_test, n_validation = map(len, (tiny.pairs.target, data.test, data.validation))
     test, validation = data.held_out["test"], data.held_out["validation"]
     assert (test.asked, test.share) == (0.5, n_test / n_all)
     assert (validation.asked, validation.share) == (0.3, n_validation / (n_all - n_test))
     assert test.groups == 10  # two of eleven compositions are equal
-    assert list(SplitData.of(tiny, split, 0.0).held_out) == ["test"]
+    assert list(SplitData.of(tiny, split).held_out) == ["test"]
 
 
 @pytest.mark.real
@@ -131,6 +136,6 @@ def test_while_validating_on_the_portal_log_the_mask_does_not_know_the_answers(
     geoportal: Dataset, config: Config
 ) -> None:
     split: Split = build(config("split", "composition"), "split")
-    data = SplitData.of(geoportal, split, 0.2).on_validation()
+    data = validated(geoportal, split, 0.2).on_validation()
     fitted = edges_into_services(data.dataset, data.train)
     assert forbidden(data) == ruled_out(data.dataset, fitted, data.test) > len(data.test) / 2

@@ -32,7 +32,7 @@ DECADE = 10  # from this ratio of the largest to the smallest value on, an axis 
 def learning_curve(
     histories: Mapping[int, Sequence[Mapping[str, float]]], monitor: str
 ) -> "Figure":
-    """Draw each seed's loss, and its validation metric against an axis of its own.
+    """Draw each seed's loss, dashed where it is refitted, and its validation metric.
 
     Parameters
     ----------
@@ -44,9 +44,11 @@ def learning_curve(
     figure = canvas(5, 3)
     axes = figure.add_subplot()
     axes.grid()
-    axes.set_xlabel("epoch")
-    rows = list(histories.values())
+    refits = [[row for row in rows if "refit" in row] for rows in histories.values()]
+    axes.set_xlabel("epoch (dashed: refit on all training pairs)" if any(refits) else "epoch")
+    rows = [[row for row in of_seed if "refit" not in row] for of_seed in histories.values()]
     _draw_by_epoch(axes, rows, "loss", "training loss", "-", BLUE)
+    _draw_by_epoch(axes, refits, "loss", "training loss", "--", BLUE)
     column = f"validation_{monitor}"
     if any(column in row for of_seed in rows for row in of_seed):
         _draw_by_epoch(axes.twinx(), rows, column, f"validation {monitor}", ".-", ORANGE)
