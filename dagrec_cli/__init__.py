@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Unpack
 
 from dagrec_cli.errors import ConfigError, DagrecError, TrainingError
 
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from dagrec_cli.data.dataset import Dataset
-    from dagrec_cli.evaluation.recommender import Recommendation
+    from dagrec_cli.evaluation.recommender import Answer
     from dagrec_cli.models.base import Model
+    from dagrec_cli.runs.recommend import How, Recommender
 
 __version__ = "0.2.0"
 __all__ = ["DagrecError", "TrainedRun", "TrainingError", "compare", "load", "read_data", "train"]
@@ -112,47 +113,46 @@ class TrainedRun:
         return frame[["node", "parents"]]
 
     @cached_property
+    def _recommender(self) -> "Recommender":
+        from dagrec_cli.runs.recommend import Recommender
+
+        return Recommender(self._run, self._seed)
+
+    @property
     @_explained()
     def model(self) -> "Model":
         """The model that recommends; set its ``mask`` to rank with ``hard`` or ``none``.
 
         With ``trainer.fit_on=all`` it is the one fitted on all steps; the figures are of another.
         """
-        from dagrec_cli.runs.model import deployed_model
+        return self._recommender.model
 
-        return deployed_model(self._run, self._seed)[0]
+    def recommend(self, context: Iterable[str], **how: "Unpack[How]") -> "Answer":
+        """Return the best services after a context, best first, with notes on them.
 
-    def recommend(
-        self, context: Iterable[str], *, k: int = 5, allowed: Names = None
-    ) -> "list[Recommendation]":
-        """Return the ``k`` best services after a context, best first.
-
-        Parameters
-        ----------
-        context
-            Names of the nodes walked so far; they may lack their prefix.
-        k
-            How many; a smaller catalogue is given whole.
-        allowed
-            Names of the services that may be recommended; None for all.
-
-        Returns
-        -------
-        list
-            ``service``, ``probability``, and how often it was ``seen`` after the last node.
+        It holds names of the nodes walked so far, which may lack their prefix. ``k`` services are
+        given, 5 by default; of ``allowed`` names alone; ``on_unknown`` is as on the command line.
         """
-        return self.recommend_many([context], k=k, allowed=allowed)[0]
+        return self.recommend_many([context], **how)[0]
 
     @_explained()
     def recommend_many(
-        self, contexts: Iterable[Iterable[str]], *, k: int = 5, allowed: Names = None
-    ) -> "list[list[Recommendation]]":
+        self, contexts: Iterable[Iterable[str]], **how: "Unpack[How]"
+    ) -> "list[Answer]":
         """Return what :meth:`recommend` does after each of many contexts, computed together."""
-        from dagrec_cli.config.kinds import Count, check
-        from dagrec_cli.runs.recommend import recommendations
+        return self._recommender.after_contexts(contexts, **how)
 
-        check("k", k, Count)
-        return recommendations(self._run, self.model, contexts, k, allowed)
+    @_explained()
+    def recommend_composition(
+        self, composition: Folder | bytes, *, after: Sequence[str] = (), **how: "Unpack[How]"
+    ) -> "list[Answer]":
+        """Return what :meth:`recommend` does at each open end, which is a node that no link leaves.
+
+        It is a file or its content, in any format that ``data`` reads; ``after`` may have ids or
+        names of other nodes to go on from.
+        """
+        given = composition if isinstance(composition, bytes) else Path(composition)
+        return self._recommender.after_composition(given, after, **how)
 
 
 @_explained()

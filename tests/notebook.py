@@ -25,9 +25,9 @@ print(f"{sum(each.numel() for each in network.model.parameters())} weights")
 again = dagrec.load("counts")
 first = again.contexts.loc[again.predictions.context.iloc[0]]
 context = [again.contexts.node[parent] for parent in first.parents] + [first.node]
-for service, probability, seen in again.recommend(context, k=2):
-    print(f"{service} {probability:.2f} {seen}")
-print([len(each) for each in again.recommend_many([context, context[-1:]], k=3)])
+for each in again.recommend(context, k=2).services:
+    print(f"{each.service} {each.probability:.2f} {each.seen}")
+print([len(each.services) for each in again.recommend_many([context, context[-1:]], k=3)])
 
 # %% Side by side
 table = dagrec.compare([network, "counts"])

@@ -72,13 +72,13 @@ def test_it_is_what_the_command_line_does(tmp_path: Path, monkeypatch: pytest.Mo
     assert run.metrics.loc["accuracy", "mean"] == pytest.approx(right.mean())
     best = run.predictions.query("seed == 4").iloc[0]
     for each in (dagrec_cli.load("typed", seed=4), TrainedRun(run.folder, seed=4)):
-        (first,) = each.recommend(path_to(run, best.context), k=1)
+        (first,) = each.recommend(path_to(run, best.context), k=1).services
         assert (first.service, first.probability) == (
             best.predicted,
             pytest.approx(best.probability, rel=1e-4),
         )
         bare = first.service.removeprefix("service_")
-        assert each.recommend(path_to(run, best.context), allowed=[bare]) == [first]
+        assert each.recommend(path_to(run, best.context), allowed=[bare]).services == [first]
 
 
 def test_names_come_back_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

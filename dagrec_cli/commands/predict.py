@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -15,13 +16,9 @@ from dagrec_cli.config.where import user_path
 from dagrec_cli.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from jaxtyping import Bool
-
-    from dagrec_cli.data.naming import Naming
-    from dagrec_cli.data.queries import Asked, Unanswerable
+    from dagrec_cli.data.queries import Asked
     from dagrec_cli.evaluation.recommender import Answer
-    from dagrec_cli.runs.run import Run
+    from dagrec_cli.runs.recommend import Recommender
 
 ASKED = ("context", "input", "composition")
 READ_FILES = ("input", "composition", "allowed")
@@ -32,10 +29,9 @@ def predict(config: DictConfig) -> None:
     """Write an answer for each context that is asked for."""
     from dagrec_cli.app.output import check_not_input, output_file, write_output
     from dagrec_cli.data.queries import check_answerable
-    from dagrec_cli.evaluation.recommender import recommend
     from dagrec_cli.export.recommendations import answer_lines
-    from dagrec_cli.runs.model import deployed_model, named_run
-    from dagrec_cli.runs.recommend import naming_of
+    from dagrec_cli.runs.model import named_run
+    from dagrec_cli.runs.recommend import Recommender
 
     _check(config)
     path = None if config.output is None else output_file(config.output, STANDARD)
@@ -43,15 +39,13 @@ def predict(config: DictConfig) -> None:
     if path is not None:
         read = [config[key] for key in READ_FILES if isinstance(config[key], str)]
         check_not_input(path, [*map(user_path, read), *run.files])
-    model, told = deployed_model(run, config.seed)
-    sys.stderr.write(told)
-    model.mask = config.mask or model.mask
-    naming = naming_of(run, model.facts.vocabulary, config.on_unknown)
-    allowed = _allowed(config, naming)
-    asked = partial(_asked, config, run, naming, _standard_input(config))
+    recommender = Recommender(run, config.seed, config.mask)
+    choice = recommender.choice(config.top_k, _allowed(config))
+    sys.stderr.write(recommender.told + "".join(f"{note}\n" for note in choice.notes))
+    asked = partial(_asked, config, recommender, _standard_input(config))
     if config.on_unknown != "skip":
-        check_answerable(asked())
-    answers = _said(recommend(model, asked(), config.top_k, allowed))
+        check_answerable(asked(), recommender.vocabulary)
+    answers = _said(recommender.answers(asked(), choice))
     form = config.format
     if form == "auto":
         form = "table" if path is None and sys.stdout.isatty() else "json"
@@ -76,6 +70,7 @@ def _check(config: DictConfig) -> None:
         run=Any,
         trust=Any,
         **dict.fromkeys(ASKED, Any),
+        after=Any,
         top_k=Count,
         allowed=Any,
         on_unknown=OnUnknown,
@@ -91,25 +86,12 @@ def _check(config: DictConfig) -> None:
         )
 
 
-def _allowed(config: DictConfig, naming: "Naming") -> 'Bool[np.ndarray, " services"]':
-    """Return which services may be recommended, given as a list or as a file with one a line.
-
-    Names of none are said, and if there are fewer than are asked for.
-    """
-    from dagrec_cli.data.invalid import plural
-    from dagrec_cli.data.naming import allowed_services
-
+def _allowed(config: DictConfig) -> list[str] | None:
+    """Return the names that are allowed, given as a list or as a file with one a line."""
     names = config.allowed
-    if isinstance(names, ListConfig):
-        names = list(map(str, names))
-    elif names is not None:
-        names = _lines(names, "allowed")
-    allowed, others = allowed_services(names, naming)
-    sys.stderr.write(others and f"{others}.\n")
-    if (n_services := int(allowed.sum())) < config.top_k:
-        few = plural(n_services, "service")
-        sys.stderr.write(f"top_k is {config.top_k}, but only {few} can be ranked.\n")
-    return allowed
+    if names is None:
+        return None
+    return list(map(str, names)) if isinstance(names, ListConfig) else _lines(names, "allowed")
 
 
 def _lines(name: object, setting: str) -> list[str]:
@@ -132,36 +114,38 @@ def _standard_input(config: DictConfig) -> Iterable[bytes] | None:
 
 
 def _asked(
-    config: DictConfig, run: "Run", naming: "Naming", lines: Iterable[bytes] | None
+    config: DictConfig, recommender: "Recommender", lines: Iterable[bytes] | None
 ) -> "Iterator[Asked]":
     from dagrec_cli.data.files import opened
-    from dagrec_cli.data.queries import query_of, read_queries, sink_queries
-    from dagrec_cli.runs.recommend import reader_of
 
+    on_unknown = config.on_unknown
     if config.context is not None:
-        given = config.context
-        names = list(given) if isinstance(given, ListConfig) else [given]
-        yield query_of([str(name) for name in names], naming)
+        yield recommender.context(_names_in(config.context), on_unknown)
     elif lines is not None:
-        yield from read_queries(lines, naming)
+        yield from recommender.lines(lines, on_unknown)
     elif config.input is not None:
         with opened(_existing_file(config.input, "input")) as lines:
-            yield from read_queries(lines, naming)
+            yield from recommender.lines(lines, on_unknown)
     else:
         file = _existing_file(config.composition, "composition")
-        yield from sink_queries(reader_of(run, file), naming)
+        yield from recommender.composition(file, on_unknown, _names_in(config.after))
 
 
-def _said(answers: "Iterable[Answer | Unanswerable]") -> "Iterator[Answer | Unanswerable]":
+def _names_in(given: object) -> list[str]:
+    """Return what a setting lists, or the one thing it is."""
+    if given is None:
+        return []
+    return [str(name) for name in given] if isinstance(given, ListConfig) else [str(given)]
+
+
+def _said(answers: "Iterable[Answer]") -> "Iterator[Answer]":
     """Yield answers, and say in the end how many there are not."""
-    from dagrec_cli.data.queries import Unanswerable
-
-    n = {True: 0, False: 0}
+    n = Counter[bool]()
     for answer in answers:
-        n[isinstance(answer, Unanswerable)] += 1
+        n[bool(answer.error)] += 1
         yield answer
     if n[True]:
-        sys.stderr.write(f"{n[True]:,} of {sum(n.values()):,} have no answer but an error.\n")
+        sys.stderr.write(f"{n[True]:,} of {n.total():,} have no answer but an error.\n")
 
 
 def _existing_file(name: object, setting: str) -> Path:

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
-from functools import cached_property
-from typing import Literal
+from functools import cached_property, lru_cache
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool
@@ -17,9 +17,18 @@ OnUnknown = Literal["error", "skip", "nearest", "model"]
 
 PREFIXES = (PREFIX_TABLE, PREFIX_SERVICE)
 UNKNOWN_TABLE, UNKNOWN_SERVICE = UNKNOWN_NODES
+UNKNOWN_NODE = "unknown node"  # begins what is said of a name that is none
 NONE_NEAR = "no known name is near"
 NAMED = 3  # unknown names, or queries, that a message names
+MOST_NEAR_KEPT = 1024  # unknown names whose near ones are kept
 NEAR_ENOUGH = 0.65  # of difflib's ratio; at its default, .6, "nope" is near "snpEff"
+
+
+class Found(NamedTuple):
+    """The index of each node, and what was taken for names that are not known."""
+
+    nodes: list[int]
+    replaced: dict[str, str]
 
 
 class Naming:
@@ -31,29 +40,16 @@ class Naming:
         The names that the model knows.
     service_name
         What the reader of the model's data makes of a service's name in a file.
-    on_unknown
-        What a name that is not known stands for: ``nearest``, the one nearest to it; ``model``, the
-        UNKNOWN node of its kind, if the model has one; otherwise for nothing.
-
-    Attributes
-    ----------
-    replaced
-        Names that were not known, and what was taken instead.
     """
 
-    def __init__(
-        self,
-        vocabulary: Vocabulary,
-        service_name: Callable[[str], str] = str,
-        on_unknown: OnUnknown = "error",
-    ) -> None:
+    def __init__(self, vocabulary: Vocabulary, service_name: Callable[[str], str] = str) -> None:
         self.vocabulary = vocabulary
         self.service_name = service_name
-        self.on_unknown = on_unknown
-        self.replaced: dict[str, str] = {}
-        self._near: dict[str, list[str]] = {}
+        self._kept_near = lru_cache(MOST_NEAR_KEPT)(self._nearest)
 
-    def nodes(self, names: Sequence[str], *, is_whole: bool = False) -> list[int]:
+    def nodes(
+        self, names: Sequence[str], on_unknown: OnUnknown = "error", *, is_whole: bool = False
+    ) -> Found:
         """Return the index of each node.
 
         Parameters
@@ -61,6 +57,9 @@ class Naming:
         names
             As in the vocabulary, which counts first; without the prefix of its kind; or a service's
             as files write it.
+        on_unknown
+            What a name that is not known stands for: ``nearest``, the one nearest to it; ``model``,
+            the UNKNOWN node of its kind, if the model has one; otherwise for nothing.
         is_whole
             Whether they have their prefixes, as those that a reader gives.
 
@@ -71,12 +70,12 @@ class Naming:
         """
         found = {name: self.known(name, is_whole=is_whole) for name in names}
         unknown = [name for name, known in found.items() if known is None]
-        taken = {name: known for name in unknown if (known := self._instead(name))}
-        self.replaced |= taken
+        taken = {name: known for name in unknown if (known := self._instead(name, on_unknown))}
         found |= taken
         if missing := [name for name in unknown if name not in taken]:
-            raise DataError(f"unknown node {self.told(missing)}")
-        return [self.vocabulary.index[known] for name in names if (known := found[name])]
+            raise DataError(f"{UNKNOWN_NODE} {self.told(missing)}")
+        nodes = [self.vocabulary.index[known] for name in names if (known := found[name])]
+        return Found(nodes, taken)
 
     def known(self, name: str, *, is_whole: bool = False) -> str | None:
         """Return a node's name in full, None if it is unknown; see :meth:`nodes`."""
@@ -93,12 +92,12 @@ class Naming:
         service = PREFIX_SERVICE + self.service_name(name.removeprefix(PREFIX_SERVICE))
         return service if service in index else None
 
-    def _instead(self, name: str) -> str | None:
+    def _instead(self, name: str, on_unknown: OnUnknown) -> str | None:
         """Return what is taken for an unknown name."""
-        if self.on_unknown == "nearest":
+        if on_unknown == "nearest":
             return next(iter(self.near(name)), None)
         of_kind = UNKNOWN_TABLE if name.startswith(PREFIX_TABLE) else UNKNOWN_SERVICE
-        return of_kind if self.on_unknown == "model" and of_kind in self.vocabulary.index else None
+        return of_kind if on_unknown == "model" and of_kind in self.vocabulary.index else None
 
     def near(self, name: str) -> list[str]:
         """Return up to three known names, the nearest first; of its kind if it has the prefix.
@@ -106,14 +105,15 @@ class Naming:
         Prefixes and the case of letters have no part in what is near. The same name of the other
         kind is nearest: a node that nothing feeds may be a table there, and here a service.
         """
-        if name not in self._near:
-            kind = next(filter(name.startswith, PREFIXES), "")
-            word = name.removeprefix(kind).casefold()
-            bare = {each: whole for each, whole in self._bare if whole.startswith(kind)}
-            same = [whole for each, whole in self._bare if each == word]
-            close = [bare[each] for each in get_close_matches(word, bare, cutoff=NEAR_ENOUGH)]
-            self._near[name] = list(dict.fromkeys([*same, *close]))[:NAMED]
-        return self._near[name]
+        return self._kept_near(name)
+
+    def _nearest(self, name: str) -> list[str]:
+        kind = next(filter(name.startswith, PREFIXES), "")
+        word = name.removeprefix(kind).casefold()
+        bare = {each: whole for each, whole in self._bare if whole.startswith(kind)}
+        same = [whole for each, whole in self._bare if each == word]
+        close = [bare[each] for each in get_close_matches(word, bare, cutoff=NEAR_ENOUGH)]
+        return list(dict.fromkeys([*same, *close]))[:NAMED]
 
     def told(self, names: Sequence[str], kind: str = "") -> str:
         """Return the first of some unknown names, each with what is near."""

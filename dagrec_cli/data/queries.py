@@ -1,21 +1,63 @@
-"""What a recommendation is asked for: a context, a file of them, or the sinks of a composition."""
+"""What a recommendation is asked for: a context, a file of them, or the ends of a composition."""
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain, islice
-from typing import Any, NamedTuple
+from collections.abc import Collection, Iterable, Iterator
+from itertools import islice
+from typing import NamedTuple
+
+import msgspec
 
 from dagrec_cli.data.composition import Composition, Invalid, Source
-from dagrec_cli.data.naming import NAMED, Naming
-from dagrec_cli.data.paths import PathTree, count_paths, neighbours, path_tree, topological
+from dagrec_cli.data.naming import NAMED, PREFIXES, UNKNOWN_NODE, Naming, OnUnknown
+from dagrec_cli.data.paths import COUNTED, neighbours, topological
 from dagrec_cli.data.readers.json_keys import repeated_key
+from dagrec_cli.data.vocabulary import Vocabulary
 from dagrec_cli.errors import DataError
 
 Key = tuple[int, ...]  # a node, and the positions of what leads to it
 
 LONGEST = 10_000  # nodes in a context
 CONTEXT = 'a JSON list of node names, or {"context": [...]}, one a line'
+
+
+class About(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a recommendation is about; what does not apply is not there in JSON.
+
+    Attributes
+    ----------
+    line
+        Of the file that asks, where the answer is none.
+    context
+        Names of the nodes, as they were given.
+    composition
+        Its number in the file, from 0.
+    format
+        Which option of the group data has read it.
+    after, node
+        Name of the node that the services are to follow, and its id in the file.
+    contexts
+        How many contexts that end there the answer is the mean of.
+    replaced
+        Names that the model does not know, and those that were taken instead.
+    dropped
+        What was left out of the composition, and how often.
+    """
+
+    line: int | None = None
+    context: list[str] | None = None
+    composition: int | None = None
+    format: str = ""
+    after: str = ""
+    node: str = ""
+    contexts: int = 0
+    replaced: dict[str, str] = msgspec.field(default_factory=dict)
+    dropped: dict[str, int] = msgspec.field(default_factory=dict)
+
+    @property
+    def last(self) -> str:
+        """Name under which the model reads the last node."""
+        return self.replaced.get(self.after, self.after)
 
 
 class Query(NamedTuple):
@@ -27,15 +69,15 @@ class Query(NamedTuple):
         What it is about, for the answer.
     contexts
         Each as its nodes, what leads to one before it, the last node last: a node is its index,
-        then the positions of what leads to it. Of several contexts (paths to one sink) the
+        then the positions of what leads to it. Of several contexts (paths to one node) the
         probabilities are averaged.
     """
 
-    about: Mapping[str, Any]
+    about: About
     contexts: list[list[Key]]
 
     @classmethod
-    def of_paths(cls, about: Mapping[str, Any], paths: Iterable[list[int]]) -> "Query":
+    def of_paths(cls, about: About, paths: Iterable[list[int]]) -> "Query":
         """Return the query for contexts that are paths, given as node indices."""
         return cls(
             about, [[(node, *([k - 1] if k else [])) for k, node in enumerate(p)] for p in paths]
@@ -50,7 +92,7 @@ class Query(NamedTuple):
 class Unanswerable(NamedTuple):
     """One that cannot be made: what it is about, where it stands, and why, without a full stop."""
 
-    about: Mapping[str, Any]
+    about: About
     place: str
     problem: str
 
@@ -58,152 +100,195 @@ class Unanswerable(NamedTuple):
 Asked = Query | Unanswerable
 
 
-def query_of(names: object, naming: Naming, place: str = "") -> Asked:
+def query_of(
+    names: object, naming: Naming, on_unknown: OnUnknown = "error", place: str = ""
+) -> Asked:
     """Return the query for one context.
 
     It cannot be made if that is no list of names, empty, too long, or holds a name that the model
     does not know.
     """
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        return Unanswerable({}, place, f"a context is {CONTEXT}")
-    about = {"context": names}
+        return Unanswerable(About(), place, f"a context is {CONTEXT}")
+    about = About(context=names)
     if not 1 <= len(names) <= LONGEST:
         problem = f"a context of {len(names):,} nodes; give 1 to {LONGEST:,}"
         return Unanswerable(about, place, problem)
     try:
-        path = naming.nodes(names)
+        path, replaced = naming.nodes(names, on_unknown)
     except DataError as error:
         return Unanswerable(about, place, str(error))
-    return Query.of_paths(about | _replaced(names, naming), [path])
+    last = names[-1] if names[-1] in replaced else naming.vocabulary.nodes[path[-1] - 1]
+    return Query.of_paths(About(context=names, after=last, replaced=replaced), [path])
 
 
-def read_queries(lines: Iterable[bytes], naming: Naming) -> Iterator[Asked]:
+def read_queries(
+    lines: Iterable[bytes], naming: Naming, on_unknown: OnUnknown = "error"
+) -> Iterator[Asked]:
     """Yield the query of each line, one at a time; blank lines are skipped."""
     for number, line in enumerate(lines, start=1):
         if line.strip():
-            asked = _query_of_line(line, naming, f"line {number}")
+            asked = _query_of_line(line, naming, on_unknown, f"line {number}")
             if isinstance(asked, Unanswerable):
-                asked = asked._replace(about={"line": number, **asked.about})
+                asked = asked._replace(about=msgspec.structs.replace(asked.about, line=number))
             yield asked
 
 
-def _query_of_line(line: bytes, naming: Naming, place: str) -> Asked:
+def _query_of_line(line: bytes, naming: Naming, on_unknown: OnUnknown, place: str) -> Asked:
     try:
         found = json.loads(line)
         if twice := repeated_key(line):
-            return Unanswerable({}, place, twice.problem)
-        return query_of(found["context"] if isinstance(found, dict) else found, naming, place)
+            return Unanswerable(About(), place, twice.problem)
+        names = found["context"] if isinstance(found, dict) else found
+        return query_of(names, naming, on_unknown, place)
     except (ValueError, KeyError, RecursionError):
-        return Unanswerable({}, place, f"no context in it; give {CONTEXT}")
+        return Unanswerable(About(), place, f"no context in it; give {CONTEXT}")
 
 
-def sink_queries(source: Source, naming: Naming) -> Iterator[Asked]:
-    """Yield a query for each sink of each composition.
+def end_queries(
+    items: Iterable[Composition | Invalid],
+    source: Source,
+    naming: Naming,
+    on_unknown: OnUnknown = "error",
+    *,
+    after: Collection[str] = (),
+    form: str = "",
+) -> Iterator[Asked]:
+    """Yield a query for each open end of each composition: each node that no link leaves.
 
-    Its context is all that leads to the sink, or all paths that do, as ``source.context`` has it.
-    None can be made for a composition that is invalid or has too many paths, nor after a node that
-    the model does not know.
+    Its context is all that leads there, or all paths that do, as ``source.context`` has it. None
+    can be made for a composition that is invalid, nor after a node that too many paths lead to, or
+    one that the model does not know.
+
+    Parameters
+    ----------
+    items, source
+        What a source yields, and the source.
+    after
+        Ids or names of the nodes to go on from, whatever leaves them; none for the open ends.
+    form
+        Which option of the group data reads the compositions.
     """
-    for number, item in enumerate(source.read()):
-        about: dict[str, Any] = {"composition": number}
+    for number, item in enumerate(items):
+        about = About(composition=number, format=form)
         if isinstance(item, Invalid):
-            place, problem = item.faults[0]
-            yield Unanswerable(about, place, problem)
+            yield Unanswerable(about, *item.faults[0])
             continue
         place = item.place or f"compositions[{number}]"
-        n_paths = count_paths(len(item.names), item.links) if source.context == "path" else 1
-        if n_paths > source.max_paths:
-            problem = f"{n_paths:,} paths, more than {source.max_paths:,}; ask with context=[...]"
-            yield Unanswerable(about, place, problem)
-            continue
-        by_sink = _paths_to_sinks if source.context == "path" else _ancestors_of_sinks
-        for sink, contexts in by_sink(item):
-            called = {"node": item.ids[sink]} if item.ids else {}
-            whose = {**about, "sink": item.names[sink], **called, "contexts": len(contexts)}
-            yield _sink_query(whose, item, contexts, place, naming)
+        parents, children = neighbours(len(item.names), item.links)
+        order = topological(parents, children)
+        ends = {node: _calls(item, node) & {*after} for node in order}
+        for name in after:
+            if not any(name in called for called in ends.values()):
+                problem = f"no node {name!r}; give ids or names of its nodes in after=[...]"
+                yield Unanswerable(about, place, problem)
+        for end, called in ends.items():
+            if called or not (after or children[end]):
+                context = _ancestors(order, parents, end)
+                yield _end_query(about, item, context, place, source, naming, on_unknown)
 
 
-def _sink_query(
-    about: Mapping[str, Any],
+def _calls(composition: Composition, node: int) -> set[str]:
+    """Return what a user may call a node: its id, its name, in full or without its prefix."""
+    name = composition.names[node]
+    return {name, *map(name.removeprefix, PREFIXES), *composition.ids[node : node + 1]}
+
+
+def _end_query(
+    about: About,
     composition: Composition,
-    contexts: list[list[Key]],
+    context: list[Key],
     place: str,
+    source: Source,
     naming: Naming,
+    on_unknown: OnUnknown,
 ) -> Asked:
-    """Return the query after contexts that are given by nodes of a composition."""
-    if (longest := max(map(len, contexts))) > LONGEST:
-        problem = f"a context of {longest:,} nodes, more than {LONGEST:,}; ask with context=[...]"
-        return Unanswerable(about, place, problem)
-    names = list(dict.fromkeys(composition.names[node] for node, *_ in chain(*contexts)))
+    """Return the query after a context that is given by nodes of a composition."""
+    is_path, end = source.context == "path", context[-1][0]
+    about = msgspec.structs.replace(
+        about,
+        after=composition.names[end],
+        node=composition.ids[end] if composition.ids else "",
+        contexts=_count_paths(context) if is_path else 1,
+        dropped=dict(composition.dropped),
+    )
+    if is_path and about.contexts > source.max_paths:
+        problem = f"{about.contexts:,} paths, more than {source.max_paths:,}"
+        return Unanswerable(about, place, f"{problem}; ask with context=[...]")
+    paths = _paths(context) if is_path else [range(len(context))]
+    if (longest := max(map(len, paths))) > LONGEST:
+        problem = f"a context of {longest:,} nodes, more than {LONGEST:,}"
+        return Unanswerable(about, place, f"{problem}; ask with context=[...]")
+    names = list(dict.fromkeys(composition.names[node] for node, *_ in context))
     try:
-        index = dict(zip(names, naming.nodes(names, is_whole=True), strict=True))
+        nodes, replaced = naming.nodes(names, on_unknown, is_whole=True)
     except DataError as error:
         return Unanswerable(about, place, str(error))
-    return Query(
-        {**about, **_replaced(names, naming)},
-        [[(index[composition.names[n]], *above) for n, *above in each] for each in contexts],
-    )
+    index = dict(zip(names, nodes, strict=True))
+    keys = [(index[composition.names[node]], *above) for node, *above in context]
+    about = msgspec.structs.replace(about, replaced=replaced)
+    if is_path:
+        return Query.of_paths(about, [[keys[k][0] for k in path] for path in paths])
+    return Query(about, [keys])
 
 
-def _replaced(names: Iterable[str], naming: Naming) -> dict[str, dict[str, str]]:
-    """Return the names that others were taken for, for an answer; nothing if there are none."""
-    taken = {name: naming.replaced[name] for name in names if name in naming.replaced}
-    return {"replaced": taken} if taken else {}
-
-
-def check_answerable(queries: Iterable[Asked]) -> None:
+def check_answerable(queries: Iterable[Asked], vocabulary: Vocabulary) -> None:
     """Read all queries.
 
     Raises
     ------
     DataError
-        If some cannot be made: how many, and the first ones.
+        If some cannot be made: how many, the first ones, and what helps.
     """
-    total, problems = 0, Counter[str]()
+    total, problems, is_name = 0, Counter[str](), False
     for asked in queries:
         total += 1
         if isinstance(asked, Unanswerable):
             problems[": ".join(filter(None, [asked.place, asked.problem]))] += 1
+            is_name |= asked.problem.startswith(UNKNOWN_NODE)
+    if not problems:
+        return
     told = "; ".join([*islice(problems, NAMED), *["…"] * (len(problems) > NAMED)])
-    if total == 1 and problems:
-        raise DataError(f"{told}.")
-    if problems:
-        raise DataError(
-            f"{problems.total():,} of {total:,} cannot be answered, so none is: {told}. "
-            "on_unknown=skip answers the others, nearest takes near names, model its UNKNOWN node."
-        )
+    remedies = ["on_unknown=skip answers the others"] if total > 1 else []
+    if is_name and vocabulary.unknown is None:
+        remedies += ["on_unknown=nearest takes near names (the model has no UNKNOWN node)"]
+    elif is_name:
+        remedies += ["on_unknown=nearest takes near names", "model its UNKNOWN node"]
+    if total > 1:
+        told = f"{problems.total():,} of {total:,} cannot be answered, so none is: {told}"
+    raise DataError(". ".join(filter(None, [told, ", ".join(remedies)])) + ".")
 
 
-def _ancestors_of_sinks(composition: Composition) -> Iterator[tuple[int, list[list[Key]]]]:
-    """Yield each sink, and all that leads to it as one context."""
-    parents, children = neighbours(len(composition.names), composition.links)
-    order = topological(parents, children)
-    for sink in [node for node in order if parents[node] and not children[node]]:
-        leads = {sink}
-        stack = [sink]
-        while stack:
-            new = [parent for parent in parents[stack.pop()] if parent not in leads]
-            leads.update(new)
-            stack += new
-        nodes = [node for node in order if node in leads and node != sink] + [sink]
-        place = {node: k for k, node in enumerate(nodes)}
-        yield sink, [[(node, *[place[parent] for parent in parents[node]]) for node in nodes]]
+def _ancestors(order: list[int], parents: list[list[int]], end: int) -> list[Key]:
+    """Return all nodes that lead to one, and it, each with the positions of what leads there."""
+    leads = {end}
+    stack = [end]
+    while stack:
+        new = [parent for parent in parents[stack.pop()] if parent not in leads]
+        leads.update(new)
+        stack += new
+    nodes = [node for node in order if node in leads and node != end] + [end]
+    place = {node: k for k, node in enumerate(nodes)}
+    return [(node, *[place[parent] for parent in parents[node]]) for node in nodes]
 
 
-def _paths_to_sinks(composition: Composition) -> Iterator[tuple[int, list[list[Key]]]]:
-    """Yield each sink, and all paths that lead to it as a context each."""
-    tree = path_tree(len(composition.names), composition.links)
-    by_sink: dict[int, list[list[int]]] = {}
-    for branch, node in tree.ends:
-        by_sink.setdefault(node, []).append(_path(tree, branch, node))
-    for sink, paths in by_sink.items():
-        yield sink, Query.of_paths({}, paths).contexts
+def _count_paths(context: list[Key]) -> int:
+    """Return how many paths lead to the last of some nodes, listing none."""
+    ways: list[int] = []
+    for _, *above in context:
+        ways.append(min(sum(ways[k] for k in above) or 1, COUNTED))
+    return ways[-1]
 
 
-def _path(tree: PathTree, branch: int, node: int) -> list[int]:
-    """Return the nodes of the path whose last step is given, first node first."""
-    path = [node]
-    while branch:
-        branch, node = tree.inner[branch - 1]
-        path.append(node)
-    return path[::-1]
+def _paths(context: list[Key]) -> list[list[int]]:
+    """Return all paths to the last of some nodes, as positions."""
+    found = []
+    stack = [[len(context) - 1]]
+    while stack:
+        path = stack.pop()
+        _, *above = context[path[-1]]
+        if above:
+            stack += [[*path, k] for k in reversed(above)]
+        else:
+            found.append(path[::-1])
+    return found

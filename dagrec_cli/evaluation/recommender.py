@@ -1,16 +1,19 @@
 """The services that a model recommends, best first, for a stream of queries in bounded memory."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from msgspec.structs import asdict
 
 from dagrec_cli.data.contexts import Numbering
 from dagrec_cli.data.dataset import Dataset
+from dagrec_cli.data.invalid import count_dropped
+from dagrec_cli.data.naming import NAMED
 from dagrec_cli.data.pairs import Rows
-from dagrec_cli.data.queries import Asked, Query, Unanswerable
+from dagrec_cli.data.queries import About, Asked, Query
 from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.data.unseen import NONE, as_model_reads
 from dagrec_cli.evaluation.evaluator import Scores, probabilities, score_contexts
@@ -21,7 +24,7 @@ HELD_NODES = 100_000  # in padded rows that are scored together, where one query
 HELD_SCORES = 2_000_000  # scores that are held together, where one query does not need more
 
 
-class Recommendation(NamedTuple):
+class Recommendation(msgspec.Struct, frozen=True):
     """One service of an answer.
 
     Attributes
@@ -29,35 +32,38 @@ class Recommendation(NamedTuple):
     service
         Its name.
     probability
-        Its share of the softmax; 0 if the model's mask rules it out.
+        Its share of the softmax, in six digits; 0 if the model's mask rules it out.
     seen
         How often it was seen to follow the last node.
+    allowed
+        False if the model's mask rules it out.
     """
 
     service: str
     probability: float
     seen: int
+    allowed: bool
 
 
-class Answer(NamedTuple):
-    """What is recommended.
+class Answer(About, frozen=True, kw_only=True, omit_defaults=True):
+    """What is recommended, or why nothing is.
 
     Attributes
     ----------
-    about
-        What the query was about.
-    last
-        Name of the node that the services are to follow.
-    n_known
-        How many services are known to follow it; a mask rules nothing out if none is.
+    known_to_follow
+        How many services are known to follow the last node; a mask rules nothing out if none is.
     services
         Best first, equal ones by name; those that the mask rules out come after all others.
+    notes
+        What one has to know of them, in sentences.
+    error
+        Why there are none.
     """
 
-    about: Mapping[str, Any]
-    last: str
-    n_known: int
+    known_to_follow: int | None = None
     services: list[Recommendation]
+    notes: list[str] = msgspec.field(default_factory=list)
+    error: str = ""
 
 
 def recommend(
@@ -65,7 +71,7 @@ def recommend(
     asked: Iterable[Asked],
     top_k: int,
     allowed: Bool[np.ndarray, " services"],
-) -> Iterator[Answer | Unanswerable]:
+) -> Iterator[Answer]:
     """Yield the answer to each query, in order: ``top_k`` services, or all that there are.
 
     Probabilities are the softmax of the model's scores, over the valid services alone if
@@ -74,7 +80,7 @@ def recommend(
     Parameters
     ----------
     asked
-        Queries; what cannot be answered is passed on in its place.
+        Queries, and what cannot be answered.
     allowed
         Which services may be recommended. The others are left out of the ranking, and nothing else
         changes: probabilities stay those in the whole catalogue.
@@ -82,7 +88,11 @@ def recommend(
     for batch in _batches(asked, model.facts.n_services):
         queries = [each for each in batch if isinstance(each, Query)]
         answers = iter(_answers(model, queries, top_k, allowed) if queries else ())
-        yield from (next(answers) if isinstance(each, Query) else each for each in batch)
+        for each in batch:
+            if isinstance(each, Query):
+                yield next(answers)
+            else:
+                yield Answer(**asdict(each.about), error=each.problem, services=[])
 
 
 def _answers(
@@ -95,17 +105,40 @@ def _answers(
     chance = probabilities(scores.masked)
     ends = np.cumsum([0, *(len(query.contexts) for query in queries)])
     facts = model.facts
-    nodes, names = facts.vocabulary.nodes, facts.vocabulary.services
+    names = facts.vocabulary.services
     for query, (start, end) in zip(queries, pairwise(ends), strict=True):
         contexts = row[start:end]
         mean = chance[contexts].mean(axis=0)
-        last = query.last  # of all of them: so a mask rules out the same after each
+        # of all contexts of a query the last node is one, so a mask rules out the same after each
         ruled_out = None if scores.ruled_out is None else scores.ruled_out[contexts[0]]
         best = _ranking(scores.own[contexts], ruled_out, mean)
         best = best[allowed[best]][:top_k]
-        seen = facts.graph.times_seen(last, len(names))
-        services = [Recommendation(names[c], float(mean[c]), int(seen[c])) for c in best]
-        yield Answer(query.about, nodes[last - 1], int(np.count_nonzero(seen)), services)
+        seen = facts.graph.times_seen(query.last, len(names))
+        n_known = int(np.count_nonzero(seen))
+        services = [
+            Recommendation(
+                names[c],
+                float(f"{mean[c]:.6g}"),  # digits that do not depend on what is scored together
+                int(seen[c]),
+                ruled_out is None or not ruled_out[c],
+            )
+            for c in best
+        ]
+        notes = _notes(query.about, n_known)
+        about = asdict(query.about)
+        yield Answer(**about, known_to_follow=n_known, services=services, notes=notes)
+
+
+def _notes(about: About, n_known: int) -> list[str]:
+    notes = []
+    if taken := [f"{name} ({instead} is taken)" for name, instead in about.replaced.items()]:
+        more = f", and {len(taken) - NAMED} more" if len(taken) > NAMED else ""
+        notes.append(f"Not known: {', '.join(taken[:NAMED])}{more}.")
+    if about.dropped:
+        notes.append(f"Left out of the composition: {count_dropped(about.dropped)}.")
+    if not n_known:
+        notes.append(f"No service is known to follow {about.last}: this ranks all of them.")
+    return notes
 
 
 def _ranking(

@@ -1,92 +1,236 @@
 """Recommendations of a run: what is asked is read as the data were that its model learnt from."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple, TypedDict, Unpack
 
+import numpy as np
+from jaxtyping import Bool
 from omegaconf import DictConfig, OmegaConf
 
 from dagrec_cli.config.build import build
 from dagrec_cli.config.deciding import Effect, effect
+from dagrec_cli.config.kinds import Count, check
 from dagrec_cli.config.untrusted import checked_node
 from dagrec_cli.config.where import PACKAGE, options
-from dagrec_cli.data.composition import Source
+from dagrec_cli.data.composition import Composition, Invalid, Source
 from dagrec_cli.data.files import opened
+from dagrec_cli.data.invalid import plural
 from dagrec_cli.data.naming import Naming, OnUnknown, allowed_services
-from dagrec_cli.data.queries import check_answerable, query_of
+from dagrec_cli.data.queries import Asked, check_answerable, end_queries, query_of, read_queries
+from dagrec_cli.data.readers.base import Reader
 from dagrec_cli.data.readers.formats import START, likely_option
-from dagrec_cli.data.vocabulary import Vocabulary
-from dagrec_cli.errors import ConfigError, RunError
-from dagrec_cli.evaluation.recommender import Answer, Recommendation, recommend
-from dagrec_cli.models.base import Model
+from dagrec_cli.errors import ConfigError, DataError, RunError
+from dagrec_cli.evaluation.recommender import Answer, recommend
+from dagrec_cli.models.base import PlainMask
 from dagrec_cli.runs.folder import CONFIG, LOGGER
+from dagrec_cli.runs.model import deployed_model
 from dagrec_cli.runs.run import Run
 
 UNLIKE_ANY = "compositions"  # what reads a file that looks like none of the formats
 
 
-def naming_of(run: Run, vocabulary: Vocabulary, on_unknown: OnUnknown = "error") -> Naming:
-    """Return the names that a run's model knows, and those that its reader gives to services."""
+class Choice(NamedTuple):
+    """What an answer may hold.
+
+    Attributes
+    ----------
+    top_k
+        How many services, at most.
+    allowed
+        Which of the catalogue.
+    notes
+        What one has to know of that, in sentences: names of no service, fewer than are asked for.
+    """
+
+    top_k: int
+    allowed: Bool[np.ndarray, " services"]
+    notes: list[str]
+
+
+class How(TypedDict, total=False):
+    """How to recommend: see :meth:`Recommender.choice` and :meth:`Recommender.context`."""
+
+    k: int
+    allowed: Iterable[str] | None
+    on_unknown: OnUnknown
+
+
+class Recommender:
+    """A run's model, to be asked by names as often as one likes.
+
+    :meth:`after_contexts` and :meth:`after_composition` are all that most need. They ask in two
+    steps: :meth:`context`, :meth:`lines` and :meth:`composition` read questions, or say why there
+    is no answer; :meth:`answers` answers any number of them.
+
+    Parameters
+    ----------
+    seed
+        Whose model; None for the run's first seed.
+    mask
+        ``hard`` or ``none``; None for the model's own.
+
+    Attributes
+    ----------
+    model
+        What scores.
+    told
+        A line if it is not the model whose figures the run has, else empty.
+
+    Raises
+    ------
+    RunError
+        If the run folder holds no model that is sound.
+    """
+
+    def __init__(self, run: Run, seed: int | None = None, mask: PlainMask | None = None) -> None:
+        self.run = run
+        self.model, self.told = deployed_model(run, seed)
+        self.model.mask = mask or self.model.mask
+        self.vocabulary = self.model.facts.vocabulary
+        self.naming = Naming(self.vocabulary, _service_namer(run))
+
+    def after_contexts(self, contexts: Iterable[Iterable[str]], **how: Unpack[How]) -> list[Answer]:
+        """Return an answer to each context, given as names of nodes.
+
+        Raises
+        ------
+        DagrecError
+            If there is no answer to one, unless ``on_unknown`` is ``skip``.
+        """
+        lists = (each if isinstance(each, str) else list(each) for each in contexts)
+        on_unknown = how.get("on_unknown", "error")
+        asked = [self.context(each, on_unknown, f"contexts[{n}]") for n, each in enumerate(lists)]
+        return self._all(asked, **how)
+
+    def after_composition(
+        self, given: Path | bytes, after: Collection[str] = (), **how: Unpack[How]
+    ) -> list[Answer]:
+        """Return an answer to each question of :meth:`composition`; see :meth:`after_contexts`."""
+        asked = self.composition(given, how.get("on_unknown", "error"), after)
+        return self._all(list(asked), **how)
+
+    def _all(
+        self,
+        asked: list[Asked],
+        *,
+        k: int = 5,
+        allowed: Iterable[str] | None = None,
+        on_unknown: OnUnknown = "error",
+    ) -> list[Answer]:
+        check("k", k, Count)
+        check("on_unknown", on_unknown, OnUnknown)
+        choice = self.choice(k, allowed)
+        for note in choice.notes:
+            LOGGER.warning("%s", note)
+        if on_unknown != "skip":
+            check_answerable(asked, self.vocabulary)
+        return list(self.answers(asked, choice))
+
+    def choice(self, top_k: int, allowed: Iterable[str] | None = None) -> Choice:
+        """Return what answers may hold.
+
+        Parameters
+        ----------
+        top_k
+            How many services; a smaller catalogue is given whole.
+        allowed
+            Names of the services that may be recommended; None for all.
+
+        Raises
+        ------
+        DataError
+            If no name is of a service that the model can recommend.
+        """
+        is_allowed, others = allowed_services(allowed, self.naming)
+        notes = [f"{others}."] if others else []
+        if (n_services := int(is_allowed.sum())) < top_k:
+            few = plural(n_services, "service")
+            notes.append(f"top_k is {top_k}, but only {few} can be ranked.")
+        return Choice(top_k, is_allowed, notes)
+
+    def context(self, names: object, on_unknown: OnUnknown = "error", place: str = "") -> Asked:
+        """Return what is asked after a list of node names; ``place`` is for messages."""
+        return query_of(names, self.naming, on_unknown, place)
+
+    def lines(self, lines: Iterable[bytes], on_unknown: OnUnknown = "error") -> Iterator[Asked]:
+        """Yield what is asked in each line, a context in JSON; blank ones are skipped."""
+        return read_queries(lines, self.naming, on_unknown)
+
+    def composition(
+        self,
+        given: Path | bytes,
+        on_unknown: OnUnknown = "error",
+        after: Collection[str] = (),
+    ) -> Iterator[Asked]:
+        """Yield what is asked at each open end of each composition of a file.
+
+        It is read by the run's own reader where it is of its format, or of none that is known; else
+        by the reader of that format. Contexts are of the kind that the model learnt from.
+
+        Parameters
+        ----------
+        given
+            The file, or what it holds.
+        after
+            Ids or names of the nodes to go on from; none for the open ends.
+
+        Raises
+        ------
+        DagrecError
+            If the file cannot be read, or the run's own reader must not be built.
+        """
+        start = given if isinstance(given, bytes) else _first_bytes(given)
+        node, option = _reader(self.run, start[:START])
+        if isinstance(given, Path):
+            node.path = str(given)
+        source: Source = build(node, "data", kind=Source)
+        items = source.read() if isinstance(given, Path) else _in_memory(source, given)
+        return end_queries(items, source, self.naming, on_unknown, after=after, form=option)
+
+    def answers(self, asked: Iterable[Asked], choice: Choice) -> Iterator[Answer]:
+        """Yield the answer to each question, in order; they are scored together."""
+        return recommend(self.model, asked, choice.top_k, choice.allowed)
+
+
+def _service_namer(run: Run) -> Callable[[str], str]:
+    """Return what the run's reader makes of a service's name in a file; few names need it."""
 
     @cache
-    def service_name() -> Callable[[str], str]:  # few names need it
+    def service_name() -> Callable[[str], str]:
         try:
             reader = build(_data(run), "data")
         except (ConfigError, RunError):  # of others, whose code is not trusted
             return str
         return getattr(reader, "service_name", str)
 
-    return Naming(vocabulary, lambda name: service_name()(name), on_unknown)
+    return lambda name: service_name()(name)
 
 
-def recommendations(
-    run: Run,
-    model: Model,
-    contexts: Iterable[Iterable[str]],
-    top_k: int,
-    allowed: Iterable[str] | None,
-) -> list[list[Recommendation]]:
-    """Return what is recommended after contexts given as names; names not allowed are logged.
-
-    Raises
-    ------
-    DataError
-        If a context is none, or nothing is allowed.
-    """
-    naming = naming_of(run, model.facts.vocabulary)
-    chosen, others = allowed_services(allowed, naming)
-    if others:
-        LOGGER.warning("%s", others)
-    names = (context if isinstance(context, str) else list(context) for context in contexts)
-    asked = [query_of(each, naming, f"contexts[{n}]") for n, each in enumerate(names)]
-    check_answerable(asked)
-    answers = recommend(model, asked, top_k, chosen)
-    return [answer.services for answer in answers if isinstance(answer, Answer)]
-
-
-def reader_of(run: Run, file: Path) -> Source:
-    """Return what reads a file of compositions to be completed.
-
-    That is the run's own reader where the file is of its format, or of none that is known; else the
-    reader of that format. Contexts are of the kind that the model learnt from.
-
-    Raises
-    ------
-    DagrecError
-        If the file cannot be read, or the run's own reader must not be built.
-    """
+def _first_bytes(file: Path) -> bytes:
     with opened(file) as content:
-        like = options("data").get(likely_option(content.read(START)))
+        return content.read(START)
+
+
+def _reader(run: Run, start: bytes) -> tuple[DictConfig, str]:
+    """Return the settings of what reads a file that starts so, and the option they are from."""
+    option = likely_option(start)
+    like = options("data").get(option)
     own = _data(run)
     is_others = not own._target_.startswith(f"{PACKAGE.name}.")
     if "path" in own and (is_others or like is None or like["_target_"] == own._target_):
-        node = own
-    else:  # before there was a choice of contexts, they were paths
-        node = OmegaConf.create(like or options("data")[UNLIKE_ANY])
-        node.context = own.get("context", "path")
-    node.path = str(file)
-    source: Source = build(node, "data", kind=Source)
-    return source
+        return own, run.result.choices.get("data", option)
+    # before there was a choice of contexts, they were paths
+    node = OmegaConf.create(like or options("data")[UNLIKE_ANY])
+    node.context = own.get("context", "path")
+    return node, option or UNLIKE_ANY
+
+
+def _in_memory(source: Source, content: bytes) -> Iterator[Composition | Invalid]:
+    if isinstance(source, Reader):
+        return source.read_bytes(content, "composition")
+    raise DataError(f"{type(source).__name__} reads files alone; give the composition as a file.")
 
 
 def _data(run: Run) -> DictConfig:

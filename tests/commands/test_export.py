@@ -19,7 +19,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from dagrec_cli.data.queries import Query
+from dagrec_cli.data.queries import About, Query
 from dagrec_cli.evaluation.recommender import recommend
 from dagrec_cli.export.onnx_model import OnnxError
 from dagrec_cli.models.context_batch import Contexts
@@ -204,8 +204,8 @@ def test_onnx_gives_the_same_scores_and_ranking(
         assert bool(expected.isinf().any()) == (unmasked is None)
         vocabulary = model.facts.vocabulary
         asked = [[row[:n].tolist()] for row, n in zip(nodes, length, strict=True)]
-        answers = recommend(model, (Query.of_paths({}, contexts) for contexts in asked), 99)
-        predicted = [[service for service, *_ in answer.services] for answer in answers]
+        answers = recommend(model, (Query.of_paths(About(), contexts) for contexts in asked), 99)
+        predicted = [[each.service for each in answer.services] for answer in answers]
         assert [[vocabulary.services[c] for c in row] for row in ranking] == predicted
 
 

@@ -250,7 +250,7 @@ def test_it_trains_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     run = dagrec_cli.train("model=mean", config_dir="mine")
     assert run.metrics.loc["accuracy", "mean"] > 0.3
     dagrec_cli.read_data()  # another command line
-    assert len(run.recommend(["service_1"], k=3)) == 3
+    assert len(run.recommend(["service_1"], k=3).services) == 3
     with pytest.raises(DagrecError, match="add trust=mymodel"):
         dagrec_cli.load(run.folder).recommend(["service_1"])
     for trust in ("mymodel", ["mymodel"]):

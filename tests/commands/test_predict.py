@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+import dagrec_cli
+from dagrec_cli.export.recommendations import answer_json
 from hand_made import paths_of
 
 Dagrec = Callable[..., Any]
@@ -252,7 +254,8 @@ def test_a_sink_is_asked_about_as_the_model_learnt(
     assert recommended(whole.out) != pytest.approx(recommended(answer.out), rel=1e-4)
     assert json.loads(answer.out) | {"services": ...} == {
         "composition": 0,
-        "sink": sink,
+        "format": "compositions",
+        "after": sink,
         "node": "call",
         "contexts": 2,
         "known_to_follow": len(successors_of(trained.run, sink)),
@@ -407,8 +410,19 @@ def test_a_composition_may_be_of_any_format(dagrec: Dagrec, tmp_path: Path) -> N
     link = [{"source": "n.cron", "target": 2}]
     nodes = [{"id": "n.cron"}, {"id": 2, "tool": "n.http"}]
     (tmp_path / "other.json").write_text(json.dumps({"nodes": nodes, "links": link}))
-    expected = {"composition": 0, "sink": "service_n.http", "contexts": 1, "known_to_follow": 2}
-    for name, node in (("begun", "Get"), ("other", "2")):
+    expected = {"composition": 0, "after": "service_n.http", "contexts": 1, "known_to_follow": 2}
+    run = dagrec_cli.load(tmp_path / "run")
+    for name, node, form in (("begun", "Get", "n8n_workflows"), ("other", "2", "compositions")):
         answer = dagrec("predict", "run=run", f"composition={name}.json", "top_k=1")
         assert (answer.code, answer.err) == (0, ""), name
-        assert json.loads(answer.out).items() >= {**expected, "node": node}.items()
+        assert json.loads(answer.out).items() >= {**expected, "node": node, "format": form}.items()
+        for given in (tmp_path / f"{name}.json", (tmp_path / f"{name}.json").read_bytes()):
+            (found,) = run.recommend_composition(given, k=1)
+            assert answer_json(found) + "\n" == answer.out
+    ask = ("predict", "run=run", "composition=begun.json", "top_k=1", "after=[When]")
+    answer = dagrec(*ask, "format=table")
+    assert answer.out.splitlines() == [
+        "composition 0 (n8n_workflows), after table_n.cron (When)",
+        "  service_n.http  1.0000  seen 3 times after table_n.cron",
+    ]
+    assert "begun.json: no node 'Whn'" in dagrec(*ask[:-1], "after=[Whn]").err

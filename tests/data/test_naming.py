@@ -20,7 +20,7 @@ def vocabulary() -> Vocabulary:
 @pytest.mark.parametrize("name", NODES)
 def test_a_name_in_full_is_that_node(vocabulary: Vocabulary, name: str) -> None:
     for is_whole in (False, True):
-        (index,) = Naming(vocabulary).nodes([name], is_whole=is_whole)
+        (index,) = Naming(vocabulary).nodes([name], is_whole=is_whole).nodes
         assert NODES[index - 1] == name
 
 
@@ -85,23 +85,23 @@ def test_near_names_are_of_the_whole_vocabulary(
     said = f"nearest known names: {near[0]}" if near else "no known name is near"
     with pytest.raises(DataError, match=rf"unknown node '{name}' \({said}\)"):
         Naming(tools).nodes([name])
-    naming = Naming(tools, on_unknown="nearest")
     if near:
-        (index,) = naming.nodes([name])
+        (index,), replaced = Naming(tools).nodes([name], "nearest")
         assert NAMES[index - 1] == near[0]
-    assert naming.replaced == ({name: near[0]} if near else {})
+        assert replaced == {name: near[0]}
 
 
 def test_a_model_may_know_what_is_unknown(tools: Vocabulary) -> None:
     fitted = Vocabulary.fitted(dict(zip(NAMES, tools.is_service, strict=True)), tools.services)
-    naming = Naming(fitted, on_unknown="model")
-    table, service = naming.nodes(["table_x", "whatever"])
-    assert naming.replaced == {"table_x": "UNKNOWN table", "whatever": "UNKNOWN service"}
-    assert [fitted.nodes[k - 1] for k in (table, service)] == [*naming.replaced.values()]
+    naming = Naming(fitted)
+    nodes, replaced = naming.nodes(["table_x", "whatever"], "model")
+    assert replaced == {"table_x": "UNKNOWN table", "whatever": "UNKNOWN service"}
+    assert [fitted.nodes[k - 1] for k in nodes] == [*replaced.values()]
     assert naming.near("UNKNOWN servic") == []  # nobody means that
-    for other in (Naming(fitted), Naming(tools, on_unknown="model")):  # which has no such node
-        with pytest.raises(DataError, match="unknown node 'whatever'"):
-            other.nodes(["whatever"])
+    with pytest.raises(DataError, match="unknown node 'whatever'"):
+        naming.nodes(["whatever"])
+    with pytest.raises(DataError, match="unknown node 'whatever'"):
+        Naming(tools).nodes(["whatever"], "model")  # which has no such node
 
 
 def test_allowed_services(tools: Vocabulary) -> None:

@@ -1,5 +1,6 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -9,7 +10,15 @@ from dagrec_cli.data.composition import Composition, Context
 from dagrec_cli.data.contexts import Numbering
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.naming import Naming
-from dagrec_cli.data.queries import Query, check_answerable, sink_queries
+from dagrec_cli.data.queries import (
+    About,
+    Query,
+    Unanswerable,
+    check_answerable,
+    end_queries,
+    query_of,
+)
+from dagrec_cli.data.vocabulary import Vocabulary
 from dagrec_cli.errors import DataError
 
 
@@ -25,6 +34,9 @@ class Asked:
     def read(self) -> Iterator[Composition]:
         return iter(self.compositions)
 
+    def ends(self, naming: Naming, **how: Any) -> Iterator[Query | Unanswerable]:
+        return end_queries(self.read(), self, naming, **how)
+
     def sha256(self) -> str:
         raise NotImplementedError
 
@@ -37,20 +49,27 @@ def test_all_that_leads_to_a_sink_is_one_context(
     number = Numbering()
     for node, parents in dataset.contexts.items():
         number(node, parents)
-    queries = list(sink_queries(Asked(random_compositions, "dag"), Naming(dataset.vocabulary)))
+    linked = [  # without the nodes that no link has, which are ends but not in the data
+        each
+        for each in random_compositions
+        if {node for link in each.links for node in link} == {*range(len(each.names))}
+    ]
+    assert len(linked) > 9
+    queries = list(Asked(linked, "dag").ends(Naming(dataset.vocabulary)))
     ends: dict[int, list[int]] = {}
     for query in queries:
         assert isinstance(query, Query)
         (context,) = query.contexts
         entry = number.context(context)
         assert dataset.contexts.node[entry] == query.last
-        ends.setdefault(query.about["composition"], []).append(entry)
+        ends.setdefault(query.about.composition or 0, []).append(entry)
     assert len(number.keys) == len(dataset.contexts)  # none of them is new
-    for position, composition in enumerate(random_compositions):
+    for position, composition in enumerate(linked):
         graph = nx.DiGraph(list(composition.links))
         sinks = [node for node in graph if not graph.out_degree(node)]
         assert len(ends[position]) == len(sinks)
-        into = dataset.links.target[dataset.links.composition == position]
+        at = random_compositions.index(composition)
+        into = dataset.links.target[dataset.links.composition == at]
         assert set(ends[position]) <= set(into.tolist())
 
 
@@ -62,17 +81,70 @@ def test_a_ladder_is_no_context_for_each_of_its_paths(
     rungs += [(a, k + 3) for k in range(0, 180, 3) for a in (k + 1, k + 2)]
     ladder = Composition(names, (True,) * 181, tuple(rungs))
     dataset = dataset_of([ladder], context="dag")
-    (query,) = sink_queries(Asked([ladder], "dag"), Naming(dataset.vocabulary))
+    naming = Naming(dataset.vocabulary)
+    (query,) = Asked([ladder], "dag").ends(naming)
     assert isinstance(query, Query)
-    assert (query.about["contexts"], len(query.contexts[0])) == (1, 181)
+    assert (query.about.contexts, len(query.contexts[0])) == (1, 181)
     with pytest.raises(DataError, match=r"1,152,921,504,606,846,976 paths, more than 100"):
-        check_answerable(sink_queries(Asked([ladder], "path"), Naming(dataset.vocabulary)))
+        check_answerable(Asked([ladder], "path").ends(naming), naming.vocabulary)
 
 
 def test_paths_are_contexts_of_one_parent_each() -> None:
-    query = Query.of_paths({}, [[4, 7, 7], [7]])
+    query = Query.of_paths(About(), [[4, 7, 7], [7]])
     assert query.contexts == [[(4,), (7, 0), (7, 1)], [(7,)]]
     assert query.last == 7
     number = Numbering()
     entries = np.array([number.context(context) for context in query.contexts], np.int32)
     assert number.dag().padded(entries)[0].tolist() == [[4, 7, 7], [7, 0, 0]]
+
+
+@pytest.fixture
+def diamond() -> Composition:
+    """A diamond 0, 1, 2, 3 on a table, and 4, which nothing is linked to."""
+    names = ("table_t", "service_a", "service_b", "service_c", "service_a")
+    links = ((0, 1), (0, 2), (1, 3), (2, 3))
+    ids = ["t", "one", "two", "three", "four"]
+    return Composition(names, (False, *[True] * 4), links, ids=ids)
+
+
+@pytest.mark.parametrize(
+    ("context", "after", "expected"),
+    [
+        ("dag", [], {"four": [[(2,)]], "three": [[(1,), (2, 0), (3, 0), (4, 1, 2)]]}),
+        ("path", [], {"four": [[2]], "three": [[1, 2, 4], [1, 3, 4]]}),
+        ("dag", ["two"], {"two": [[(1,), (3, 0)]]}),
+        ("dag", ["a", "t"], {"t": [[(1,)]], "one": [[(1,), (2, 0)]], "four": [[(2,)]]}),
+        ("path", ["service_c"], {"three": [[1, 2, 4], [1, 3, 4]]}),
+    ],
+)
+def test_it_goes_on_from_open_ends_or_from_the_nodes_that_are_named(
+    diamond: Composition, context: Context, after: list[str], expected: dict[str, Any]
+) -> None:
+    vocabulary = Vocabulary(
+        ("table_t", "service_a", "service_b", "service_c"),
+        (False, True, True, True),
+        ("service_c",),
+    )
+    found = Asked([diamond], context).ends(Naming(vocabulary), after=after)
+    contexts = {query.about.node: query.contexts for query in found if isinstance(query, Query)}
+    if context == "path":
+        expected = {k: Query.of_paths(About(), paths).contexts for k, paths in expected.items()}
+    assert contexts == expected
+    (wrong, *_) = Asked([diamond], context).ends(Naming(vocabulary), after=["five", "t"])
+    assert isinstance(wrong, Unanswerable)
+    assert wrong.problem.startswith("no node 'five'")
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_what_helps_with_an_unknown_name_is_said(diamond: Composition, n: int) -> None:
+    names, kinds = ("table_t", "service_a"), (False, True)
+    fitted = Vocabulary.fitted(dict(zip(names, kinds, strict=True)), ["service_a"])
+    told = "on_unknown=skip answers the others, " * (n - 1) + "on_unknown=nearest takes near names"
+    for vocabulary, expected in (
+        (fitted, f"{told}, model its UNKNOWN node."),
+        (Vocabulary(names, kinds, ("service_a",)), f"{told} (the model has no UNKNOWN node)."),
+    ):
+        asked = [query_of(["x"], Naming(vocabulary)), query_of(["a"], Naming(vocabulary))]
+        with pytest.raises(DataError) as caught:
+            check_answerable(asked[:n], vocabulary)
+        assert str(caught.value).endswith(f"(no known name is near). {expected}")

@@ -4,13 +4,13 @@ import re
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 from rich.console import Console
 
 from dagrec_cli.errors import visible
-from dagrec_cli.export.recommendations import _json
+from dagrec_cli.evaluation.recommender import Answer
+from dagrec_cli.export.recommendations import answer_json
 from dagrec_cli.jobs.job import in_words
 from dagrec_cli.reporting.comparison import compare_rows
 from dagrec_cli.reporting.report import ReportSheet, write_report
@@ -81,9 +81,9 @@ def test_what_a_job_says_is_one_line(run_of: RunOf, tmp_path: Path) -> None:
 def test_json_of_acting_names_reads_back_the_same() -> None:
     import json
 
-    whole: dict[str, Any] = {"context": [ACTING, "é"]}
-    assert json.loads(_json(whole)) == whole
-    assert not SPEAKS.search(_json(whole))
+    text = answer_json(Answer(context=[ACTING, "é"], services=[]))
+    assert json.loads(text) == {"context": [ACTING, "é"], "services": []}
+    assert not SPEAKS.search(text)
 
 
 def test_names_in_other_scripts_stay() -> None:

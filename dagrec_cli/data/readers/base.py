@@ -9,10 +9,10 @@ made acyclic as ``data.on_cycle`` has it.
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from io import BufferedReader
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import ClassVar
 
@@ -173,35 +173,51 @@ class Reader(ABC):
             is_fault = not isinstance(error, EmptyFileError)
             yield Invalid((Fault(shard.name, problem),), is_fault)
 
+    def read_bytes(self, content: bytes, name: str) -> Iterator[Composition | Invalid]:
+        """Yield every composition of a file that is in memory, and is called so in messages.
+
+        Raises
+        ------
+        DataError
+            If the file as a whole cannot be read.
+        """
+        file: BufferedReader = BufferedReader(BytesIO(content))
+        yield from self._parsed(file, Shard(Path(name), name), lambda: content)
+
     def _items(self, shard: Shard) -> Iterator[Composition | Invalid]:
+        def start() -> bytes:
+            with opened(shard.path) as file:
+                return file.read(START)
+
         with opened(shard.path) as file:
-            if file.peek(len(BYTE_ORDER_MARK)).startswith(BYTE_ORDER_MARK):
-                file.read(len(BYTE_ORDER_MARK))
-            is_first = True
-            try:
-                for item in self.parse(file, shard):
-                    if isinstance(item, Composition):
-                        item = as_dag(item, self.on_cycle)
-                    elif is_first:
-                        item = self._with_hint(item, shard)
-                    is_first = False
-                    yield item
-            except DataError as error:
-                if not is_first or not (hint := self._hint(shard)):
-                    raise
-                raise DataError(f"{str(error).rstrip('.')} ({hint}).") from error
+            yield from self._parsed(file, shard, start)
 
-    def _with_hint(self, invalid: Invalid, shard: Shard) -> Invalid:
-        """Return what is wrong with a file, and which reader it is for if that is not this one."""
-        if not invalid.is_fault or not (hint := self._hint(shard)):
-            return invalid
-        (place, problem), *others = invalid.faults
-        return invalid._replace(faults=(Fault(place, f"{problem} ({hint})"), *others))
+    def _parsed(
+        self, file: BufferedReader, shard: Shard, start: Callable[[], bytes]
+    ) -> Iterator[Composition | Invalid]:
+        """Yield what an open file holds, made acyclic; a first fault says what it looks like."""
+        if file.peek(len(BYTE_ORDER_MARK)).startswith(BYTE_ORDER_MARK):
+            file.read(len(BYTE_ORDER_MARK))
+        is_first = True
+        try:
+            for item in self.parse(file, shard):
+                if isinstance(item, Composition):
+                    item = as_dag(item, self.on_cycle)
+                elif is_first and item.is_fault and (hint := self._hint(start)):
+                    (place, problem), *others = item.faults
+                    item = item._replace(faults=(Fault(place, f"{problem} ({hint})"), *others))
+                is_first = False
+                yield item
+        except DataError as error:
+            if not is_first or not (hint := self._hint(start)):
+                raise
+            raise DataError(f"{str(error).rstrip('.')} ({hint}).") from error
 
-    def _hint(self, shard: Shard) -> str:
+    def _hint(self, start: Callable[[], bytes]) -> str:
+        """Return for which other reader a file looks, by how it starts."""
         option = ""
-        with suppress(DataError), opened(shard.path) as file:
-            option = likely_option(file.read(START))
+        with suppress(DataError):
+            option = likely_option(start()[:START])
         this = self.option or type(self).__module__.rpartition(".")[2]
         return f"it looks like a file for data={option}" if option not in ("", this) else ""
 
