@@ -66,10 +66,13 @@ def test_learning_curve_has_a_line_per_seed(*, is_validated: bool) -> None:
     rows = [{"epoch": k, "loss": 1 / k, "seconds": 0.1} for k in (1.0, 2.0)]
     if is_validated:
         rows = [row | {"validation_ndcg": row["epoch"] / 4} for row in rows]
+        rows.append({"epoch": 3.0, "loss": 0.7, "seconds": 0.1, "refit": 1.0})
     axes = learning_curve({0: rows, 1: rows}, "ndcg").axes
-    assert [len(each.lines) for each in axes] == ([2, 2] if is_validated else [2])
+    assert [len(each.lines) for each in axes] == ([4, 2] if is_validated else [2])
     assert axes[0].lines[0].get_ydata().tolist() == [1.0, 0.5]
     if is_validated:
+        dashed = axes[0].lines[2]
+        assert (dashed.get_xdata().tolist(), dashed.get_linestyle()) == ([3.0], "--")
         assert axes[1].lines[1].get_ydata().tolist() == [0.25, 0.5]
 
 

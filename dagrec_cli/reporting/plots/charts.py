@@ -44,11 +44,13 @@ def learning_curve(
     figure = canvas(5, 3)
     axes = figure.add_subplot()
     axes.grid()
-    refits = [[row for row in rows if "refit" in row] for rows in histories.values()]
-    axes.set_xlabel("epoch (dashed: refit on all training pairs)" if any(refits) else "epoch")
+    axes.set_xlabel("epoch")
     rows = [[row for row in of_seed if "refit" not in row] for of_seed in histories.values()]
     _draw_by_epoch(axes, rows, "loss", "training loss", "-", BLUE)
-    _draw_by_epoch(axes, refits, "loss", "training loss", "--", BLUE)
+    refits = [[row for row in of_seed if "refit" in row] for of_seed in histories.values()]
+    if any(refits):
+        axes.set_xlabel("epoch (dashed: refit on all training pairs)")
+        _draw_by_epoch(axes, refits, "loss", "training loss", "--", BLUE)
     column = f"validation_{monitor}"
     if any(column in row for of_seed in rows for row in of_seed):
         _draw_by_epoch(axes.twinx(), rows, column, f"validation {monitor}", ".-", ORANGE)
