@@ -16,7 +16,7 @@ from signal import SIG_DFL, SIGINT, default_int_handler, getsignal, signal
 
 COMMANDS = {
     "train": "train a model, evaluate it, write a run folder",
-    "evaluate": "evaluate a saved model, on other data or another split if you like",
+    "evaluate": "evaluate a saved model, also on other data or another split",
     "predict": "recommend the next service after a context, with a saved model",
     "export": "write a saved model as ONNX",
     "bench": "measure plain against fast, both checked equal",
@@ -38,8 +38,10 @@ Usage: dagrec COMMAND [group=option …] [setting=value …]
 Commands
 {commands}
 
-dagrec COMMAND --help          groups, settings and examples of one command
-eval "$(dagrec -sc install=bash)"   completion for bash
+dagrec COMMAND --help              options, settings and examples of a command
+dagrec help model                  the options of a group: model, loss, data, …
+dagrec help model=gru4rec          the settings of an option
+eval "$(dagrec -sc install=bash)"  completion for bash
 dagrec --version
 
 Start with: dagrec train, dagrec guide start"""
@@ -93,6 +95,12 @@ def _answer(arguments: list[str]) -> None:
         from dagrec_cli import __version__
 
         _say(f"dagrec {__version__}")
+    elif arguments[-1] == "--help":
+        from dagrec_cli.app.help import print_group_help
+
+        if (inside := _inside(arguments[0])) and len(arguments) == 2:
+            _say(f"{_help(inside)}\n")
+        print_group_help(arguments[:-1], COMMANDS)
     else:
         sys.exit(_say_unknown(arguments))
 
@@ -102,14 +110,19 @@ def _command_in(arguments: list[str]) -> str | None:
     return next((c for c in (" ".join(arguments[:n]) for n in (2, 1)) if c in COMMANDS), None)
 
 
+def _inside(word: str) -> list[str]:
+    """Return the commands of two words that begin with a word."""
+    return [command for command in COMMANDS if command.startswith(f"{word} ")]
+
+
 def _say_unknown(arguments: list[str]) -> int:
     """Say what there is instead, and return the exit code."""
     from dagrec_cli.errors import did_you_mean
 
     first = arguments[0]
-    inside = [command for command in COMMANDS if command.startswith(f"{first} ")]
+    inside = _inside(first)
     if inside:
-        if arguments[1:2] in ([], ["-h"], ["--help"]):
+        if arguments[1:2] in ([], ["-h"]):
             _say(_help(inside))
             return 0
         first = " ".join(arguments[:2])

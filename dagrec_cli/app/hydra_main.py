@@ -6,13 +6,12 @@ from argparse import ArgumentError, Namespace
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from string import Template
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
 from dagrec_cli.app.failures import nearest_setting
-from dagrec_cli.config.where import config_dir, installed, use_code
+from dagrec_cli.config.where import config_dir, use_code
 from dagrec_cli.config.words import typed
 from dagrec_cli.errors import ConfigError
 
@@ -64,7 +63,9 @@ def run_with_hydra(command: str, task: Callable[[DictConfig], object]) -> None:
             RunFolder(Path(job.runtime.output_dir)).remove_if_empty()
 
     if flags.help:
-        _print_help(command, flags.overrides, folders)
+        from dagrec_cli.app.help import print_command_help
+
+        print_command_help(command, flags.overrides, folders)
         return
     name = command.replace(" ", "_")
     hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=name)(run_task)()
@@ -101,27 +102,6 @@ def own_folders(hydra: "DictConfig | HydraConf") -> list[str]:
     return [
         source.path for source in hydra.runtime.config_sources if source.provider == "command-line"
     ]
-
-
-def _print_help(command: str, words: list[str], folders: list[str]) -> None:
-    """Print the help of a command, which Hydra takes a second for: it looks up every group."""
-    from omegaconf import OmegaConf
-
-    from dagrec_cli.config.compose import composed
-
-    places = [config_dir(), *installed(), *map(Path, folders)]
-    name = f"{command.replace(' ', '_')}.yaml"
-    defaults = OmegaConf.load(config_dir() / name).defaults
-    lines = []
-    for group in sorted({key for entry in defaults if entry != "_self_" for key in entry}):
-        names = {file.stem for place in places for file in place.glob(f"{group}/*.yaml")}
-        lines += [f"{group}: {', '.join(sorted(names))}\n"] * bool(names)
-    config = composed(command, words, folders)
-    text = Template(config.hydra.help.template).substitute(
-        GROUPS="".join(["\nGroups and their options\n", *lines]) if lines else "",
-        CONFIG=OmegaConf.to_yaml(OmegaConf.masked_copy(config, [*filter("hydra".__ne__, config)])),
-    )
-    sys.stdout.write(f"{text}\n")
 
 
 def _search_path() -> list[str]:

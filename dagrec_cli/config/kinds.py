@@ -6,6 +6,7 @@ not checked.
 """
 
 import operator
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from sys import float_info
 from types import NoneType, UnionType
@@ -46,6 +47,19 @@ RANGE_WORDS = {
     ("gt", "le"): " above {gt} and up to {le}",
 }
 
+SHORT_RANGES = {
+    (): "",
+    ("ge",): "{ge} and up",
+    ("gt",): "above {gt}",
+    ("lt",): "below {lt}",
+    ("le",): "{le} at most",
+    ("ge", "lt"): "{ge} and up, below {lt}",
+    ("ge", "le"): "{ge} to {le}",
+    ("gt", "lt"): "above {gt}, below {lt}",
+    ("gt", "le"): "above {gt}, {le} at most",
+}
+SAID = re.compile(r"[\[(]\d+, \d+[\])]|\d and up|\d or more|from \d on|number")  # in a comment
+
 
 class OneOf:
     """Annotates a text that is one of some names, such as the keys of a dictionary of classes."""
@@ -80,6 +94,42 @@ def check(name: str, value: object, kind: Any) -> None:
     """
     if not _allows(kind, value):
         raise ConfigError(f"{name} is {value!r}; {_near(kind, value)}use {_words(kind)}.")
+
+
+def unsaid(kind: Any, words: str) -> str:
+    """Return in few words what a setting may be, unless a comment on it says so already.
+
+    >>> unsaid(Share, "share of coordinates"), unsaid(Share, "share of coordinates, [0, 1)")
+    ('0 and up, below 1', '')
+    >>> unsaid(Literal["auto", "padded"], "auto: the faster"), unsaid(Literal[1, 2], "1; 2: all")
+    ('auto, padded', '')
+    """
+    inside = get_args(kind)
+    match get_origin(kind):
+        case None if kind is bool:
+            return "" if re.search(r"\b(true|false)\b", words) else "true, false"
+        case origin if origin in (Union, UnionType):
+            return " or ".join(filter(None, (unsaid(option, words) for option in inside)))
+        case origin if origin is Annotated and isinstance(inside[1], OneOf):
+            is_said = not _lacks(words, inside[1].names)
+            return "" if is_said else inside[1].words.removeprefix("one of ")
+        case origin if origin is Annotated:
+            bounds = _bounds_of(inside[1])
+            return "" if SAID.search(words) else SHORT_RANGES[tuple(bounds)].format(**bounds)
+        case origin if origin is Literal and _lacks(words, inside):
+            return ", ".join(map(_as_yaml, inside))
+        case _:
+            return ""
+
+
+def _lacks(words: str, choices: Iterable[object]) -> bool:
+    """Return whether a comment leaves out one of some choices."""
+    said = set(re.findall(r"[\w@]+", words))
+    return not said.issuperset(map(_as_yaml, choices))
+
+
+def _as_yaml(choice: object) -> str:
+    return str(choice).lower() if isinstance(choice, bool) else str(choice)
 
 
 def _allows(kind: Any, value: Any) -> bool:
@@ -152,6 +202,5 @@ def _words(kind: Any) -> str:
 
 def _alternatives(choices: Iterable[object]) -> str:
     """Return choices as they are written in YAML."""
-    names = [str(choice).lower() if isinstance(choice, bool) else str(choice) for choice in choices]
-    names = list(dict.fromkeys(names))
+    names = list(dict.fromkeys(map(_as_yaml, choices)))
     return f"one of {', '.join(names)}" if len(names) > 1 else names[0]

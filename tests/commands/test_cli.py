@@ -1,10 +1,10 @@
 """The command line itself: help, version, completion, what happens to a wrong word."""
 
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable
+from os import terminal_size
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -15,6 +15,9 @@ from omegaconf import OmegaConf
 from dagrec_cli import __version__
 from dagrec_cli.app import hydra_main
 from dagrec_cli.cli import COMMANDS
+from dagrec_cli.config.comments import group_words
+from dagrec_cli.config.compose import composed
+from dagrec_cli.config.deciding import flat
 from dagrec_cli.config.where import config_dir
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +31,12 @@ def python(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *words], capture_output=True, text=True, cwd=cwd, env=environment
     )
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let help take the terminal for one of 80 columns, as where it is none."""
+    monkeypatch.setattr("dagrec_cli.app.help.get_terminal_size", lambda: terminal_size((80, 9)))
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["help"]])
@@ -45,30 +54,67 @@ def test_version(dagrec: Dagrec, words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("command", [each for each in COMMANDS if each not in WITHOUT_SETTINGS])
+@pytest.mark.usefixtures("narrow")
 def test_every_command_has_a_module_a_config_and_help(dagrec: Dagrec, command: str) -> None:
     name = command.replace(" ", "_")
-    assert (config_dir() / f"{name}.yaml").is_file()
     answer = dagrec(*command.split(), "--help")
     assert (answer.code, answer.err) == (0, "")
     assert f"Usage: dagrec {command} " in answer.out
-    before, title, after = answer.out.partition("Settings and their defaults\n")
-    defaults = OmegaConf.load(config_dir() / f"{name}.yaml").defaults
-    groups = [key for entry in defaults if entry != "_self_" for key in entry if " " not in key]
-    assert re.findall(r"^(\w+): \w+(?:, [\w-]+)*$", before, re.M) == sorted(groups)
-    assert ("Groups and their options" in before) == bool(groups)
-    assert (title != "", after.count("Flags")) == (True, 1)
     assert "  dagrec " + command in answer.out.partition("Example")[2]
+    defaults = OmegaConf.load(config_dir() / f"{name}.yaml").defaults
+    groups = {key for entry in defaults if entry != "_self_" for key in entry if " " not in key}
+    above = answer.out.partition("Settings\n")[0]
+    assert groups == {group for group in group_words() if f"\n{group}: " in above}
+    config = composed(command, [])
+    keys = [key for key, _ in flat(OmegaConf.to_container(config)) if not key.startswith("hydra.")]
+    for key in keys:
+        assert (f"\n  {key}=" in answer.out) == (not key.endswith("_target_")) or "lengths" in key
+    assert max(map(len, answer.out.splitlines())) <= 80
 
 
-def test_help_of_train_holds_groups_settings_examples_and_flags(dagrec: Dagrec) -> None:
-    text = dagrec("train", "--help").out
-    for group in ("data", "loss", "model", "sampler", "split", "trainer"):
-        options = sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
-        assert f"\n{group}: {', '.join(options)}\n" in text
-    assert "  learning_rate: 0.001\n" in text
+@pytest.mark.usefixtures("narrow")
+def test_help_of_train_tells_of_options_and_settings(dagrec: Dagrec) -> None:
+    text = dagrec("train", "--help", "model=sasrec", "model.heads=2").out
+    assert (
+        "\n* sasrec                Self-attention over last nodes (Kang & McAuley, 2018)\n" in text
+    )
+    assert "\n  markov                Counts of what followed the last nodes\n" in text
+    assert "\nmodel=sasrec\n" in text
+    assert "\n  model.heads=2             attention heads (1 and up)\n" in text
+    assert "  data.lengths={2:886,3:41,4:16}  path length in nodes: weight;" in text
     assert "dagrec train model=gru4rec loss=bpr" in text
-    assert "--cfg job" in text
-    assert "-m, --multirun" in text
+
+
+def test_help_is_as_wide_as_the_terminal(dagrec: Dagrec, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dagrec_cli.app.help.get_terminal_size", lambda: terminal_size((130, 9)))
+    meaning = "share of state coordinates zeroed between layers and before the head, [0, 1)"
+    assert f"  model.dropout_hidden=0.4  {meaning}\n" in dagrec("train", "--help").out
+
+
+@pytest.mark.usefixtures("narrow")
+def test_help_of_a_group_and_of_an_option(dagrec: Dagrec) -> None:
+    assert "\n  bpr         BPR (Rendle et al., 2009) over" in dagrec("help", "loss").out
+    text = dagrec("help", "loss=bpr_max").out
+    assert text.startswith("loss=bpr_max: BPR-max (Hidasi & Karatzoglou, 2018); brings sampler=")
+    assert "\n  loss.regularisation=1.0  weight of the squared scores, 0 and up\n" in text
+    assert dagrec("help", "loss", "bpr_max").out == dagrec("help", "loss.bpr_max").out == text
+    both = dagrec("help", "data").out
+    assert "  data describe " in both
+    assert "\n  geoportal " in both
+    search = dagrec("help", "experiment=search").out
+    assert "\n  trainer.patience=30           validations without a new best" in search
+
+
+def test_help_of_an_option_of_ones_own(dagrec: Dagrec, tmp_path: Path) -> None:
+    (tmp_path / "mine/model").mkdir(parents=True)
+    (tmp_path / "mine/model/wide.yaml").write_text(
+        "# Wider: for more data.\ndefaults: [gru4rec]\nhidden: 512  # as wide\n   # as can be\n"
+    )
+    assert "\n  wide                  Wider\n" in dagrec("help", "model", "-cd", "mine").out
+    for words in (["help", "-cd", "mine", "model=wide"], ["train", "--help", "-cd", "mine"]):
+        text = dagrec(*words, *["model=wide"] * (words[0] == "train")).out
+        assert "\n  model.hidden=512          as wide as can be (1 and up)\n" in text
+        assert "  model.num_layers=2        stacked GRU layers (1 and up)\n" in text
 
 
 def test_help_may_come_first(dagrec: Dagrec) -> None:
@@ -89,6 +135,10 @@ def test_cfg_job_prints_the_config_and_runs_nothing(dagrec: Dagrec, tmp_path: Pa
         (["data", "validat"], "did you mean data validate?"),
         (["data", "xyz"], "commands: data describe, data validate, "),
         (["xyz"], "commands: train, "),
+        (["help", "modl"], "did you mean model?"),
+        (["help", "/"], "groups: data, split, "),
+        (["help", "model=gru4rek"], "did you mean gru4rec?"),
+        (["help", "data", "validat"], "did you mean validate?"),
         (["train", "model=gru4rek"], "did you mean gru4rec?"),
         (["train", "modle=gru4rec"], "did you mean model?"),
         (["train", "model=popularity,gru4rec"], "model has several options; add -m to run each."),
@@ -219,9 +269,9 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_composing_imports_no_torch(tmp_path: Path) -> None:
+def test_help_of_a_command_imports_no_torch(tmp_path: Path) -> None:
     code = (
-        "import sys; from dagrec_cli.cli import main; sys.argv = 'dagrec train --cfg job'.split();"
+        "import sys; from dagrec_cli.cli import main; sys.argv = 'dagrec train --help'.split();"
         "main(); print('torch' in sys.modules)"
     )
     assert python("-c", code, cwd=tmp_path).stdout.splitlines()[-1] == "False"

@@ -10,10 +10,20 @@ from pkgutil import walk_packages
 
 import pytest
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from dagrec_cli import losses, models, samplers
+from dagrec_cli.config.annotations import annotations_of
 from dagrec_cli.config.build import build, check_loss_and_sampler, parameters_of
+from dagrec_cli.config.comments import (
+    OF_COMMANDS,
+    group_words,
+    option_line,
+    option_names,
+    option_of,
+    words_of,
+)
+from dagrec_cli.config.kinds import unsaid
 from dagrec_cli.config.where import config_dir
 from dagrec_cli.losses.base import Loss
 from dagrec_cli.models.base import Model
@@ -50,12 +60,35 @@ def test_yaml_is_the_only_home_of_a_value(config: Config, yaml: Path) -> None:
                 assert parameter.default is inspect.Parameter.empty, parameter
 
 
-@each_yaml(*GROUPS)
+@each_yaml(*GROUPS, "experiment", "table", ".")
 def test_every_setting_is_explained(yaml: Path) -> None:
-    head, *_ = lines = yaml.read_text().splitlines()
-    assert head.startswith("# ")
-    settings = [line for line in lines if re.match(r"(?!_target_|defaults)\w+:", line)]
-    assert [line for line in settings if " # " not in line] == []
+    group = yaml.parent.relative_to(config_dir()).as_posix()
+    option = option_of(group, yaml.stem)
+    above = "" if group in ("experiment", OF_COMMANDS) else f"{group}."
+    unsaid = [k for k in option.settings if not (option.words.get(k) or words_of(f"{above}{k}"))]
+    assert unsaid == []
+    assert option.about
+
+
+@each_yaml(*GROUPS, "experiment", "table")
+def test_an_option_has_a_line_of_help(yaml: Path) -> None:
+    longest = max(map(len, option_names(yaml.parent.name)))
+    assert 0 < len(option_line(yaml.parent.name, yaml.stem)) <= 80 - len("*   ") - longest
+
+
+@each_yaml(".")
+def test_every_group_is_explained(yaml: Path) -> None:
+    entries = OmegaConf.load(yaml).defaults
+    groups = {key for entry in entries if entry != "_self_" for key in entry if " " not in key}
+    assert groups <= set(group_words())
+
+
+@each_yaml(*GROUPS)
+def test_annotations_are_read_from_the_source(config: Config, yaml: Path) -> None:
+    cls = class_of(config, yaml)
+    read = annotations_of(f"{cls.__module__}.{cls.__qualname__}")
+    for name, kind in parameters_of(cls).items():
+        assert unsaid(read[name], "") == unsaid(kind, ""), name
 
 
 @each_yaml(*GROUPS)

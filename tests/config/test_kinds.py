@@ -1,3 +1,4 @@
+import doctest
 from collections.abc import Mapping, Sequence
 from math import inf, nan
 from pathlib import Path
@@ -7,6 +8,7 @@ import pytest
 from msgspec import Meta
 from omegaconf import OmegaConf
 
+from dagrec_cli.config import kinds
 from dagrec_cli.config.build import parameters_of
 from dagrec_cli.config.kinds import (
     Count,
@@ -18,6 +20,7 @@ from dagrec_cli.config.kinds import (
     Seed,
     Share,
     check,
+    unsaid,
 )
 from dagrec_cli.config.where import config_dir
 from dagrec_cli.errors import ConfigError
@@ -105,3 +108,27 @@ def test_what_a_class_narrows_holds_for_it() -> None:
 
     assert parameters_of(GRU4RecPaper)["encoding"] == Literal["padded"]
     assert "entries" in parameters_of(GRU4Rec)["encoding"].__args__
+
+
+def test_the_examples_of_what_is_left_unsaid() -> None:
+    assert doctest.testmod(kinds) == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "rest"),
+    [
+        (Count, "width", "1 and up"),
+        (Count | None, "null: all", "1 and up"),
+        (FROM_0_TO_1, "share", "above 0, below 1"),
+        (Probability, "share", "0 to 1"),
+        (bool, "keep it; false: do not", ""),
+        (bool, "keep it", "true, false"),
+        (A_OR_B, "a: first", "a, b"),
+        (A_OR_B, "a: first; b", ""),
+        (Annotated[str, OneOf(["x", "y"])], "how", "x, y"),
+        (str | list[str] | None, "", ""),
+        (Any, "", ""),
+    ],
+)
+def test_what_a_comment_leaves_unsaid(kind: Any, words: str, rest: str) -> None:
+    assert unsaid(kind, words) == rest
