@@ -18,6 +18,7 @@ COMMANDS = {
     "train": "train a model, evaluate it, write a run folder",
     "evaluate": "evaluate a saved model, also on other data or another split",
     "predict": "recommend the next service after a context, with a saved model",
+    "serve": "recommend over HTTP, with a saved model",
     "export": "write a saved model as ONNX",
     "bench": "measure plain against fast, both checked equal",
     "reproduce": "run the rows of a table, and say what comes back of the paper",
