@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import join, quote
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
@@ -10,6 +11,7 @@ from omegaconf import DictConfig
 from dagrec_cli.app.hydra_main import own_folders
 from dagrec_cli.config.build import check_settings
 from dagrec_cli.config.kinds import Count
+from dagrec_cli.config.where import config_flag, short_path
 
 if TYPE_CHECKING:
     from dagrec_cli.jobs.tables import TableRun
@@ -23,7 +25,8 @@ def reproduce(config: DictConfig) -> None:
     from dagrec_cli.app.output import write_tables
     from dagrec_cli.config.metric_names import Averages, Metric
     from dagrec_cli.jobs.run import engine_of
-    from dagrec_cli.jobs.tables import ROWS, read_tables
+    from dagrec_cli.jobs.tables import ROWS, Tune, read_tables
+    from dagrec_cli.jobs.tune import tune_rows, write_experiments
     from dagrec_cli.reporting.report import ReportSheet
     from dagrec_cli.runs.folder import RunFolder
     from dagrec_cli.runs.state import TABLES, check_free
@@ -42,6 +45,7 @@ def reproduce(config: DictConfig) -> None:
         metric=Metric,
         metrics=Any,
         average=Averages | None,
+        tune=Tune | None,
         progress=Any,
     )
     settings: Any = OmegaConf.to_container(config, resolve=True)
@@ -51,6 +55,7 @@ def reproduce(config: DictConfig) -> None:
         words.append(f"hydra.launcher.n_jobs={config.n_jobs}")
     engine = engine_of(hydra, folder.path.parent / ROWS, *words)
     runs = read_tables(name, settings["table"], settings, engine)
+    experiments = tune_rows(runs, engine, settings)
     # equal rows run once
     jobs = {job.folder: job for run in runs for row in run.jobs for job in row}
     with engine.display(len(jobs)) as display:
@@ -58,7 +63,19 @@ def reproduce(config: DictConfig) -> None:
     with folder.locked():
         sheets = [ReportSheet(run.tables(settings), run.table_rows) for run in runs]
         write_tables(folder, f"dagrec reproduce table={name}", sheets)
+        write_experiments(folder, experiments)
+    if experiments:
+        sys.stdout.write(_again(short_path(folder.path), name))
     sys.exit(_say_problems(runs))
+
+
+def _again(folder: Path, table: str) -> str:
+    """Return how to make a table again from what its tuning left."""
+    place, copy = config_flag() or ["-cd", str(folder)], ""
+    if config_flag():  # there is room for one folder on a command line
+        copy = f"cp -r {quote(str(folder / 'experiment'))} {quote(place[1])} && "
+    command = join(["dagrec", "reproduce", *place, f"table={table}", "tune=chosen"])
+    return f"Again without tuning: {copy}{command}\n"
 
 
 def _say_problems(runs: "Sequence[TableRun]") -> int:

@@ -7,7 +7,7 @@ one of them would hide is refused.
 import hashlib
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -39,6 +39,24 @@ def options(group: str) -> dict[str, dict[str, Any]]:
 
     files = sorted((config_dir() / group).glob("*.yaml"))
     return {file.stem: OmegaConf.to_container(OmegaConf.load(file)) for file in files}  # type: ignore[misc]
+
+
+def read_yaml(
+    group: str, name: str, own_configs: Sequence[str]
+) -> tuple[dict[str, Any] | None, str]:
+    """Return the content of ``GROUP/NAME.yaml``, None if there is no such file, and its places.
+
+    Parameters
+    ----------
+    own_configs
+        Folders of the user's own, which are looked into first.
+    """
+    from omegaconf import OmegaConf
+
+    files = [Path(place, group, f"{name}.yaml") for place in (*own_configs, str(config_dir()))]
+    file = next(filter(Path.is_file, files), None)
+    content: Any = file and OmegaConf.to_container(OmegaConf.load(file))
+    return content, " or ".join(map(str, files))
 
 
 def user_path(text: object) -> Path:

@@ -18,7 +18,7 @@ from dagrec_cli.app.output import show_table
 from dagrec_cli.config.kinds import Count, Natural
 from dagrec_cli.config.where import short_path
 from dagrec_cli.config.words import as_typed
-from dagrec_cli.errors import ConfigError, InUseError, RunError, install, visible
+from dagrec_cli.errors import ConfigError, InUseError, RunError, visible
 from dagrec_cli.jobs.job import MOST_JOBS, Job, n_parts
 from dagrec_cli.jobs.plugins import PLUGINS, JobSweeper
 from dagrec_cli.jobs.run import Display, Engine
@@ -123,15 +123,16 @@ class OptunaSweeper(JobSweeper):
 
     def _space(self, engine: Engine, arguments: list[str]) -> "SearchSpace":
         from dagrec_cli.config.kinds import check
-        from dagrec_cli.jobs.search_space import SearchSpace
+        from dagrec_cli.jobs.search_space import SearchSpace, check_optuna
 
         check("hydra.sweeper.study_name", self.study_name, str)
-        try:
-            import optuna
-        except ImportError as error:
-            raise ConfigError(f"hydra/sweeper=optuna needs Optuna; {install('search')}.") from error
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        check_optuna("hydra/sweeper=optuna")
         space = SearchSpace.of(engine.parse([*self.params, *arguments]))
+        if not space.ranges:
+            raise ConfigError(
+                "there is nothing to search; add experiment=search, or a range such as "
+                "'model.hidden=int(interval(64,512))'."
+            )
         first = engine.compose(space.overrides(space.first))  # a wrong setting stops here
         if n_parts(first) > 1:
             raise ConfigError(

@@ -1,11 +1,13 @@
 """Overrides of a search, taken apart: what every trial has, and what Optuna may choose."""
 
 from collections.abc import Mapping, Sequence
+from itertools import product
+from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
-from dagrec_cli.errors import ConfigError
+from dagrec_cli.errors import ConfigError, install
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -35,15 +37,10 @@ class SearchSpace(NamedTuple):
         Raises
         ------
         ConfigError
-            If there is nothing to search, or it is the seed that is searched.
+            If it is the seed that is searched.
         """
         by_key = {override.get_key_element(): override for override in overrides}
         swept = {key: o for key, o in by_key.items() if o.is_sweep_override()}
-        if not swept:
-            raise ConfigError(
-                "there is nothing to search; add experiment=search, or a range such as "
-                "'model.hidden=int(interval(64,512))'."
-            )
         for key in SEEDS:
             if key in swept:
                 raise ConfigError(
@@ -60,6 +57,24 @@ class SearchSpace(NamedTuple):
             key: [*_choices(each), getattr(each, "low", None)][0]
             for key, each in self.ranges.items()
         }
+
+    def draw(self, n: int, seed: int) -> list[dict[str, Any]]:
+        """Return ``n`` values of every key, no two of them equal, or all that there are.
+
+        The first of more are those of fewer.
+        """
+        from optuna import create_study
+        from optuna.samplers import RandomSampler
+
+        values = [_listed_values(each) for each in self.ranges.values()]
+        finite = [each for each in values if each is not None]
+        if len(finite) == len(values) and prod(map(len, finite)) <= n:
+            return [dict(zip(self.ranges, each, strict=True)) for each in product(*finite)]
+        study, drawn = create_study(sampler=RandomSampler(seed)), dict[tuple[Any, ...], Any]()
+        while len(drawn) < n:
+            settings = self.settings(study.ask(self.ranges).params)
+            drawn.setdefault(tuple(settings.values()), settings)
+        return list(drawn.values())
 
     def is_drawn(self, values: Mapping[str, Any]) -> bool:
         """Return whether there is a value of every key."""
@@ -88,8 +103,26 @@ class SearchSpace(NamedTuple):
         return found
 
 
+def check_optuna(purpose: str) -> None:
+    """Raise ConfigError unless Optuna, which draws, is there; it says nothing of what it does."""
+    try:
+        import optuna
+    except ImportError as error:
+        raise ConfigError(f"{purpose} needs Optuna; {install('search')}.") from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
 def _choices(distribution: Any) -> tuple[str, ...]:
     return getattr(distribution, "choices", ())
+
+
+def _listed_values(distribution: Any) -> Sequence[Any] | None:
+    """Return what may be drawn, in order; None if it is not to be counted."""
+    if choices := _choices(distribution):
+        return choices
+    if isinstance(distribution.low, float):
+        return None
+    return range(distribution.low, distribution.high + 1, distribution.step)
 
 
 def _holds(distribution: Any, value: Any) -> bool:

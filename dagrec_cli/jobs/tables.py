@@ -4,16 +4,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
 from dagrec_cli.config.build import plain, seeds_of
 from dagrec_cli.config.deciding import config_hash
+from dagrec_cli.config.kinds import Natural
 from dagrec_cli.config.metric_names import Averages, averages_of, metrics_of
-from dagrec_cli.config.where import config_dir
+from dagrec_cli.config.where import read_yaml
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.jobs.job import Job, by_part, check_number, without_hydra
 from dagrec_cli.jobs.run import Engine
@@ -24,7 +24,12 @@ from dagrec_cli.reporting.verdict import verdict_table
 from dagrec_cli.runs.state import state_of
 
 Text = Annotated[str, Meta(min_length=1)]
-BY_COMMAND = ("seeds", "metrics", "average")  # of a table, if the command has them too
+BY_COMMAND = ("seeds", "metrics", "average", "tune")  # of a table, if the command has them too
+TUNED_BEFORE = "chosen"  # by an earlier tuning, which has left experiment/tuned/*.yaml
+Tune = Natural | Literal["chosen"]
+UNTUNED = (
+    "Untuned: every row has the settings of its YAML; tune=N tries N on validation steps first."
+)
 ROWS = "rows"  # folder of all rows, beside those of the tables
 
 
@@ -72,7 +77,8 @@ class Variant(Struct, forbid_unknown_fields=True):
 class RowsTable(Struct, forbid_unknown_fields=True):
     """A table of rows; one for each entry of ``vary``. ``metrics`` are more columns.
 
-    An entry is an override, or several under a name.
+    An entry is an override, or several under a name. ``tune`` is how many trials each row gets
+    before it is run, or ``chosen`` to take the settings that an earlier tuning chose.
     """
 
     rows: Annotated[list[Row], Meta(min_length=1)]
@@ -82,6 +88,7 @@ class RowsTable(Struct, forbid_unknown_fields=True):
     vary: Annotated[list[str | Variant], Meta(min_length=1)] | None = None
     metrics: list[str] = []
     average: Averages = "step"
+    tune: Tune = 0
 
 
 class Tables(Struct, forbid_unknown_fields=True):
@@ -103,8 +110,16 @@ class TableRun:
         For reading.
     content
         Of the YAML, with what the command puts in its place.
+    variant
+        What of several it is made on; empty if there is one.
+    words
+        Overrides of each row.
     jobs
         Of each row: one, or one per part of its split.
+    tuning
+        What is to be said of how settings were chosen.
+    chosen
+        The table of what was, if anything was.
     problems
         Lines about rows that failed or miss what they must give; filled by :meth:`tables`.
     """
@@ -112,7 +127,11 @@ class TableRun:
     name: str
     title: str
     content: Mapping[str, Any]
-    jobs: Sequence[Sequence[Job]]
+    variant: str
+    words: Sequence[Sequence[str]]
+    jobs: list[list[Job]]
+    tuning: str = UNTUNED
+    chosen: Table | None = None
     problems: list[str] = field(default_factory=list)
 
     @cached_property
@@ -137,6 +156,8 @@ class TableRun:
         about = {"title": self.title, "metric": settings["metric"], "name": self.name}
         average, metrics = (self.content[key] for key in ("average", "metrics"))
         tables = compare_averages(table_rows, average, metrics=metrics, **about)
+        for table in tables:
+            table.notes.append(self.tuning)
         pairs = zip(self.content["rows"], table_rows, strict=True)
         judged = [(row, result) for row, result in pairs if row.get("paper") and result.runs]
         tables += strata_tables(table_rows, f"{self.name}_strata")
@@ -144,7 +165,7 @@ class TableRun:
             verdicts, missed = verdict_table(judged, self.title, self.name)
             self.problems += missed
             tables.append(verdicts)
-        return tables
+        return [*tables, *([self.chosen] if self.chosen else [])]
 
 
 def read_tables(
@@ -185,7 +206,7 @@ def read_tables(
             for run in read_tables(part, content, settings, engine, [*inside, name])
         ]
     given = {key: settings[key] for key in BY_COMMAND if settings[key] is not None}
-    table = {"seeds": [0], "metrics": [], "average": "step", **table, **given}
+    table = {"seeds": [0], "metrics": [], "average": "step", "tune": 0, **table, **given}
     table["metrics"] = metrics_of("metrics", table["metrics"])
     averages_of(table["average"], settings["metric"])  # a wrong one stops here
     seeds = seeds_of(0, table["seeds"])
@@ -197,18 +218,19 @@ def read_tables(
     variants, runs = _variants(table), []
     check_number(len(variants) * len(table["rows"]))
     for varied in variants:
-        suffix, title = (f"_{_slug(varied.name)}", f", {varied.name}") if varied.name else ("", "")
+        suffix, title = (f"_{slug(varied.name)}", f", {varied.name}") if varied.name else ("", "")
         file = f"{name}{suffix}".replace("/", "_")
         common = [*shared, *varied.overrides]
+        of_rows = [[*common, *row["overrides"], *settings["overrides"]] for row in table["rows"]]
         jobs: list[list[Job]] = []
-        for row in table["rows"]:
-            words = [*common, *row["overrides"], *settings["overrides"]]
+        for row, words in zip(table["rows"], of_rows, strict=True):
             try:
                 jobs.append(by_part(row_job(engine, f"{file}: {row['name']}", words)))
             except Exception as error:
                 error.add_note(f"table {name}, row {row['name']!r}")
                 raise
-        runs.append(TableRun(file, f"{table.get('title') or name}{title}", table, jobs))
+        title = f"{table.get('title') or name}{title}"
+        runs.append(TableRun(file, title, table, varied.name, of_rows, jobs))
     return runs
 
 
@@ -231,7 +253,7 @@ def check_table(name: str, table: Any) -> None:
             )
     for kind, names in (
         ("rows", [row.name for row in content.rows]),
-        ("entries of vary", [_slug(variant.name) for variant in _variants(table)]),
+        ("entries of vary", [slug(variant.name) for variant in _variants(table)]),
     ):
         (most, times), *_ = Counter(names).most_common()
         if times > 1:
@@ -259,17 +281,13 @@ def _variants(table: Mapping[str, Any]) -> list[Variant]:
     return [Variant(entry, [entry]) if isinstance(entry, str) else entry for entry in entries]
 
 
-def _slug(override: str) -> str:
+def slug(override: str) -> str:
+    """Return an override or a name as a part of a file's name."""
     return "".join(c if c.isalnum() else "_" for c in override)
 
 
 def _read_table(name: str, own_configs: Sequence[str]) -> Mapping[str, Any]:
-    from omegaconf import OmegaConf
-
-    files = [Path(place, "table", f"{name}.yaml") for place in (*own_configs, str(config_dir()))]
-    file = next(filter(Path.is_file, files), None)
-    if file is None:
-        places = " or ".join(map(str, files))
+    content, places = read_yaml("table", name, own_configs)
+    if content is None:
         raise ConfigError(f"table {name} does not exist; its file would be {places}.")
-    content: Any = OmegaConf.to_container(OmegaConf.load(file))
-    return content  # type: ignore[no-any-return]
+    return content

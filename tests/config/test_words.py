@@ -26,7 +26,7 @@ CHOICES = {"split.delay", "trainer.device"}
 OTHERS = {
     *("average", "engine", "evaluate_on", "format", "mask", "metric", "metrics", "progress"),
     *("side", "threads", "limit", "on_unknown", "part", "repeats", "seed", "seeds", "sizes"),
-    *("overrides", "resume"),
+    *("overrides", "resume", "tune"),
 }
 
 

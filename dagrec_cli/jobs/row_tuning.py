@@ -1,0 +1,171 @@
+"""The trials of a table's row: what is tried, for how long, and what was best.
+
+A trial is the row with other settings, drawn from the ranges of ``configs/search/MODEL.yaml``, with
+one seed. What a row, its table or the command sets itself stays as it is. A trial trains on four
+fifths of the row's training side and is judged on the last one, which the row's split holds out by
+its own rule; it reads no test step. Trials lie among the rows, in folders named by what decides
+their files, so that a tuning that was stopped continues, and equal rows are tuned once.
+
+The first trial is the row as it stands, and trains whole. The others are drawn at once. Those of
+networks are pruned by successive halving: all train for a ninth of the epochs that the first one
+took, the best third of them for a third, and the best third of these whole.
+
+Source: Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter
+Optimization", AISTATS 2016, algorithm 1.
+Differs from the source: a third stays, not a half, and trains anew; the first trial always stays.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import ceil
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from omegaconf import DictConfig, OmegaConf
+
+from dagrec_cli.config.build import seeds_of
+from dagrec_cli.config.where import read_yaml
+from dagrec_cli.config.words import as_typed
+from dagrec_cli.errors import ConfigError
+from dagrec_cli.jobs.job import Job
+from dagrec_cli.jobs.run import Engine
+from dagrec_cli.jobs.search_space import SearchSpace
+from dagrec_cli.jobs.study import Trial, best_of
+from dagrec_cli.jobs.tables import row_job
+from dagrec_cli.runs.state import state_of
+
+SEARCH = "search"  # folder of configs
+SHARE = 0.2  # of the training side, for validation
+STAY = 3  # one of so many trials trains longer
+LEAST_EPOCHS = 5  # that tell trials apart
+SEED = 0  # of what is drawn: the same for equal ranges, whatever the data
+
+
+class Ranges(Struct, forbid_unknown_fields=True):
+    """What ``configs/search/MODEL.yaml`` holds: ranges by setting, as on a command line.
+
+    ``where`` has more of them under a condition, such as ``model.mask=prior``.
+    """
+
+    params: dict[str, str]
+    where: dict[str, dict[str, str]] = {}
+
+    @classmethod
+    def of(cls, model: str, own_configs: Sequence[str]) -> "Ranges | None":
+        """Return those of a model; None if there is no file of them."""
+        content, _ = read_yaml(SEARCH, model, own_configs)
+        try:
+            return content and msgspec.convert(content, cls)  # type: ignore[return-value]
+        except msgspec.ValidationError as error:
+            raise ConfigError(f"{SEARCH}/{model}.yaml: {error}.") from error
+
+    def words(self, config: DictConfig) -> list[str]:
+        """Return the ranges that a config is searched in, as overrides."""
+        ranges = dict(self.params)
+        for condition, more in self.where.items():
+            key, _, value = condition.partition("=")
+            if str(OmegaConf.select(config, key)) == value:
+                ranges |= more
+        return [as_typed(f"{key}={value}") for key, value in ranges.items()]
+
+
+class RowTuning:
+    """The trials of a row.
+
+    Parameters
+    ----------
+    row
+        Its job, of the first part if its split has several.
+    ranges
+        Of its model.
+    n_trials
+        Those that it gets; fewer if there are not so many settings.
+
+    Attributes
+    ----------
+    trials
+        What came of each that was run, the longest training of it, by number.
+    """
+
+    def __init__(self, engine: Engine, row: Job, ranges: Ranges, n_trials: int) -> None:
+        self._engine, self._row = engine, row
+        seed = seeds_of(row.config.seed, row.config.seeds)[0]
+        self._words = (
+            *row.overrides,
+            *(f"trainer.validation_share={SHARE}", "evaluate_on=validation", f"seeds=[{seed}]"),
+        )
+        space = SearchSpace.of(engine.parse([*ranges.words(row.config), *self._words]))
+        as_it_stands = space.standing(row.config)
+        drawn = [each for each in space.draw(n_trials, SEED) if each != as_it_stands]
+        self.settings: list[Mapping[str, Any]] = [{}, *drawn[: n_trials - 1]]
+        self.trials: dict[int, Trial] = {}
+        self._jobs: dict[int, Job] = {}
+        self._last = [0]
+
+    @property
+    def monitor(self) -> str:
+        """The validation metric that decides."""
+        return str(self._row.config.trainer.monitor)
+
+    @property
+    def best(self) -> Trial | None:
+        """The best of those that trained whole; None if the row cannot be tried as it stands."""
+        return best_of([self.trials[number] for number in self._last])
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Overrides that make the row what was chosen.
+
+        A row that holds nothing out for validation itself gets the best epoch as its last one.
+        """
+        if self.best is None:
+            return ()
+        words = [f"{key}={value}" for key, value in self.best.settings.items()]
+        if self.best.epochs and not self._row.config.trainer.validation_share:
+            words.append(f"trainer.epochs={self.best.epochs}")
+        return tuple(words)
+
+    def batches(self) -> Iterator[list[Job]]:
+        """Yield what is to be run next, until all is known; each time the last ones have run."""
+        yield from self._run([0], None)
+        if self.trials[0].value is None:
+            return
+        left = list(range(1, len(self.settings)))
+        for number, epochs in enumerate(rungs := self._rungs()):
+            yield from self._run([k for k in left if not self._is_over(k)], epochs)
+            left = [k for k in left if self.trials[k].value is not None]
+            if number < len(rungs) - 1:
+                left.sort(key=lambda k: (-(self.trials[k].value or 0.0), k))
+                left = sorted(left[: ceil(len(left) / STAY)])
+        self._last = [0, *left]
+
+    def _run(self, numbers: Sequence[int], epochs: int | None) -> Iterator[list[Job]]:
+        """Yield the jobs of some trials, and take in what came of them."""
+        if not numbers:
+            return
+        for k in numbers:
+            chosen = [f"{key}={value}" for key, value in self.settings[k].items()]
+            length = [f"trainer.epochs={epochs}"] if epochs else []
+            words = [*self._words, *chosen, *length]
+            name = f"{self._row.name}, trial {k + 1} of {len(self.settings)}"
+            about = f": {' '.join(chosen + length)}" if chosen else ", as it stands"
+            self._jobs[k] = row_job(self._engine, name + about, words)
+        yield [self._jobs[k] for k in numbers]
+        for k in numbers:
+            state = state_of(self._jobs[k].folder)
+            value = state.run.finished.metrics[self.monitor]["mean"] if state.run else None
+            self.trials[k] = Trial(k, self.settings[k], value, state)
+
+    def _rungs(self) -> list[int | None]:
+        """Return for how many epochs trials train, one after another; at last for all of them."""
+        run = self.trials[0].result
+        taken = max(run.model.epochs) if run else 0
+        shorter = [taken // STAY**k for k in (2, 1)]
+        return [*(epochs for epochs in shorter if epochs >= LEAST_EPOCHS), None]
+
+    def _is_over(self, number: int) -> bool:
+        """Return whether a longer training of a trial would end where its last one did."""
+        if number not in self.trials:
+            return False
+        run = self.trials[number].result
+        return run is not None and max(run.model.epochs) < self._jobs[number].config.trainer.epochs
