@@ -137,7 +137,9 @@ def inside(place: str, part: str) -> str:
     return f"{whole}{part}{line}{number}"
 
 
-def as_dag(composition: Composition, on_cycle: OnCycle) -> Composition | Invalid:
+def as_dag(
+    composition: Composition, on_cycle: OnCycle, *, needs_link: bool = True
+) -> Composition | Invalid:
     """Return a composition with distinct links and no cycle, or why it is left out.
 
     Parameters
@@ -147,6 +149,8 @@ def as_dag(composition: Composition, on_cycle: OnCycle) -> Composition | Invalid
     on_cycle
         ``error``: a cycle is a fault; ``skip``: a composition with one is left out; ``cut``: the
         links of :func:`closing_links` are dropped.
+    needs_link
+        Whether one without a link is left out, as nothing can be learnt from it.
     """
     names, given, place = composition.names, composition.links, composition.place
     links, dropped = tuple(dict.fromkeys(given)), composition.dropped
@@ -158,7 +162,7 @@ def as_dag(composition: Composition, on_cycle: OnCycle) -> Composition | Invalid
             dropped += ((CLOSING, len(closing)),) if closing else ()
         elif faults := check_acyclic(len(names), given, composition.ids, place):
             return Invalid(tuple(faults), is_fault=on_cycle != "skip")
-    if not links:
+    if needs_link and not links:
         return Invalid((Fault(inside(place, ".links"), "no link, so no step"),), is_fault=False)
     return composition._replace(links=links, dropped=dropped)
 

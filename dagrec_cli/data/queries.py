@@ -21,7 +21,7 @@ LONGEST = 10_000  # nodes in a context
 CONTEXT = 'a JSON list of node names, or {"context": [...]}, one a line'
 
 
-class About(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class About(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_omit_defaults=True):
     """What a recommendation is about; what does not apply is not there in JSON.
 
     Attributes

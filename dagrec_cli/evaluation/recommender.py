@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from msgspec.structs import asdict
 
+from dagrec_cli.data.composition import CLOSING
 from dagrec_cli.data.contexts import Numbering
 from dagrec_cli.data.dataset import Dataset
-from dagrec_cli.data.invalid import count_dropped
 from dagrec_cli.data.naming import NAMED
 from dagrec_cli.data.pairs import Rows
 from dagrec_cli.data.queries import About, Asked, Query
@@ -45,7 +45,7 @@ class Recommendation(msgspec.Struct, frozen=True):
     allowed: bool
 
 
-class Answer(About, frozen=True, kw_only=True, omit_defaults=True):
+class Answer(About, frozen=True, kw_only=True, omit_defaults=True, repr_omit_defaults=True):
     """What is recommended, or why nothing is.
 
     Attributes
@@ -134,8 +134,8 @@ def _notes(about: About, n_known: int) -> list[str]:
     if taken := [f"{name} ({instead} is taken)" for name, instead in about.replaced.items()]:
         more = f", and {len(taken) - NAMED} more" if len(taken) > NAMED else ""
         notes.append(f"Not known: {', '.join(taken[:NAMED])}{more}.")
-    if about.dropped:
-        notes.append(f"Left out of the composition: {count_dropped(about.dropped)}.")
+    if n_closing := about.dropped.get(CLOSING):
+        notes.append(f"Left out: {n_closing:,} {CLOSING}.")
     if not n_known:
         notes.append(f"No service is known to follow {about.last}: this ranks all of them.")
     return notes

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple, TypedDict, Unpack
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 import numpy as np
 from jaxtyping import Bool
@@ -14,7 +14,7 @@ from dagrec_cli.config.deciding import Effect, effect
 from dagrec_cli.config.kinds import Count, check
 from dagrec_cli.config.untrusted import checked_node
 from dagrec_cli.config.where import PACKAGE, options
-from dagrec_cli.data.composition import Composition, Invalid, Source
+from dagrec_cli.data.composition import Composition, Fault, Invalid, Source
 from dagrec_cli.data.files import opened
 from dagrec_cli.data.invalid import plural
 from dagrec_cli.data.naming import Naming, OnUnknown, allowed_services
@@ -29,6 +29,7 @@ from dagrec_cli.runs.model import deployed_model
 from dagrec_cli.runs.run import Run
 
 UNLIKE_ANY = "compositions"  # what reads a file that looks like none of the formats
+IN_MEMORY = "composition"  # what messages call a file that lies in memory
 
 
 class Choice(NamedTuple):
@@ -163,11 +164,13 @@ class Recommender:
         given: Path | bytes,
         on_unknown: OnUnknown = "error",
         after: Collection[str] = (),
+        form: str = "",
     ) -> Iterator[Asked]:
         """Yield what is asked at each open end of each composition of a file.
 
         It is read by the run's own reader where it is of its format, or of none that is known; else
-        by the reader of that format. Contexts are of the kind that the model learnt from.
+        by the reader of that format. Contexts are of the kind that the model learnt from, and links
+        that close a cycle are left out.
 
         Parameters
         ----------
@@ -175,18 +178,26 @@ class Recommender:
             The file, or what it holds.
         after
             Ids or names of the nodes to go on from; none for the open ends.
+        form
+            Which option of the group data reads it; empty for what its content looks like.
 
         Raises
         ------
         DagrecError
-            If the file cannot be read, or the run's own reader must not be built.
+            If the file cannot be read or holds none, or the run's own reader must not be built.
         """
         start = given if isinstance(given, bytes) else _first_bytes(given)
-        node, option = _reader(self.run, start[:START])
-        if isinstance(given, Path):
-            node.path = str(given)
-        source: Source = build(node, "data", kind=Source)
+        if form and form not in options("data"):
+            raise ConfigError(f"no data={form}; name one of {', '.join(options('data'))}.")
+        like = form or likely_option(start[:START])
+        node, option = _reader(self.run, like)
+        node |= {"path": str(given)} if isinstance(given, Path) else {}
+        source: Source = build(OmegaConf.create(node), "data", kind=Source)
+        if isinstance(source, Reader):
+            source.needs_link = False  # it is only begun
         items = source.read() if isinstance(given, Path) else _in_memory(source, given)
+        name = str(given) if isinstance(given, Path) else IN_MEMORY
+        items = _said_of(items, name, "" if like else option)
         return end_queries(items, source, self.naming, on_unknown, after=after, form=option)
 
     def answers(self, asked: Iterable[Asked], choice: Choice) -> Iterator[Answer]:
@@ -213,24 +224,48 @@ def _first_bytes(file: Path) -> bytes:
         return content.read(START)
 
 
-def _reader(run: Run, start: bytes) -> tuple[DictConfig, str]:
-    """Return the settings of what reads a file that starts so, and the option they are from."""
-    option = likely_option(start)
-    like = options("data").get(option)
-    own = _data(run)
-    is_others = not own._target_.startswith(f"{PACKAGE.name}.")
-    if "path" in own and (is_others or like is None or like["_target_"] == own._target_):
-        return own, run.result.choices.get("data", option)
-    # before there was a choice of contexts, they were paths
-    node = OmegaConf.create(like or options("data")[UNLIKE_ANY])
-    node.context = own.get("context", "path")
-    return node, option or UNLIKE_ANY
+def _reader(run: Run, like: str) -> tuple[dict[str, Any], str]:
+    """Return the settings of what reads a file that looks like an option, and the option's name."""
+    option = options("data").get(like)
+    own = {str(key): value for key, value in _data(run).items()}
+    is_others = not own["_target_"].startswith(f"{PACKAGE.name}.")
+    if "path" in own and (is_others or option is None or option["_target_"] == own["_target_"]):
+        node, like = own, run.result.choices.get("data", like)
+    else:  # before there was a choice of contexts, they were paths
+        node = {**(option or options("data")[UNLIKE_ANY]), "context": own.get("context", "path")}
+    return node | ({"on_cycle": "cut"} if "on_cycle" in node else {}), like or UNLIKE_ANY
 
 
 def _in_memory(source: Source, content: bytes) -> Iterator[Composition | Invalid]:
     if isinstance(source, Reader):
-        return source.read_bytes(content, "composition")
+        return source.read_bytes(content, IN_MEMORY)
     raise DataError(f"{type(source).__name__} reads files alone; give the composition as a file.")
+
+
+def _said_of(
+    items: Iterator[Composition | Invalid], name: str, option: str
+) -> Iterator[Composition | Invalid]:
+    """Yield what a file holds; if nothing, or nothing readable, say of which format it was taken.
+
+    Parameters
+    ----------
+    option
+        Which option reads it though it does not look like it; empty if it does.
+    """
+    hint = f" (it looks like no format that data reads, so it is read as data={option})"
+    try:
+        first = next(items, None)
+    except DataError as error:
+        if not option:
+            raise
+        raise DataError(f"{str(error).rstrip('.')}{hint}.") from error
+    if first is None:
+        raise DataError(f"{name}: no composition in it; give a file that holds one.")
+    if option and isinstance(first, Invalid):
+        (place, problem), *_ = first.faults
+        first = Invalid((Fault(place, f"{problem}{hint}"),))
+    yield first
+    yield from items
 
 
 def _data(run: Run) -> DictConfig:

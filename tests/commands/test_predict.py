@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -426,3 +427,33 @@ def test_a_composition_may_be_of_any_format(dagrec: Dagrec, tmp_path: Path) -> N
         "  service_n.http  1.0000  seen 3 times after table_n.cron",
     ]
     assert "begun.json: no node 'Whn'" in dagrec(*ask[:-1], "after=[Whn]").err
+
+    alone = {"nodes": N8N[:1], "connections": {}}
+    (found,) = run.recommend_composition(json.dumps(alone).encode(), k=1)
+    assert (found.after, found.services[0].service) == ("table_n.cron", "service_n.http")
+    looped = {**begun["connections"], "Get": {"main": [[{"node": "Get"}]]}}
+    (found,) = run.recommend_composition(json.dumps({**begun, "connections": looped}).encode())
+    assert (found.node, found.notes) == ("Get", ["Left out: 1 links that close a cycle."])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[]", "it.json: no composition in it; give a file that holds one."),
+        (
+            "hello",
+            "unexpected 'hello' .*looks like no format .* data=compositions",
+        ),
+        (
+            '{"nodes": [1], "connections": {}}',
+            r"it.json.nodes\[0\]: Expected `object`, got `int`\.",
+        ),
+    ],
+)
+def test_what_cannot_be_read_is_one_line(
+    trained: Any, dagrec: Dagrec, tmp_path: Path, text: str, said: str
+) -> None:
+    (tmp_path / "it.json").write_text(text)
+    answer = dagrec("predict", f"run={trained.run}", "composition=it.json")
+    assert (answer.code, answer.out, answer.err.count("\n")) == (2, "", 1)
+    assert re.search(said, answer.err), answer.err

@@ -101,6 +101,7 @@ class Reader(ABC):
     option: ClassVar[str] = ""  # of the group data; empty: the name of the reader's module
     holds: ClassVar[str]  # what a file holds, for messages: "a Galaxy workflow"
     suffixes: ClassVar[tuple[str, ...]]  # of the files in a folder, ".gz" aside: (".ga",)
+    needs_link = True  # False where a composition is only begun, see as_dag
 
     def __init__(
         self,
@@ -202,7 +203,7 @@ class Reader(ABC):
         try:
             for item in self.parse(file, shard):
                 if isinstance(item, Composition):
-                    item = as_dag(item, self.on_cycle)
+                    item = as_dag(item, self.on_cycle, needs_link=self.needs_link)
                 elif is_first and item.is_fault and (hint := self._hint(start)):
                     (place, problem), *others = item.faults
                     item = item._replace(faults=(Fault(place, f"{problem} ({hint})"), *others))

@@ -12,6 +12,7 @@ KEYS: tuple[tuple[frozenset[str], str], ...] = (  # of JSON objects, wherever in
     (frozenset({"schemaVersion", "workflow"}), "wfcommons"),
     (frozenset({"nodes", "connections"}), "n8n_workflows"),
     (frozenset({"nodes", "source", "target"}), "compositions"),
+    (frozenset({"nodes", "links", "mid"}), "compositions"),  # only begun: no link yet
 )
 HEADERS = (  # of a table's header
     (frozenset({"in_id", "out_id"}), "galaxy_connections"),
