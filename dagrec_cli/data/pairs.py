@@ -33,13 +33,15 @@ class Pairs(NamedTuple):
         """Return the pairs of the given rows, in that order."""
         return Pairs(self.context[rows], self.target[rows], self.composition[rows])
 
-    def distinct(self, unit: Int32 | None = None) -> "WeightedPairs":
+    def distinct(self, unit: Int32 | None = None, repeat_alpha: float = 1.0) -> "WeightedPairs":
         """Return each different (context, target) once, with how often it occurs.
 
         Parameters
         ----------
         unit
             Unit of each pair: pairs of different ones are different. None if that is one and all.
+        repeat_alpha
+            See :class:`WeightedPairs`.
         """
         key = self.context.astype(np.int64) << 32 | self.target
         if unit is None:
@@ -54,6 +56,7 @@ class Pairs(NamedTuple):
             values.astype(np.int32),
             counts.astype(np.float32),
             unit,
+            repeat_alpha,
         )
 
     def repeated(self, unit: Int32 | None = None) -> "WeightedPairs":
@@ -63,12 +66,27 @@ class Pairs(NamedTuple):
 
 
 class WeightedPairs(NamedTuple):
-    """Pairs to train on: ``context``, ``target``, ``weight`` and, where asked for, ``unit``.
+    """Pairs to train on.
 
-    Each is ``[rows]``.
+    Attributes
+    ----------
+    context, target
+        As in :class:`Pairs`, ``[rows]``.
+    weight
+        How often a row occurs, ``[rows]``.
+    unit
+        What a split keeps apart has one number, ``[rows]``; None if each occurrence is on its own.
+    repeat_alpha
+        ``k`` occurrences of one thing in one unit are worth ``k ** repeat_alpha``.
     """
 
     context: Int32
     target: Int32
     weight: NDArray[np.float32]
     unit: Int32 | None = None
+    repeat_alpha: float = 1.0
+
+    @property
+    def worth(self) -> NDArray[np.float32]:
+        """What each row is worth, ``[rows]``."""
+        return self.weight if self.unit is None else self.weight**self.repeat_alpha

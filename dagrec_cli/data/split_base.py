@@ -48,6 +48,10 @@ class SplitUnits(NamedTuple):
     kind: Literal["row", "group", "time"]
     number: NDArray[np.int32]
 
+    def of(self, rows: Rows) -> NDArray[np.int32] | None:
+        """Return the unit of each of some rows; None if each row is one."""
+        return None if self.kind == "row" else self.number[rows]
+
 
 class Stream(NamedTuple):
     """What is known of other pairs as each one is predicted, where each has a training of its own.

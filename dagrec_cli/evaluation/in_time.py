@@ -43,7 +43,9 @@ def check_in_time(model: Model, metrics: Sequence[str] = ()) -> Backoff:
 
 
 @torch.no_grad()
-def evaluate_in_time(model: Backoff, dataset: Dataset, rows: Rows, stream: Stream) -> Evaluation:
+def evaluate_in_time(
+    model: Backoff, dataset: Dataset, rows: Rows, stream: Stream, repeat_alpha: float
+) -> Evaluation:
     """Let a model count all pairs, and return its outcomes on some, each by what is known by then.
 
     Parameters
@@ -52,12 +54,13 @@ def evaluate_in_time(model: Backoff, dataset: Dataset, rows: Rows, stream: Strea
         In the model's numbers.
     rows
         Something is known as each of them is predicted.
+    repeat_alpha
+        Of equal steps of one composition, see :class:`~dagrec_cli.data.pairs.WeightedPairs`.
     """
     entries, context = np.unique(dataset.pairs.context, return_inverse=True)
     pairs = dataset.pairs.repeated(stream.known.astype(np.int32))
-    counts = model.in_time(
-        pairs._replace(context=context.astype(np.int32)), Contexts(dataset.as_read, entries)
-    )
+    pairs = pairs._replace(context=context.astype(np.int32), repeat_alpha=repeat_alpha)
+    counts = model.in_time(pairs, Contexts(dataset.as_read, entries))
     at_once = max(1, SCORES_AT_ONCE // model.facts.n_services)
     order = np.argsort(stream.limit[rows], kind="stable")  # those of a moment together
     rows = rows[order]

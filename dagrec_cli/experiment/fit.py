@@ -64,7 +64,7 @@ def _fit(
     seed, generator, model = begun
     components, data = around.components, around.data
     if not isinstance(model, TorchModel):
-        count(cast(CountingModel, model), data)
+        count(cast(CountingModel, model), data, components.trainer.repeat_alpha)
         return
     trainer = components.trainer
     pairs = TrainingPairs.of(
@@ -72,6 +72,7 @@ def _fit(
         np.sort(data.train) if trainer.in_file_order else data.train,
         model.hard_mask,
         distinct=trainer.distinct_contexts,
+        repeat_alpha=trainer.repeat_alpha,
         prior=model.prior,
         units=data.units,
     )
@@ -106,7 +107,8 @@ def run_seed(around: RunContext, begun: Start) -> SeedRun:
             evaluation = evaluate_rows(model, data.dataset, data.test)
         else:
             counts = check_in_time(model)
-            evaluation = evaluate_in_time(counts, data.dataset, data.test, data.stream)
+            alpha = around.components.trainer.repeat_alpha
+            evaluation = evaluate_in_time(counts, data.dataset, data.test, data.stream, alpha)
     done = time.perf_counter()
     accuracy = evaluate(evaluation.outcomes)["accuracy"]
     LOGGER.info("seed %d: %d epochs, accuracy %.4f", seed, len(history.every_row), accuracy)
@@ -153,9 +155,10 @@ class StoppedError(Exception):
         self.reason = reason
 
 
-def count(model: CountingModel, data: SplitData) -> None:
+def count(model: CountingModel, data: SplitData, repeat_alpha: float) -> None:
     """Let a model count the pairs to be fitted."""
-    pairs = data.dataset.pairs.take(data.train).distinct()
+    unit = None if data.units is None else data.units.of(data.train)
+    pairs = data.dataset.pairs.take(data.train).distinct(unit, repeat_alpha)
     entries, row = encode_once(pairs)
     contexts = Contexts(data.dataset.as_read, entries)
     model.count(pairs._replace(context=row.astype(np.int32)), contexts)

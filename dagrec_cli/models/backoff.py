@@ -43,7 +43,7 @@ class Backoff(CountingModel):
     ) -> None:
         super().__init__(facts, mask=mask)
         self.smoothing = smoothing
-        self.table = TruncatedCounts(facts.n_services, order)
+        self.table = TruncatedCounts(facts.vocabulary, order)
 
     def count(self, pairs: WeightedPairs, contexts: Contexts) -> None:
         """Count what followed each truncation."""
@@ -62,9 +62,8 @@ class Backoff(CountingModel):
             With the unit of each; units are numbered from 0 as they get known.
         """
         self.count(pairs, contexts)
-        entries = self._entries(contexts)
-        of_pairs = entries[:, torch.from_numpy(pairs.context).long()]
-        return InTime(self, entries, UnitCounts(self.table, of_pairs, pairs))
+        units = UnitCounts(self.table, self.table.of_rows(pairs, contexts), pairs)
+        return InTime(self, self._entries(contexts), units)
 
     def _entries(self, contexts: Contexts) -> Int[Tensor, "generations contexts"]:
         return torch.stack(list(self.table.entries(contexts)))

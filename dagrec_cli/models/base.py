@@ -139,7 +139,7 @@ class TorchModel(Model):
                 "an edge; use model.mask=prior, or model.edge_dropout=0."
             )
         self.node_dropout = node_dropout
-        self.prior = CountPrior(facts.n_services, edge_dropout) if mask == "prior" else None
+        self.prior = CountPrior(facts.vocabulary, edge_dropout) if mask == "prior" else None
 
     @abstractmethod
     def encode(self, contexts: Contexts) -> Float[Tensor, "contexts hidden"]:

@@ -39,7 +39,7 @@ class Markov(CountingModel):
         super().__init__(facts, mask=mask)
         self.order = order
         self.smoothing = smoothing
-        self.table = TruncatedCounts(facts.n_services, order)
+        self.table = TruncatedCounts(facts.vocabulary, order)
 
     def count(self, pairs: WeightedPairs, contexts: Contexts) -> None:
         """Count what followed truncations of up to ``order`` generations."""

@@ -160,7 +160,7 @@ class Neighbours(CountTables):
         cell = pairs.context.astype(np.int64) * self.n_services + pairs.target
         cells, place = np.unique(cell, return_inverse=True)
         self.cells = torch.from_numpy(cells)
-        self.counts = torch.from_numpy(np.bincount(place, pairs.weight)).float()
+        self.counts = torch.from_numpy(np.bincount(place, pairs.worth)).float()
 
     def popularity(self) -> Float[Tensor, " services"]:
         """Return how often each service followed anything."""

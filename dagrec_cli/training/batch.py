@@ -106,6 +106,7 @@ class TrainingPairs:
         mask: DagMask | None,
         *,
         distinct: bool,
+        repeat_alpha: float = 1.0,
         prior: CountPrior | None = None,
         units: SplitUnits | None = None,
     ) -> "TrainingPairs":
@@ -120,6 +121,8 @@ class TrainingPairs:
         distinct
             True: equal pairs become one weighted row and every context is encoded once. False: one
             row and one encoding per pair, as the paper has it. Same loss, more work.
+        repeat_alpha
+            See :class:`~dagrec_cli.data.pairs.WeightedPairs`; needs ``distinct``.
         prior
             What counts the pairs; None for a model without.
         units
@@ -127,8 +130,9 @@ class TrainingPairs:
         """
         pairs = dataset.pairs.take(rows)
         hidden = "row" if prior is None or units is None else units.kind
-        unit = None if hidden == "row" or units is None else units.number[rows]
-        weighted = pairs.distinct(unit) if distinct else pairs.repeated(unit)
+        needs_units = prior is not None or repeat_alpha != 1
+        unit = units.of(rows) if units is not None and needs_units else None
+        weighted = pairs.distinct(unit, repeat_alpha) if distinct else pairs.repeated(unit)
         # Rows come sorted by context (or are one per context), so that their blocks lie end to end.
         entries, row = encode_once(weighted, distinct=distinct)
         contexts = Contexts(dataset.as_read, entries)
@@ -138,7 +142,7 @@ class TrainingPairs:
             entries,
             np.bincount(row, minlength=len(entries)).astype(np.int32),
             torch.from_numpy(weighted.target).long(),
-            torch.from_numpy(weighted.weight),
+            torch.from_numpy(weighted.worth),
             mask,
             None if prior is None else RowCounts(prior, counted, contexts, hidden),
         )

@@ -72,6 +72,7 @@ class SessionParallel(Trainer):
     weight_decay: float = field(init=False, default=0.0)
     gradient_clip: float = field(init=False, default=float("inf"))
     distinct_contexts: bool = field(init=False, default=False)
+    repeat_alpha: float = field(init=False, default=1.0)
     precision: Precision = field(init=False, default=32)
 
     in_file_order = True

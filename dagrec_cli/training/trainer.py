@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.nn.utils import clip_grad_norm_
 
-from dagrec_cli.config.kinds import Count, Natural, NotNegative, OneOf, Positive, Share
+from dagrec_cli.config.kinds import Count, Natural, NotNegative, OneOf, Positive, Probability, Share
 from dagrec_cli.config.metric_names import Metric
 from dagrec_cli.errors import ConfigError, TrainingError
 from dagrec_cli.losses.base import Loss
@@ -85,8 +85,7 @@ class Trainer(ABC):
     learning_rate
         The optimiser's step size, above 0 (0 trains nothing and is allowed).
     weight_decay
-        Pull of all weights towards 0, 0 and up: added to the gradient, but with ``adamw`` a shrink
-        of its own.
+        Pull of all weights to 0, 0 and up: in the gradient, with ``adamw`` a shrink of its own.
     momentum
         Share of the sum of gradients that ``sgd`` keeps from step to step, ``[0, 1)``.
     schedule
@@ -97,6 +96,8 @@ class Trainer(ABC):
         Largest gradient norm, above 0.
     distinct_contexts
         False for one row per pair, as the paper has it.
+    repeat_alpha
+        In loss and counts ``k`` equal steps of a unit are worth ``k ** repeat_alpha``, ``[0, 1]``.
     validation_share
         Share of the training pairs held out for validation, by the split's own rule, ``[0, 1)``;
         0 trains on all of them.
@@ -106,8 +107,8 @@ class Trainer(ABC):
         Validation metric, higher is better, whose best epoch is chosen.
     refit
         Whether the model is then trained anew, on all training pairs and for as many epochs, which
-        is kept; else the weights of the best epoch are. An epoch stays a pass over the pairs, so
-        one of mini-batches has some more steps. Not with ``evaluate_on=validation``.
+        is kept; else the weights of the best epoch are. An epoch stays a pass over the pairs, of
+        some more mini-batches. Not with ``evaluate_on=validation``.
     patience
         Validations without a new best before training stops; 0 never stops early.
     checkpoint_every
@@ -115,7 +116,7 @@ class Trainer(ABC):
     device
         ``auto``, ``cpu`` or ``cuda[:n]``.
     precision
-        ``32``, or ``bf16`` to let the model compute in bfloat16 where torch holds that safe.
+        ``32``, or ``bf16``: the model computes in bfloat16 where torch holds that safe.
     fit_on
         ``train``, or ``all`` to fit a final model on all steps once the run is evaluated, for as
         many epochs as the evaluated one kept. Models that count obey it, too.
@@ -123,8 +124,7 @@ class Trainer(ABC):
     Raises
     ------
     ConfigError
-        If the device is absent, patience is asked for without a validation share, or momentum of an
-        optimiser that has none.
+        If the device is absent, or two settings do not go together.
     """
 
     epochs: Count
@@ -136,6 +136,7 @@ class Trainer(ABC):
     warmup: Share
     gradient_clip: Positive
     distinct_contexts: bool
+    repeat_alpha: Probability
     validation_share: Share
     validate_every: Count
     monitor: Metric
@@ -155,6 +156,11 @@ class Trainer(ABC):
             raise ConfigError(
                 "trainer.patience needs validation pairs but trainer.validation_share is 0; "
                 "use trainer.validation_share=0.2, or trainer.patience=0."
+            )
+        if self.repeat_alpha != 1 and not self.distinct_contexts:
+            raise ConfigError(
+                f"trainer.repeat_alpha is {self.repeat_alpha} but trainer.distinct_contexts is "
+                "false; use true, or trainer.repeat_alpha=1."
             )
         if self.momentum and not self.rule.has_momentum:
             raise ConfigError(

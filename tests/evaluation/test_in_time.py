@@ -24,7 +24,7 @@ Config = Callable[..., DictConfig]
 def fitted(data: SplitData, config: Config, rows: np.ndarray) -> Outcomes:
     """Return what a model makes of rows that is fitted on the training rows alone."""
     model: CountingModel = build(config("model", "backoff", mask="none"), "model", data.facts)
-    count(model, data)
+    count(model, data, 1.0)
     return evaluate_rows(model, data.dataset, rows).outcomes
 
 
@@ -47,7 +47,7 @@ def test_each_step_is_what_a_model_gives_that_is_fitted_on_what_was_known(
     data = SplitData.of(dataset, split)
     assert data.stream is not None
     model = build(config("model", "backoff", mask="none"), "model", data.facts)
-    found = evaluate_in_time(model, data.dataset, data.test, data.stream).outcomes
+    found = evaluate_in_time(model, data.dataset, data.test, data.stream, 1.0).outcomes
     started = dataset.start_time[dataset.pairs.composition]
     ended = np.fmax(started, dataset.end_time[dataset.pairs.composition])
     place = {row: k for k, row in enumerate(data.test.tolist())}

@@ -104,6 +104,7 @@ def train(model: Model, dataset: Dataset, epochs: int = 3) -> Batch:
             warmup=0.0,
             gradient_clip=1.0,
             distinct_contexts=True,
+            repeat_alpha=1.0,
             fit_on="train",
             refit=False,
             validation_share=0.0,

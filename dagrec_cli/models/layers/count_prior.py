@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from dagrec_cli.config.kinds import Share
 from dagrec_cli.data.pairs import WeightedPairs
 from dagrec_cli.data.ragged import block_places, find_sorted, gather_places
+from dagrec_cli.data.vocabulary import Vocabulary
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.interpolated_counts import Beliefs, View, interpolated
-from dagrec_cli.models.layers.truncated_counts import UNSEEN, TruncatedCounts
+from dagrec_cli.models.layers.truncated_counts import UNSEEN, TruncatedCounts, summed
 
 GENERATIONS, SMOOTHING = 8, 1.0  # as configs/model/backoff.yaml has them
 FIRST_WEIGHTS = (1.0, 1.0, 0.0)  # weights of log p, of whether it was seen there, of log popularity
@@ -38,16 +39,16 @@ class CountPrior(nn.Module):
 
     Parameters
     ----------
-    n_services
-        Size of the catalogue.
+    vocabulary
+        What the model knows.
     edge_dropout
         Probability, in ``[0, 1)``, that a training row's target has never followed its last node.
     """
 
-    def __init__(self, n_services: int, edge_dropout: Share) -> None:
+    def __init__(self, vocabulary: Vocabulary, edge_dropout: Share) -> None:
         super().__init__()
         self.edge_dropout = edge_dropout
-        self.table = TruncatedCounts(n_services, GENERATIONS)
+        self.table = TruncatedCounts(vocabulary, GENERATIONS)
         self.weights = nn.Parameter(torch.tensor(FIRST_WEIGHTS))
 
     def forward(self, contexts: Contexts) -> Float[Tensor, "contexts services"]:
@@ -87,8 +88,7 @@ class RowCounts:
         prior.table.fill(pairs, contexts)
         self.table = deepcopy(prior.table)  # which stays where it is, wherever the model goes
         self.drops_edges = prior.edge_dropout > 0
-        of_contexts = torch.stack(list(self.table.entries(contexts)))
-        self.entries = of_contexts[:, torch.from_numpy(pairs.context).long()]
+        self.entries = self.table.of_rows(pairs, self.table.as_tested(pairs, contexts))
         self.target = torch.from_numpy(pairs.target).long()
         self.view = {"row": WithoutOwn, "group": WithoutGroup, "time": Earlier}[hidden]
         if hidden != "row":
@@ -145,11 +145,13 @@ class UnitCounts:
         cell, _ = find_sorted(table.cells, entries * table.n_services + target)
         is_there = entries != UNSEEN
         keys = (cell * self.n_units + self.unit)[is_there]
-        self.keys, each = _summed(keys, weight.expand_as(cell)[is_there])
+        self.keys, each = summed(keys, weight.expand_as(cell)[is_there])
+        each = each**pairs.repeat_alpha
         self.up_to = torch.cat([each.new_zeros(1), each.cumsum(0)])
 
         self.n_services = table.n_services
-        keys, self.weight = _summed(self.unit * self.n_services + target, weight)
+        keys, weight = summed(self.unit * self.n_services + target, weight)
+        self.weight = weight**pairs.repeat_alpha
         self.size = torch.bincount(keys // self.n_services, minlength=self.n_units)
         self.service = keys % self.n_services
 
@@ -217,7 +219,8 @@ class WithoutGroup(RowView):
         """Return the counts of cells that rows see."""
         units = self.counts.units
         unit = units.unit[self.rows[row]]
-        return super().seen(row, cell) - units.between(cell, unit, unit + 1)
+        left = super().seen(row, cell) - units.between(cell, unit, unit + 1)
+        return left.where(left > 0.5, 0.0)  # a unit counts 1 or more, what is less is rounding
 
     def hidden(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return the targets of each row's unit."""
@@ -264,9 +267,3 @@ class Earlier(Before):
     def __init__(self, counts: RowCounts, rows: Int[Tensor, " rows"]) -> None:
         units = counts.units
         super().__init__(counts.table, counts.entries[:, rows], units, units.unit[rows])
-
-
-def _summed(keys: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the distinct keys, ascending, and the weight of each."""
-    distinct, place = torch.unique(keys, return_inverse=True)
-    return distinct, weight.new_zeros(len(distinct)).index_add_(0, place, weight)

@@ -165,6 +165,7 @@ def interpolated(
     of_row = torch.zeros_like(row) if len(counts) == 1 else row
     left, left_total = counts[of_row, service], total.expand(view.entries.shape[1]).clone()
     left[torch.searchsorted(key, key_out)] -= out.double()
+    left.clamp_(min=0)  # rounding
     left_total.index_add_(0, row_out, -out.double())
     seen_popularity = ((left + uniform) / (left_total + smoothing)[row]).log()
     shift = ((total + smoothing) / (left_total + smoothing)).log()

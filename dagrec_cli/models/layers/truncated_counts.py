@@ -6,6 +6,7 @@ that three equal inputs and two are alike.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 from dagrec_cli.data.contexts import ContextDag
 from dagrec_cli.data.pairs import WeightedPairs
 from dagrec_cli.data.ragged import find_sorted, gather_places
+from dagrec_cli.data.vocabulary import Vocabulary
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.count_tables import CountTables, is_sparse
 
@@ -35,10 +37,15 @@ class TruncatedCounts(CountTables):
     have 64 bits: that two of a million truncations are taken for one has a chance of 3e-8. Counts
     are a sparse table of non-empty cells, sorted too: cell ``entry * services + class``.
 
+    What occurs ``k`` times in one unit counts ``k ** repeat_alpha``, after each truncation.
+
+    A node that one unit alone has is an UNKNOWN one to the test of that unit. So its rows count
+    once more, as that test would read them: that is what follows UNKNOWN nodes.
+
     Parameters
     ----------
-    n_services
-        Size of the catalogue.
+    vocabulary
+        What the model knows.
     generations
         The most to count, 0 and up.
     """
@@ -47,24 +54,50 @@ class TruncatedCounts(CountTables):
     cells: Tensor
     counts: Tensor
 
-    def __init__(self, n_services: int, generations: int) -> None:
+    def __init__(self, vocabulary: Vocabulary, generations: int) -> None:
         super().__init__(hashes=torch.long, cells=torch.long, counts=torch.float)
-        self.n_services = n_services
+        self.vocabulary = vocabulary
+        self.n_services = len(vocabulary.services)
         self.generations = generations
 
     def fill(self, pairs: WeightedPairs, contexts: Contexts) -> None:
         """Count weighted pairs; ``pairs.context`` are positions in ``contexts``."""
-        hashes = [hashed[is_there] for hashed, is_there in self._hashes(contexts)]
+        tested = self.as_tested(pairs, contexts)
+        ways = [contexts] if tested is contexts else [contexts, tested]
+        hashes = [hashed[is_there] for way in ways for hashed, is_there in self._hashes(way)]
         self.hashes = torch.from_numpy(np.unique(np.concatenate([np.zeros(0, np.int64), *hashes])))
-        row = torch.from_numpy(pairs.context).long()
-        entries = torch.stack(list(self.entries(contexts)))[:, row]
-        cell = entries * self.n_services + torch.from_numpy(pairs.target)
-        weight = torch.from_numpy(pairs.weight).expand_as(cell)
-        cells, position = np.unique(cell[entries != UNSEEN].numpy(), return_inverse=True)
-        self.cells = torch.from_numpy(cells)
-        self.counts = torch.zeros(len(cells)).index_add(
-            0, torch.from_numpy(position), weight[entries != UNSEEN]
-        )
+        entries = torch.stack([self.of_rows(pairs, way) for way in ways])
+        entries[1:] = entries[1:].masked_fill(entries[1:] == entries[:1], UNSEEN)  # counts once
+        is_there = entries != UNSEEN
+        cell = (entries * self.n_services + torch.from_numpy(pairs.target))[is_there]
+        self.cells, place = torch.unique(cell, return_inverse=True)
+        weight = torch.from_numpy(pairs.weight).expand_as(entries)[is_there]
+        if pairs.unit is not None and pairs.repeat_alpha != 1:
+            unit = torch.from_numpy(pairs.unit).long().expand_as(entries)[is_there]
+            n_units = int(unit.max()) + 1
+            both, weight = summed(place * n_units + unit, weight)
+            place, weight = both // n_units, weight**pairs.repeat_alpha
+        self.counts = torch.zeros(len(self.cells)).index_add(0, place, weight)
+
+    def as_tested(self, pairs: WeightedPairs, contexts: Contexts) -> Contexts:
+        """Return contexts as the test of their unit reads them: what it alone has is UNKNOWN."""
+        unknown = self.vocabulary.unknown
+        if unknown is None or pairs.unit is None:
+            return contexts
+        dag, entries = contexts.known
+        last, target = dag.node[entries][pairs.context], self.vocabulary.service_nodes[pairs.target]
+        node, unit = np.concatenate([last, target]), np.tile(pairs.unit, 2)
+        one_of = np.zeros(len(unknown), np.int32)
+        one_of[node] = unit
+        is_own = np.zeros(len(unknown), bool)
+        is_own[node] = True
+        is_own[node[one_of[node] != unit]] = False
+        read = np.where(is_own, unknown, np.arange(len(unknown), dtype=np.int32))
+        return Contexts(replace(dag, node=read[dag.node]), entries) if is_own.any() else contexts
+
+    def of_rows(self, pairs: WeightedPairs, contexts: Contexts) -> Int[Tensor, "generations rows"]:
+        """Return the entries of each row's 0, 1, 2, … generations, -1 where never counted."""
+        return torch.stack(list(self.entries(contexts)))[:, torch.from_numpy(pairs.context).long()]
 
     def entries(self, contexts: Contexts) -> Iterator[Int[Tensor, " contexts"]]:
         """Yield each context's entry of 0, 1, 2, … generations, -1 where never counted."""
@@ -149,3 +182,9 @@ def _mixed(values: UInt64) -> UInt64:
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return values ^ (values >> np.uint64(31))
+
+
+def summed(keys: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the distinct keys, ascending, and the weight of each."""
+    distinct, place = torch.unique(keys, return_inverse=True)
+    return distinct, weight.new_zeros(len(distinct)).index_add_(0, place, weight)

@@ -12,10 +12,12 @@ from safetensors.torch import load, save
 from torch import Generator
 
 from dagrec_cli.config.build import build
+from dagrec_cli.data.composition import Composition
 from dagrec_cli.data.contexts import paths
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import Pairs
 from dagrec_cli.data.split_base import Split, SplitUnits
+from dagrec_cli.data.vocabulary import Vocabulary
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.losses.bpr import BPR
 from dagrec_cli.losses.ce import CrossEntropy
@@ -30,6 +32,8 @@ from dagrec_cli.training.batch import TrainingPairs
 from dagrec_cli.training.step import BatchLoss
 
 N_ROWS, N_SERVICES = 1000, 7
+NAMES = tuple("abcdefg")
+KNOWN = Vocabulary(NAMES, (True,) * N_SERVICES, NAMES)
 
 
 def walked(tiny: Dataset) -> tuple[Dataset, dict[int, tuple[int, ...]]]:
@@ -53,13 +57,23 @@ class Counted:
             for k in range(len(walk) + 1):
                 self.after[walk[len(walk) - k :]].append((number, target))
 
-    def __call__(self, walk: tuple[int, ...], is_seen: NDArray[np.bool_]) -> list[list[float]]:
+    def __call__(
+        self,
+        walk: tuple[int, ...],
+        is_seen: NDArray[np.bool_],
+        unit: NDArray[np.int32],
+        repeat_alpha: float,
+    ) -> list[list[float]]:
         """Return log p, whether it was seen, and log popularity of each service."""
         p = [1 / N_SERVICES] * N_SERVICES
         popularity, seen = p, [False] * N_SERVICES
         for k in range(min(GENERATIONS, len(walk)) + 1):
-            counts = Counter(c for row, c in self.after[walk[len(walk) - k :]] if is_seen[row])
-            total = counts.total() + SMOOTHING
+            after = self.after[walk[len(walk) - k :]]
+            times = Counter((int(unit[row]), c) for row, c in after if is_seen[row])
+            counts = defaultdict[int, float](float)
+            for (_, c), number in times.items():
+                counts[c] += number**repeat_alpha
+            total = sum(counts.values()) + SMOOTHING
             p = [(counts[c] + SMOOTHING * p[c]) / total for c in range(N_SERVICES)]
             popularity = p if k == 0 else popularity
             seen = [counts[c] > 0 for c in range(N_SERVICES)] if k == 1 else seen
@@ -84,16 +98,19 @@ def test_a_training_row_sees_what_a_test_row_would(
     data, walk_of = walked(tiny)
     fitted = np.flatnonzero(np.random.default_rng(1).random(N_ROWS) < 0.7)
     unit: NDArray[np.int32] = data.pairs.composition
-    prior = CountPrior(N_SERVICES, 0.0)
+    repeat_alpha = 0.5 if distinct and kind != "row" else 1.0
+    prior = CountPrior(KNOWN, 0.0)
     pairs = TrainingPairs.of(
         data,
         fitted,
         None,
         distinct=distinct,
+        repeat_alpha=repeat_alpha,
         prior=prior,
         units=SplitUnits(kind, np.arange(N_ROWS, dtype=np.int32) if kind == "row" else unit),  # type: ignore[arg-type]
     )
     rows = [(walk_of[int(data.pairs.context[r])], int(data.pairs.target[r])) for r in fitted]
+    of = {"unit": unit[fitted], "repeat_alpha": repeat_alpha}
     counted, expected = Counted(rows), []
     for place, row in enumerate(fitted):
         is_seen = {
@@ -101,13 +118,14 @@ def test_a_training_row_sees_what_a_test_row_would(
             "group": unit[fitted] != unit[row],
             "time": unit[fitted] < unit[row],
         }[kind]
-        expected.append((*rows[place], counted(rows[place][0], is_seen)))
+        expected.append((*rows[place], counted(rows[place][0], is_seen, **of)))
 
     chosen = np.random.default_rng(2).permutation(len(pairs.entries)).astype(np.int32)
     batch = pairs.batch(chosen, pairs.total)
     found = []
     for at, c, weight, told in zip(*batch[1:4], table(batch.beliefs), strict=True):
-        found += [(walk_of[int(pairs.entries[chosen[at]])], int(c), told.tolist())] * int(weight)
+        times = round(float(weight) ** (1 / repeat_alpha))
+        found += [(walk_of[int(pairs.entries[chosen[at]])], int(c), told.tolist())] * times
     ordered = [
         sorted(each, key=lambda row: (*row[:2], np.sum(row[2]))) for each in (found, expected)
     ]
@@ -118,8 +136,39 @@ def test_a_training_row_sees_what_a_test_row_would(
     asked = np.array(list(walk_of), np.int32)  # what is not trained on sees all that is
     everything = prior(Contexts(data.contexts, asked))
     everything_is_seen = np.ones(len(rows), bool)
-    by_hand = [counted(walk, everything_is_seen) for walk in walk_of.values()]
+    by_hand = [counted(walk, everything_is_seen, **of) for walk in walk_of.values()]
     assert torch.allclose(everything, torch.tensor(by_hand) @ prior.weights, atol=1e-4)
+
+
+def test_after_a_node_of_its_group_alone_a_row_sees_what_follows_unknown_ones(
+    walks: Callable[..., Composition], dataset_of: Callable[[list[Composition]], Dataset]
+) -> None:
+    """s4 and s5 lead to s9 and s8, and s1, which is in three groups, to s9 and s8."""
+    drawn = [
+        walks("s1 s9"),
+        walks("s1 s8"),
+        walks("s4 s9", "s1 s9"),
+        walks("s5 s8"),
+        walks("s6 s8"),
+    ]
+    every = dataset_of(drawn)
+    rows = np.arange(len(every.pairs.target))
+    data = every.known_by(every.vocabulary_of(rows))
+    units = SplitUnits("group", data.pairs.composition)
+    prior = CountPrior(data.vocabulary, 0.0)
+    pairs = TrainingPairs.of(data, rows, None, distinct=True, prior=prior, units=units)
+    p = {}
+    batch = pairs.whole
+    for at, told in zip(batch.row, table(batch.beliefs), strict=True):
+        last = data.vocabulary.nodes[int(batch.contexts.last[at]) - 1]
+        p[last] = told[:, 0].exp().tolist()  # of service_8 and service_9
+    s4, s5 = [1 / 2] * 2, [1 / 2] * 2
+    for counts in ([3, 1], [2, 0]):  # without the group of s4: after nothing, UNKNOWN
+        s4 = [(c + q) / (sum(counts) + 1) for c, q in zip(counts, s4, strict=True)]
+    for counts in ([2, 3], [1, 1]):
+        s5 = [(c + q) / (sum(counts) + 1) for c, q in zip(counts, s5, strict=True)]
+    assert p["service_4"] == pytest.approx(s4)
+    assert p["service_5"] == p["service_6"] == pytest.approx(s5)
 
 
 def trained_on_all(
@@ -169,7 +218,7 @@ def test_the_prior_is_saved_with_the_model(
 ) -> None:
     model, pairs = trained_on_all(config, tiny, "paper")
     fresh, _ = trained_on_all(config, tiny, "paper")
-    fresh.prior = CountPrior(len(tiny.vocabulary.services), 0.0)
+    fresh.prior = CountPrior(tiny.vocabulary, 0.0)
     fresh.load_state_dict(load(save(silent(model).state_dict())))
     contexts = pairs.whole.contexts
     expected, found = (each.eval()(contexts) for each in (model, fresh))

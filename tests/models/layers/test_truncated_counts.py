@@ -1,8 +1,10 @@
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,11 +12,14 @@ from hypothesis import strategies as st
 from dagrec_cli.data.composition import Composition
 from dagrec_cli.data.contexts import ContextDag, Numbering, paths
 from dagrec_cli.data.dataset import Dataset
-from dagrec_cli.data.pairs import WeightedPairs
+from dagrec_cli.data.pairs import Int32, Pairs, WeightedPairs
+from dagrec_cli.data.vocabulary import Vocabulary
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.truncated_counts import UNSEEN, TruncatedCounts
 
 NODES, SERVICES = 3, 4
+NAMES = tuple("abcd")
+KNOWN = Vocabulary(NAMES, (True,) * SERVICES, NAMES)
 
 walk = st.lists(st.integers(1, NODES), min_size=1, max_size=5)
 row = st.tuples(walk, st.integers(0, SERVICES - 1), st.integers(1, 9))
@@ -34,7 +39,7 @@ def test_on_paths_truncations_are_suffixes(
             seen.add(suffix)
             counted[suffix, target] += weight
 
-    table = TruncatedCounts(SERVICES, longest)
+    table = TruncatedCounts(KNOWN, longest)
     pairs = WeightedPairs(
         np.arange(len(rows), dtype=np.int32),
         np.array([target for _, target, _ in rows], np.int32),
@@ -67,7 +72,7 @@ def test_truncations_are_counted_as_they_are_defined(
     dataset = dataset_of(random_compositions, context="dag")
     dag, services = dataset.followed, len(dataset.vocabulary.services)
     half = dataset.pairs.take(np.arange(0, len(dataset.pairs.target), 2))
-    table = TruncatedCounts(services, 4)
+    table = TruncatedCounts(dataset.vocabulary, 4)
     entries, position = np.unique(half.context, return_inverse=True)
     rows = position.astype(np.int32)
     weight = np.ones(len(rows), np.float32)
@@ -99,7 +104,7 @@ def test_three_equal_inputs_and_two_are_alike() -> None:
     number = Numbering()
     table = number(1)
     twice, thrice, other = number(2, [table] * 2), number(2, [table] * 3), number(2, [number(3)])
-    counts = TruncatedCounts(SERVICES, 2)
+    counts = TruncatedCounts(KNOWN, 2)
     one = WeightedPairs(np.zeros(1, np.int32), np.zeros(1, np.int32), np.ones(1, np.float32))
     counts.fill(one, Contexts(number.dag(), np.array([twice], np.int32)))
     *_, second = counts.entries(Contexts(number.dag(), np.array([thrice, other], np.int32)))
@@ -108,10 +113,58 @@ def test_three_equal_inputs_and_two_are_alike() -> None:
 
 def test_filling_again_forgets_the_first_time() -> None:
     contexts = Contexts(*paths([[1, 2], [3]]))
-    table = TruncatedCounts(SERVICES, 2)
+    table = TruncatedCounts(KNOWN, 2)
     for target in (0, 3):
         one = np.array([1], np.float32)
         pairs = WeightedPairs(np.array([0], np.int32), np.array([target], np.int32), one)
         table.fill(pairs, contexts)
     assert table.after(torch.tensor([0])).tolist() == [[0, 0, 0, 1]]
     assert len(table.hashes) == 3  # 2, 1 2 and 3: also of contexts that nothing was counted after
+
+
+def counted_by_unit(
+    pairs: Pairs, unit: Int32, ways: Sequence[ContextDag], repeat_alpha: float
+) -> dict[tuple[Any, int], float]:
+    """Return what each truncation of up to 3 generations, read in some ways, and target count."""
+    times = Counter[tuple[Any, int, int]]()
+    for *key, entry in zip(pairs.target.tolist(), unit.tolist(), pairs.context, strict=True):
+        for k in range(1, min(3, int(ways[0].depth[entry])) + 1):
+            for read in {truncation(way, entry, k) for way in ways}:
+                times[(k, *read), *key] += 1
+    counted = defaultdict[tuple[Any, int], float](float)
+    for (read, target, _), number in times.items():
+        counted[read, target] += number**repeat_alpha
+    return counted
+
+
+@pytest.mark.parametrize("repeat_alpha", [1.0, 0.5, 0.0])
+def test_what_one_unit_alone_has_counts_as_unknown_too(
+    repeat_alpha: float,
+    random_compositions: Sequence[Composition],
+    dataset_of: Callable[..., Dataset],
+) -> None:
+    """Four compositions are a unit; the names of every fourth unit are in no other."""
+    named = [
+        c._replace(names=tuple(f"{n}_{k // 4}" for n in c.names)) if k // 4 % 4 == 0 else c
+        for k, c in enumerate(random_compositions[:80])
+    ]
+    every = dataset_of(named, context="dag")
+    data = every.known_by(every.vocabulary_of(np.arange(len(every.pairs.target))))
+    names, dag, unit = data.vocabulary, data.contexts, data.pairs.composition // 4
+    pairs = data.pairs.distinct(unit, repeat_alpha)
+    entries, row = np.unique(pairs.context, return_inverse=True)
+    table = TruncatedCounts(names, 3)
+    table.fill(pairs._replace(context=row.astype(np.int32)), Contexts(dag, entries))
+
+    assert names.unknown is not None
+    is_own = np.array([False, *(name.count("_") == 2 for name in names.nodes)])
+    read = np.where(is_own, names.unknown, np.arange(len(is_own), dtype=np.int32))
+    as_tested = replace(dag, node=read[dag.node])
+    counted = counted_by_unit(data.pairs, unit, [dag, as_tested], repeat_alpha)
+    for way in (dag, as_tested):
+        for k, found in enumerate(table.entries(Contexts(way, entries))):
+            for entry, counts in zip(entries.tolist(), table.after(found).tolist(), strict=True):
+                if 0 < k <= dag.depth[entry]:
+                    key = (k, *truncation(way, entry, k))
+                    expected = [counted[key, c] for c in range(len(names.services))]
+                    assert counts == pytest.approx(expected)
