@@ -1,7 +1,7 @@
 """``dagrec reproduce``: the rows of a table, run or reused, and what comes back."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from shlex import join, quote
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from dagrec_cli.config.where import config_flag, short_path
 
 if TYPE_CHECKING:
     from dagrec_cli.jobs.tables import TableRun
+    from dagrec_cli.reporting.report import ReportSheet
 
 
 def reproduce(config: DictConfig) -> None:
@@ -27,7 +28,6 @@ def reproduce(config: DictConfig) -> None:
     from dagrec_cli.jobs.run import engine_of
     from dagrec_cli.jobs.tables import ROWS, Tune, read_tables
     from dagrec_cli.jobs.tune import tune_rows, write_experiments
-    from dagrec_cli.reporting.report import ReportSheet
     from dagrec_cli.runs.folder import RunFolder
     from dagrec_cli.runs.state import TABLES, check_free
 
@@ -61,12 +61,33 @@ def reproduce(config: DictConfig) -> None:
     with engine.display(len(jobs)) as display:
         engine.run(list(jobs.values()), display, resume=config.resume)
     with folder.locked():
-        sheets = [ReportSheet(run.tables(settings), run.table_rows) for run in runs]
-        write_tables(folder, f"dagrec reproduce table={name}", sheets)
+        write_tables(folder, f"dagrec reproduce table={name}", _sheets(runs, settings))
         write_experiments(folder, experiments)
     if experiments:
         sys.stdout.write(_again(short_path(folder.path), name))
     sys.exit(_say_problems(runs))
+
+
+def _sheets(runs: "Sequence[TableRun]", settings: Mapping[str, Any]) -> "list[ReportSheet]":
+    """Return what came of tables that have run, each ``vary`` followed by its mean ranks."""
+    from dagrec_cli.config.metric_names import averages_of
+    from dagrec_cli.reporting.over_data import rank_sheet
+    from dagrec_cli.reporting.report import ReportSheet
+
+    sheets = []
+    for table in dict.fromkeys(run.table for run in runs):
+        alike = [run for run in runs if run.table == table]
+        of_table = [ReportSheet(run.tables(settings), run.table_rows) for run in alike]
+        content, metric = alike[0].content, settings["metric"]
+        by_data = dict(zip((run.variant for run in alike), of_table, strict=True))
+        about = table.replace("/", "_"), content.get("title") or table
+        ranks = rank_sheet(*about, by_data, metric, averages_of(content["average"], metric))
+        sheets += of_table
+        if ranks:
+            for each in ranks.tables:
+                each.notes.append(alike[0].tuning)
+            sheets.append(ranks)
+    return sheets
 
 
 def _again(folder: Path, table: str) -> str:

@@ -104,6 +104,8 @@ class TableRun:
 
     Attributes
     ----------
+    table
+        Its name, and that of others that ``vary`` makes of the same YAML.
     name
         For files: ``summary``, ``honest_split_paper``.
     title
@@ -124,6 +126,7 @@ class TableRun:
         Lines about rows that failed or miss what they must give; filled by :meth:`tables`.
     """
 
+    table: str
     name: str
     title: str
     content: Mapping[str, Any]
@@ -230,7 +233,7 @@ def read_tables(
                 error.add_note(f"table {name}, row {row['name']!r}")
                 raise
         title = f"{table.get('title') or name}{title}"
-        runs.append(TableRun(file, title, table, varied.name, of_rows, jobs))
+        runs.append(TableRun(name, file, title, table, varied.name, of_rows, jobs))
     return runs
 
 

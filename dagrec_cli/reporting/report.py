@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
@@ -37,10 +38,13 @@ class ReportSheet:
         columns ``row metric paper`` gives the published numbers.
     rows
         Those of the first table, those that failed too.
+    pictures
+        Besides those of the first table and of its rows.
     """
 
     tables: Sequence[Table]
     rows: Sequence[TableRow]
+    pictures: Sequence[Picture] = ()
 
     @property
     def published(self) -> dict[tuple[str, str], float]:
@@ -86,7 +90,8 @@ def write_report(folder: RunFolder, title: str, sheets: Sequence[ReportSheet]) -
     shown = []
     for sheet in sheets:
         main = sheet.tables[0]
-        pictures = _save(table_pictures(main, sheet.published, sheet.rows), beside)
+        drawn = table_pictures(main, sheet.published, sheet.rows)
+        pictures = _save(chain(sheet.pictures, drawn), beside)
         best = _best(sheet)
         for number, row in enumerate(sheet.rows, start=1):
             if _key(row) not in parts:  # rows of several tables are drawn once

@@ -21,6 +21,7 @@ Value = str | int | float | None | FigureSummary
 HEADINGS = {"f1": "F1", "ndcg": "nDCG", "mrr": "MRR", "hr": "HR", "seconds_per_epoch": "s/epoch"}
 # Of a row; for people they are words in its cells and notes.
 ROW_FLAGS = ("is_reference", "p_is_floor", "parts")
+MEAN_RANK = "mean_rank"  # a column
 LATEX_COLUMNS = 9  # what a page holds
 SPARE = (
     *("hr@1", "precision", "recall", "hr@5", "mrr", "hr@3", "seconds_per_epoch", "seeds"),
@@ -49,6 +50,8 @@ LATEX = str.maketrans(
         "≤": r"$\leq$",
         "–": "--",
         "→": r"$\rightarrow$",
+        "χ": r"$\chi$",
+        "²": "$^2$",
     }
 )
 MARKS, TEX_MARKS = ("{%", "%}", "{{", "}}"), ("<%", "%>", "<<", ">>")  # of what is computed
@@ -155,10 +158,15 @@ class Table:
 
 
 def displayed(row: Mapping[str, Any], column: str) -> Value:
-    """Return a cell as people read it: the reference has no difference, a floor of p is ``≤``."""
+    """Return a cell as people read it.
+
+    The reference has no difference, a floor of p is ``≤``, a mean rank has two digits.
+    """
     value: Value = row.get(column)
     if column == "difference" and row.get("is_reference"):
         return "reference"
+    if column == MEAN_RANK:
+        return f"{value:.2f}"
     return f"≤ {short(value)}" if row.get(f"{column}_is_floor") else value
 
 

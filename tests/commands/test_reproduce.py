@@ -132,7 +132,7 @@ def test_verdicts_beside_what_is_published(tabled: Tabled, tmp_path: Path) -> No
 def test_a_table_for_each_split_and_its_report(tabled: Tabled, tmp_path: Path) -> None:
     rows = [row("counts", "model=popularity"), row("pairs", "model=markov")]
     words = ("seeds=[0]", "progress=auto")
-    variant = {"name": "whole ones", "overrides": ["split=composition", "split.seed=1"]}
+    variant = {"name": "whole ones", "overrides": ["split=composition", "data.seed=1"]}
     answer = tabled(rows, *words, vary=["split=paper", variant])
     assert answer.code == 0
     told = answer.out.splitlines()[:4]
@@ -140,6 +140,9 @@ def test_a_table_for_each_split_and_its_report(tabled: Tabled, tmp_path: Path) -
     assert sum("mine_whole_ones: pairs: accuracy ." in line for line in told) == 1
     names = {path.name for path in newest(tmp_path).iterdir()}
     assert {"mine_split_paper.csv", "mine_whole_ones.csv", "report.html"} <= names
+    ranks = json.loads((newest(tmp_path) / "mine_ranks.json").read_text())
+    assert ranks["columns"] == ["row", "mark", "mean_rank", "split=paper", "whole ones"]
+    assert "mine_ranks_diagram.svg" in {f.name for f in (newest(tmp_path) / "pictures").iterdir()}
     assert len(results(tmp_path)) == 4
     assert all(len(each["seeds"]) == 1 for each in results(tmp_path).values())
 

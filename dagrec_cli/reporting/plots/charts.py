@@ -12,6 +12,7 @@ from dagrec_cli.reporting.plots.drawing import (
     Labels,
     Spot,
     canvas,
+    room,
     shown,
     style,
 )
@@ -125,6 +126,57 @@ def speed(rows: Sequence[Mapping[str, Any]], metric: str) -> "Figure":
     labels.keep_free(points)
     for row, point in zip(rows, points, strict=True):
         labels.write(shown(row["row"]), _around(point), fontsize=8)
+    return figure
+
+
+@style()
+def rank_diagram(
+    ranks: Mapping[str, float], critical_difference: float, groups: Sequence[tuple[float, float]]
+) -> "Figure":
+    """Draw mean ranks on a line, the best half named on the left, and join what is not apart.
+
+    Parameters
+    ----------
+    ranks
+        By row; 1 is best.
+    critical_difference
+        Drawn above the line.
+    groups
+        Lowest and highest mean rank of those that are joined.
+
+    Source: Demšar, "Statistical Comparisons of Classifiers over Multiple Data Sets", Journal of
+    Machine Learning Research 2006, figure 1.
+    """
+    order = sorted(ranks, key=ranks.__getitem__)
+    n, n_left = len(order), (len(order) + 1) // 2
+    below = 0.5 + 0.34 * len(groups)  # of the line, where names begin; one name a unit
+    figure = canvas(3.4 + 2 * room(order), 0.7 + 0.24 * (below + n_left + 1))
+    axes = figure.add_subplot()
+    axes.set(xlim=(1, n), ylim=(below + n_left - 0.5, -1.6))
+    axes.axis("off")
+    axes.hlines(0, 1, n, color=INK, linewidth=1)
+    axes.vlines(range(1, n + 1), -0.25, 0, color=INK, linewidth=1)
+    for rank in range(1, n + 1):
+        axes.text(rank, -0.4, str(rank), ha="center", va="bottom", fontsize=8)
+    end = 1 + critical_difference  # cut where it is longer than the line
+    axes.plot([1, min(end, n)], [-1.5, -1.5], color=ORANGE, linewidth=2, solid_capstyle="butt")
+    axes.text(1, -1.6, f"critical difference {critical_difference:.2f}", va="bottom", fontsize=8)
+    for place, row in enumerate(order):
+        is_left = place < n_left
+        level = below + (place if is_left else n - 1 - place)
+        edge, side, words = (1, "right", -4) if is_left else (n, "left", 4)
+        axes.plot([ranks[row]] * 2 + [edge], [0, level, level], color=PALE, linewidth=0.8)
+        axes.annotate(
+            f"{shown(row)}  {ranks[row]:.2f}" if is_left else f"{ranks[row]:.2f}  {shown(row)}",
+            *((edge, level), (words, 0)),
+            textcoords="offset points",
+            ha=side,
+            va="center",
+            fontsize=8,
+        )
+    for number, (low, high) in enumerate(groups):
+        level = 0.4 + 0.34 * number
+        axes.plot([low - 0.04, high + 0.04], [level] * 2, color=BLUE, linewidth=3, clip_on=False)
     return figure
 
 
