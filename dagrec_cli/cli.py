@@ -128,7 +128,7 @@ def _say_unknown(arguments: list[str]) -> int:
             return 0
         first = " ".join(arguments[:2])
     known = inside or list(COMMANDS)
-    hint = did_you_mean(first, known)
+    hint = did_you_mean(first.split()[-1], known) or did_you_mean(first, known)
     sys.stderr.write(f"dagrec: unknown command {first!r}; {hint}commands: {', '.join(known)}.\n")
     return 2
 

@@ -3,9 +3,61 @@
 Anything else that is raised is a defect of the program and shows its traceback.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 
+SAID_BY_OTHERS = {  # instead of our names of settings, options and commands
+    "batch_size": "batch bs minibatch_size",
+    "ce": "cross_entropy crossentropy softmax xent xe",
+    "composition": "group grouped random workflow",
+    "compositions": "json jsonl",
+    "dag_gnn": "gnn gcn",
+    "data": "dataset",
+    "data describe": "info stats summary describe",
+    "data.path": "dataset_path data_path",
+    "device": "gpu cuda accelerator",
+    "dropout_hidden": "dropout drop dropout_rate",
+    "edges": "csv tsv links",
+    "embedding_dim": "dim d_model emb_dim embed_dim embedding_size",
+    "epochs": "max_epochs n_epochs num_epochs iterations steps",
+    "evaluate": "test eval score",
+    "folds": "cv k_fold kfold k_folds n_folds n_splits",
+    "galaxy_workflows": "ga galaxy",
+    "gradient_clip": "clip clip_norm grad_clip max_norm",
+    "gru4rec": "gru lstm rnn",
+    "heads": "n_heads num_heads",
+    "hidden": "hidden_dim hidden_size units",
+    "hydra.run.dir": "dir folder log_dir logdir name outdir output output_dir run_dir save_dir",
+    "hydra.verbose": "debug v verbose",
+    "learning_rate": "alpha eta lr step_size",
+    "loss": "criterion objective",
+    "markov": "bigram markov_chain ngram",
+    "max_len": "context_length max_length maxlen window",
+    "metrics": "metric",
+    "model": "algorithm net network",
+    "n8n_workflows": "n8n",
+    "n_jobs": "jobs n_workers num_workers parallel workers",
+    "n_sample": "n_neg n_negatives negative_samples negatives num_negatives",
+    "num_layers": "depth layers n_layers",
+    "output": "o out outfile output_file",
+    "path": "file filename files input",
+    "patience": "early_stop early_stopping",
+    "pool": "multiprocessing processes",
+    "popularity": "baseline most_popular pop",
+    "predict": "infer inference recommend",
+    "run": "checkpoint model_path run_dir",
+    "sasrec": "bert4rec self_attention transformer",
+    "seed": "random_seed random_state",
+    "submitit_slurm": "slurm",
+    "temporal": "chronological time",
+    "test_share": "holdout ratio test_fraction test_ratio test_size test_split",
+    "threads": "cores cpus num_threads num_workers workers",
+    "top_k": "k n top_n topk topn",
+    "train": "fit run",
+    "validation_share": "val_ratio val_size val_split validation_ratio validation_split",
+    "vsknn": "knn sknn",
+    "weight_decay": "l2 reg regularization wd",
+}
 SEEN = "\u00a0\u3000\u200c\u200d"  # spaces and joiners that names in some scripts have
 
 
@@ -37,21 +89,37 @@ class TrainingError(Exception):
     """Training came to a loss or a score that is no number; exit code 1, good weights are kept."""
 
 
-def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
-    """Return a question with the known name that is nearest to a wrong one; empty if none is near.
-
-    Small and capital letters are alike.
+def did_you_mean(word: str, known: Collection[str], prefix: str = "") -> str:
+    """Return a question with the known name that is :func:`nearest` to a wrong one, if one is near.
 
     >>> did_you_mean("hiden", ["hidden", "epochs"], "model.")
     'did you mean model.hidden? '
-    >>> did_you_mean("adamW", ["adam", "adamw"])
-    'did you mean adamw? '
+    """
+    near = nearest(word, known)
+    return f"did you mean {prefix}{near}? " if near else ""
+
+
+def nearest(word: str, known: Collection[str], cutoff: float = 0.6) -> str | None:
+    """Return the known name that a wrong one may stand for: what means the same, or is spelled so.
+
+    Small and capital letters are alike.
+
+    >>> nearest("adamW", ["adam", "adamw"]), nearest("lr", ["epochs", "learning_rate"])
+    ('adamw', 'learning_rate')
     """
     from difflib import get_close_matches
 
     lowered = {name.lower(): name for name in known}
-    near = get_close_matches(word.lower(), lowered, n=1)
-    return f"did you mean {prefix}{lowered[near[0]]}? " if near else ""
+    near = get_close_matches(word.lower(), lowered, n=1, cutoff=cutoff)
+    return same_meaning(word, known) or (lowered[near[0]] if near else None)
+
+
+def same_meaning(word: str, known: Collection[str]) -> str | None:
+    """Return the known name that is a word but for capital letters, or that means the same."""
+    lowered = {name.lower(): name for name in known}
+    word = word.lower().replace("-", "_")
+    names = [word, *(name for name, others in SAID_BY_OTHERS.items() if word in others.split())]
+    return next((lowered[name] for name in names if name in lowered), None)
 
 
 def install(extra: str) -> str:

@@ -11,13 +11,10 @@ a newer Hydra says it otherwise.
 import errno
 import os
 import re
-import sys
-from difflib import get_close_matches
 from traceback import walk_tb
 
-from dagrec_cli.config.deciding import flat
-from dagrec_cli.config.where import options
-from dagrec_cli.errors import DagrecError, TrainingError, did_you_mean, install
+from dagrec_cli.app.hints import several_values, unknown_option, unknown_setting, unreadable
+from dagrec_cli.errors import DagrecError, TrainingError
 
 DISK = {
     errno.ENOSPC: "the disk is full",
@@ -45,7 +42,6 @@ WRITE_ELSEWHERE = "write elsewhere with hydra.run.dir=FOLDER"
 READERS = ("hydra", "omegaconf", "antlr4", "yaml")  # packages that read settings
 CALLERS = ("dagrec_cli.app.hydra_main", "dagrec_cli.config.compose")  # call Hydra
 FULL_KEY = "\n    full_key: "  # how OmegaConf goes on after what it says
-LAUNCHERS = ("joblib", "submitit_local", "submitit_slurm", "ray")  # of extras, named before the _
 
 
 def explain(error: Exception, command: str) -> str | None:
@@ -94,7 +90,7 @@ def explain_hydra(error: Exception, command: str) -> str | None:
     if not is_about_settings(error):
         return _crash(error)
     if override := str(getattr(error, "override", "")):
-        return _unreadable(override)
+        return unreadable(override, command)
     return _line_for(str(error), command)
 
 
@@ -108,20 +104,13 @@ def first_line(error: Exception) -> str:
     return " ".join(str(error).partition("\n")[0].split()).rstrip(".")
 
 
-def nearest_setting(key: str, command: str) -> str | None:
-    """Return the setting that a wrong key may stand for: ``trainer.epochs`` for ``epochs``."""
-    known = [k for k in _known_settings(command) if not k.startswith("hydra.")]
-    same = [k for k in known if k.rpartition(".")[2] == key.rpartition(".")[2]]
-    return next(iter(get_close_matches(key, known, n=1) or same), None)
-
-
 def _line_for(message: str, command: str) -> str:
     if match := re.search(r"Could not find '([\w/]+)/([^']*)'", message):
-        return _unknown_option(match[1], match[2], re.findall(r"^\t(\S+)$", message, re.M))
+        return unknown_option(match[1], match[2], re.findall(r"^\t(\S+)$", message, re.M))
     if match := re.search(r"Could not override '([^']+)'", message):
-        return _unknown_setting(match[1], command)
+        return unknown_setting(match[1], command)
     if match := re.search(r"Ambiguous value for argument '([^=]+)=([^']+)'", message):
-        return _several_values(*match.groups())
+        return several_values(*match.groups())
     text, _, rest = message.partition(FULL_KEY)
     key = f"{rest.split()[0]}: " if rest else ""
     return f"{key}{' '.join(text.split()).rstrip('.')}."
@@ -143,64 +132,3 @@ def _crash(error: Exception) -> str | None:
         function = frames[-1].f_code.co_name
         return f"Hydra cannot take one of the settings ({function}: {reason})."
     return None
-
-
-def _unreadable(override: str) -> str:
-    if os.path.exists(override):
-        return f"{override!r} is no setting; name the data as data.path={override}."
-    key, is_list, rest = override.partition("=[")
-    if is_list and "=" in rest:
-        items = ",".join(f'"{item}"' for item in rest.rstrip("]").split(","))
-        return f"cannot read {override!r}; quote what holds '=': '{key}=[{items}]'."
-    return f"cannot read {override!r}; write setting=value, and a list as seeds=[0,1]."
-
-
-def _several_values(key: str, values: str) -> str:
-    if options(key):
-        return f"{key} has several options; add -m to run each."
-    a_list = f"seeds=[{values}]" if key == "seed" else f"write a list: {key}=[{values}]"
-    return f"{key} has several values; add -m to run each, or {a_list}."
-
-
-def _unknown_option(group: str, option: str, known: list[str]) -> str:
-    if group == "hydra/launcher" and option in LAUNCHERS:
-        return f"{group}={option} needs an extra; {install(option.partition('_')[0])}."
-    hint = did_you_mean(option, known)
-    return f"{group}={option} does not exist; {hint}{group} is one of {', '.join(known)}."
-
-
-def _unknown_setting(key: str, command: str) -> str:
-    from dagrec_cli.config.build import REPLACED  # with what --help does not need
-
-    if said := REPLACED.get(key):
-        return said
-    group, _, name = key.partition(".")
-    if any(re.match(rf"{re.escape(group)}=.*,", word) for word in sys.argv[1:]):
-        return f"Hydra does not look for {key} in several {group}s; write ++{key}=VALUE."
-    if owners := [f"{group}={o}" for o, has in options(group).items() if name in has]:
-        return f"the chosen {group} has no setting {name!r}; add {' or '.join(owners[:4])}."
-    if key.startswith("hydra."):
-        place = key.rpartition(".")[0]
-        splits = [known.rpartition(".") for known in _known_settings(command)]
-        names = [name for above, _, name in splits if above == place]
-        return f"unknown setting {key!r}; {place} has {', '.join(names) or 'none'}."
-    near = nearest_setting(key, command)
-    hint = f"did you mean {near}? " if near else ""
-    return f"unknown setting {key!r}; {hint}dagrec {command} --help lists all of them."
-
-
-def _known_settings(command: str) -> list[str]:
-    """Return every key of a command's config with the options that were chosen, dotted."""
-    from hydra.errors import HydraException
-    from omegaconf import OmegaConf
-
-    from dagrec_cli.config.compose import composed
-
-    chosen = [word for word in sys.argv[1:] if re.fullmatch(r"[a-z/]+=\w+", word)]
-    chosen = [w for w in chosen if w.startswith("hydra/") or options(w.partition("=")[0])]
-    try:
-        config = composed(command, chosen)
-    except HydraException:
-        config = composed(command, [])
-    keys = [key for key, _ in flat(OmegaConf.to_container(config)) if not key.endswith("_target_")]
-    return [*keys, *{key.rpartition(".")[0]: None for key in keys if "." in key}]

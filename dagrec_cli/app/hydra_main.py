@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from dagrec_cli.app.failures import nearest_setting
+from dagrec_cli.app.hints import unknown_flag
 from dagrec_cli.config.where import config_dir, use_code
 from dagrec_cli.config.words import typed
 from dagrec_cli.errors import ConfigError
@@ -115,8 +115,6 @@ def _search_path() -> list[str]:
 
 def _check_flags(command: str) -> Namespace:
     """Read the command line as Hydra will, to say in one line what it would answer with a page."""
-    from difflib import get_close_matches
-
     from hydra._internal.utils import get_args_parser
 
     parser = get_args_parser()
@@ -131,14 +129,7 @@ def _check_flags(command: str) -> Namespace:
                 f"a flag stands between settings, before {word!r}; write flags before all settings "
                 "or after them."
             )
-        flag = word.partition("=")[0]
-        near = get_close_matches(flag, parser._option_string_actions, n=1)
-        setting = nearest_setting(flag.strip("-").replace("-", "_"), command)
-        hint = near[0] if near else f"{setting}=VALUE, without dashes" if setting else ""
-        raise ConfigError(
-            f"unknown flag {flag!r}; "
-            + (f"did you mean {hint}?" if hint else "--help lists flags and settings.")
-        )
+        raise ConfigError(unknown_flag(word, parser._option_string_actions, command))
     if flags.experimental_rerun:
         raise ConfigError("--experimental-rerun reads a pickle and is not supported.")
     if flags.shell_completion and not any(word.startswith(SHELLS) for word in flags.overrides):

@@ -6,6 +6,7 @@ one of them would hide is refused.
 
 import hashlib
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -18,6 +19,8 @@ from dagrec_cli.errors import ConfigError
 PACKAGE = Path(__file__).resolve().parent.parent
 SCHEME = "file://"  # which a search path may have
 ENTRY_POINTS = "dagrec.configs"  # group of those that bring configs
+IN_BRACES = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")  # ${HOME}; ${seed} is Hydra's
+_VARIABLE = re.compile(rf"{IN_BRACES.pattern}|\$([A-Za-z_]\w*)")
 CONFIG_FLAGS = ("-cd", "--config-dir")
 
 _FOLDERS: list[Path] = []  # whose code is the user's, on this command line
@@ -60,11 +63,39 @@ def read_yaml(
 
 
 def user_path(text: object) -> Path:
-    """Return a path that a user typed, with ``~`` as the home folder.
+    """Return a path that a user typed, see :func:`expanded`."""
+    return Path(expanded(str(text)))
 
-    ``~nobody`` stays as it is, where :meth:`pathlib.Path.expanduser` raises.
+
+def expanded(text: str) -> str:
+    """Return a path with ``~`` as the home folder, and ``$NAME`` and ``${NAME}`` as in a shell.
+
+    What lies there under that very name is meant as it is. ``~nobody`` stays.
+
+    Raises
+    ------
+    ConfigError
+        If a variable is not set.
     """
-    return Path(os.path.expanduser(str(text)))
+    if os.path.lexists(text):
+        return text
+    return _VARIABLE.sub(variable, os.path.expanduser(text))
+
+
+def variable(match: re.Match[str]) -> str:
+    """Return the value of the environment's variable that a pattern's group names.
+
+    Raises
+    ------
+    ConfigError
+        If it is not set.
+    """
+    name = match[match.lastindex or 0]
+    if name not in os.environ:
+        raise ConfigError(
+            f"{match.string!r}: no variable {name} is set; set it, or write out what it stands for."
+        )
+    return os.environ[name]
 
 
 def short_path(path: Path) -> Path:
@@ -127,7 +158,7 @@ def split_flag(words: Iterable[str]) -> tuple[list[str], list[str]]:
     for word in left:
         flag, equals, value = word.partition("=")
         if flag in CONFIG_FLAGS:
-            folders.append(value if equals else next(left, ""))
+            folders.append(expanded(value if equals else next(left, "")))
         else:
             rest.append(word)
     return folders, rest

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from dagrec_cli.config.gru4rec_params import PARAMS, settings_of_params
-from dagrec_cli.config.where import config_dir
+from dagrec_cli.config.where import CONFIG_FLAGS, IN_BRACES, config_dir, expanded, variable
 
 TEXT_SETTINGS = {  # settings that are names or paths, or lists of them
     *("allowed", "bench", "by", "composition", "context"),
@@ -26,6 +26,7 @@ TEXT_SETTINGS = {  # settings that are names or paths, or lists of them
     *("hydra.sweep.subdir", "hydra.sweeper.folder", "hydra.sweeper.storage"),
     *("hydra.sweeper.study_name", "hydra.launcher.submitit_folder"),
 }
+FOLDERS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweeper.folder")  # that Hydra itself makes
 CHOOSING = ("choice", "shuffle", "sort", "tag")  # functions of values that stay as they are
 # What lies there is meant, whatever its name.
 READ = ("allowed", "composition", "data.path", "input", "run")
@@ -47,9 +48,16 @@ def typed(words: Iterable[str]) -> list[str]:
         If a parameter string is wrong.
     """
     spelled: list[str] = []
+    before = ""
     for word in words:
-        key, _, text = word.partition("=")
-        spelled += settings_of_params(text) if key == PARAMS else [as_typed(word)]
+        key, equals, text = word.partition("=")
+        if key == PARAMS:
+            spelled += settings_of_params(text)
+        elif key in CONFIG_FLAGS and equals:
+            spelled.append(f"{key}={expanded(text)}")
+        else:
+            spelled.append(expanded(word) if before in CONFIG_FLAGS else as_typed(word))
+        before = word
     return spelled
 
 
@@ -58,6 +66,10 @@ def as_typed(word: str) -> str:
     key, _, text = word.partition("=")
     if key in READ and not _PLAIN.fullmatch(text) and os.path.exists(os.path.expanduser(text)):
         return f"{key}={quoted(text)}"
+    if key in FOLDERS:
+        word = f"{key}={expanded(text)}"
+    elif key in TEXT_SETTINGS:  # Hydra would look it up in the config
+        word = f"{key}={IN_BRACES.sub(variable, text)}"
     parts = _WORD.fullmatch(word)
     if not parts or not _is_text(parts[2]) or not _LITERAL.search(parts[3]):
         return word

@@ -15,7 +15,7 @@ from io import BufferedReader, RawIOBase
 from pathlib import Path
 from typing import Any
 
-from dagrec_cli.config.where import user_path
+from dagrec_cli.config.where import expanded, user_path
 from dagrec_cli.data.composition import Shard
 from dagrec_cli.data.plain_files import kind_of_mode
 from dagrec_cli.errors import DataError
@@ -52,7 +52,7 @@ def find_files(path: str | Sequence[str], suffixes: tuple[str, ...], holds: str)
     Parameters
     ----------
     path
-        ``~`` is the home folder; a file that has the name of a glob is that file.
+        See :func:`~dagrec_cli.config.where.expanded`; what has the name of a glob is that file.
     suffixes
         Of the files that count in a folder, and in the folders in it, in small letters; ``.gz``
         may follow.
@@ -67,7 +67,7 @@ def find_files(path: str | Sequence[str], suffixes: tuple[str, ...], holds: str)
     found: dict[str, Path] = {}
     repeated: list[str] = []
     for each in [path] if isinstance(path, str) else path:
-        files = _files_of(os.path.expanduser(each), suffixes)
+        files = _files_of(expanded(each), suffixes)
         if not files:
             kinds = ", ".join(suffixes)
             raise DataError(

@@ -1,5 +1,6 @@
 """Hydra says each text that ``app/failures.py`` reads; a newer wording fails here."""
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -14,13 +15,13 @@ from dagrec_cli.config.compose import composed
 DEEP = f"split.test_share={'[' * 200}{']' * 200}"
 
 
-def error_of(word: str) -> Exception:
-    """Return what composing with an override raises."""
+def error_of(*words: str, command: str = "train") -> Exception:
+    """Return what composing with overrides raises."""
     try:
-        composed("train", [word])
+        composed(command, words)
     except Exception as error:
         return error
-    raise AssertionError(f"Hydra takes {word}")
+    raise AssertionError(f"Hydra takes {words}")
 
 
 @pytest.mark.parametrize(
@@ -33,7 +34,7 @@ def error_of(word: str) -> Exception:
         ),
         (
             "trainer.epoch=1",
-            "unknown setting 'trainer.epoch'; did you mean trainer.epochs? dagrec train --help "
+            "unknown setting 'trainer.epoch'; did you mean trainer.epochs=1? dagrec train --help "
             "lists all of them.",
         ),
         (
@@ -46,10 +47,13 @@ def error_of(word: str) -> Exception:
         ("data=[true]", "a group takes the name of one of its options, as in model=gru4rec."),
         ("~model=[1]", "a group takes the name of one of its options, as in model=gru4rec."),
         (DEEP, "a setting is nested too deeply; write it with fewer brackets."),
-        ("seeds=[", "cannot read 'seeds=['; write setting=value, and a list as seeds=[0,1]."),
+        ("seeds=[", "cannot read 'seeds=['; write a list as one word, as in 'seeds=[]'."),
     ],
 )
-def test_what_is_wrong_with_a_setting(word: str, line: str) -> None:
+def test_what_is_wrong_with_a_setting(
+    word: str, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["dagrec", word])
     assert explain_hydra(error_of(word), "train") == line
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dagrec_cli.config.where import check_own, config_dir
+from dagrec_cli.config.where import check_own, config_dir, expanded
 from dagrec_cli.errors import ConfigError
 
 FILES = sorted(str(file.relative_to(config_dir())) for file in config_dir().rglob("*.yaml"))
@@ -36,3 +36,23 @@ def test_the_place_of_a_search_path_counts(tmp_path: Path) -> None:
     put(tmp_path, "loss/ce.yaml")
     with pytest.raises(ConfigError, match="would be hidden"):
         check_own([f"file://{tmp_path}"])
+
+
+def test_paths_are_those_of_a_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("DATA", "/data/$x")
+    monkeypatch.delenv("NONE", raising=False)
+    put(tmp_path, "$HOME")
+    for text, path in {
+        "~/a": "/home/me/a",
+        "$HOME/a": "/home/me/a",
+        "${HOME}a/b": "/home/mea/b",
+        "$DATA": "/data/$x",
+        "$HOME": "$HOME",  # it lies there
+        "~no_such_user/a": "~no_such_user/a",
+        "a$/b$1/${seed}": "a$/b$1/${seed}",
+    }.items():
+        assert expanded(text) == path
+    with pytest.raises(ConfigError, match=r"'a/\$NONE': no variable NONE is set; set it, or"):
+        expanded("a/$NONE")

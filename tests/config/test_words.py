@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from dagrec_cli.config.build import parameters_of
 from dagrec_cli.config.where import config_dir
-from dagrec_cli.config.words import TEXT_SETTINGS, as_typed, quoted
+from dagrec_cli.config.words import TEXT_SETTINGS, as_typed, quoted, typed
 
 MISREAD = ["1_1_1", "1e5", "1.50", ".5", "-5", "1_000", "nan", "-Inf", "true", "FALSE", "12e34"]
 PLAIN = ["007", "0x10", "2024-01-01", "a b", "service_3", "C:\\dir\\1", "v1.0", "*.jsonl"]
@@ -65,6 +65,16 @@ def test_a_choice_is_what_was_typed(text: str) -> None:
 
 def test_a_flag_of_one_command_is_no_name_of_another() -> None:
     assert read("resume=false") is False  # dagrec train takes its resume=FOLDER before Hydra reads
+
+
+def test_variables_that_hydra_would_look_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/1 me")
+    assert read("data.path=${HOME}/x") == "/home/1 me/x"
+    assert read("data.path=[${HOME}/x,~/y]") == ["/home/1 me/x", "~/y"]  # the readers know ~
+    assert read("hydra.run.dir=~/$HOME/${now:%Y}") == "/home/1 me//home/1 me/${now:%Y}"
+    assert typed(["-cd", "~/a", "--config-dir=$HOME"]) == [
+        *("-cd", "/home/1 me/a", "--config-dir=/home/1 me")
+    ]
 
 
 def test_null_alone_is_null_and_in_a_list_a_name() -> None:
