@@ -18,6 +18,7 @@ from dagrec_cli.errors import ConfigError, DataError
 if TYPE_CHECKING:
     from dagrec_cli.data.queries import Asked
     from dagrec_cli.evaluation.recommender import Answer
+    from dagrec_cli.evaluation.why import Explainer
     from dagrec_cli.runs.recommend import Recommender
 
 ASKED = ("context", "input", "composition")
@@ -45,7 +46,7 @@ def predict(config: DictConfig) -> None:
     asked = partial(_asked, config, recommender, _standard_input(config))
     if config.on_unknown != "skip":
         check_answerable(asked(), recommender.vocabulary)
-    answers = _said(recommender.answers(asked(), choice))
+    answers = _said(recommender.answers(asked(), choice, _explainer(config, recommender)))
     form = config.format
     if form == "auto":
         form = "table" if path is None and sys.stdout.isatty() else "json"
@@ -74,6 +75,8 @@ def _check(config: DictConfig) -> None:
         top_k=Count,
         allowed=Any,
         on_unknown=OnUnknown,
+        why=bool,
+        data=Any,
         mask=PlainMask | None,
         seed=Any,
         format=Form,
@@ -129,6 +132,16 @@ def _asked(
     else:
         file = _existing_file(config.composition, "composition")
         yield from recommender.composition(file, on_unknown, _names_in(config.after))
+
+
+def _explainer(config: DictConfig, recommender: "Recommender") -> "Explainer | None":
+    """Return what says why, if that is asked for."""
+    path = config.data.path if isinstance(config.data, DictConfig) else None
+    if not config.why:
+        if path is not None:
+            raise ConfigError("data.path is for why=true; add that, or leave data.path out.")
+        return None
+    return recommender.explainer(None if path is None else user_path(path))
 
 
 def _names_in(given: object) -> list[str]:

@@ -72,6 +72,13 @@ class ServiceGraph:
         times[self.service_class[self.target[edge]]] = self.count[edge]
         return times
 
+    def popularity(self, n_services: int) -> NDArray[np.float64]:
+        """Return how often each service was seen to follow anything, ``[services]``."""
+        of_edge = self.service_class[self.target]
+        is_service = of_edge >= 0
+        count = np.bincount(of_edge[is_service], self.count[is_service], n_services)
+        return count.astype(np.float64)
+
     def followers(self, last: Int32 | NDArray[np.int64]) -> tuple[NDArray[np.int64], Int32]:
         """Return how many services may follow each node, and their classes, node after node.
 

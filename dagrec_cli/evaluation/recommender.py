@@ -17,6 +17,7 @@ from dagrec_cli.data.queries import About, Asked, Query
 from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.data.unseen import NONE, as_model_reads
 from dagrec_cli.evaluation.evaluator import Scores, probabilities, score_contexts
+from dagrec_cli.evaluation.why import Explainer, Why
 from dagrec_cli.models.base import Model
 
 QUERIES = 1024  # scored together at most
@@ -58,12 +59,15 @@ class Answer(About, frozen=True, kw_only=True, omit_defaults=True, repr_omit_def
         What one has to know of them, in sentences.
     error
         Why there are none.
+    why
+        What they rest on, if that was asked for.
     """
 
     known_to_follow: int | None = None
     services: list[Recommendation]
     notes: list[str] = msgspec.field(default_factory=list)
     error: str = ""
+    why: Why | None = None
 
 
 def recommend(
@@ -71,6 +75,7 @@ def recommend(
     asked: Iterable[Asked],
     top_k: int,
     allowed: Bool[np.ndarray, " services"],
+    explain: Explainer | None = None,
 ) -> Iterator[Answer]:
     """Yield the answer to each query, in order: ``top_k`` services, or all that there are.
 
@@ -84,10 +89,12 @@ def recommend(
     allowed
         Which services may be recommended. The others are left out of the ranking, and nothing else
         changes: probabilities stay those in the whole catalogue.
+    explain
+        What says why; None to leave it out.
     """
     for batch in _batches(asked, model.facts.n_services):
         queries = [each for each in batch if isinstance(each, Query)]
-        answers = iter(_answers(model, queries, top_k, allowed) if queries else ())
+        answers = iter(_answers(model, queries, top_k, allowed, explain) if queries else ())
         for each in batch:
             if isinstance(each, Query):
                 yield next(answers)
@@ -96,7 +103,11 @@ def recommend(
 
 
 def _answers(
-    model: Model, queries: list[Query], top_k: int, allowed: Bool[np.ndarray, " services"]
+    model: Model,
+    queries: list[Query],
+    top_k: int,
+    allowed: Bool[np.ndarray, " services"],
+    explain: Explainer | None,
 ) -> Iterator[Answer]:
     number = Numbering()
     entries = [number.context(context) for query in queries for context in query.contexts]
@@ -124,9 +135,13 @@ def _answers(
             )
             for c in best
         ]
-        notes = _notes(query.about, n_known)
-        about = asdict(query.about)
-        yield Answer(**about, known_to_follow=n_known, services=services, notes=notes)
+        yield Answer(
+            **asdict(query.about),
+            known_to_follow=n_known,
+            services=services,
+            notes=_notes(query.about, n_known),
+            why=explain(query, best.tolist()) if explain else None,
+        )
 
 
 def _notes(about: About, n_known: int) -> list[str]:
@@ -199,9 +214,7 @@ def _first(scores: Scores, most: int) -> Int[np.ndarray, "contexts most"]:
 
 
 def _popularity_rank(graph: ServiceGraph, n_services: int) -> Float[np.ndarray, " services"]:
-    of_edge = graph.service_class[graph.target]
-    is_service = of_edge >= 0
-    count = np.bincount(of_edge[is_service], graph.count[is_service], n_services)
+    count = graph.popularity(n_services)
     _, place, n = np.unique(-count, return_inverse=True, return_counts=True)
     rank: Float[np.ndarray, " services"] = (np.cumsum(n) - (n - 1) / 2)[place]
     return rank

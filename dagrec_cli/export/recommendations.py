@@ -1,7 +1,7 @@
 """Recommendations as text: a table to read, JSON Lines or CSV for programs."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -9,10 +9,12 @@ import msgspec
 from dagrec_cli.data.invalid import plural
 from dagrec_cli.errors import visible
 from dagrec_cli.evaluation.recommender import Answer
+from dagrec_cli.evaluation.why import Counted, Why
 from dagrec_cli.runs.csv_files import csv_text
 from dagrec_cli.runs.predictions import ARROW
 
 Form = Literal["auto", "table", "json", "csv"]
+NODES_TOLD = 5  # nodes of a generation, or of a similar context, in a table
 ANSWER_COLUMNS = ("query", "about", "known_to_follow", "rank", "service", "probability", "seen")
 
 
@@ -68,7 +70,58 @@ def _table_lines(answer: Answer) -> Iterator[str]:
     for each in answer.services:
         times = f"seen {plural(each.seen, 'time')}" if each.seen else "never seen"
         out = "" if each.allowed else ", so the mask rules it out"
-        yield f"  {each.service:<{width}}  {each.probability:.4f}  {times} after {answer.last}{out}"
+        parts = _alone(answer.why, each.service)
+        told = f"{times} after {answer.last}{out}{parts}"
+        yield f"  {each.service:<{width}}  {each.probability:.4f}  {told}"
+    if answer.why is not None:
+        yield from (f"  {line}" for line in _why_lines(answer.why))
+
+
+def _why_lines(why: Why) -> Iterator[str]:
+    for each in why.counts:
+        seen = f"seen {plural(each.seen, 'time')}{_then(each.then)}" if each.seen else "never seen"
+        yield f"Counts, {_generations(each)}: {seen}"
+    for alike in why.neighbours:
+        nodes = _some(alike.nodes)
+        yield f"Similar context ({alike.similarity:.2f}): {nodes}{_then(alike.then)}"
+    if (earlier := why.earlier) is None:
+        yield f"Earlier compositions are not shown: {why.not_shown}."
+        return
+    if not earlier.steps:
+        yield "Earlier compositions: none has the last node"
+        return
+    yield (
+        f"Earlier compositions: {plural(earlier.steps, 'step')} of {earlier.compositions:,} after "
+        f"the same {plural(earlier.generations, 'generation')}"
+    )
+    for example in earlier.examples:
+        yield f"  {example.composition}{_then(example.then)}"
+    if (more := earlier.compositions - len(earlier.examples)) > 0:
+        yield f"  and {more:,} more"
+
+
+def _alone(why: Why | None, service: str) -> str:
+    """Return what each part of the model alone would say of a service."""
+    alone = [f"{name} {share[service]:.4f}" for name, share in why.parts.items()] if why else []
+    return f"; alone: {', '.join(alone)}" if alone else ""
+
+
+def _generations(counted: Counted) -> str:
+    """Return what was counted after: ``2 generations: c after a, b``."""
+    if not counted.generations:
+        return "after anything"
+    nodes = " after ".join(_some(names) for names in counted.nodes)
+    return f"{plural(counted.generations, 'generation')} ({nodes})"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - NODES_TOLD
+    return ", ".join([*names[:NODES_TOLD], *([f"{more:,} more"] if more > 0 else [])])
+
+
+def _then(services: Mapping[str, int]) -> str:
+    told = ", ".join(f"{name} {count:,}" for name, count in services.items())
+    return f", then {told}"
 
 
 def _answer_rows(number: int, answer: Answer) -> Iterator[tuple[object, ...]]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dagrec_cli.config.kinds import Natural, Positive
 from dagrec_cli.data.pairs import WeightedPairs
-from dagrec_cli.models.base import CountingModel, Facts, PlainMask
+from dagrec_cli.models.base import CountingModel, Evidence, Facts, PlainMask
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.count_prior import Before, UnitCounts
 from dagrec_cli.models.layers.interpolated_counts import View, interpolated
@@ -52,6 +52,10 @@ class Backoff(CountingModel):
     def forward(self, contexts: Contexts) -> Float[Tensor, "contexts services"]:
         """Return the log probability of every service."""
         return _log_p(View(self.table, self._entries(contexts)), self.smoothing)
+
+    def evidence(self, context: Contexts) -> Evidence:
+        """Return what was counted."""
+        return Evidence(self.table.by_generation(context), {}, [])
 
     def in_time(self, pairs: WeightedPairs, contexts: Contexts) -> "InTime":
         """Count, and return what is known when only some of the pairs' units are.

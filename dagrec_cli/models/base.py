@@ -1,10 +1,11 @@
 """What every model is: something that scores all services for a batch of contexts."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -62,6 +63,44 @@ class Facts:
         return len(self.vocabulary.services)
 
 
+class Neighbour(NamedTuple):
+    """A training context that has a say in what follows another.
+
+    Attributes
+    ----------
+    nodes
+        Indices of its nodes.
+    similarity
+        How alike the two are, the more the higher.
+    followed
+        How often each service followed it, ``[services]``.
+    """
+
+    nodes: Sequence[int]
+    similarity: float
+    followed: Tensor
+
+
+class Evidence(NamedTuple):
+    """What a model rests its scores after a context on.
+
+    Attributes
+    ----------
+    counts
+        How often each service followed the last 0, 1, 2, … generations of the context, as far back
+        as the model looks, ``[generations + 1, services]``.
+    parts
+        Scores that add up to the model's own, by what gives them, ``[services]`` each; nothing
+        where they are all of one kind.
+    neighbours
+        The training contexts that say most, if single ones have a say.
+    """
+
+    counts: Tensor
+    parts: Mapping[str, Tensor]
+    neighbours: Sequence[Neighbour]
+
+
 class Model(nn.Module, ABC):
     """Scores every service of the catalogue for a batch of contexts.
 
@@ -95,6 +134,12 @@ class Model(nn.Module, ABC):
     @abstractmethod
     def forward(self, contexts: Contexts) -> Float[Tensor, "contexts services"]:
         """Return the unmasked score of every service after each context."""
+
+    def evidence(self, context: Contexts) -> Evidence:
+        """Return what the scores after one context rest on: unless it knows better, known edges."""
+        graph, n_services = self.facts.graph, self.facts.n_services
+        counts = (graph.popularity(n_services), graph.times_seen(int(context.last), n_services))
+        return Evidence(torch.from_numpy(np.stack(counts)), {}, [])
 
 
 class CountingModel(Model):
@@ -149,3 +194,11 @@ class TorchModel(Model):
         """Return the unmasked score of every service after each context."""
         scores: Tensor = self.head(self.encode(contexts))
         return scores if self.prior is None else scores + self.prior(contexts)
+
+    def evidence(self, context: Contexts) -> Evidence:
+        """Return what the prior counted, and what network and prior give to the scores."""
+        if self.prior is None:
+            return super().evidence(context)
+        network, counts = self.head(self.encode(context))[0], self.prior(context)[0]
+        parts = {"network": network, "counts": counts}
+        return Evidence(self.prior.table.by_generation(context), parts, [])

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dagrec_cli.config.kinds import Natural, Positive
 from dagrec_cli.data.pairs import WeightedPairs
-from dagrec_cli.models.base import CountingModel, Facts, PlainMask
+from dagrec_cli.models.base import CountingModel, Evidence, Facts, PlainMask
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.truncated_counts import UNSEEN, TruncatedCounts
 
@@ -52,3 +52,7 @@ class Markov(CountingModel):
             deepest = torch.where(entry == UNSEEN, deepest, entry)
         smoothed = self.table.after(deepest) + self.smoothing
         return (smoothed / smoothed.sum(dim=1, keepdim=True)).log()
+
+    def evidence(self, context: Contexts) -> Evidence:
+        """Return what was counted."""
+        return Evidence(self.table.by_generation(context), {}, [])

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dagrec_cli.data.pairs import WeightedPairs
-from dagrec_cli.models.base import CountingModel, Facts, PlainMask
+from dagrec_cli.models.base import CountingModel, Evidence, Facts, PlainMask
 from dagrec_cli.models.context_batch import Contexts
 
 Ranking = Literal["one_hot", "counts"]
@@ -48,3 +48,7 @@ class Popularity(CountingModel):
             scores = torch.zeros_like(scores)
             scores[self.counts.argmax()] = 1
         return scores.expand(len(contexts), -1)
+
+    def evidence(self, context: Contexts) -> Evidence:
+        """Return the counts of targets, whatever they followed."""
+        return Evidence(self.counts[None], {}, [])

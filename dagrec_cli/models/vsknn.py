@@ -23,11 +23,12 @@ from dagrec_cli.config.kinds import Count, Positive
 from dagrec_cli.data.contexts import ContextDag
 from dagrec_cli.data.pairs import WeightedPairs
 from dagrec_cli.data.ragged import block_starts, gather_places
-from dagrec_cli.models.base import CountingModel, Facts, PlainMask
+from dagrec_cli.models.base import CountingModel, Evidence, Facts, Neighbour, PlainMask
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.count_tables import CountTables, is_sparse
 
 CELLS_AT_ONCE = 2**22  # of similarities, 16 MiB
+MOST_NAMED = 5  # neighbours, where it is asked why
 ALIKE = 1e-6  # similarities that differ by rounding alone
 
 Weighting = Literal["same", "linear", "div", "quadratic", "log"]
@@ -116,15 +117,31 @@ class VSKNN(CountingModel):
         length = np.sqrt(np.bincount(which, weight**2, minlength=len(entries)))
         return torch.from_numpy(cells), torch.from_numpy(weight / length[which]).float()
 
+    def evidence(self, context: Contexts) -> Evidence:
+        """Return the neighbours that vote, the most similar first."""
+        similarity, rows = self._voters(*context.known)[0].sort(descending=True, stable=True)
+        n_voters = min(int(similarity.count_nonzero()), MOST_NAMED)
+        neighbours = [
+            Neighbour(self.table.nodes_of(row), float(similarity[k]), self.table.followed(row))
+            for k, row in enumerate(rows[:n_voters])
+        ]
+        return super().evidence(context)._replace(neighbours=neighbours)
+
     def _votes(
         self, dag: ContextDag, entries: NDArray[np.int32]
     ) -> Float[Tensor, "contexts services"]:
+        return self.table.votes(self._voters(dag, entries))
+
+    def _voters(
+        self, dag: ContextDag, entries: NDArray[np.int32]
+    ) -> Float[Tensor, "contexts neighbours"]:
+        """Return the similarity of each neighbour that votes, and 0 of the others."""
         similar = self.table.similar(len(entries), *self._weighed(dag, entries))
         if self.sample_size is not None:
             is_met = similar > 0
             similar = similar * (is_met.flip(1).cumsum(1).flip(1) <= self.sample_size)
         highest = similar.topk(min(self.k, similar.shape[1])).values
-        return self.table.votes(similar * (similar > highest[:, -1:] - ALIKE))
+        return similar * (similar > highest[:, -1:] - ALIKE)
 
 
 class Neighbours(CountTables):
@@ -181,6 +198,17 @@ class Neighbours(CountTables):
             per_sample_weights=self.weights,
             mode="sum",
         ).T.contiguous()
+
+    def nodes_of(self, row: Tensor) -> list[int]:
+        """Return the nodes of a neighbour."""
+        nodes: list[int] = (self.nodes[self.nodes // self.n_nodes == row] % self.n_nodes).tolist()
+        return nodes
+
+    def followed(self, row: Tensor) -> Float[Tensor, " services"]:
+        """Return how often each service followed a neighbour."""
+        alone = self.weights.new_zeros(1, len(self))
+        alone[0, row] = 1
+        return self.votes(alone)[0]
 
     def votes(
         self, weight: Float[Tensor, "contexts neighbours"]

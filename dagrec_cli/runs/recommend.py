@@ -1,18 +1,16 @@
 """Recommendations of a run: what is asked is read as the data were that its model learnt from."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict, Unpack
 
 import numpy as np
 from jaxtyping import Bool
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from dagrec_cli.config.build import build
-from dagrec_cli.config.deciding import Effect, effect
 from dagrec_cli.config.kinds import Count, check
-from dagrec_cli.config.untrusted import checked_node
 from dagrec_cli.config.where import PACKAGE, options
 from dagrec_cli.data.composition import Composition, Fault, Invalid, Source
 from dagrec_cli.data.files import opened
@@ -23,8 +21,10 @@ from dagrec_cli.data.readers.base import Reader
 from dagrec_cli.data.readers.formats import START, likely_option
 from dagrec_cli.errors import ConfigError, DataError, RunError
 from dagrec_cli.evaluation.recommender import Answer, recommend
+from dagrec_cli.evaluation.why import Explainer
 from dagrec_cli.models.base import PlainMask
-from dagrec_cli.runs.folder import CONFIG, LOGGER
+from dagrec_cli.runs.data import explainer, own_data
+from dagrec_cli.runs.folder import LOGGER
 from dagrec_cli.runs.model import deployed_model
 from dagrec_cli.runs.run import Run
 
@@ -56,6 +56,7 @@ class How(TypedDict, total=False):
     k: int
     allowed: Iterable[str] | None
     on_unknown: OnUnknown
+    why: bool
 
 
 class Recommender:
@@ -119,6 +120,7 @@ class Recommender:
         k: int = 5,
         allowed: Iterable[str] | None = None,
         on_unknown: OnUnknown = "error",
+        why: bool = False,
     ) -> list[Answer]:
         check("k", k, Count)
         check("on_unknown", on_unknown, OnUnknown)
@@ -127,7 +129,7 @@ class Recommender:
             LOGGER.warning("%s", note)
         if on_unknown != "skip":
             check_answerable(asked, self.vocabulary)
-        return list(self.answers(asked, choice))
+        return list(self.answers(asked, choice, self._explainer if why else None))
 
     def choice(self, top_k: int, allowed: Iterable[str] | None = None) -> Choice:
         """Return what answers may hold.
@@ -200,9 +202,25 @@ class Recommender:
         items = _said_of(items, name, "" if like else option)
         return end_queries(items, source, self.naming, on_unknown, after=after, form=option)
 
-    def answers(self, asked: Iterable[Asked], choice: Choice) -> Iterator[Answer]:
+    def answers(
+        self, asked: Iterable[Asked], choice: Choice, explain: Explainer | None = None
+    ) -> Iterator[Answer]:
         """Yield the answer to each question, in order; they are scored together."""
-        return recommend(self.model, asked, choice.top_k, choice.allowed)
+        return recommend(self.model, asked, choice.top_k, choice.allowed, explain)
+
+    @cached_property
+    def _explainer(self) -> Explainer:
+        return self.explainer()
+
+    def explainer(self, data_path: Path | None = None) -> Explainer:
+        """Return what says why services are recommended.
+
+        Parameters
+        ----------
+        data_path
+            Where the run's data lie; None for where it has them, if below the working folder.
+        """
+        return explainer(self.run, self.model, data_path, is_final=bool(self.told))
 
 
 def _service_namer(run: Run) -> Callable[[str], str]:
@@ -211,7 +229,7 @@ def _service_namer(run: Run) -> Callable[[str], str]:
     @cache
     def service_name() -> Callable[[str], str]:
         try:
-            reader = build(_data(run), "data")
+            reader = build(own_data(run), "data")
         except (ConfigError, RunError):  # of others, whose code is not trusted
             return str
         return getattr(reader, "service_name", str)
@@ -227,7 +245,7 @@ def _first_bytes(file: Path) -> bytes:
 def _reader(run: Run, like: str) -> tuple[dict[str, Any], str]:
     """Return the settings of what reads a file that looks like an option, and the option's name."""
     option = options("data").get(like)
-    own = {str(key): value for key, value in _data(run).items()}
+    own = {str(key): value for key, value in own_data(run).items()}
     is_others = not own["_target_"].startswith(f"{PACKAGE.name}.")
     if "path" in own and (is_others or option is None or option["_target_"] == own["_target_"]):
         node, like = own, run.result.choices.get("data", like)
@@ -266,12 +284,3 @@ def _said_of(
         first = Invalid((Fault(place, f"{problem}{hint}"),))
     yield first
     yield from items
-
-
-def _data(run: Run) -> DictConfig:
-    """Return the run's data group without what it read; see :func:`checked_node`."""
-    node = run.config.get("data")
-    if isinstance(node, dict):
-        is_place = {key for key in node if effect(f"data.{key}") is Effect.PLACE}
-        node = {key: None if key in is_place else value for key, value in node.items()}
-    return checked_node({"data": node}, "data", run.path / CONFIG, run.packages)

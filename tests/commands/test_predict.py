@@ -457,3 +457,32 @@ def test_what_cannot_be_read_is_one_line(
     answer = dagrec("predict", f"run={trained.run}", "composition=it.json")
     assert (answer.code, answer.out, answer.err.count("\n")) == (2, "", 1)
     assert re.search(said, answer.err), answer.err
+
+
+def test_why_says_what_was_counted_and_where(trained: Any, dagrec: Dagrec, tmp_path: Path) -> None:
+    """The data are made up by their settings, so they are at hand."""
+    node = branching_node(trained.run)
+    ask = ("predict", f"run={trained.run}", f"context=[{node}]", "top_k=2", "why=true")
+    answer = dagrec(*ask)
+    assert (answer.code, answer.err) == (0, "")
+    found = json.loads(answer.out)
+    (counts,) = found["why"]["counts"]
+    assert (counts["generations"], counts["nodes"]) == (1, [[node]])
+    assert all(counts["then"][each["service"]] == each["seen"] for each in found["services"])
+    earlier = found["why"]["earlier"]
+    assert earlier["generations"] == 1
+    assert 0 < earlier["steps"] < counts["seen"]  # split=paper shows edges of test pairs, too
+    lines = dagrec(*ask, "format=table").out.splitlines()
+    places = [example["composition"] for example in earlier["examples"]]
+    assert f"  Counts, 1 generation ({node}): seen {counts['seen']} times, then" in "\n".join(lines)
+    assert [line.split(",")[0].strip() for line in lines if "compositions[" in line] == places
+    assert "why" not in json.loads(dagrec(*ask[:-1]).out)
+    assert "data.path is for why=true" in dagrec(*ask[:-1], "data.path=x").err
+
+    run = shutil.copytree(trained.run, tmp_path / "run")
+    result = json.loads((run / "result.json").read_text())
+    result["data"]["sha256"] = "0" * 64
+    (run / "result.json").write_text(json.dumps(result))
+    why = json.loads(dagrec("predict", "run=run", *ask[2:]).out)["why"]
+    assert why["counts"] == found["why"]["counts"]
+    assert why["not_shown"] == "the data are others than those that the model was trained on"

@@ -139,6 +139,10 @@ class TruncatedCounts(CountTables):
         counts[row, self.cells[cell] % self.n_services] = self.counts[cell]
         return counts
 
+    def by_generation(self, context: Contexts) -> Float[Tensor, "generations services"]:
+        """Return how often each service followed one context's truncations, the empty one first."""
+        return self.after(torch.cat(list(self.entries(context))))
+
     def is_sound(self) -> bool:
         """Return whether these may be hashes, and cells of their truncations."""
         n_cells = (self.hashes.numel() + 1) * self.n_services

@@ -1,0 +1,222 @@
+"""Why services are recommended: what was counted, what a network adds, which data were alike."""
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dagrec_cli.data.contexts import ContextDag, Numbering
+from dagrec_cli.data.dataset import Dataset
+from dagrec_cli.data.pairs import Rows
+from dagrec_cli.data.queries import Query
+from dagrec_cli.data.unseen import NONE, as_model_reads
+from dagrec_cli.models.base import Model
+from dagrec_cli.models.context_batch import Contexts
+from dagrec_cli.models.layers.count_prior import GENERATIONS
+from dagrec_cli.models.layers.truncated_counts import truncated
+
+MOST_LISTED = 5  # services, or compositions, that are listed
+
+Services = dict[str, float]
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """What followed the last generations of a context.
+
+    Attributes
+    ----------
+    generations
+        How many, from 1, the last node's; 0: after anything.
+    nodes
+        Their names, the last node first: of each generation those that are not in one before it.
+    seen
+        How often a service followed; 0 for the first that was never seen.
+    then
+        The most frequent of these, and how often.
+    """
+
+    generations: int
+    nodes: list[list[str]]
+    seen: int
+    then: dict[str, int]
+
+
+class Alike(msgspec.Struct, frozen=True):
+    """A training context that votes: its nodes, how similar it is, what followed it how often."""
+
+    nodes: list[str]
+    similarity: float
+    then: dict[str, int]
+
+
+class Example(msgspec.Struct, frozen=True):
+    """A composition of the data, by its place, and what followed there how often."""
+
+    composition: str
+    then: dict[str, int]
+
+
+class SeenBefore(msgspec.Struct, frozen=True):
+    """The fitted steps whose contexts are alike furthest back.
+
+    Attributes
+    ----------
+    generations
+        How far back they are; 0 if not even the last node is there.
+    steps, compositions
+        How many steps, of how many compositions.
+    examples
+        Some of these, those first where what is recommended first followed.
+    """
+
+    generations: int
+    steps: int
+    compositions: int
+    examples: list[Example]
+
+
+class Why(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an answer rests on; of several contexts (paths to one node) the first one's.
+
+    Attributes
+    ----------
+    counts
+        What followed ever more generations of the context, as far as it was seen.
+    parts
+        The probability of each recommended service if one part of the model were all of it.
+    neighbours
+        The training contexts that vote most.
+    earlier
+        The steps that are alike; None if the data are not at hand.
+    not_shown
+        Why there are none.
+    """
+
+    counts: list[Counted]
+    parts: dict[str, Services] = msgspec.field(default_factory=dict)
+    neighbours: list[Alike] = msgspec.field(default_factory=list)
+    earlier: SeenBefore | None = None
+    not_shown: str = ""
+
+
+class EarlierSteps:
+    """The steps that a model was fitted on, to be asked which are like a context.
+
+    Parameters
+    ----------
+    dataset
+        The data in the model's numbers.
+    rows
+        The fitted pairs.
+    places
+        What each composition is called.
+    """
+
+    def __init__(self, dataset: Dataset, rows: Rows, places: Sequence[str]) -> None:
+        contexts, entry = as_model_reads(dataset)
+        pairs = dataset.pairs.take(rows)
+        is_read = entry[pairs.context] != NONE
+        self.pairs = pairs.take(np.flatnonzero(is_read))
+        entries, self.entry = np.unique(entry[self.pairs.context], return_inverse=True)
+        self.depth = contexts.depth[entries]
+        self.hashes = list(truncated(contexts, entries, GENERATIONS))
+        self.services = dataset.vocabulary.services
+        self.places = places
+
+    def like(self, dag: ContextDag, entry: NDArray[np.int32], best: Sequence[int]) -> SeenBefore:
+        """Return what is like a context, furthest back; ``best`` are the classes recommended."""
+        own = list(truncated(dag, entry, min(GENERATIONS, int(dag.depth[entry[0]]))))
+        for generations in range(len(own), 0, -1):
+            hashed = self.hashes[generations - 1] == own[generations - 1]
+            is_alike = hashed & (self.depth >= generations)
+            if is_alike.any():
+                return self._summary(generations, np.flatnonzero(is_alike[self.entry]), best)
+        return SeenBefore(0, 0, 0, [])
+
+    def _summary(
+        self, generations: int, rows: NDArray[np.int64], best: Sequence[int]
+    ) -> SeenBefore:
+        target, composition = self.pairs.target[rows], self.pairs.composition[rows]
+        worth = np.full(len(self.services), len(best))
+        worth[list(best)] = np.arange(len(best))
+        first = np.lexsort((composition, worth[target]))
+        shown = list(dict.fromkeys(composition[first].tolist()))
+        examples = [
+            Example(self.places[c], self._counted(target[composition == c]))
+            for c in shown[:MOST_LISTED]
+        ]
+        return SeenBefore(generations, len(rows), len(shown), examples)
+
+    def _counted(self, targets: Int[np.ndarray, " steps"]) -> dict[str, int]:
+        counted = zip(*np.unique(targets, return_counts=True), strict=True)
+        return {self.services[c]: int(n) for c, n in counted}
+
+
+class Explainer:
+    """Says what answers of a model rest on.
+
+    Parameters
+    ----------
+    earlier
+        The steps that it was fitted on; None if they are not at hand.
+    not_shown
+        Why they are not.
+    """
+
+    def __init__(self, model: Model, earlier: EarlierSteps | None, not_shown: str = "") -> None:
+        self.model = model
+        self.earlier = earlier
+        self.not_shown = not_shown
+
+    @torch.no_grad()
+    def __call__(self, query: Query, best: Sequence[int]) -> Why:
+        """Return what the answer to a query rests on; ``best`` are the classes recommended."""
+        number = Numbering()
+        entry = np.array([number.context(query.contexts[0])], np.int32)
+        dag, names = number.dag(), self.model.facts.vocabulary
+        evidence = self.model.evidence(Contexts(dag, entry).to(self.model.device))
+        parts = {name: scores.softmax(0) for name, scores in evidence.parts.items()}
+        return Why(
+            self._counted(dag, entry, evidence.counts),
+            {
+                name: {names.services[c]: float(f"{float(share[c]):.6g}") for c in best}
+                for name, share in parts.items()
+            },
+            [
+                Alike(names.spell(sorted(each.nodes)), each.similarity, self._then(each.followed))
+                for each in evidence.neighbours
+            ],
+            self.earlier.like(dag, entry, best) if self.earlier else None,
+            self.not_shown,
+        )
+
+    def _counted(
+        self, dag: ContextDag, entry: NDArray[np.int32], counts: Float[Tensor, "_ services"]
+    ) -> list[Counted]:
+        """Return what was counted, generation by generation, up to the first never seen."""
+        found: list[Counted] = []
+        spelled: list[list[str]] = []
+        for generations, followed in enumerate(counts):
+            if generations:
+                spelled.append(self._generation(dag, entry, generations))
+            seen = int(followed.sum())
+            found.append(Counted(generations, list(spelled), seen, self._then(followed)))
+            if not seen:
+                break
+        return found if len(found) == 1 or not found[1].seen else found[1:]
+
+    def _generation(self, dag: ContextDag, entry: NDArray[np.int32], generation: int) -> list[str]:
+        """Return the names of the nodes that are so many links above, by the shortest way."""
+        _, ancestors, links = dag.within(entry, generation)
+        names = self.model.facts.vocabulary.nodes
+        return sorted({names[n - 1] for n in dag.node[ancestors[links == generation - 1]]})
+
+    def _then(self, followed: Float[Tensor, " services"]) -> dict[str, int]:
+        count, services = followed.sort(descending=True, stable=True)
+        names = self.model.facts.vocabulary.services
+        listed = zip(services[:MOST_LISTED].tolist(), count[:MOST_LISTED].tolist(), strict=True)
+        return {names[c]: int(n) for c, n in listed if n}
