@@ -3,7 +3,6 @@
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 from itertools import count, pairwise
 from pathlib import Path
@@ -24,21 +23,20 @@ install_import_hook("dagrec_cli", CHECKER)
 
 from dagrec_cli.config.build import build  # noqa: E402
 from dagrec_cli.config.where import config_dir  # noqa: E402
-from dagrec_cli.data.composition import (  # noqa: E402
-    PREFIX_SERVICE,
-    PREFIX_TABLE,
-    Composition,
-    Context,
-    Invalid,
-)
+from dagrec_cli.data.composition import Composition, Context, Invalid  # noqa: E402
 from dagrec_cli.data.dataset import Dataset, build_dataset  # noqa: E402
+from dagrec_cli.promises.worlds import (  # noqa: E402
+    BRANCHING,
+    PREFIX,
+    Records,
+    composition_of,
+)
 from dagrec_cli.runs.run import Run  # noqa: E402
 from dagrec_cli.training.trainer import Trainer  # noqa: E402
 from hand_made import write_run  # noqa: E402
 
 torch.set_num_threads(1)
 
-PREFIX = {"t": PREFIX_TABLE, "s": PREFIX_SERVICE}
 DAY = 86_400.0
 
 Compose = Callable[..., Composition]
@@ -46,41 +44,10 @@ DatasetOf = Callable[..., Dataset]
 Config = Callable[..., DictConfig]
 
 
-@dataclass
-class Records:
-    """Compositions in memory, as a source."""
-
-    compositions: Sequence[Composition | Invalid]
-    max_paths: int
-    context: Context
-    on_invalid: str = "error"
-
-    def read(self) -> Iterator[Composition | Invalid]:
-        return iter(self.compositions)
-
-    def sha256(self) -> str:
-        return "none"
-
-
-def compose_walks(*walks: str, time: float | None = None) -> Composition:
-    """Return the composition of walks such as ``"t1 s1 s2"``; ``s1'`` is another call of s1."""
-    steps = [walk.split() for walk in walks]
-    nodes = list(dict.fromkeys(node for walk in steps for node in walk))
-    links = dict.fromkeys(
-        (nodes.index(a), nodes.index(b)) for walk in steps for a, b in pairwise(walk)
-    )
-    return Composition(
-        tuple(PREFIX[node[0]] + node[1:].strip("'") for node in nodes),
-        tuple(node[0] == "s" for node in nodes),
-        tuple(links),
-        start_time=time,
-    )
-
-
 def prepare_records(
     compositions: Sequence[Composition | Invalid], max_paths: int = 1000, context: Context = "path"
 ) -> Dataset:
-    return build_dataset(Records(compositions, max_paths, context))
+    return build_dataset(Records([*compositions], context, max_paths))
 
 
 @cache
@@ -139,7 +106,7 @@ def _hear_ctrl_c() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def walks() -> Compose:
     """A function of walks: ``walks("t1 s1 s2", "t1 s2", time=0.0)`` is one composition."""
-    return compose_walks
+    return composition_of
 
 
 @pytest.fixture(scope="session")
@@ -160,20 +127,7 @@ def compositions() -> list[Composition]:
 
     Favourite target: service_7, the last class; service_6 only starts paths.
     """
-    drawn = [
-        ("t1 s7 s2",),
-        ("t1 s7 s2",),
-        ("t2 s7 s3",),
-        ("t1 s2",),
-        ("t2 s3 s4",),
-        ("t1 s7 s2 s4", "s7 s3 s4"),
-        ("t1 s3 s5", "t2 s3"),
-        ("s6 s7 s7' s2",),
-        ("t2 s4 t3 s5",),
-        ("t1 s7 s5", "t1 s4", "s7 s2"),
-        ("t3 s5 s4",),
-    ]
-    return [compose_walks(*each, time=day * DAY) for day, each in enumerate(drawn)]
+    return [composition_of(*each, time=day * DAY) for day, each in enumerate(BRANCHING)]
 
 
 @pytest.fixture(scope="session")
