@@ -218,7 +218,7 @@ def read_tables(
             f"overrides is {settings['overrides']!r}; give a list: overrides=[trainer.epochs=5]."
         )
     shared = [*table.get("base", []), f"seeds={list(seeds)}".replace(" ", "")]
-    variants, runs = _variants(table), []
+    variants, runs = variants_of(table), []
     check_number(len(variants) * len(table["rows"]))
     for varied in variants:
         suffix, title = (f"_{slug(varied.name)}", f", {varied.name}") if varied.name else ("", "")
@@ -256,7 +256,7 @@ def check_table(name: str, table: Any) -> None:
             )
     for kind, names in (
         ("rows", [row.name for row in content.rows]),
-        ("entries of vary", [slug(variant.name) for variant in _variants(table)]),
+        ("entries of vary", [slug(variant.name) for variant in variants_of(table)]),
     ):
         (most, times), *_ = Counter(names).most_common()
         if times > 1:
@@ -276,7 +276,7 @@ def row_job(engine: Engine, name: str, words: Sequence[str]) -> Job:
     return Job(name, (*words, "threads=1"), engine.folder / digest[:16], config)
 
 
-def _variants(table: Mapping[str, Any]) -> list[Variant]:
+def variants_of(table: Mapping[str, Any]) -> list[Variant]:
     """Return what a table is made on; one variant without a name where nothing varies."""
     if not table.get("vary"):
         return [Variant("", [])]
