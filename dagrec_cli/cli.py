@@ -29,6 +29,7 @@ COMMANDS = {
     "data fetch": "download a public data set and check its hash",
     "data convert": "write any data as compositions in JSON Lines",
     "data export": "write a split for other tools: GRU4Rec, RecBole, CSV",
+    "new": "begin a model, loss, sampler, reader or table of your own",
     "check": "ask your own models, losses and readers what dagrec's promise",
     "guide": "read the manual, topic by topic",
 }

@@ -21,7 +21,7 @@ from dagrec_cli.config.deciding import flat
 from dagrec_cli.config.where import config_dir
 
 ROOT = Path(__file__).parents[2]
-WITHOUT_SETTINGS = {"check", "guide"}
+WITHOUT_SETTINGS = {"check", "guide", "new"}
 
 Dagrec = Callable[..., Any]
 
