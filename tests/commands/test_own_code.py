@@ -2,8 +2,6 @@
 
 import json
 import os
-import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -255,18 +253,3 @@ def test_it_trains_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         dagrec_cli.load(run.folder).recommend(["service_1"])
     for trust in ("mymodel", ["mymodel"]):
         assert dagrec_cli.load(run.folder, trust=trust).recommend(["service_1"])
-
-
-def test_the_guide_s_model_works(dagrec: Dagrec, tmp_path: Path, mine: Path) -> None:
-    section = (ROOT / "dagrec_cli/guide/own-code.md").read_text()
-    blocks = re.findall(r"^```\w*\n(.*?)^```", section, re.M | re.S)
-    commands = [line for block in blocks for line in block.splitlines() if line[:7] == "dagrec "]
-    for block in blocks:
-        if file := re.match(r"# (mine/\S+)", block):
-            (tmp_path / file[1]).write_text(block)
-    run = ""
-    for line in commands:
-        answer = dagrec(*shlex.split(line.replace("outputs/train/RUN", run))[1:])
-        assert (answer.code, answer.err) == (0, ""), line
-        run = str(answer.run)
-    assert [line.split()[1] for line in commands] == ["train", "predict"]
