@@ -97,7 +97,9 @@ class Trainer(ABC):
     distinct_contexts
         False for one row per pair, as the paper has it.
     repeat_alpha
-        In loss and counts ``k`` equal steps of a unit are worth ``k ** repeat_alpha``, ``[0, 1]``.
+        In the loss and in counts, ``k`` equal steps of one unit that the split keeps apart are
+        worth ``k ** repeat_alpha``, ``[0, 1]``. Models that count obey it; with one row per pair
+        each is worth one.
     validation_share
         Share of the training pairs held out for validation, by the split's own rule, ``[0, 1)``;
         0 trains on all of them.
@@ -156,11 +158,6 @@ class Trainer(ABC):
             raise ConfigError(
                 "trainer.patience needs validation pairs but trainer.validation_share is 0; "
                 "use trainer.validation_share=0.2, or trainer.patience=0."
-            )
-        if self.repeat_alpha != 1 and not self.distinct_contexts:
-            raise ConfigError(
-                f"trainer.repeat_alpha is {self.repeat_alpha} but trainer.distinct_contexts is "
-                "false; use true, or trainer.repeat_alpha=1."
             )
         if self.momentum and not self.rule.has_momentum:
             raise ConfigError(

@@ -95,7 +95,14 @@ def test_the_final_model_is_fitted_on_all_steps_for_the_epochs_that_were_kept(
     facts = Facts(dataset.vocabulary, dataset.graph(), dataset.followed, sorted(unread))
     ((_, generator, model),) = parts.starts(facts)
     assert isinstance(model, TorchModel)
-    pairs = TrainingPairs.of(dataset, every, model.hard_mask, distinct=True)
+    pairs = TrainingPairs.of(
+        dataset,
+        every,
+        model.hard_mask,
+        distinct=True,
+        repeat_alpha=parts.trainer.repeat_alpha,
+        units=parts.split.units(dataset),
+    )
     task = TrainingTask(model, parts.loss, parts.sampler, pairs, generator, epochs=kept)
     parts.trainer.fit(task)
     found = load_file(run / "final/model.safetensors")

@@ -195,10 +195,6 @@ def test_without_patience_all_epochs_run_and_the_best_is_kept(
         ({"optimizer": "adamW"}, "trainer.optimizer is 'adamW'; did you mean adamw?"),
         ({"weight_decay": -0.1}, "trainer.weight_decay is -0.1; use a number of 0 or more"),
         ({"momentum": 1.0}, "trainer.momentum is 1.0; use a number from 0"),
-        (
-            {"repeat_alpha": 0.5, "distinct_contexts": False},
-            "trainer.repeat_alpha is 0.5 but trainer.distinct_contexts is false",
-        ),
         ({"momentum": 0.9}, "trainer.momentum is 0.9 but adam has no momentum"),
         ({"schedule": "step"}, "trainer.schedule is 'step'; use one of constant, linear, cosine"),
         ({"warmup": 10}, "trainer.warmup is 10; use a number from 0"),

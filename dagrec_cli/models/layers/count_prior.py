@@ -23,7 +23,7 @@ from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.interpolated_counts import Beliefs, View, interpolated
 from dagrec_cli.models.layers.truncated_counts import UNSEEN, TruncatedCounts, summed
 
-GENERATIONS, SMOOTHING = 8, 1.0  # as configs/model/backoff.yaml has them
+GENERATIONS, SMOOTHING = 8, 4.0  # with less, log p is too sure of itself
 FIRST_WEIGHTS = (1.0, 1.0, 0.0)  # weights of log p, of whether it was seen there, of log popularity
 MOST_KEPT = 2**25  # services after all rows' last nodes that take a gigabyte at most
 ROWS_LOOKED_UP = 2**13

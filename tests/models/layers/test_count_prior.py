@@ -127,7 +127,8 @@ def test_a_training_row_sees_what_a_test_row_would(
         times = round(float(weight) ** (1 / repeat_alpha))
         found += [(walk_of[int(pairs.entries[chosen[at]])], int(c), told.tolist())] * times
     ordered = [
-        sorted(each, key=lambda row: (*row[:2], np.sum(row[2]))) for each in (found, expected)
+        sorted(each, key=lambda row: (*row[:2], np.round(row[2], 3).tolist()))
+        for each in (found, expected)
     ]
     assert [row[:2] for row in ordered[0]] == [row[:2] for row in ordered[1]]
     values = (np.array([row[2] for row in each]) for each in ordered)
@@ -162,11 +163,16 @@ def test_after_a_node_of_its_group_alone_a_row_sees_what_follows_unknown_ones(
     for at, told in zip(batch.row, table(batch.beliefs), strict=True):
         last = data.vocabulary.nodes[int(batch.contexts.last[at]) - 1]
         p[last] = told[:, 0].exp().tolist()  # of service_8 and service_9
+
+    def mixed(counts: list[int], before: list[float]) -> list[float]:
+        total = sum(counts) + SMOOTHING
+        return [(c + SMOOTHING * q) / total for c, q in zip(counts, before, strict=True)]
+
     s4, s5 = [1 / 2] * 2, [1 / 2] * 2
     for counts in ([3, 1], [2, 0]):  # without the group of s4: after nothing, UNKNOWN
-        s4 = [(c + q) / (sum(counts) + 1) for c, q in zip(counts, s4, strict=True)]
+        s4 = mixed(counts, s4)
     for counts in ([2, 3], [1, 1]):
-        s5 = [(c + q) / (sum(counts) + 1) for c, q in zip(counts, s5, strict=True)]
+        s5 = mixed(counts, s5)
     assert p["service_4"] == pytest.approx(s4)
     assert p["service_5"] == p["service_6"] == pytest.approx(s5)
 
