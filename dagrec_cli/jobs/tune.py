@@ -44,7 +44,7 @@ PRUNED = (
 )
 FLATTERED = (
     "The first part's training side decides for all; the other parts also test on steps that this "
-    "choice was made on, so they may flatter (overrides=[split.part=0]: the first alone)."
+    'choice was made on, so they may flatter (overrides=["split.part=0"]: the first alone).'
 )
 TAKEN = f"Tuned before: every row has the settings of its {EXPERIMENT}/{TUNED}/*.yaml."
 
