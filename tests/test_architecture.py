@@ -27,6 +27,7 @@ RANK = {  # a part may import itself and parts of a greater rank
     "reporting": 7,
     "loggers": 8,
     "export": 8,
+    "serving": 8,
     "runs": 9,
     "training": 10,
     "evaluation": 11,

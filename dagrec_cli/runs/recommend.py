@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from dagrec_cli.config.build import build
 from dagrec_cli.config.kinds import Count, check
 from dagrec_cli.config.where import PACKAGE, options
-from dagrec_cli.data.composition import Composition, Fault, Invalid, Source
+from dagrec_cli.data.composition import Composition, Fault, Invalid, Source, as_dag
 from dagrec_cli.data.files import opened
 from dagrec_cli.data.invalid import plural
 from dagrec_cli.data.naming import Naming, OnUnknown, allowed_services
@@ -30,6 +30,9 @@ from dagrec_cli.runs.run import Run
 
 UNLIKE_ANY = "compositions"  # what reads a file that looks like none of the formats
 IN_MEMORY = "composition"  # what messages call a file that lies in memory
+
+Given = Path | bytes | Composition
+Compositions = Iterator[Composition | Invalid]
 
 
 class Choice(NamedTuple):
@@ -107,7 +110,7 @@ class Recommender:
         return self._all(asked, **how)
 
     def after_composition(
-        self, given: Path | bytes, after: Collection[str] = (), **how: Unpack[How]
+        self, given: Given, after: Collection[str] = (), **how: Unpack[How]
     ) -> list[Answer]:
         """Return an answer to each question of :meth:`composition`; see :meth:`after_contexts`."""
         asked = self.composition(given, how.get("on_unknown", "error"), after)
@@ -163,7 +166,7 @@ class Recommender:
 
     def composition(
         self,
-        given: Path | bytes,
+        given: Given,
         on_unknown: OnUnknown = "error",
         after: Collection[str] = (),
         form: str = "",
@@ -177,7 +180,7 @@ class Recommender:
         Parameters
         ----------
         given
-            The file, or what it holds.
+            The file, or what it holds, or a composition whose names have their prefixes.
         after
             Ids or names of the nodes to go on from; none for the open ends.
         form
@@ -188,19 +191,24 @@ class Recommender:
         DagrecError
             If the file cannot be read or holds none, or the run's own reader must not be built.
         """
-        start = given if isinstance(given, bytes) else _first_bytes(given)
-        if form and form not in options("data"):
-            raise ConfigError(f"no data={form}; name one of {', '.join(options('data'))}.")
-        like = form or likely_option(start[:START])
-        node, option = _reader(self.run, like)
-        node |= {"path": str(given)} if isinstance(given, Path) else {}
-        source: Source = build(OmegaConf.create(node), "data", kind=Source)
+        items, source, option = self._read(given, form)
         if isinstance(source, Reader):
             source.needs_link = False  # it is only begun
-        items = source.read() if isinstance(given, Path) else _in_memory(source, given)
-        name = str(given) if isinstance(given, Path) else IN_MEMORY
-        items = _said_of(items, name, "" if like else option)
         return end_queries(items, source, self.naming, on_unknown, after=after, form=option)
+
+    def compositions(self, given: Given) -> Compositions:
+        """Yield the compositions of a file, read as in :meth:`composition`."""
+        return self._read(given)[0]
+
+    def _read(self, given: Given, form: str = "") -> tuple[Compositions, Source, str]:
+        if form and form not in options("data"):
+            raise ConfigError(f"no data={form}; name one of {', '.join(options('data'))}.")
+        like = form or _likely_option(given)
+        node, option = _reader(self.run, like)
+        name = str(given) if isinstance(given, Path) else IN_MEMORY
+        node |= {"path": name} if isinstance(given, Path) else {}
+        source: Source = build(OmegaConf.create(node), "data", kind=Source)
+        return _said_of(_items(source, given), name, "" if like else option), source, option
 
     def answers(
         self, asked: Iterable[Asked], choice: Choice, explain: Explainer | None = None
@@ -237,9 +245,11 @@ def _service_namer(run: Run) -> Callable[[str], str]:
     return lambda name: service_name()(name)
 
 
-def _first_bytes(file: Path) -> bytes:
-    with opened(file) as content:
-        return content.read(START)
+def _likely_option(given: Given) -> str:
+    if isinstance(given, Path):
+        with opened(given) as content:
+            given = content.read(START)
+    return UNLIKE_ANY if isinstance(given, Composition) else likely_option(given[:START])
 
 
 def _reader(run: Run, like: str) -> tuple[dict[str, Any], str]:
@@ -254,15 +264,18 @@ def _reader(run: Run, like: str) -> tuple[dict[str, Any], str]:
     return node | ({"on_cycle": "cut"} if "on_cycle" in node else {}), like or UNLIKE_ANY
 
 
-def _in_memory(source: Source, content: bytes) -> Iterator[Composition | Invalid]:
-    if isinstance(source, Reader):
-        return source.read_bytes(content, IN_MEMORY)
-    raise DataError(f"{type(source).__name__} reads files alone; give the composition as a file.")
+def _items(source: Source, given: Given) -> Compositions:
+    if isinstance(given, Path):
+        yield from source.read()
+    elif isinstance(given, Composition):
+        yield as_dag(given, "cut", needs_link=getattr(source, "needs_link", True))
+    elif isinstance(source, Reader):
+        yield from source.read_bytes(given, IN_MEMORY)
+    else:
+        raise DataError(f"{type(source).__name__} reads files alone; give the composition as one.")
 
 
-def _said_of(
-    items: Iterator[Composition | Invalid], name: str, option: str
-) -> Iterator[Composition | Invalid]:
+def _said_of(items: Compositions, name: str, option: str) -> Compositions:
     """Yield what a file holds; if nothing, or nothing readable, say of which format it was taken.
 
     Parameters
