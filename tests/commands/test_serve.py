@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,21 +16,25 @@ from contextlib import closing, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 from queue import Queue
+from threading import Thread
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import pytest
+from uvicorn import Config, Server
 
-from dagrec_cli.commands.serve import LEAST_SECONDS
-from dagrec_cli.export import service
-from dagrec_cli.export.service import app_of
 from dagrec_cli.runs.model import named_run
 from dagrec_cli.runs.recommend import Recommender
+from dagrec_cli.serving import app as app_module
+from dagrec_cli.serving import requests
+from dagrec_cli.serving.app import LARGEST_BODY, app_of
+from dagrec_cli.serving.server import LEAST_SECONDS
 
 Dagrec = Callable[..., Any]
 
 ROOT = Path(__file__).parents[2]
-LINKS = [("a", "b"), ("b", "c"), ("a", "c"), ("a", "d")]
+ODD = "<b onclick=alert()>bold</b>"
+LINKS = [("a", "b"), ("b", "c"), ("a", "c"), ("a", "d"), ("c", ODD)]
 ENDS = ("source", "target")
 COMPOSITION = {
     "nodes": [{"id": 1, "mid": "a"}, {"id": 2, "mid": "b"}, {"id": 3, "mid": "d"}],
@@ -59,6 +65,7 @@ def folder(dagrec_in: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for link in LINKS
     ]
     (folder / "data.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    (folder / "array.json").write_text("[]")
     words = ["data=compositions", "data.path=data.jsonl", "model=markov", "hydra.run.dir=run"]
     assert dagrec_in(folder, ["train", *words]).code == 0
     return folder
@@ -74,14 +81,22 @@ def ask(recommender: Recommender) -> Ask:
     """A function of a path and what is sent there: what the app answers, without a network."""
 
     def call(
-        path: str, content: object = None, *, chunks: Chunks | None = None, seconds: float = 5
+        path: str,
+        content: object = None,
+        *,
+        chunks: Chunks | None = None,
+        seconds: float = 5,
+        chosen: Path | None = None,
+        host: str = "localhost:8000",
     ) -> Reply:
-        return asyncio.run(_call(app_of(recommender, seconds), path, content, chunks))
+        return asyncio.run(
+            _call(app_of(recommender, seconds, chosen, ["localhost"]), path, content, chunks, host)
+        )
 
     return call
 
 
-async def _call(app: Any, path: str, content: object, chunks: Chunks | None) -> Reply:
+async def _call(app: Any, path: str, content: object, chunks: Chunks | None, host: str) -> Reply:
     is_get = content is None and chunks is None
     left: Chunks = [b"" if is_get else json.dumps(content).encode()] if chunks is None else chunks
     sent: list[dict[str, Any]] = []
@@ -100,9 +115,9 @@ async def _call(app: Any, path: str, content: object, chunks: Chunks | None) -> 
         "method": "GET" if is_get else "POST",
         "path": where,
         "query_string": query.encode(),
-        "headers": [(b"content-type", b"application/json")],
+        "headers": [(b"content-type", b"application/json"), (b"host", host.encode())],
     }
-    with suppress(RuntimeError):  # which the app has answered, and hands on
+    with suppress(RuntimeError, OSError):  # which the app has answered, and hands on
         await app(scope, receive, send)
     start, *parts = sent
     headers = {name.decode(): value.decode() for name, value in start["headers"]}
@@ -133,8 +148,15 @@ def test_a_composition_is_answered_at_its_open_ends_or_where_one_likes(ask: Ask)
     assert [answer["after"] for answer in answers] == ["service_b", "service_d"]
     (answer,) = ask("/recommend", {"composition": COMPOSITION, "after": ["1"]}).content["answers"]
     assert (answer["after"], answer["services"][0]["seen"]) == ("service_a", 1)
+    names = {"nodes": ["a", "service_b", "d"], "links": [[0, 1], [0, 2]]}
+    by_name = ask("/recommend", {"composition": names, "after": ["0"]}).content["answers"]
+    assert by_name[0]["services"] == answer["services"]
+    (alone,) = ask("/recommend", {"composition": {"nodes": ["a"], "links": []}}).content["answers"]
+    assert alone["after"] == "service_a"
     text = json.dumps(COMPOSITION)
     assert ask("/recommend", {"composition": text, "k": 1}).content["answers"] == answers
+    reply = ask("/recommend", {"composition": {"nodes": ["a"], "links": [[0, 1]]}})
+    assert reply.content["error"] == "the link [0, 1] has an end that is none of 1 nodes."
 
 
 def test_only_what_is_allowed_is_recommended(ask: Ask) -> None:
@@ -160,7 +182,6 @@ def test_only_what_is_allowed_is_recommended(ask: Ask) -> None:
             422,
             "give one of context, contexts and composition; ",
         ),
-        ({"composition": {"nodes": [], "links": []}}, 422, "no link, so no step"),
         ({"composition": "a: [b"}, 422, "composition: "),
         ({"composition": COMPOSITION, "after": ["z"]}, 422, "no node 'z'"),
         ({"context": ["\ud800"]}, 422, "context.0: Input should be a valid string"),
@@ -185,7 +206,7 @@ def test_what_is_wrong_is_one_line(ask: Ask, content: object, status: int, said:
         (b"{", 422, "no JSON: "),
         (b"[" * 200_000, 400, "There was an error parsing the body."),
         (b'{"k": %s}' % (b"9" * 5000), 400, "There was an error parsing the body."),
-        (b" " * (service.LARGEST_BODY + 1), 413, "a body of more than 4,194,304 bytes."),
+        (b" " * (LARGEST_BODY + 1), 413, "a body of more than 4,194,304 bytes."),
     ],
 )
 def test_a_body_that_is_none(ask: Ask, body: bytes, status: int, said: str) -> None:
@@ -195,7 +216,7 @@ def test_a_body_that_is_none(ask: Ask, body: bytes, status: int, said: str) -> N
 
 
 def test_answers_have_a_bounded_size(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "MOST_SERVICES", 5)
+    monkeypatch.setattr(requests, "MOST_SERVICES", 5)
     assert ask("/recommend", {"contexts": [["a"]] * 2, "k": 2}).status == 200
     reply = ask("/recommend", {"contexts": [["a"]] * 2, "k": 3})
     assert (reply.status, "or 5 services in all of them" in reply.content["error"]) == (422, True)
@@ -204,11 +225,11 @@ def test_answers_have_a_bounded_size(ask: Ask, monkeypatch: pytest.MonkeyPatch) 
 def test_what_takes_too_long_is_ended(ask: Ask, recommender: Recommender) -> None:
     reply = ask("/recommend", chunks=[b"{", None], seconds=0.05)
     assert (reply.status, "within 0.05 seconds" in reply.content["error"]) == (503, True)
-    with patch.object(service, "answer", lambda *_: time.sleep(0.2)):
+    with patch.object(app_module, "answer", lambda *_: time.sleep(0.2)):
         assert ask("/recommend", {"context": ["a"]}, seconds=0.05).status == 503
-    question = service.Question(context=["a"])
+    question = requests.Question(context=["a"])
     with pytest.raises(TimeoutError):  # or it would go on for nobody
-        service.answer(recommender, question, seconds=-1)
+        requests.answer(recommender, question, seconds=-1)
 
 
 def test_a_defect_is_one_line_of_the_log_and_no_traceback(
@@ -217,7 +238,7 @@ def test_a_defect_is_one_line_of_the_log_and_no_traceback(
     def broken(*_: object) -> None:
         raise RuntimeError("two\nlines")
 
-    with patch.object(service, "answer", broken):
+    with patch.object(app_module, "answer", broken):
         reply = ask("/recommend", {"context": ["a"]})
     assert reply.status == 500
     assert reply.content == {"error": "an error of the server, which its log names."}
@@ -228,7 +249,7 @@ def test_a_defect_is_one_line_of_the_log_and_no_traceback(
 def test_it_says_what_it_is(ask: Ask) -> None:
     assert ask("/health").content == {"status": "ok"}
     about = ask("/model").content
-    expected = {"run": "run", "model": "markov", "data": "compositions", "services": 3}
+    expected = {"run": "run", "model": "markov", "data": "compositions", "services": 4}
     assert about.items() >= expected.items()
     assert 0 <= about["metrics"]["accuracy"]["mean"] <= 1
     described = ask("/openapi.json").content
@@ -237,12 +258,141 @@ def test_it_says_what_it_is(ask: Ask) -> None:
     assert [ask(path).status for path in ("/docs", "/redoc", "/nothing")] == [404] * 3
 
 
+def test_only_who_calls_it_by_its_name_is_answered(ask: Ask) -> None:
+    """Or a page of another site, whose name leads here, could ask through somebody's browser."""
+    assert ask("/health", host="elsewhere.example:8000").status == 400
+
+
+def test_nodes_are_found_by_a_part_of_their_name(ask: Ask) -> None:
+    nodes = ask("/nodes").content["nodes"]
+    assert nodes[0] == {"name": "service_a", "is_service": True, "links": 3}
+    assert [node["name"] for node in ask("/nodes?text=BO").content["nodes"]] == [f"service_{ODD}"]
+    assert ask("/nodes?k=1").content["nodes"] == nodes[:1]
+    assert ask("/nodes?k=0").content["error"].startswith("k: Input should be greater than")
+
+
+def test_what_is_chosen_is_kept_for_training(
+    dagrec: Dagrec, ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "chosen.jsonl"
+    file.write_text(json.dumps(COMPOSITION))  # whose line has no end
+    assert ask("/chosen", {"composition": COMPOSITION}).status == 404
+    reply = ask("/chosen", {"composition": [COMPOSITION] * 2, "owner": "me"}, chosen=file)
+    assert (reply.status, reply.content) == (200, {"compositions": 2})
+    names = {"nodes": ["table_t", "new"], "links": [[0, 1]]}
+    assert ask("/chosen", {"composition": names}, chosen=file).status == 200
+    first, *kept = map(json.loads, file.read_text().splitlines())
+    assert first == COMPOSITION
+    assert [line.get("owner") for line in kept] == ["me", "me", None]
+    assert abs(kept[0]["start_time"] - time.time()) < 60
+    assert ask("/chosen", {"composition": {"nodes": [{"id": 1}]}}, chosen=file).status == 422
+    told = dagrec("data", "validate", f"data.path={file}")
+    assert (told.code, told.out) == (0, "compositions: 4, faults: none\n")
+
+    before = file.read_bytes()  # now the disk is full
+    monkeypatch.setattr(os, "pwrite", lambda to, lines, at: os.ftruncate(to, at + 5) or 5)
+    assert (
+        ask("/chosen", {"composition": COMPOSITION}, chosen=file).status == 500
+    )  # the disk is full
+    assert file.read_bytes() == before
+
+
+def test_the_page_loads_nothing_from_elsewhere(ask: Ask) -> None:
+    reply = ask("/")
+    assert reply.headers["content-security-policy"].startswith("default-src 'none'; ")
+    assert set(re.findall(r"\w+://[^\"]+", reply.content)) == {"http://www.w3.org/2000/svg"}
+    assert "innerHTML" not in reply.content  # names are a stranger's
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_the_page_builds_a_composition(recommender: Recommender, tmp_path: Path) -> None:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="browser: pip install playwright")
+    if not (chromium := shutil.which("chromium") or shutil.which("google-chrome")):
+        pytest.skip("browser: install Chromium")
+    file = tmp_path / "chosen.jsonl"
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    server = Server(Config(app_of(recommender, 5, file, ["127.0.0.1"]), log_config=None))
+    thread = Thread(target=server.run, args=([listener],))
+    thread.start()
+    try:
+        with sync_api.sync_playwright() as play:
+            browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+            for width, scheme in ((1280, "light"), (390, "dark")):
+                page = browser.new_page(
+                    viewport={"width": width, "height": 844}, color_scheme=scheme
+                )
+                _build(page, f"http://127.0.0.1:{port}/", sync_api.expect)
+            browser.close()
+    finally:
+        server.should_exit = True
+        thread.join()
+    wanted = {("a", "b"), ("a", "d"), ("b", "d"), ("d", ODD)}
+    kept = [json.loads(line) for line in file.read_text().splitlines()]
+    for line in kept:
+        name = {node["id"]: node["mid"] for node in line["nodes"]}
+        assert {(name[each["source"]], name[each["target"]]) for each in line["links"]} == wanted
+    assert [line.get("owner") for line in kept] == ["me", "me"]
+
+
+def _build(page: Any, address: str, expect: Any) -> None:
+    """Build a composition with the keyboard, but for what has none; keep it."""
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda message: problems.append(message.text))
+    page.on("dialog", lambda dialog: problems.append(dialog.message))
+    page.on(
+        "request", lambda request: problems.extend([request.url] * (address not in request.url))
+    )
+    title, choices, nodes = (
+        page.locator("#title"),
+        page.locator("#choices b"),
+        page.locator(".node"),
+    )
+
+    def take(name: str) -> None:
+        expect(choices.filter(has_text=name).first).to_be_visible()
+        page.keyboard.press(str(choices.all_text_contents().index(name) + 1))
+        expect(title).to_have_text(f"After {name}")
+
+    page.goto(address)
+    expect(page.locator("#model")).to_contain_text("markov on compositions: 4 services")
+    take("a")
+    take("b")
+    nodes.nth(1).focus()
+    page.keyboard.press("ArrowUp")
+    expect(title).to_have_text("After a")
+    take("d")
+    page.select_option("#input", label="b (2)")
+    expect(page.locator(".link")).to_have_count(3)
+    page.keyboard.press("Delete")
+    expect(nodes).to_have_count(2)
+    page.click("#undo")
+    expect(nodes).to_have_count(3)
+    expect(page.locator(".node[aria-pressed=true]")).to_have_attribute(
+        "aria-label", "d, after a and b"
+    )
+    page.keyboard.press("/")
+    page.keyboard.type("BOLD")
+    page.locator("#found button").first.press("Enter")
+    expect(title).to_have_text(f"After {ODD}")
+    expect(page.locator("#notes")).to_contain_text("No service is known to follow")
+    assert page.evaluate("document.documentElement.scrollWidth === innerWidth")
+    page.fill("#owner", "me")
+    page.click("#keep")
+    expect(page.locator("#told")).to_have_text("Kept. Undo brings it back to go on with.")
+    assert problems == []
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         ([], "run is null; name a run folder: dagrec serve run="),
         (["run=nowhere"], "nowhere: no such folder"),
         (["run=run", "host=nowhere.invalid"], "cannot listen at host=nowhere.invalid"),
+        (["run=run", "chosen=run"], "chosen is 'run', a folder; name a plain file."),
+        (["run=run", "chosen=array.json"], "array.json', which holds no JSON Lines;"),
         (["run=run", "port=70000"], "port is 70000; use a whole number from 0 to 65535"),
     ],
 )
