@@ -129,6 +129,11 @@ def install(extra: str) -> str:
     return f"pip install 'dagrec[{extra}]'"
 
 
+def plural(count: int, noun: str) -> str:
+    """Return ``1 composition``, ``2 compositions`` and so on."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def one_line(text: str, most: int = 400) -> str:
     """Return a text as one line that a terminal can show, cut in its middle if it is long."""
     if len(text) > most:

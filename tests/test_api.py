@@ -25,7 +25,8 @@ TOLD = [
     "n = 20 test pairs of 18 compositions in 18 groups, data=synthetic split=paper "
     "(test_share=0.3 seed=42)",
     "ConfigError: trainer.epochs is 0; use a whole number of 1 or more.",
-    "DagrecError: unknown setting 'lr'; dagrec train --help lists all of them.",
+    "DagrecError: unknown setting 'lr'; did you mean trainer.learning_rate=VALUE? dagrec train "
+    "--help lists all of them.",
 ]
 
 

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from dagrec_cli.config.build import build, check_settings
 from dagrec_cli.config.kinds import Count, Natural, OneOf
-from dagrec_cli.errors import ConfigError, DataError
+from dagrec_cli.errors import ConfigError, DataError, plural
 
 if TYPE_CHECKING:
     from dagrec_cli.data.composition import Fault, Invalid, Source
@@ -54,7 +54,7 @@ def validate(config: DictConfig) -> None:
     DataError
         If there is a fault, or the file as a whole cannot be read.
     """
-    from dagrec_cli.data.invalid import plural, summarise
+    from dagrec_cli.data.invalid import summarise
 
     check_settings(config, data=Any, most=Natural)
     n_read = n_invalid = n_faults = 0
@@ -105,7 +105,9 @@ def prepare(config: DictConfig) -> None:
     source = build(config.data, "data")
     if config.part is not None:
         part, path = prepare_part(source, config.part)
-        sys.stdout.write(f"part {config.part}, {len(part.start_time):,} compositions: {path}\n")
+        sys.stdout.write(
+            f"part {config.part}, {plural(len(part.start_time), 'composition')}: {path}\n"
+        )
         return
     with progress(config.progress) as display:
         display.start("files", None)
@@ -113,7 +115,8 @@ def prepare(config: DictConfig) -> None:
             source, engine=config.engine, n_jobs=config.n_jobs, watch=display.step
         )
     sys.stdout.write(
-        f"{dataset.n_compositions:,} compositions, {len(dataset.pairs.target):,} pairs: {entry}\n"
+        f"{plural(dataset.n_compositions, 'composition')}, "
+        f"{plural(len(dataset.pairs.target), 'pair')}: {entry}\n"
     )
 
 
@@ -152,7 +155,7 @@ def convert(config: DictConfig) -> None:
     """
     from dagrec_cli.app.output import check_not_input, output_file, write_output
     from dagrec_cli.data.composition import files_of
-    from dagrec_cli.data.invalid import count_dropped, plural, summarise, valid
+    from dagrec_cli.data.invalid import count_dropped, summarise, valid
     from dagrec_cli.data.readers.json_graph import encoded
 
     check_settings(config, data=Any, output=Any)
@@ -204,4 +207,5 @@ def export(config: DictConfig) -> None:
         folder = RunFolder(path)
         with folder.locked("output"):
             FORMATS[config.format](folder, data)
-    sys.stdout.write(f"{path}: {len(data.train):,} training pairs, {len(data.test):,} test pairs\n")
+    train, test = plural(len(data.train), "training pair"), plural(len(data.test), "test pair")
+    sys.stdout.write(f"{path}: {train}, {test}\n")

@@ -11,11 +11,11 @@ from dagrec_cli.data.collection import Collection, Watch, collect
 from dagrec_cli.data.composition import Context, Invalid, Source
 from dagrec_cli.data.contexts import ContextDag
 from dagrec_cli.data.groups import chained, equal
-from dagrec_cli.data.invalid import plural, summarise
+from dagrec_cli.data.invalid import summarise
 from dagrec_cli.data.pairs import Pairs, Rows
 from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.data.vocabulary import PAD, Vocabulary
-from dagrec_cli.errors import DataError
+from dagrec_cli.errors import DataError, plural
 
 Int32 = NDArray[np.int32]
 

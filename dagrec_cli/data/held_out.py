@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagrec_cli.config.kinds import Natural, Probability, TwoOrMore
-from dagrec_cli.data.invalid import plural
+from dagrec_cli.errors import plural
 
 TOLERATED = 0.1  # of the pairs asked for; groups are whole, so a share is seldom met exactly
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from dagrec_cli.data.composition import Composition, Fault, Invalid, Source
 from dagrec_cli.data.paths import count_paths
-from dagrec_cli.errors import DataError
+from dagrec_cli.errors import DataError, plural
 
 OnInvalid = Literal["error", "skip"]
 
@@ -91,8 +91,8 @@ def summarise(skipped: Sequence[Invalid]) -> str:
 
 
 def count_dropped(dropped: Mapping[str, int]) -> str:
-    """Return what was left out of compositions: ``2 links that close a cycle, 1 sticky notes``."""
-    return ", ".join(f"{count:,} {what}" for what, count in dropped.items())
+    """Return what was left out of compositions: ``links that close a cycle (2)``."""
+    return ", ".join(f"{what} ({count:,})" for what, count in dropped.items())
 
 
 def _message(invalid: Invalid) -> str:
@@ -107,8 +107,3 @@ def _message(invalid: Invalid) -> str:
 def _kind_of_problem(problem: str) -> str:
     """Return a problem without its details: ``unknown node '9'; ...`` is ``unknown node``."""
     return _DETAIL.sub("", problem).split(";")[0].strip()
-
-
-def plural(count: int, noun: str) -> str:
-    """Return ``1 composition``, ``2 compositions`` and so on."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

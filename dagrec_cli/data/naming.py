@@ -9,9 +9,8 @@ import numpy as np
 from jaxtyping import Bool
 
 from dagrec_cli.data.composition import PREFIX_SERVICE, PREFIX_TABLE
-from dagrec_cli.data.invalid import plural
 from dagrec_cli.data.vocabulary import UNKNOWN_NODES, Vocabulary
-from dagrec_cli.errors import DataError
+from dagrec_cli.errors import DataError, plural
 
 OnUnknown = Literal["error", "skip", "nearest", "model"]
 

@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 from dagrec_cli.config.kinds import Natural, TwoOrMore
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.held_out import HeldOut
-from dagrec_cli.data.invalid import plural
 from dagrec_cli.data.pairs import Rows
 from dagrec_cli.data.split_base import Graph, Sides, Stream
 from dagrec_cli.data.splits import TemporalSplit
-from dagrec_cli.errors import ConfigError, DataError
+from dagrec_cli.errors import ConfigError, DataError, plural
 
 UNIT_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 

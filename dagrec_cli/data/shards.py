@@ -15,7 +15,7 @@ from dagrec_cli.data.composition import Shard, ShardedSource, Source
 from dagrec_cli.data.dataset import Dataset, assemble
 from dagrec_cli.data.parts import keep_part, load_part, part_of
 from dagrec_cli.data.processes import process_pool
-from dagrec_cli.errors import ConfigError, DagrecError, DataError, install
+from dagrec_cli.errors import ConfigError, DagrecError, DataError, install, plural
 
 
 def prepare_ahead(
@@ -86,7 +86,7 @@ def prepare_part(source: CachedSource, number: int) -> tuple[Collection, Path]:
     shards = source.shards()
     if number >= len(shards):
         raise ConfigError(
-            f"part is {number} but the data has {len(shards)} files, numbered from 0; "
+            f"part is {number} but the data has {plural(len(shards), 'file')}, numbered from 0; "
             "use a smaller number, or part=null."
         )
     path = part_of(source, shards[number])

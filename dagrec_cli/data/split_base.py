@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from dagrec_cli.config.kinds import Count, Natural, Seed, TwoOrMore
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.held_out import HeldOut, Part, about_share
-from dagrec_cli.data.invalid import plural
 from dagrec_cli.data.pairs import Rows
-from dagrec_cli.errors import ConfigError, DataError
+from dagrec_cli.errors import ConfigError, DataError, plural
 
 TestShare = Annotated[float, Meta(gt=0, lt=1)]
 Graph = Literal["all", "train"]

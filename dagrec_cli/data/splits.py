@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from dagrec_cli.config.kinds import Count, Natural, Probability, Seed
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.held_out import HeldOut, about_folds, about_sizes
-from dagrec_cli.data.invalid import plural
 from dagrec_cli.data.pairs import Rows
 from dagrec_cli.data.split_base import DrawnSplit, Sides, Split, SplitUnits, Stream, n_of_share
-from dagrec_cli.errors import DataError
+from dagrec_cli.errors import DataError, plural
 
 Join = Literal["duplicates", "paths", "none"]
 

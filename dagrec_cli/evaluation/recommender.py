@@ -150,7 +150,7 @@ def _notes(about: About, n_known: int) -> list[str]:
         more = f", and {len(taken) - NAMED} more" if len(taken) > NAMED else ""
         notes.append(f"Not known: {', '.join(taken[:NAMED])}{more}.")
     if n_closing := about.dropped.get(CLOSING):
-        notes.append(f"Left out: {n_closing:,} {CLOSING}.")
+        notes.append(f"Left out: {CLOSING} ({n_closing:,}).")
     if not n_known:
         notes.append(f"No service is known to follow {about.last}: this ranks all of them.")
     return notes

@@ -6,8 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from dagrec_cli.data.invalid import plural
-from dagrec_cli.errors import visible
+from dagrec_cli.errors import plural, visible
 from dagrec_cli.evaluation.recommender import Answer
 from dagrec_cli.evaluation.why import Counted, Why
 from dagrec_cli.runs.csv_files import csv_text

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from dagrec_cli.config.build import build, plain
 from dagrec_cli.config.deciding import Effect, settings
 from dagrec_cli.config.where import code_sha256
-from dagrec_cli.errors import RunError
+from dagrec_cli.errors import RunError, plural
 from dagrec_cli.jobs.job import without_hydra
 from dagrec_cli.jobs.search_space import SearchSpace
 from dagrec_cli.reporting.plots.charts import search_picture
@@ -224,4 +224,4 @@ def describe_search(trials: Sequence[Trial], best: Trial, monitor: str) -> list[
 
 def _title(trials: Sequence[Trial]) -> str:
     n_failed = sum(trial.value is None for trial in trials)
-    return f"{len(trials)} trials, {n_failed} failed"
+    return f"{plural(len(trials), 'trial')}, {n_failed} failed"

@@ -24,9 +24,8 @@ from dagrec_cli.app.output import write_tables
 from dagrec_cli.config.build import build
 from dagrec_cli.config.kinds import Count
 from dagrec_cli.config.metric_names import metrics_of
-from dagrec_cli.data.invalid import plural
 from dagrec_cli.data.plain_files import check_own_folders
-from dagrec_cli.errors import ConfigError, RunError
+from dagrec_cli.errors import ConfigError, RunError, plural
 from dagrec_cli.jobs.job import Job, as_hydra_config, by_part, check_number, count_values, n_parts
 from dagrec_cli.jobs.plugins import PLUGINS, JobSweeper, register
 from dagrec_cli.jobs.run import CONTINUES, Engine

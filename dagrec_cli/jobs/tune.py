@@ -17,9 +17,8 @@ from omegaconf import DictConfig, OmegaConf
 from dagrec_cli.config.build import build, plain
 from dagrec_cli.config.deciding import Effect, effect, is_part, settings
 from dagrec_cli.config.where import read_yaml
-from dagrec_cli.data.invalid import plural
 from dagrec_cli.data.split_base import Split
-from dagrec_cli.errors import ConfigError, visible
+from dagrec_cli.errors import ConfigError, plural, visible
 from dagrec_cli.jobs.job import by_part, without_hydra
 from dagrec_cli.jobs.row_tuning import SEARCH, SHARE, Ranges, RowTuning
 from dagrec_cli.jobs.run import Engine

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from dagrec_cli.data.description import Description
 from dagrec_cli.data.invalid import count_dropped
+from dagrec_cli.errors import plural
 
 COMMON_CLASSES = 15
 MOST_OWNERS = 10
@@ -23,6 +24,7 @@ def description_lines(found: Description) -> list[tuple[str, str]]:
     rest = len(found.targets) - len(common)
     classes = [f"{name} {count:,} ({count / n_targets:.1%})" for name, count in common]
     leaks = f"{found.leaked_pairs:.1%} of test pairs, {found.leaked_contexts:.1%} of contexts"
+    tables, services = plural(found.tables, "table"), plural(found.services, "service")
     graph = {"all": "all edges, test pairs' too", "train": "edges of training only"}
     return [
         ("compositions", f"{found.compositions:,} (left out: {found.left_out})"),
@@ -36,7 +38,7 @@ def description_lines(found: Description) -> list[tuple[str, str]]:
         ("contexts", f"{found.distinct_contexts:,} distinct, of {found.entries:,} entries"),
         ("context depth", _listed(found.context_depths)),
         *_shape_lines(found),
-        ("nodes", f"{found.nodes:,} ({found.tables:,} tables, {found.services:,} services)"),
+        ("nodes", f"{found.nodes:,} ({tables}, {services})"),
         ("target services", f"{found.target_services:,}"),
         ("edges", f"{found.edges:,}"),
         ("targets", "\n".join([*classes, *([f"and {rest:,} rarer ones"] if rest else [])])),
@@ -49,7 +51,8 @@ def description_lines(found: Description) -> list[tuple[str, str]]:
         ("unknown", _unseen(found)),
         (
             "hard mask",
-            f"{graph[found.mask_graph]}; rules out {found.forbidden_test_targets:,} test targets",
+            f"{graph[found.mask_graph]}; rules out "
+            f"{plural(found.forbidden_test_targets, 'test target')}",
         ),
         ("sha256", found.sha256),
     ]
@@ -61,7 +64,7 @@ def _unseen(found: Description) -> str:
         n / found.test_pairs for n in (found.unseen.targets, found.unseen.contexts)
     )
     return (
-        f"{found.unseen.nodes:,} nodes; the target of {targets:.1%} of test pairs, "
+        f"{plural(found.unseen.nodes, 'node')}; the target of {targets:.1%} of test pairs, "
         f"a node in the context of {contexts:.1%}"
     )
 
@@ -72,7 +75,7 @@ def _owners(found: Description) -> str:
     more = ", …" if len(found.owners) > MOST_OWNERS else ""
     known = sum(found.owners)
     return (
-        f"{len(found.owners):,} of {known:,} compositions: {', '.join(shares)}{more}"
+        f"{len(found.owners):,} of {plural(known, 'composition')}: {', '.join(shares)}{more}"
         if known
         else "none"
     )

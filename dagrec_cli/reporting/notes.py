@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from dagrec_cli.data.held_out import told
-from dagrec_cli.data.invalid import count_dropped, plural
+from dagrec_cli.data.invalid import count_dropped
+from dagrec_cli.errors import plural
 from dagrec_cli.reporting.rows import TableRow
 from dagrec_cli.runs.result import Finished
 
@@ -51,11 +52,12 @@ def notes_of(result: Finished) -> list[str]:
     if data.dropped:
         notes.append(f"Dropped from compositions: {count_dropped(data.dropped)}.")
     if unseen := result.unseen:
-        left = f" ({unseen.emptied:,} nothing else)" if unseen.emptied else ""
+        left = f" ({unseen.emptied:,} with nothing else)" if unseen.emptied else ""
         notes.append(
-            f"Unseen by the model: {unseen.nodes:,} nodes and {unseen.services:,} target services "
-            f"of the data; of the pairs here {unseen.contexts:,} contexts hold such a node{left}, "
-            f"{unseen.targets:,} targets are unknown. Rule: {result.rule}."
+            f"Unseen by the model: {plural(unseen.nodes, 'node')} and "
+            f"{plural(unseen.services, 'target service')} of the data; such a node is in the "
+            f"context of {plural(unseen.contexts, 'pair')} here{left}, such a service the target "
+            f"of {plural(unseen.targets, 'pair')}. Rule: {result.rule}."
         )
     return notes
 
@@ -111,7 +113,7 @@ def _pairs(row: TableRow) -> str:
     groups, n, _ = (len(np.unique(np.concatenate(each))) for each in numbers)
     return (
         f"{_parts(row)}{_range([part.finished.data.test for part in parts])} {_side(row)} pairs of "
-        f"{n:,} compositions in {groups:,} groups, data={choices.get('data')} "
+        f"{plural(n, 'composition')} in {plural(groups, 'group')}, data={choices.get('data')} "
         f"split={choices.get('split')}{split and f' ({split})'}"
     )
 
@@ -206,7 +208,7 @@ def _mask(row: TableRow) -> str:
     known = {"all": "all pairs, test pairs too", "train": "training pairs only"}
     edges = f"that {run.source} knew" if run.source else f"of {known[run.config['split']['graph']]}"
     n = sum(runs[0].finished.data.forbidden_test_targets for runs in row.parts)
-    return f"{edges}, and rules out {n:,} {_side(row)} targets"
+    return f"{edges}, and rules out {plural(n, f'{_side(row)} target')}"
 
 
 def _side(row: TableRow) -> str:

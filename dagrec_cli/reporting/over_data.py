@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from dagrec_cli.config.metric_names import Average
-from dagrec_cli.data.invalid import plural
+from dagrec_cli.errors import plural
 from dagrec_cli.evaluation.mean_ranks import PERMUTATIONS, RankComparison, alike, compare_ranks
 from dagrec_cli.evaluation.significance import LEAST_P
 from dagrec_cli.reporting.comparison import AS_GOOD, BEST_ROW, SIGNIFICANT

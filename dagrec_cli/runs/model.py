@@ -22,7 +22,7 @@ from dagrec_cli.config.where import user_path
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.plain_files import check_own_folder
 from dagrec_cli.data.service_graph import ServiceGraph
-from dagrec_cli.errors import ConfigError, RunError
+from dagrec_cli.errors import ConfigError, RunError, plural
 from dagrec_cli.models.base import Facts, Model
 from dagrec_cli.runs.folder import (
     CONFIG,
@@ -74,8 +74,8 @@ def deployed_model(run: Run, seed: int | None = None) -> tuple[Model, str]:
         return load_model(run, seed), ""
     n_fitted = result.data.train + result.data.validation * result.model.refit
     return load_model(run, seed, is_final=True), (
-        f"The model is fitted on all {result.data.pairs:,} steps (trainer.fit_on=all); the figures "
-        f"of {run.path} are of one fitted on {n_fitted:,}.\n"
+        f"The model is fitted on all {plural(result.data.pairs, 'step')} (trainer.fit_on=all); the "
+        f"figures of {run.path} are of one fitted on {n_fitted:,}.\n"
     )
 
 

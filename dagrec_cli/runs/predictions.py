@@ -15,8 +15,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from dagrec_cli.data.dataset import Dataset
-from dagrec_cli.data.invalid import plural
 from dagrec_cli.data.pairs import Rows
+from dagrec_cli.errors import plural
 from dagrec_cli.evaluation.metrics import evaluate
 from dagrec_cli.evaluation.ranks import UNRANKED, Membership, Outcomes, better_than
 from dagrec_cli.runs.csv_files import (
@@ -242,7 +242,7 @@ def _out_of_range(result: Finished, predictions: Predictions, n_services: int) -
         if len(wrong):
             yield f"{name} {wrong[0]}, but there are {size:,}"
     if data.services != n_services:
-        yield f"a catalogue of {n_services:,} services"
+        yield f"a catalogue of {plural(n_services, 'service')}"
     for seed, outcomes in predictions.outcomes.items():
         last = np.where(outcomes.better == UNRANKED, 0, outcomes.better + outcomes.tied)
         if last.max(initial=0) >= n_services:

@@ -14,12 +14,11 @@ from dagrec_cli.config.kinds import Count, check
 from dagrec_cli.config.where import PACKAGE, options
 from dagrec_cli.data.composition import Composition, Fault, Invalid, Source, as_dag
 from dagrec_cli.data.files import opened
-from dagrec_cli.data.invalid import plural
 from dagrec_cli.data.naming import Naming, OnUnknown, allowed_services
 from dagrec_cli.data.queries import Asked, check_answerable, end_queries, query_of, read_queries
 from dagrec_cli.data.readers.base import Reader
 from dagrec_cli.data.readers.formats import START, likely_option
-from dagrec_cli.errors import ConfigError, DataError, RunError
+from dagrec_cli.errors import ConfigError, DataError, RunError, plural
 from dagrec_cli.evaluation.recommender import Answer, recommend
 from dagrec_cli.evaluation.why import Explainer
 from dagrec_cli.models.base import PlainMask

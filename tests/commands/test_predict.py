@@ -338,7 +338,7 @@ def test_a_faulty_line_costs_all_or_none_of_the_others(
         (["composition=."], ".: no file; name one with composition=FILE."),
         (["input=/dev/zero"], "/dev/zero: no file; name one with input=FILE."),
         (["composition=file"], "unknown node 'table_nowhere'"),
-        (["contxt=[a]"], "did you mean context?"),
+        (["contxt=[a]"], "did you mean context=[a]?"),
     ],
 )
 def test_a_mistake_is_one_line(
@@ -433,7 +433,7 @@ def test_a_composition_may_be_of_any_format(dagrec: Dagrec, tmp_path: Path) -> N
     assert (found.after, found.services[0].service) == ("table_n.cron", "service_n.http")
     looped = {**begun["connections"], "Get": {"main": [[{"node": "Get"}]]}}
     (found,) = run.recommend_composition(json.dumps({**begun, "connections": looped}).encode())
-    assert (found.node, found.notes) == ("Get", ["Left out: 1 links that close a cycle."])
+    assert (found.node, found.notes) == ("Get", ["Left out: links that close a cycle (1)."])
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,7 @@ def test_a_failed_trial_is_counted_and_the_search_goes_on(dagrec: Dagrec, tmp_pa
         ),
         (["-m", "hydra/sweeper=optuna", "trainer.validation_share=0.2"], "nothing to search"),
         ([*SMALL, "seed=range(0,9)"], "seed is searched, but a good seed is luck"),
-        ([*SMALL, "model.hiden=range(1,9)"], "did you mean model.hidden?"),
+        ([*SMALL, "model.hiden=range(1,9)"], "did you mean model.hidden=range(1,9)?"),
         ([*SMALL, "model.hidden=interval(9,1)"], "from its lowest number to its highest"),
         ([*SMALL, "hydra.sweeper.n_trials=10001"], "n_trials is 10001; use a whole number from 1"),
         ([*SMALL, "hydra.sweeper.storage=sqlite:////no/x.db"], "cannot use the study in"),

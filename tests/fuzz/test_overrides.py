@@ -43,7 +43,7 @@ WRONG = {  # all of them ended in a traceback once
     "compare runs=1e308": "1e308: no such folder; name run folders",
     "compare runs=[a] by={a:3}": "by is {'a': 3}; use text, or a list of text, or null.",
     "train model.embedding_dim=99999999999999": "not enough memory for these sizes",
-    "predict run=a\nb context=[x]": r"cannot read 'run=a\nb'; write setting=value",
+    "predict run=a\nb context=[x]": r"cannot read 'run=a\nb'; write it without line breaks",
 }
 
 

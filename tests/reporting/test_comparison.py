@@ -134,9 +134,9 @@ def test_notes_say_where_rows_differ(run_of: RunOf, tmp_path: Path) -> None:
         "s: the saved model of day/7 may have been trained on these pairs."
     )
     assert mask == (
-        "A hard mask knows the edges of training pairs only, and rules out 1 test targets; "
-        "c: of all pairs, test pairs too, and rules out 1 test targets; "
-        "s: that day/7 knew, and rules out 1 test targets."
+        "A hard mask knows the edges of training pairs only, and rules out 1 test target; "
+        "c: of all pairs, test pairs too, and rules out 1 test target; "
+        "s: that day/7 knew, and rules out 1 test target."
     )
     assert ties.startswith("Ties: equal scores share their ranks; accuracy")
     assert "deviation" not in basis(entries[:1])[0]
@@ -148,7 +148,7 @@ def test_a_mask_is_told_of_only_where_a_row_has_one(run_of: RunOf, tmp_path: Pat
     free = replace(free, result=structs.replace(free.finished, model=model))
     notes = basis([TableRow("masked", [masked]), TableRow("free", [free])])
     assert [note for note in notes if "mask" in note] == [
-        "A hard mask knows the edges of training pairs only, and rules out 1 test targets."
+        "A hard mask knows the edges of training pairs only, and rules out 1 test target."
     ]
     assert not any("mask" in note for note in basis([TableRow("free", [free])]))
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from dagrec_cli.config.metric_names import METRICS
+from dagrec_cli.errors import plural
 from dagrec_cli.reporting.plots.charts import learning_curve, metric_bars, speed
 from dagrec_cli.reporting.plots.drawing import VARIABLES, save_png, style
 from dagrec_cli.reporting.plots.matrices import (
@@ -164,9 +165,9 @@ def graph_picture(name: str, run: Run) -> Picture | None:
     flags: dict[str, Any] = dict(zip(vocabulary.nodes, vocabulary.is_service, strict=True))
     services = frozenset(node for node, is_service in flags.items() if is_service)
     caption = (
-        f"{len(flags):,} nodes: {len(flags) - len(services):,} tables (squares), {len(services):,} "
-        f"services (circles). {len(run.edges):,} edges; width, and number where there is room: how "
-        "often walked. "
+        f"{plural(len(flags), 'node')}: {plural(len(flags) - len(services), 'table')} (squares), "
+        f"{plural(len(services), 'service')} (circles). {plural(len(run.edges), 'edge')}; width, "
+        "and number where there is room: how often walked. "
     )
     if len(edges) < len(run.edges):
         share = sum(e.weight for e in edges) / sum(e.weight for e in run.edges)
