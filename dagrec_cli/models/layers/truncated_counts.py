@@ -63,17 +63,22 @@ class TruncatedCounts(CountTables):
     def fill(self, pairs: WeightedPairs, contexts: Contexts) -> None:
         """Count weighted pairs; ``pairs.context`` are positions in ``contexts``."""
         tested = self.as_tested(pairs, contexts)
-        ways = [contexts] if tested is contexts else [contexts, tested]
+        ways = {contexts, tested}  # often one
         hashes = [hashed[is_there] for way in ways for hashed, is_there in self._hashes(way)]
         self.hashes = torch.from_numpy(np.unique(np.concatenate([np.zeros(0, np.int64), *hashes])))
-        entries = torch.stack([self.of_rows(pairs, way) for way in ways])
-        entries[1:] = entries[1:].masked_fill(entries[1:] == entries[:1], UNSEEN)  # counts once
+        entries_of = {way: torch.stack(list(self.entries(way))) for way in ways}
+        first, second = entries_of[contexts], entries_of[tested]
+        second = second.masked_fill(second == first, UNSEEN)  # what reads the same counts once
+        context, target = torch.from_numpy(pairs.context).long(), torch.from_numpy(pairs.target)
+        again = (second != UNSEEN).any(0)[context].nonzero()[:, 0]
+        row = torch.cat([torch.arange(len(context)), again])
+        entries = torch.cat([first[:, context], second[:, context[again]]], 1)
         is_there = entries != UNSEEN
-        cell = (entries * self.n_services + torch.from_numpy(pairs.target))[is_there]
+        cell = (entries * self.n_services + target[row])[is_there]
         self.cells, place = torch.unique(cell, return_inverse=True)
-        weight = torch.from_numpy(pairs.weight).expand_as(entries)[is_there]
+        weight = torch.from_numpy(pairs.weight)[row].expand_as(entries)[is_there]
         if pairs.unit is not None and pairs.repeat_alpha != 1:
-            unit = torch.from_numpy(pairs.unit).long().expand_as(entries)[is_there]
+            unit = torch.from_numpy(pairs.unit).long()[row].expand_as(entries)[is_there]
             n_units = int(unit.max()) + 1
             both, weight = summed(place * n_units + unit, weight)
             place, weight = both // n_units, weight**pairs.repeat_alpha
