@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ASKED = ("context", "input", "composition")
 READ_FILES = ("input", "composition", "allowed")
+DRAWN = (".png", ".svg")
 STANDARD = ", or output=null for standard output"
 
 
@@ -36,6 +37,13 @@ def predict(config: DictConfig) -> None:
 
     _check(config)
     path = None if config.output is None else output_file(config.output, STANDARD)
+    is_auto = config.format == "auto"
+    is_picture = is_auto and path is not None and path.suffix in DRAWN
+    if is_picture and config.input is not None:
+        raise ConfigError(
+            f"output is {config.output!r}, but a picture shows one composition; give composition= "
+            "or context= in the place of input=, or output=FILE.jsonl."
+        )
     run = named_run(config.run, "predict", config.trust)
     if path is not None:
         read = [config[key] for key in READ_FILES if isinstance(config[key], str)]
@@ -47,16 +55,22 @@ def predict(config: DictConfig) -> None:
     if config.on_unknown != "skip":
         check_answerable(asked(), recommender.vocabulary)
     answers = _said(recommender.answers(asked(), choice, _explainer(config, recommender)))
-    form = config.format
-    if form == "auto":
-        form = "table" if path is None and sys.stdout.isatty() else "json"
     if path is None:
+        form = ("table" if sys.stdout.isatty() else "json") if is_auto else config.format
         for text in answer_lines(answers, form):
             sys.stdout.write(text)
         return
 
     def fill(file: IO[bytes]) -> None:
-        file.writelines(text.encode() for text in answer_lines(answers, form))
+        if is_picture:
+            from dagrec_cli.reporting.plots.completion import draw_answers
+
+            given = config.composition and user_path(config.composition)
+            names = given or _names_in(config.context)
+            draw_answers(recommender, names, list(answers), file, path.suffix[1:])
+        else:
+            form = "json" if is_auto else config.format
+            file.writelines(text.encode() for text in answer_lines(answers, form))
 
     write_output(path, fill)
 

@@ -34,15 +34,15 @@ class Counted(msgspec.Struct, frozen=True):
     nodes
         Their names, the last node first: of each generation those that are not in one before it.
     seen
-        How often a service followed; 0 for the first that was never seen.
+        How often a service followed, as the model counts; 0 for the first that was never seen.
     then
         The most frequent of these, and how often.
     """
 
     generations: int
     nodes: list[list[str]]
-    seen: int
-    then: dict[str, int]
+    seen: float
+    then: Services
 
 
 class Alike(msgspec.Struct, frozen=True):
@@ -50,14 +50,14 @@ class Alike(msgspec.Struct, frozen=True):
 
     nodes: list[str]
     similarity: float
-    then: dict[str, int]
+    then: Services
 
 
 class Example(msgspec.Struct, frozen=True):
     """A composition of the data, by its place, and what followed there how often."""
 
     composition: str
-    then: dict[str, int]
+    then: Services
 
 
 class SeenBefore(msgspec.Struct, frozen=True):
@@ -151,7 +151,7 @@ class EarlierSteps:
         ]
         return SeenBefore(generations, len(rows), len(shown), examples)
 
-    def _counted(self, targets: Int[np.ndarray, " steps"]) -> dict[str, int]:
+    def _counted(self, targets: Int[np.ndarray, " steps"]) -> Services:
         counted = zip(*np.unique(targets, return_counts=True), strict=True)
         return {self.services[c]: int(n) for c, n in counted}
 
@@ -203,7 +203,7 @@ class Explainer:
         for generations, followed in enumerate(counts):
             if generations:
                 spelled.append(self._generation(dag, entry, generations))
-            seen = int(followed.sum())
+            seen = _whole_count(float(followed.sum()))
             found.append(Counted(generations, list(spelled), seen, self._then(followed)))
             if not seen:
                 break
@@ -215,8 +215,13 @@ class Explainer:
         names = self.model.facts.vocabulary.nodes
         return sorted({names[n - 1] for n in dag.node[ancestors[links == generation - 1]]})
 
-    def _then(self, followed: Float[Tensor, " services"]) -> dict[str, int]:
+    def _then(self, followed: Float[Tensor, " services"]) -> Services:
         count, services = followed.sort(descending=True, stable=True)
         names = self.model.facts.vocabulary.services
         listed = zip(services[:MOST_LISTED].tolist(), count[:MOST_LISTED].tolist(), strict=True)
-        return {names[c]: int(n) for c, n in listed if n}
+        return {names[c]: _whole_count(n) for c, n in listed if n}
+
+
+def _whole_count(count: float) -> float:
+    """Return a count: a whole number, unless what is repeated counts less (repeat_alpha)."""
+    return int(count) if count == int(count) else round(count, 2)

@@ -78,7 +78,8 @@ def _table_lines(answer: Answer) -> Iterator[str]:
 
 def _why_lines(why: Why) -> Iterator[str]:
     for each in why.counts:
-        seen = f"seen {plural(each.seen, 'time')}{_then(each.then)}" if each.seen else "never seen"
+        times = "1 time" if each.seen == 1 else f"{each.seen:,} times"
+        seen = f"seen {times}{_then(each.then)}" if each.seen else "never seen"
         yield f"Counts, {_generations(each)}: {seen}"
     for alike in why.neighbours:
         nodes = _some(alike.nodes)
@@ -118,7 +119,7 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join([*names[:NODES_TOLD], *([f"{more:,} more"] if more > 0 else [])])
 
 
-def _then(services: Mapping[str, int]) -> str:
+def _then(services: Mapping[str, float]) -> str:
     told = ", ".join(f"{name} {count:,}" for name, count in services.items())
     return f", then {told}"
 

@@ -190,16 +190,16 @@ class Recommender:
         DagrecError
             If the file cannot be read or holds none, or the run's own reader must not be built.
         """
-        items, source, option = self._read(given, form)
-        if isinstance(source, Reader):
-            source.needs_link = False  # it is only begun
+        items, source, option = self._read(given, form, needs_link=False)  # it is only begun
         return end_queries(items, source, self.naming, on_unknown, after=after, form=option)
 
-    def compositions(self, given: Given) -> Compositions:
+    def compositions(self, given: Given, *, needs_link: bool = True) -> Compositions:
         """Yield the compositions of a file, read as in :meth:`composition`."""
-        return self._read(given)[0]
+        return self._read(given, "", needs_link=needs_link)[0]
 
-    def _read(self, given: Given, form: str = "") -> tuple[Compositions, Source, str]:
+    def _read(
+        self, given: Given, form: str, *, needs_link: bool
+    ) -> tuple[Compositions, Source, str]:
         if form and form not in options("data"):
             raise ConfigError(f"no data={form}; name one of {', '.join(options('data'))}.")
         like = form or _likely_option(given)
@@ -207,6 +207,8 @@ class Recommender:
         name = str(given) if isinstance(given, Path) else IN_MEMORY
         node |= {"path": name} if isinstance(given, Path) else {}
         source: Source = build(OmegaConf.create(node), "data", kind=Source)
+        if isinstance(source, Reader):
+            source.needs_link = needs_link
         return _said_of(_items(source, given), name, "" if like else option), source, option
 
     def answers(

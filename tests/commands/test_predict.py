@@ -331,6 +331,7 @@ def test_a_faulty_line_costs_all_or_none_of_the_others(
         (["context=[a]", "top_k=0"], "top_k is 0"),
         (["context=[a]", "mask=maybe"], "mask is 'maybe'; use one of hard, none, or null."),
         (["context=[a]", "format=xml"], "format is 'xml'; use one of auto, table, json, csv."),
+        (["input=a", "output=x.png"], "output is 'x.png', but a picture shows one composition"),
         (["context=[a]", "seed=7"], "no seed 7; it has 0, 1."),
         (["context=[NODE]", "output=."], "output is '.', a folder; name a file in it, or"),
         (["context=[NODE]", "output=file/x"], "cannot write file/x"),
@@ -427,6 +428,18 @@ def test_a_composition_may_be_of_any_format(dagrec: Dagrec, tmp_path: Path) -> N
         "  service_n.http  1.0000  seen 3 times after table_n.cron",
     ]
     assert "begun.json: no node 'Whn'" in dagrec(*ask[:-1], "after=[Whn]").err
+    assert (dagrec(*ask[:-1], "output=it.svg").out, dagrec(*ask[:-1], "output=it.png").out) == (
+        "",
+        "",
+    )
+    picture = (tmp_path / "it.svg").read_text()
+    for text in ("What comes next: begun.json", "model=markov data=compositions", ">n.http<"):
+        assert text in picture
+    assert (tmp_path / "it.png").read_bytes().startswith(b"\x89PNG")
+    answer = dagrec("predict", "run=run", "context=[n.cron]", "output=it.svg", "on_unknown=skip")
+    assert ">n.http<" in (tmp_path / "it.svg").read_text()
+    answer = dagrec("predict", "run=run", "composition=flows.json", "output=it.svg")
+    assert "flows.json: 3 compositions, and a picture shows one" in answer.err
 
     alone = {"nodes": N8N[:1], "connections": {}}
     (found,) = run.recommend_composition(json.dumps(alone).encode(), k=1)

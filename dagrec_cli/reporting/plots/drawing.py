@@ -4,8 +4,10 @@ Each colour has a name, which the report's style sheet gives a second value for 
 Pictures are drawn without pyplot: no window, no global state, less time to import.
 """
 
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -59,7 +61,8 @@ def style() -> Iterator[None]:
     """Draw and save in this style; as a decorator, or with ``with``."""
     from matplotlib import rc_context
 
-    with rc_context(STYLE):
+    with rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # names from data
         yield
 
 
@@ -79,6 +82,11 @@ def canvas(width: float, height: float) -> "Figure":
 def save_png(figure: "Figure", file: IO[bytes]) -> None:
     """Write a figure as PNG without a time stamp, so equal runs give equal bytes."""
     figure.savefig(file, format="png", dpi=150, metadata={"Software": None})
+
+
+def save_svg(figure: "Figure", file: IO[bytes] | BytesIO) -> None:
+    """Write a figure as SVG without a time stamp."""
+    figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
 
 
 def shown(name: str) -> str:

@@ -6,7 +6,6 @@ colours are those of the page.
 
 import io
 import re
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from xml.etree import ElementTree
 from dagrec_cli.config.metric_names import METRICS
 from dagrec_cli.errors import plural
 from dagrec_cli.reporting.plots.charts import learning_curve, metric_bars, speed
-from dagrec_cli.reporting.plots.drawing import VARIABLES, save_png, style
+from dagrec_cli.reporting.plots.drawing import VARIABLES, save_png, save_svg, style
 from dagrec_cli.reporting.plots.matrices import (
     MOST_CLASSES,
     REST,
@@ -67,16 +66,16 @@ class Picture:
 
     def save(self, folder: RunFolder) -> str:
         """Write ``<name>.png`` and ``<name>.svg``; return the SVG to put into a page."""
-        svg = io.StringIO()
-        with style(), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph .* missing from font")  # names from data
+        file = io.BytesIO()
+        with style():
             if layout := self.figure.get_layout_engine():
                 layout.execute(self.figure)
             self.figure.set_layout_engine(None)  # laid out once; with one, each writing draws twice
             folder.write(f"{self.name}.png", lambda file: save_png(self.figure, file))
-            self.figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-        folder.write_text(f"{self.name}.svg", svg.getvalue())
-        return inline(svg.getvalue(), self.name, self.title)
+            save_svg(self.figure, file)
+        svg = file.getvalue().decode()
+        folder.write_text(f"{self.name}.svg", svg)
+        return inline(svg, self.name, self.title)
 
 
 def table_pictures(

@@ -22,6 +22,7 @@ from dagrec_cli.reporting.plots.drawing import (
     shown,
     style,
 )
+from dagrec_cli.reporting.plots.layered import even_heights, untangled
 from dagrec_cli.runs.run import Edge
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_EDGES = 100
-SWEEPS = 12
 FAN, GAP = 1.8, 1.0  # inches right of the first layer, and right of another layer's names
 LABEL_SHARES = (0.3, 0.4, 0.5, 0.2, 0.6, 0.7, 0.15, 0.8)  # of the way along an edge
 Place = tuple[float, float]
@@ -49,27 +49,7 @@ def layers(edges: Sequence[Edge]) -> list[list[str]]:
         dag.add_nodes_from((source, target))
         if not nx.has_path(dag, target, source):
             dag.add_edge(source, target)
-    return _untangled([sorted(layer) for layer in nx.topological_generations(dag)], dag)
-
-
-def _untangled(ordered: list[list[str]], dag: "nx.DiGraph[str]") -> list[list[str]]:
-    """Order each layer by the mean place of its neighbours (barycentre method), to and fro."""
-    place = {node: y for layer in ordered for node, y in _spread(layer).items()}
-    for sweep in range(SWEEPS):
-        # To and fro: what comes before a layer orders it from left to right, then what follows it.
-        neighbours = dag.predecessors if sweep % 2 == 0 else dag.successors
-        for number in range(len(ordered)):
-            at = number if sweep % 2 == 0 else -1 - number
-            pull = {node: [place[other] for other in neighbours(node)] for node in ordered[at]}
-            mean = {node: np.mean(ys) if ys else place[node] for node, ys in pull.items()}
-            ordered[at] = sorted(ordered[at], key=mean.__getitem__)
-            place |= _spread(ordered[at])
-    return ordered
-
-
-def _spread(layer: Sequence[str]) -> dict[str, float]:
-    """Return a height in ``(0, 1)`` for each node of a layer, evenly over the whole."""
-    return {node: (k + 0.5) / len(layer) for k, node in enumerate(layer)}
+    return untangled([sorted(layer) for layer in nx.topological_generations(dag)], dag)
 
 
 @style()
@@ -86,7 +66,7 @@ def service_graph(edges: Sequence[Edge], services: frozenset[str]) -> "Figure":
     # A layer's names stand right of its nodes, but those of the first stand left of them; the gap
     # to the next layer has room for the longest, the first gap for the edges that fan out there.
     columns = layers(edges)
-    height = {node: y for layer in columns for node, y in _spread(layer).items()}
+    height = {node: y for layer in columns for node, y in even_heights(layer).items()}
     before, *between = 0.3 + room(columns[0]), FAN, *(GAP + room(layer) for layer in columns[1:])
     *lefts, right = np.cumsum([0, *between]).tolist()
     at = zip(lefts, columns, strict=True)
