@@ -3,6 +3,7 @@
 Anything else that is raised is a defect of the program and shows its traceback.
 """
 
+import sys
 from collections.abc import Collection
 from pathlib import Path
 
@@ -123,10 +124,42 @@ def same_meaning(word: str, known: Collection[str]) -> str | None:
 
 
 def install(extra: str) -> str:
-    """Return the command that installs an extra, in a clone or beside an installed package."""
-    if (Path(__file__).parents[1] / "constraints.txt").is_file():
-        return f"pip install -c constraints.txt -e '.[{extra}]'"
-    return f"pip install 'dagrec[{extra}]'"
+    """Return the command that installs an extra beside this package, wherever it is typed.
+
+    In a clone that is the clone's own, with its pinned versions; otherwise the package comes from
+    where it came from: a file, a repository, or the index.
+    """
+    from shutil import which
+
+    source = Path(__file__).parents[1]
+    pip = Path(which("pip") or "")
+    is_same = pip.parent == Path(sys.executable).parent
+    install = (
+        "pip install" if is_same else f"{_seen_from_here(Path(sys.executable))} -m pip install"
+    )
+    if (source / "constraints.txt").is_file():
+        pinned = _seen_from_here(source / "constraints.txt")
+        return f"{install} -c {pinned} -e '{_seen_from_here(source)}[{extra}]'"
+    return f"{install} 'dagrec[{extra}]{_origin()}'"
+
+
+def _seen_from_here(path: Path) -> str:
+    """Return a path as it is seen from the working folder, if it lies below that."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def _origin() -> str:
+    """Return where the package was installed from, as pip takes it; empty if from the index."""
+    import json
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    try:
+        told = json.loads(distribution("dagrec").read_text("direct_url.json") or "{}")
+    except (PackageNotFoundError, ValueError):
+        return ""
+    vcs = told.get("vcs_info", {}).get("vcs")
+    return f" @ {f'{vcs}+' if vcs else ''}{told['url']}" if "url" in told else ""
 
 
 def plural(count: int, noun: str) -> str:

@@ -79,4 +79,4 @@ def test_it_names_its_extras_as_a_package_has_them(installed: Path) -> None:
     code = "from dagrec_cli.errors import install; print(install('onnx'))"
     env = {"PYTHONPATH": str(installed), "PYTHONSAFEPATH": "1"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
-    assert done.stdout == "pip install 'dagrec[onnx]'\n"
+    assert done.stdout.endswith("pip install 'dagrec[onnx]'\n")

@@ -93,9 +93,7 @@ class SafeLogger:
 def check_installed(logger: str, *packages: str) -> None:
     """Raise ConfigError, naming the extra, if a logger's package is absent."""
     if missing := [name for name in packages if find_spec(name) is None]:
-        raise ConfigError(
-            f"logger={logger} needs {missing[0]}; install it with: {install(logger)}."
-        )
+        raise ConfigError(f"logger={logger} needs {missing[0]}; {install(logger)}.")
 
 
 def params_of(config: DictConfig, request: Request) -> dict[str, Any]:

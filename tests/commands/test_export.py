@@ -233,7 +233,7 @@ def test_without_its_packages_it_says_how_to_get_them(
     monkeypatch.setattr(util, "find_spec", lambda name: None)
     answer = dagrec("export", f"run={trained.run}")
     assert answer.code == 2
-    assert answer.err.endswith("run: pip install -c constraints.txt -e '.[onnx]'\n")
+    assert answer.err.endswith("[onnx]'\n")
 
 
 def test_a_counting_model_has_no_network_to_export(

@@ -254,14 +254,13 @@ def test_ctrl_c_during_an_import_does_not_import_again(tmp_path: Path, module: s
 def test_a_missing_launcher_names_its_extra(
     dagrec: Dagrec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dagrec_cli.app import failures
+    from dagrec_cli.app import hints
 
-    monkeypatch.setattr(failures, "LAUNCHERS", ("cloud_batch",))
+    monkeypatch.setattr(hints, "LAUNCHERS", ("cloud_batch",))
     answer = dagrec("train", "-m", "hydra/launcher=cloud_batch")
     assert answer.code == 2
-    assert answer.err.endswith(
-        "hydra/launcher=cloud_batch needs an extra; pip install -c constraints.txt -e '.[cloud]'.\n"
-    )
+    assert "hydra/launcher=cloud_batch needs an extra; " in answer.err
+    assert answer.err.endswith("[cloud]'.\n")
 
 
 def dagrec_process(folder: Path, *words: str) -> tuple[int, list[str], Path]:
