@@ -8,7 +8,8 @@ their files, so that a tuning that was stopped continues, and equal rows are tun
 
 The first trial is the row as it stands, and trains whole. The others are drawn at once. Those of
 networks are pruned by successive halving: all train for a ninth of the epochs that the first one
-took, the best third of them for a third, and the best third of these whole.
+took, the best third of them for a third, and the best third of these whole; a length of fewer than
+ten epochs is left out.
 
 Source: Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter
 Optimization", AISTATS 2016, algorithm 1.
@@ -37,7 +38,7 @@ from dagrec_cli.runs.state import state_of
 SEARCH = "search"  # folder of configs
 SHARE = 0.2  # of the training side, for validation
 STAY = 3  # one of so many trials trains longer
-LEAST_EPOCHS = 5  # that tell trials apart
+LEAST_EPOCHS = 10  # that tell trials apart; of full batches each is a single step
 SEED = 0  # of what is drawn: the same for equal ranges, whatever the data
 
 

@@ -38,7 +38,7 @@ JUDGED = (
 )
 PRUNED = (
     "Trials of networks are pruned: all train for a ninth of the epochs that the row as it stands "
-    "took, the best third for a third, the best third of these whole. "
+    "took, the best third for a third, the best third of these whole (no length below ten epochs). "
     "experiment: what dagrec train experiment=… takes, with -cd and the folder of this table."
 )
 FLATTERED = (

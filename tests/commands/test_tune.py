@@ -18,7 +18,7 @@ Dagrec = Callable[..., Any]
 Seen = tuple[dict[str, Any], set[str], dict[str, Any]]  # result, pairs asked, config
 
 TINY = ("model.hidden=4", "model.embedding_dim=4")
-BASE = ["data.compositions=60", "split=composition", "trainer.epochs=16"]
+BASE = ["data.compositions=60", "split=composition", "trainer.epochs=30"]
 NET = {"name": "net", "overrides": ["model=gru4rec", *TINY, "model.mask=prior"]}
 COUNTS = {"name": "counts", "overrides": ["model=backoff", "model.mask=hard"]}
 PUBLISHED = {"name": "published", "overrides": ["model=gru4rec_paper", "data.context=path"]}
@@ -101,10 +101,10 @@ def test_networks_are_pruned_the_first_part_decides_and_a_model_without_ranges_s
     assert tuned().code == 0
     _, trials = by_side(tmp_path)
     assert {config["split"]["part"] for _, _, config in trials} == {0}
-    # Three train for five of the sixteen epochs, the best and the row as it stands for all.
-    assert sorted(config["trainer"]["epochs"] for _, _, config in trials) == [5] * 3 + [16] * 2
+    # Three train for ten of the thirty epochs, the best and the row as it stands for all.
+    assert sorted(config["trainer"]["epochs"] for _, _, config in trials) == [10] * 3 + [30] * 2
     found = cells(tmp_path, "mine_tuned")
-    whole = [of["metrics"]["ndcg"]["mean"] for of, _, c in trials if c["trainer"]["epochs"] == 16]
+    whole = [of["metrics"]["ndcg"]["mean"] for of, _, c in trials if c["trainer"]["epochs"] == 30]
     assert found["net"]["chosen"] == max(whole) >= found["net"]["as_it_stands"]
     stands = "as it stands: there is no search/gru4rec_paper.yaml"
     assert found["published"]["settings"] == stands
