@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from dagrec_cli.data.groups import chained, equal
 from dagrec_cli.data.invalid import summarise
 from dagrec_cli.data.pairs import Pairs, Rows
 from dagrec_cli.data.service_graph import ServiceGraph
-from dagrec_cli.data.vocabulary import PAD, Vocabulary
+from dagrec_cli.data.vocabulary import PAD, UNKNOWN_OWNER, Vocabulary
 from dagrec_cli.errors import DataError, plural
 
 Int32 = NDArray[np.int32]
@@ -95,6 +95,13 @@ class Dataset:
         return self.contexts.first(int(self.links.source.max(initial=-1)) + 1)
 
     @cached_property
+    def owner_as_read(self) -> Int32:
+        """Number under which a model reads each composition's owner, ``[compositions]``."""
+        number = {name: k for k, name in enumerate(self.vocabulary.owners, start=1)}
+        known = [number.get(name, UNKNOWN_OWNER) for name in self.owners]
+        return np.array([*known, UNKNOWN_OWNER], np.int32)[self.owner]  # -1 is the last one
+
+    @cached_property
     def path(self) -> tuple[Int32, Int32]:
         """Entry and composition of each source-to-sink path.
 
@@ -152,8 +159,28 @@ class Dataset:
         joint = model.and_beyond(self.vocabulary)
         node = np.array([PAD, *(joint.index[name] for name in self.vocabulary.nodes)], np.int32)
         contexts = replace(self.contexts, node=node[self.contexts.node])
-        same = replace(self, vocabulary=joint, contexts=contexts)
-        # Names have no part in these, which take long.
+        return self._named(vocabulary=joint, contexts=contexts)
+
+    def with_owners_of(self, rows: Rows) -> "Dataset":
+        """Return the same data for a model that knows who owns some steps' compositions.
+
+        Raises
+        ------
+        DataError
+            If nobody does.
+        """
+        owner = np.unique(self.owner[self.pairs.composition[rows]])
+        names = sorted(self.owners[number] for number in owner if number >= 0)
+        if not names:
+            raise DataError(
+                "model.owner reads owners, but no composition that trains has one; use "
+                "model.owner=none, or name the key that says it, as data.owner_key=user."
+            )
+        return self._named(vocabulary=replace(self.vocabulary, owners=tuple(names)))
+
+    def _named(self, **changes: Any) -> "Dataset":
+        """Return the data with other names or numbers, which have no part in what takes long."""
+        same = replace(self, **changes)
         vars(same).update({k: v for k, v in vars(self).items() if k in ("group", "chain")})
         return same
 

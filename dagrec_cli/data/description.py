@@ -205,7 +205,7 @@ def _counted(
 def _unused(dataset: Dataset, split: str) -> tuple[str, ...]:
     """Return what the data tell and neither the split nor any model asks for."""
     found = {
-        "owners": bool(dataset.owners),
+        "owners (model.owner asks for them)": bool(dataset.owners),
         "start times (split=temporal asks for them)": split not in BY_TIME
         and not np.isnan(dataset.start_time).all(),
         "end times": split != "prequential" and not np.isnan(dataset.end_time).all(),

@@ -12,7 +12,7 @@ from dagrec_cli.data.composition import Composition, Invalid, Source
 from dagrec_cli.data.naming import NAMED, PREFIXES, UNKNOWN_NODE, Naming, OnUnknown
 from dagrec_cli.data.paths import COUNTED, neighbours, topological
 from dagrec_cli.data.readers.json_keys import repeated_key
-from dagrec_cli.data.vocabulary import Vocabulary
+from dagrec_cli.data.vocabulary import UNKNOWN_OWNER, Vocabulary
 from dagrec_cli.errors import DataError
 
 Key = tuple[int, ...]  # a node, and the positions of what leads to it
@@ -71,10 +71,13 @@ class Query(NamedTuple):
         Each as its nodes, what leads to one before it, the last node last: a node is its index,
         then the positions of what leads to it. Of several contexts (paths to one node) the
         probabilities are averaged.
+    owner
+        Who asks, by the model's number.
     """
 
     about: About
     contexts: list[list[Key]]
+    owner: int = UNKNOWN_OWNER
 
     @classmethod
     def of_paths(cls, about: About, paths: Iterable[list[int]]) -> "Query":

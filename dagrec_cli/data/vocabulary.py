@@ -1,4 +1,4 @@
-"""Names to numbers: nodes (0 is padding) and the service classes that a model scores.
+"""Names to numbers: nodes (0 is padding), the service classes that a model scores, and owners.
 
 Source: PAPER §2; both maps are over sorted names, so equal data gives equal numbers.
 Differs from the source: but for the paper's split, a model knows the names of the rows that it is
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from dagrec_cli.config.kinds import Natural
 
 PAD = 0
+UNKNOWN_OWNER = 0
 UNKNOWN_NODES = {
     "UNKNOWN table": False,
     "UNKNOWN service": True,
@@ -54,12 +55,16 @@ class Vocabulary:
         Class ``c`` of every score row is ``services[c]``.
     known
         What of it a model knows; None for all.
+    owners
+        Those that a model knows, sorted; ``owners[k]`` has number ``k + 1``, and 0 is every other.
+        None of a model that does not read who asks.
     """
 
     nodes: tuple[str, ...]
     is_service: tuple[bool, ...]
     services: tuple[str, ...]
     known: Known | None = None
+    owners: tuple[str, ...] = ()
 
     @classmethod
     def fitted(cls, kinds: Mapping[str, bool], services: Iterable[str]) -> "Vocabulary":
@@ -79,6 +84,7 @@ class Vocabulary:
             (*self.is_service, *(kinds[name] for name in nodes)),
             (*self.services, *services),
             Known(len(self.nodes), len(self.services)),
+            self.owners,
         )
 
     @cached_property
@@ -87,9 +93,8 @@ class Vocabulary:
         if self.known is None:
             return self
         n_nodes, n_services = self.known
-        return Vocabulary(
-            self.nodes[:n_nodes], self.is_service[:n_nodes], self.services[:n_services]
-        )
+        nodes, flags = self.nodes[:n_nodes], self.is_service[:n_nodes]
+        return Vocabulary(nodes, flags, self.services[:n_services], owners=self.owners)
 
     @cached_property
     def unknown(self) -> Int32 | None:

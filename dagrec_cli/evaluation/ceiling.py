@@ -24,12 +24,16 @@ CEILINGS = {  # what the row of each is called, and what it is
         "static ceiling of the context",
         "the best function of the whole context, chosen on these test pairs",
     ),
+    "owner": (
+        "static ceiling of the context and the owner",
+        "the best function of the whole context and whose it is, chosen on these test pairs",
+    ),
     "law": (
         "ceiling of the law",
         "the best predictor in expectation, which knows the data's law",
     ),
 }
-STATIC = ("last_node", "context")
+STATIC = ("last_node", "context", "owner")
 
 
 @runtime_checkable
@@ -49,7 +53,8 @@ def ceilings(dataset: Dataset, rows: Rows, truth: KnownTruth | None) -> dict[str
     """
     pairs = dataset.pairs.take(rows)
     last, n_services = dataset.contexts.node[pairs.context], len(dataset.vocabulary.services)
-    bounds = static_ceilings(last, pairs.context, pairs.target, n_services)
+    owner = dataset.owner[pairs.composition] if dataset.vocabulary.owners else None
+    bounds = static_ceilings(last, pairs.context, pairs.target, n_services, owner=owner)
     if truth is not None:
         bounds["law"] = true_outcomes(truth, dataset, rows)
     return bounds
@@ -61,8 +66,11 @@ def static_ceilings(
     target: Int[np.ndarray, " pairs"],
     n_services: int,
     weight: Float[np.ndarray, " pairs"] | None = None,
+    owner: Int[np.ndarray, " pairs"] | None = None,
 ) -> dict[str, Outcomes]:
     """Return the outcomes of the best functions of a context's last node and of the whole context.
+
+    And of the context and its owner, if these are given.
 
     They are chosen on these very pairs: no model that reads only so much, and learns nothing while
     it is tested, ranks better by a metric that :func:`has_ceiling`.
@@ -71,8 +79,12 @@ def static_ceilings(
     ----------
     weight
         What each pair counts in the mean; None for pairs that count alike.
+    owner
+        Number of whose composition each pair is of, -1 where unknown; None if models read none.
     """
     known = {"last_node": last_node, "context": context}
+    if owner is not None:
+        known["owner"] = np.unique([context, owner], axis=1, return_inverse=True)[1].ravel()
     return {name: best_function(each, target, n_services, weight) for name, each in known.items()}
 
 

@@ -62,36 +62,39 @@ class Evaluation(NamedTuple):
 
 
 @torch.no_grad()
-def score_contexts(model: Model, dag: ContextDag, entries: NDArray[np.int32]) -> Scores:
+def score_contexts(model: Model, contexts: Contexts) -> Scores:
     """Return the scores of every service after each context, and what the model's mask forbids.
 
-    Parameters
-    ----------
-    dag, entries
-        The contexts, as entries of a DAG; all are scored together.
+    All are scored together.
     """
     model.eval()
-    contexts = Contexts(dag, entries)
     choices = model.hard_mask.choices(contexts.last) if model.hard_mask else None
     return _score_table(model, contexts, choices)
 
 
 @torch.no_grad()
-def evaluate_model(model: Model, dag: ContextDag, pairs: Pairs) -> Evaluation:
+def evaluate_model(
+    model: Model, dag: ContextDag, pairs: Pairs, owner: NDArray[np.int32] | None = None
+) -> Evaluation:
     """Return a model's outcomes on one pair or more; each distinct context is scored once.
 
     Contexts are taken in parts of :data:`SCORES_AT_ONCE` scores. Where the mask leaves few
     services, no other is scored, except after contexts that have a target which is ruled out: ranks
     within the mask are those in the whole catalogue, since all others come below.
+
+    Parameters
+    ----------
+    owner
+        Of each pair, by the model's number; None where the model reads none.
     """
     model.eval()
-    entries, row = np.unique(pairs.context, return_inverse=True)
+    contexts, row = Contexts.asked(dag, pairs.context, owner)
     order = np.argsort(row, kind="stable")
     parts = []
-    for start, stop in pairwise(_cuts(model, dag.node[entries])):
+    for start, stop in pairwise(_cuts(model, dag.node[contexts.entries])):
         mine = order[slice(*np.searchsorted(row, (start, stop), sorter=order))]
-        contexts = Contexts(dag, entries[start:stop])
-        parts.append(_evaluate(model, contexts, row[mine] - start, pairs.target[mine]))
+        some = contexts.take(slice(start, stop))
+        parts.append(_evaluate(model, some, row[mine] - start, pairs.target[mine]))
     return joined(parts, order)
 
 
@@ -109,7 +112,8 @@ def evaluate_rows(model: Model, dataset: Dataset, rows: Rows) -> Evaluation:
     probability = np.full(len(rows), 1 / n_services)
     if is_left.any():
         known = Pairs(context, np.where(is_lost, 0, pairs.target), pairs.composition)
-        found, chance = evaluate_model(model, contexts, known.take(np.flatnonzero(is_left)))
+        owner = dataset.owner_as_read[pairs.composition[is_left]]
+        found, chance = evaluate_model(model, contexts, known.take(np.flatnonzero(is_left)), owner)
         predicted[is_left], better[is_left], tied[is_left] = found[1:]
         probability[is_left] = chance
     better[is_lost], tied[is_lost], probability[is_lost] = UNRANKED, 0, 0
@@ -179,7 +183,7 @@ def _evaluate_lists(
     row: Int[np.ndarray, " pairs"],
     target: Int[np.ndarray, " pairs"],
 ) -> Evaluation:
-    states = model.encode(contexts.to(model.device))
+    states = model.states(contexts.to(model.device))
     parts, order = [], []
     is_below: Bool[np.ndarray, " pairs"] = np.zeros(len(row), bool)
     for part, *where in choices.split(torch.from_numpy(row)):

@@ -57,19 +57,18 @@ def evaluate_in_time(
     repeat_alpha
         Of equal steps of one composition, see :class:`~dagrec_cli.data.pairs.WeightedPairs`.
     """
-    entries, context = np.unique(dataset.pairs.context, return_inverse=True)
-    pairs = dataset.pairs.repeated(stream.known.astype(np.int32))
-    pairs = pairs._replace(context=context.astype(np.int32), repeat_alpha=repeat_alpha)
-    counts = model.in_time(pairs, Contexts(dataset.as_read, entries))
+    contexts, pairs = Contexts.of_pairs(dataset, np.arange(len(stream.known)))
+    weighted = pairs.repeated(stream.known.astype(np.int32))
+    counts = model.in_time(weighted._replace(repeat_alpha=repeat_alpha), contexts)
     at_once = max(1, SCORES_AT_ONCE // model.facts.n_services)
     order = np.argsort(stream.limit[rows], kind="stable")  # those of a moment together
     rows = rows[order]
     parts = []
     for start in range(0, len(rows), at_once):
         some = rows[start : start + at_once]
-        number, target = np.arange(len(some)), dataset.pairs.target[some]
+        number, target = np.arange(len(some)), pairs.target[some]
         log_p, popularity = counts.known(
-            torch.from_numpy(context[some]), torch.from_numpy(stream.limit[some])
+            torch.from_numpy(pairs.context[some]).long(), torch.from_numpy(stream.limit[some])
         )
         # A service that nothing was known of stands below all others; as a target it has no rank.
         scores = log_p.where(popularity > 0, -torch.inf).numpy()

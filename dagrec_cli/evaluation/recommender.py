@@ -19,6 +19,7 @@ from dagrec_cli.data.unseen import NONE, as_model_reads
 from dagrec_cli.evaluation.evaluator import Scores, probabilities, score_contexts
 from dagrec_cli.evaluation.why import Explainer, Why
 from dagrec_cli.models.base import Model
+from dagrec_cli.models.context_batch import Contexts
 
 QUERIES = 1024  # scored together at most
 HELD_NODES = 100_000  # in padded rows that are scored together, where one query does not hold more
@@ -110,19 +111,19 @@ def _answers(
     explain: Explainer | None,
 ) -> Iterator[Answer]:
     number = Numbering()
-    entries = [number.context(context) for query in queries for context in query.contexts]
-    distinct, row = np.unique(np.array(entries, np.int32), return_inverse=True)
-    scores = score_contexts(model, number.dag(), distinct)
+    asked = [(number.context(c), query.owner) for query in queries for c in query.contexts]
+    contexts, row = Contexts.asked(number.dag(), *np.array(asked, np.int32).T)
+    scores = score_contexts(model, contexts)
     chance = probabilities(scores.masked)
     ends = np.cumsum([0, *(len(query.contexts) for query in queries)])
     facts = model.facts
     names = facts.vocabulary.services
     for query, (start, end) in zip(queries, pairwise(ends), strict=True):
-        contexts = row[start:end]
-        mean = chance[contexts].mean(axis=0)
+        of_query = row[start:end]
+        mean = chance[of_query].mean(axis=0)
         # of all contexts of a query the last node is one, so a mask rules out the same after each
-        ruled_out = None if scores.ruled_out is None else scores.ruled_out[contexts[0]]
-        best = _ranking(scores.own[contexts], ruled_out, mean)
+        ruled_out = None if scores.ruled_out is None else scores.ruled_out[of_query[0]]
+        best = _ranking(scores.own[of_query], ruled_out, mean)
         best = best[allowed[best]][:top_k]
         seen = facts.graph.times_seen(query.last, len(names))
         n_known = int(np.count_nonzero(seen))
@@ -187,22 +188,22 @@ def list_metrics(
     which the model knows nothing are left out.
     """
     pairs, n_services = dataset.pairs.take(rows), model.facts.n_services
-    contexts, entry = as_model_reads(dataset)
-    read = entry[pairs.context]
-    entries, n = np.unique(read[read != NONE], return_counts=True)
+    dag, entry = as_model_reads(dataset)
+    read, owner = entry[pairs.context], dataset.owner_as_read[pairs.composition]
+    contexts, row = Contexts.asked(dag, read[read != NONE], owner[read != NONE])
     cuts = {name: int(name.partition("@")[2]) for name in metrics}
     at_once, most = max(1, HELD_SCORES // n_services), max(cuts.values())
     lists: Int[np.ndarray, "contexts most"] = np.concatenate(
         [
-            _first(score_contexts(model, contexts, entries[start : start + at_once]), most)
-            for start in range(0, len(entries), at_once)
+            _first(score_contexts(model, contexts.take(slice(start, start + at_once))), most)
+            for start in range(0, len(contexts), at_once)
         ]
     )
     rank = _popularity_rank(model.facts.graph, n_services)
     return {
         name: len(np.unique(lists[:, :k])) / n_services
         if name.startswith("coverage")
-        else float(np.average(rank[lists[:, :k]].mean(axis=1), weights=n))
+        else float(np.average(rank[lists[:, :k]].mean(axis=1), weights=np.bincount(row)))
         for name, k in cuts.items()
     }
 

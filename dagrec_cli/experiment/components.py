@@ -4,8 +4,9 @@ A model waits for the data; its settings are checked with the others'.
 """
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -48,7 +49,7 @@ class Components:
 
     data: CachedSource
     split: Split
-    model: Callable[[Facts], Model]  # which needs the data first
+    model: partial[Model]  # which needs the data first
     loss: Loss
     sampler: Sampler
     trainer: Trainer
@@ -100,6 +101,11 @@ class Components:
         )
         return components
 
+    @property
+    def reads_owners(self) -> bool:
+        """Whether the model asks whose a composition is."""
+        return bool(self.model.keywords.get("owner", "none") != "none")
+
     def sides(self, dataset: Dataset) -> tuple[SplitData, SplitData]:
         """Return what the kept models are fitted and evaluated on, and what chooses their epoch.
 
@@ -108,7 +114,7 @@ class Components:
         DataError
             If a side of the split would be empty.
         """
-        data = SplitData.of(dataset, self.split)
+        data = SplitData.of(dataset, self.split, reads_owners=self.reads_owners)
         if not self.validation_share:
             return data, data
         chosen_on = data.validated(self.split, self.validation_share)

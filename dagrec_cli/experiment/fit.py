@@ -45,7 +45,7 @@ from dagrec_cli.runs.record import write_record
 from dagrec_cli.runs.result import Finished, stopped
 from dagrec_cli.runs.resume import begin, check_same_data, resume_command
 from dagrec_cli.runs.state import TRAINING, check_free
-from dagrec_cli.training.batch import TrainingPairs, encode_once
+from dagrec_cli.training.batch import TrainingPairs
 from dagrec_cli.training.hardware import set_threads
 from dagrec_cli.training.interrupt import STOPPING, heard, stop_on_request
 from dagrec_cli.training.progress import Progress
@@ -158,10 +158,8 @@ class StoppedError(Exception):
 def count(model: CountingModel, data: SplitData, repeat_alpha: float) -> None:
     """Let a model count the pairs to be fitted."""
     unit = None if data.units is None else data.units.of(data.train)
-    pairs = data.dataset.pairs.take(data.train).distinct(unit, repeat_alpha)
-    entries, row = encode_once(pairs)
-    contexts = Contexts(data.dataset.as_read, entries)
-    model.count(pairs._replace(context=row.astype(np.int32)), contexts)
+    contexts, pairs = Contexts.of_pairs(data.dataset, data.train)
+    model.count(pairs.distinct(unit, repeat_alpha), contexts)
 
 
 def check_first_part(config: DictConfig, request: Request) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dagrec_cli.config.kinds import Natural, Positive
 from dagrec_cli.data.pairs import WeightedPairs
-from dagrec_cli.models.base import CountingModel, Evidence, Facts, PlainMask
+from dagrec_cli.models.base import CountedOwner, CountingModel, Evidence, Facts, PlainMask
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.count_prior import Before, UnitCounts
 from dagrec_cli.models.layers.interpolated_counts import View, interpolated
@@ -36,14 +36,22 @@ class Backoff(CountingModel):
         Occurrences that the opinion of one generation less is worth, above 0.
     mask
         See :class:`~dagrec_cli.models.base.Model`.
+    owner
+        With ``prior``, what followed for the composition's owner comes last, and so counts first.
     """
 
     def __init__(
-        self, facts: Facts, *, order: Natural, smoothing: Positive, mask: PlainMask
+        self,
+        facts: Facts,
+        *,
+        order: Natural,
+        smoothing: Positive,
+        mask: PlainMask,
+        owner: CountedOwner,
     ) -> None:
         super().__init__(facts, mask=mask)
         self.smoothing = smoothing
-        self.table = TruncatedCounts(facts.vocabulary, order)
+        self.table = TruncatedCounts(facts.vocabulary, order, by_owner=owner == "prior")
 
     def count(self, pairs: WeightedPairs, contexts: Contexts) -> None:
         """Count what followed each truncation."""

@@ -7,14 +7,14 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dagrec_cli.config.kinds import Share
 from dagrec_cli.data.contexts import ContextDag
 from dagrec_cli.data.pairs import WeightedPairs
 from dagrec_cli.data.service_graph import ServiceGraph
-from dagrec_cli.data.vocabulary import Vocabulary
+from dagrec_cli.data.vocabulary import UNKNOWN_OWNER, Vocabulary
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.count_prior import CountPrior
@@ -23,6 +23,8 @@ from dagrec_cli.models.layers.scoring_head import ScoringHead
 
 PlainMask = Literal["hard", "none"]
 Mask = Literal[PlainMask, "prior"]
+CountedOwner = Literal["none", "prior"]
+Owner = Literal[CountedOwner, "embedding"]
 
 
 @dataclass(frozen=True)
@@ -150,10 +152,33 @@ class CountingModel(Model):
         """Learn from weighted pairs; ``pairs.context`` are rows of ``contexts``."""
 
 
+class OwnerEmbedding(nn.Embedding):
+    """A vector for each owner that a model knows, and one for all others, which is row 0.
+
+    Parameters
+    ----------
+    owner_dropout
+        Probability, in ``[0, 1)``, that while training the vector that is looked up is the one for
+        all others, which is how that is trained.
+    """
+
+    def __init__(self, facts: Facts, width: int, owner_dropout: Share) -> None:
+        super().__init__(1 + len(facts.vocabulary.owners), width)
+        self.owner_dropout = owner_dropout
+
+    def forward(self, owners: Int[Tensor, " contexts"]) -> Float[Tensor, "contexts width"]:
+        """Return the vectors of owners, by number."""
+        if self.training and self.owner_dropout:
+            is_dropped = torch.rand(owners.shape, device=owners.device) < self.owner_dropout
+            owners = owners.masked_fill(is_dropped, UNKNOWN_OWNER)
+        return super().forward(owners)
+
+
 class TorchModel(Model):
     """A model trained by gradients: a state per context, then a linear score per service.
 
     With ``mask=prior`` a :class:`~dagrec_cli.models.layers.count_prior.CountPrior` is added to it.
+    With ``owner=embedding`` a vector of the composition's owner is added to the state.
 
     Parameters
     ----------
@@ -166,15 +191,27 @@ class TorchModel(Model):
         followed the context's last node. Needs ``mask=prior``.
     node_dropout
         For the model's :class:`~dagrec_cli.models.layers.node_features.NodeEmbedding`.
+    owner
+        ``none``, ``embedding``, or ``prior`` for a prior that counts by owner first.
+    owner_dropout
+        For :class:`OwnerEmbedding`.
 
     Raises
     ------
     ConfigError
-        If edges are to be dropped from a prior that is not there.
+        If edges are to be dropped from a prior that is not there, or it is to count by owner.
     """
 
     def __init__(
-        self, facts: Facts, *, hidden: int, mask: Mask, edge_dropout: Share, node_dropout: Share
+        self,
+        facts: Facts,
+        *,
+        hidden: int,
+        mask: Mask,
+        edge_dropout: Share,
+        node_dropout: Share,
+        owner: Owner,
+        owner_dropout: Share,
     ) -> None:
         super().__init__(facts, mask=mask)
         self.head = ScoringHead(hidden, facts.n_services)
@@ -183,22 +220,35 @@ class TorchModel(Model):
                 f"model.edge_dropout is {edge_dropout} but model.mask is {mask}, so no prior knows "
                 "an edge; use model.mask=prior, or model.edge_dropout=0."
             )
+        if owner == "prior" and mask != "prior":
+            raise ConfigError(
+                f"model.owner is prior but model.mask is {mask}, so there is no prior to count by "
+                "owner; use model.mask=prior, or model.owner=embedding."
+            )
         self.node_dropout = node_dropout
-        self.prior = CountPrior(facts.vocabulary, edge_dropout) if mask == "prior" else None
+        by_owner, has_prior = owner == "prior", mask == "prior"
+        self.prior = CountPrior(facts.vocabulary, edge_dropout, by_owner) if has_prior else None
+        reads_owner = owner == "embedding"
+        self.owners = OwnerEmbedding(facts, hidden, owner_dropout) if reads_owner else None
 
     @abstractmethod
     def encode(self, contexts: Contexts) -> Float[Tensor, "contexts hidden"]:
-        """Return one state per context."""
+        """Return one state per context, whoever asks."""
+
+    def states(self, contexts: Contexts) -> Float[Tensor, "contexts hidden"]:
+        """Return one state per context, of which the head's scores are."""
+        states = self.encode(contexts)
+        return states if self.owners is None else states + self.owners(contexts.owners)
 
     def forward(self, contexts: Contexts) -> Float[Tensor, "contexts services"]:
         """Return the unmasked score of every service after each context."""
-        scores: Tensor = self.head(self.encode(contexts))
+        scores: Tensor = self.head(self.states(contexts))
         return scores if self.prior is None else scores + self.prior(contexts)
 
     def evidence(self, context: Contexts) -> Evidence:
         """Return what the prior counted, and what network and prior give to the scores."""
         if self.prior is None:
             return super().evidence(context)
-        network, counts = self.head(self.encode(context))[0], self.prior(context)[0]
+        network, counts = self.head(self.states(context))[0], self.prior(context)[0]
         parts = {"network": network, "counts": counts}
         return Evidence(self.prior.table.by_generation(context), parts, [])

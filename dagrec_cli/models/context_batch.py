@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dagrec_cli.data.contexts import ContextDag
+from dagrec_cli.data.dataset import Dataset
+from dagrec_cli.data.pairs import Pairs, Rows
 from dagrec_cli.data.ragged import block_starts
-from dagrec_cli.data.vocabulary import PAD
+from dagrec_cli.data.vocabulary import PAD, UNKNOWN_OWNER
 
 CPU = torch.device("cpu")
 
@@ -187,14 +189,51 @@ class Contexts:
         The contexts, as entries of a DAG; they may repeat.
     device
         Where the views lie.
+    owner
+        Who asks after each, by the model's number of owners; None where that is not known.
     """
 
     def __init__(
-        self, dag: ContextDag | None, entries: NDArray[np.int32], device: torch.device = CPU
+        self,
+        dag: ContextDag | None,
+        entries: NDArray[np.int32],
+        device: torch.device = CPU,
+        owner: NDArray[np.int32] | None = None,
     ) -> None:
         self.dag = dag
         self.entries = entries
         self.device = device
+        self.owner = np.full(len(entries), UNKNOWN_OWNER, np.int32) if owner is None else owner
+
+    @classmethod
+    def asked(
+        cls, dag: ContextDag, context: NDArray[np.int32], owner: NDArray[np.int32] | None = None
+    ) -> tuple["Contexts", NDArray[np.int64]]:
+        """Return the contexts of pairs, each once per owner, and which of them each pair has.
+
+        They are in the order of their entries, then of owners.
+        """
+        owner = np.full(len(context), UNKNOWN_OWNER, np.int32) if owner is None else owner
+        n_owners = int(owner.max(initial=0)) + 1
+        key = context.astype(np.int64) * n_owners + owner
+        distinct, row = np.unique(key, return_inverse=True)
+        entries, owner = (part.astype(np.int32) for part in np.divmod(distinct, n_owners))
+        return cls(dag, entries, owner=owner), row
+
+    @classmethod
+    def of_pairs(cls, dataset: Dataset, rows: Rows) -> tuple["Contexts", Pairs]:
+        """Return the contexts of some pairs as a model reads them, and the pairs in their places.
+
+        See :meth:`asked`.
+        """
+        pairs = dataset.pairs.take(rows)
+        owner = dataset.owner_as_read[pairs.composition]
+        contexts, row = cls.asked(dataset.as_read, pairs.context, owner)
+        return contexts, pairs._replace(context=row.astype(np.int32))
+
+    def take(self, rows: slice | NDArray[np.int32]) -> "Contexts":
+        """Return some of the contexts."""
+        return Contexts(self.dag, self.entries[rows], self.device, self.owner[rows])
 
     @classmethod
     def of_rows(
@@ -204,6 +243,7 @@ class Contexts:
         batch = cls(None, np.zeros(0, np.int32), nodes.device)
         batch.rows = ContextRows(nodes, length)
         batch.last = nodes.gather(1, length[:, None] - 1).squeeze(1)
+        batch.owners = torch.full_like(length, UNKNOWN_OWNER)
         return batch
 
     def __len__(self) -> int:
@@ -211,13 +251,20 @@ class Contexts:
 
     def to(self, device: torch.device) -> "Contexts":
         """Return the same contexts on a device."""
-        return self if device == self.device else Contexts(self.dag, self.entries, device)
+        if device == self.device:
+            return self
+        return Contexts(self.dag, self.entries, device, self.owner)
 
     @cached_property
     def last(self) -> Int[Tensor, " contexts"]:
         """Index of each context's last node."""
         dag, entries = self.known
         return torch.from_numpy(dag.node[entries]).long().to(self.device)
+
+    @cached_property
+    def owners(self) -> Int[Tensor, " contexts"]:
+        """Number of who asks after each context."""
+        return torch.from_numpy(self.owner).long().to(self.device)
 
     @cached_property
     def rows(self) -> ContextRows:

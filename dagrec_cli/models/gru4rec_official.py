@@ -59,7 +59,15 @@ class GRU4RecOfficial(TorchModel):
         mask: PlainMask,
     ) -> None:
         last = layers[-1]
-        super().__init__(facts, hidden=last, mask=mask, edge_dropout=0.0, node_dropout=0.0)
+        super().__init__(
+            facts,
+            hidden=last,
+            mask=mask,
+            edge_dropout=0.0,
+            node_dropout=0.0,
+            owner="none",
+            owner_dropout=0.0,
+        )
         self.layers = list(layers)
         self.output = _vectors(facts, last, is_output=True)
         self.bias = _vectors(facts, 1)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dagrec_cli.config.kinds import Natural, Positive
 from dagrec_cli.data.pairs import WeightedPairs
-from dagrec_cli.models.base import CountingModel, Evidence, Facts, PlainMask
+from dagrec_cli.models.base import CountedOwner, CountingModel, Evidence, Facts, PlainMask
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.truncated_counts import UNSEEN, TruncatedCounts
 
@@ -31,15 +31,23 @@ class Markov(CountingModel):
         Occurrences added to every service, above 0.
     mask
         See :class:`~dagrec_cli.models.base.Model`.
+    owner
+        With ``prior``, the most generations that were seen for the composition's owner decide.
     """
 
     def __init__(
-        self, facts: Facts, *, order: Natural, smoothing: Positive, mask: PlainMask
+        self,
+        facts: Facts,
+        *,
+        order: Natural,
+        smoothing: Positive,
+        mask: PlainMask,
+        owner: CountedOwner,
     ) -> None:
         super().__init__(facts, mask=mask)
         self.order = order
         self.smoothing = smoothing
-        self.table = TruncatedCounts(facts.vocabulary, order)
+        self.table = TruncatedCounts(facts.vocabulary, order, by_owner=owner == "prior")
 
     def count(self, pairs: WeightedPairs, contexts: Contexts) -> None:
         """Count what followed truncations of up to ``order`` generations."""

@@ -23,7 +23,7 @@ from dagrec_cli.models.base import CountingModel, Facts, Model, TorchModel
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.promises.worlds import BRANCHING, CHAINS, MERGES, STRANGE, dataset_of
 from dagrec_cli.samplers.none import NoSampler
-from dagrec_cli.training.batch import TrainingPairs, encode_once
+from dagrec_cli.training.batch import TrainingPairs
 from dagrec_cli.training.state import TrainingTask
 from dagrec_cli.training.step import BatchLoss
 from dagrec_cli.training.trainer import Trainer
@@ -79,9 +79,8 @@ def trained(
     """Fit a model to all pairs of a data set."""
     every = every or _training_pairs(model, dataset)
     if isinstance(model, CountingModel):
-        pairs = dataset.pairs.distinct()
-        _, row = encode_once(pairs)
-        model.count(pairs._replace(context=row.astype(np.int32)), every.whole.contexts)
+        contexts, pairs = Contexts.of_pairs(dataset, np.arange(len(dataset.pairs.context)))
+        model.count(pairs.distinct(), contexts)
     elif isinstance(model, TorchModel):
         generator = torch.Generator().manual_seed(0)
         _trainer(epochs).fit(TrainingTask(model, LOSS, NoSampler(), every, generator))

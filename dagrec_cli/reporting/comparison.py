@@ -95,7 +95,9 @@ def compare_rows(
     notes: list[str] = []
     ceilings: dict[str, None] = {}
     for about, alike in by_test(rows):
-        bounds = _ceilings(alike[0], shown, average)
+        # The row that reads most: what bounds it bounds all.
+        most = max(alike, key=lambda row: len(row.runs[0].finished.ceilings))
+        bounds = _ceilings(most, shown, average)
         ceilings |= dict.fromkeys(bounds)
         of_test = _compared(alike, metric, shown, average)
         of_test += [{"row": CEILINGS[name][0], **bound} for name, bound in bounds.items()]
@@ -204,7 +206,7 @@ def _ceilings_of(run: Run, metrics: Sequence[str], average: Average) -> dict[str
     if new:
         belongs, target = run.predictions.membership, run.predictions.target
         known = (run.last_node, belongs.context, target, len(run.vocabulary.services))
-        bounds = static_ceilings(*known, belongs.weights(average))
+        bounds = static_ceilings(*known, belongs.weights(average), run.predictions.owner)
         for name in static:
             found = metric_summaries([bounds[name]], belongs, new, average)
             ceilings.setdefault(name, {}).update(found)

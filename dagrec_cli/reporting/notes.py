@@ -38,15 +38,7 @@ def notes_of(result: Finished) -> list[str]:
     if result.model.mask == "hard":
         n_forbidden = data.forbidden_test_targets
         notes.append(f"Hard mask: {n_forbidden:,} {side}targets are ruled out by it.")
-    if "law" in result.ceilings:
-        notes.append(
-            "Ceiling: the best predictor in expectation, which knows the data's law; on these "
-            "pairs a model may be luckier."
-        )
-    else:
-        notes.append(
-            f"Static ceiling: the best function of the whole context, chosen on these {side}pairs."
-        )
+    notes += _ceiling_notes(result, side)
     if data.left_out:
         notes.append(f"Left out: {data.left_out}.")
     if data.dropped:
@@ -60,6 +52,24 @@ def notes_of(result: Finished) -> list[str]:
             f"of {plural(unseen.targets, 'pair')}. Rule: {result.rule}."
         )
     return notes
+
+
+def _ceiling_notes(result: Finished, side: str) -> list[str]:
+    """Return what the ceiling below a row is, and who is named because the model reads owners."""
+    if "law" in result.ceilings:
+        return [
+            "Ceiling: the best predictor in expectation, which knows the data's law; on these "
+            "pairs a model may be luckier."
+        ]
+    if "owner" not in result.ceilings:
+        return [
+            f"Static ceiling: the best function of the whole context, chosen on these {side}pairs."
+        ]
+    return [
+        "Static ceiling: the best function of the whole context and whose it is, chosen on these "
+        f"{side}pairs.",
+        "The model reads owners, so vocabulary.json holds their names.",
+    ]
 
 
 def _split_notes(result: Finished) -> list[str]:

@@ -46,7 +46,8 @@ COLUMNS = {  # and how pandas is to read them
     "ties": "int64",
     "probability": "float64",
 }
-ABOUT = ("pair", "group", "composition", "context", "depth")  # of a pair, whatever the seed
+OWNER = "owner"  # a column more, where a model reads owners: their numbers in the data, -1: unknown
+ABOUT = ("pair", "depth", "group", "composition", "context")  # of a pair, whatever the seed
 DIGITS = 5e-6  # of a rank: the file has six
 
 
@@ -64,12 +65,15 @@ class Predictions:
         What each test pair belongs to.
     depth
         Nodes on the longest path to each test pair's last node, it included, ``[pairs]``.
+    owner
+        Number of each pair's owner, -1 where unknown, ``[pairs]``; None if the model reads none.
     """
 
     outcomes: dict[int, Outcomes]
     pair: Int[np.ndarray, " pairs"]
     membership: Membership
     depth: Int[np.ndarray, " pairs"]
+    owner: Int[np.ndarray, " pairs"] | None = None
 
     @property
     def target(self) -> Int[np.ndarray, " pairs"]:
@@ -94,28 +98,28 @@ def write_predictions(
     """
     services = dataset.vocabulary.services
     pairs = dataset.pairs.take(test)
-    group = dataset.group[pairs.composition]
-    depth = dataset.contexts.depth[pairs.context]
+    context, _, composition = pairs
+    numbers = (test, composition, dataset.group[composition], context)
+    about = [each.tolist() for each in (*numbers, dataset.contexts.depth[context])]
+    reads_owner = bool(dataset.vocabulary.owners)
+    owner = dataset.owner[composition, None][:, :reads_owner].tolist()
 
     def lines() -> Iterator[tuple[object, ...]]:
         for seed, (outcomes, probability) in evaluations.items():
             rank = outcomes.mean_rank
-            for k, pair in enumerate(test.tolist()):
+            for k, five in enumerate(zip(*about, strict=True)):
                 yield (
                     seed,
-                    pair,
-                    int(pairs.composition[k]),
-                    int(group[k]),
-                    int(pairs.context[k]),
-                    int(depth[k]),
+                    *five,
                     services[pairs.target[k]],
                     services[outcomes.predicted[k]],
                     f"{rank[k]:g}",
                     int(outcomes.tied[k]),
                     f"{probability[k]:.6g}",
+                    *owner[k],
                 )
 
-    folder.write_text(PREDICTIONS, csv_text([*COLUMNS], lines()))
+    folder.write_text(PREDICTIONS, csv_text([*COLUMNS, *[OWNER] * reads_owner], lines()))
     write_contexts(folder, dataset, pairs.context)
 
 
@@ -144,10 +148,8 @@ def read_predictions(
     ValueError
         If it is no such table.
     """
-    import pandas as pd
-
     seeds, n_pairs = result.seeds, result.data.test
-    table = pd.read_csv(lines, usecols=list(COLUMNS), dtype=COLUMNS, na_filter=False)
+    table = _table(lines, result)
     classes = {name: k for k, name in enumerate(services)}
     # Names become classes once per distinct name: a file has many lines and few services.
     ties, seed, rank = (table[name].to_numpy() for name in ("ties", "seed", "rank"))
@@ -161,7 +163,7 @@ def read_predictions(
         return classes[name]
 
     target, predicted = (_of_each(table[name], class_of) for name in ("target", "predicted"))
-    about = [table[name].to_numpy() for name in ABOUT]
+    about = [table[name].to_numpy() for name in (*ABOUT, OWNER) if name in table]
     # Each seed has a line for every pair, the pairs in one order; what is about them stands once.
     rows = [np.flatnonzero(seed == number) for number in seeds]
     if [len(part) for part in [seed, *rows]] != [n_pairs * len(seeds), *[n_pairs] * len(seeds)]:
@@ -169,25 +171,28 @@ def read_predictions(
     if any((column[r] != column[rows[0]]).any() for r in rows for column in (target, *about)):
         raise MisfitError("other pairs for another seed", RESULT)
     made = (target, predicted, better_than(rank, ties), ties)
-    outcomes = {
-        number: Outcomes(*(column[r] for column in made))
-        for number, r in zip(seeds, rows, strict=True)
-    }
-    pair, *belongs, depth = (column[rows[0]] for column in about)
-    predictions = Predictions(outcomes, pair, Membership(*belongs), depth)
+    by_seed = zip(seeds, rows, strict=True)
+    outcomes = {number: Outcomes(*(column[r] for column in made)) for number, r in by_seed}
+    pair, depth, *belongs = (column[rows[0]] for column in about)
+    predictions = Predictions(outcomes, pair, Membership(*belongs[:3]), depth, *belongs[3:])
     _check_contexts(predictions, contexts)
     _check_fit(result, predictions, len(services))
     return predictions
 
 
-def read_frame(lines: StringIO) -> "DataFrame":
-    """Return a file as a data frame, with names as they are."""
-    import pandas as pd
-
-    frame = pd.read_csv(lines, usecols=list(COLUMNS), dtype=COLUMNS, na_filter=False)
+def read_frame(lines: StringIO, result: Finished) -> "DataFrame":
+    """Return the file of a result as a data frame, with names as they are."""
+    frame = _table(lines, result)
     for name in ("target", "predicted"):
         frame[name] = frame[name].cat.rename_categories(as_written).astype(str)
     return frame
+
+
+def _table(lines: StringIO, result: Finished) -> "DataFrame":
+    import pandas as pd
+
+    kinds = COLUMNS | ({OWNER: "int64"} if OWNER in result.ceilings else {})
+    return pd.read_csv(lines, usecols=list(kinds), dtype=kinds, na_filter=False)
 
 
 def check_ranks(rank: Float[np.ndarray, " rows"], ties: Int[np.ndarray, " rows"]) -> None:
@@ -282,9 +287,7 @@ def _other_figures(result: Finished, predictions: Predictions) -> Iterator[str]:
     for seed, pairs in predictions.outcomes.items():
         found = evaluate(pairs, names, predictions.membership)
         yield from _differences(f"seed {seed}", per_seed[seed], found)
-    means = {
-        name: float(np.mean([figures[name] for figures in per_seed.values()])) for name in names
-    }
+    means = {name: float(np.mean([of[name] for of in per_seed.values()])) for name in names}
     shown = {name: summary["mean"] for name, summary in result.metrics.items()}
     yield from _differences("the mean", shown, means)
 

@@ -95,6 +95,8 @@ def write_record(folder: RunFolder, record: object) -> None:
     """Write a record to the file of its kind, see :data:`FILES`."""
     name = FILES[type(record)]
     content = {"format": RECORD_FORMAT, **msgspec.to_builtins(record, str_keys=True)}
+    if not content.get("owners", True):  # nobody's names are in a run whose model reads none
+        del content["owners"]
     folder.write_json(name, content, indent=None if name in IN_ONE_LINE else 2)
 
 
@@ -141,12 +143,13 @@ def read_vocabulary(path: Path) -> Vocabulary:
         and all(flags.get(name) for name in names.services)
         and set(known.nodes) >= set(known.services) != set()
         and names.known in (None, (len(known.nodes), len(known.services)))
+        and len(set(names.owners)) == len(names.owners)
     )
     if not is_sound:
         raise RunError(
             f"{path / VOCABULARY}: it must name each node once, say of each whether it is a "
             f"service, and its catalogue must be services among them, those that are known too; "
-            f"{AGAIN}."
+            f"no owner stands twice; {AGAIN}."
         )
     return names
 

@@ -156,7 +156,7 @@ class Finished(Origin, frozen=True, kw_only=True, tag="finished"):
     data: DataFacts
     metrics: dict[str, MetricSummary]
     per_seed: dict[Seed, dict[str, Probability]]
-    ceilings: dict[Literal["last_node", "context", "law"], dict[str, MetricSummary]]
+    ceilings: dict[Literal["last_node", "context", "owner", "law"], dict[str, MetricSummary]]
     evaluated_on: Literal["test", "validation", "train", "all"]
     tie_rule: str
     model: ModelFacts

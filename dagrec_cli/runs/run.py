@@ -214,7 +214,7 @@ class Run:
     def predictions_frame(self) -> "DataFrame":
         """Return ``predictions.csv`` as it stands, once it was found to fit."""
         _ = self.predictions
-        return self._read(PREDICTIONS, read_frame)
+        return self._read(PREDICTIONS, lambda lines: read_frame(lines, self.finished))
 
     @property
     def last_node(self) -> Int[np.ndarray, " pairs"]:

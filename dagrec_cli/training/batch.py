@@ -4,7 +4,7 @@
 
     pairs       a→x   b→y   a→x   b→z         context → target, as they come
 
-    entries     a     b                       contexts, each encoded once
+    contexts    a     b                       each encoded once, or once per owner
     size        1     2                       how many rows a context has
     target      x     y  z                    rows, those of one context side by side
     weight      2     1  1                    how often the pair occurs
@@ -24,9 +24,8 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dagrec_cli.data.contexts import ContextDag
 from dagrec_cli.data.dataset import Dataset
-from dagrec_cli.data.pairs import Rows, WeightedPairs
+from dagrec_cli.data.pairs import Rows
 from dagrec_cli.data.ragged import block_places
 from dagrec_cli.data.split_base import SplitUnits
 from dagrec_cli.models.context_batch import Contexts
@@ -75,8 +74,8 @@ class TrainingPairs:
 
     Attributes
     ----------
-    dag, entries
-        The contexts to encode, as entries of a DAG.
+    contexts
+        What to encode.
     size
         Rows of each context, ``[contexts]``; those of one context lie side by side.
     target, weight
@@ -89,8 +88,7 @@ class TrainingPairs:
         Where batches are put.
     """
 
-    dag: ContextDag
-    entries: NDArray[np.int32]
+    contexts: Contexts
     size: NDArray[np.int32]
     target: Int[Tensor, " rows"]
     weight: Float[Tensor, " rows"]
@@ -128,23 +126,23 @@ class TrainingPairs:
         units
             What is hidden from each pair in its counts; None for its own row.
         """
-        pairs = dataset.pairs.take(rows)
         hidden = "row" if prior is None or units is None else units.kind
         needs_units = prior is not None or repeat_alpha != 1
         unit = units.of(rows) if units is not None and needs_units else None
-        weighted = pairs.distinct(unit, repeat_alpha) if distinct else pairs.repeated(unit)
+        contexts, pairs = Contexts.of_pairs(dataset, rows)
         # Rows come sorted by context (or are one per context), so that their blocks lie end to end.
-        entries, row = encode_once(weighted, distinct=distinct)
-        contexts = Contexts(dataset.as_read, entries)
-        counted = weighted._replace(context=row.astype(np.int32))
+        if distinct:
+            weighted = pairs.distinct(unit, repeat_alpha)
+        else:
+            contexts = contexts.take(pairs.context)
+            weighted = pairs._replace(context=np.arange(len(rows), dtype=np.int32)).repeated(unit)
         return cls(
-            dataset.as_read,
-            entries,
-            np.bincount(row, minlength=len(entries)).astype(np.int32),
+            contexts,
+            np.bincount(weighted.context, minlength=len(contexts)).astype(np.int32),
             torch.from_numpy(weighted.target).long(),
             torch.from_numpy(weighted.worth),
             mask,
-            None if prior is None else RowCounts(prior, counted, contexts, hidden),
+            None if prior is None else RowCounts(prior, weighted, contexts, hidden),
         )
 
     def on(self, device: torch.device) -> "TrainingPairs":
@@ -164,13 +162,14 @@ class TrainingPairs:
 
     @cached_property
     def depth_first(self) -> Int[np.ndarray, " contexts"]:
-        """Positions in ``entries`` such that neighbours share as many nodes as they can."""
-        return self.dag.depth_first(self.entries)
+        """Places of the contexts, such that neighbours share as many nodes as they can."""
+        dag, entries = self.contexts.known
+        return dag.depth_first(entries)
 
     @cached_property
     def whole(self) -> Batch:
         """All pairs as one batch."""
-        return self.batch(np.arange(len(self.entries), dtype=np.int32), self.total)
+        return self.batch(np.arange(len(self.size), dtype=np.int32), self.total)
 
     def batch(self, chosen: NDArray[np.int32], total: float) -> Batch:
         """Return the rows of some contexts.
@@ -178,11 +177,11 @@ class TrainingPairs:
         Parameters
         ----------
         chosen
-            Positions in ``entries``.
+            Which of them.
         total
             See :class:`Batch`.
         """
-        contexts = Contexts(self.dag, self.entries[chosen])
+        contexts = self.contexts.take(chosen)
         # Rows lie in blocks, one per context: read those of the chosen ones, whatever their number.
         row, place = map(torch.from_numpy, block_places(self.size, chosen))
         seen = self.counts_of_rows
@@ -199,13 +198,3 @@ class TrainingPairs:
     def counts(self, n_services: int) -> Float[Tensor, " services"]:
         """Return how often each service is a target."""
         return torch.bincount(self.target, self.weight, minlength=n_services).to(self.device)
-
-
-def encode_once(
-    pairs: WeightedPairs, *, distinct: bool = True
-) -> tuple[np.ndarray[tuple[int], np.dtype[np.int32]], np.ndarray[tuple[int], np.dtype[np.int64]]]:
-    """Return the context entries to encode, and which of them each pair refers to."""
-    if distinct:
-        entries, row = np.unique(pairs.context, return_inverse=True)
-        return entries, row.astype(np.int64)
-    return pairs.context, np.arange(len(pairs.context))

@@ -43,7 +43,7 @@ class MiniBatch(Trainer):
         rng = np.random.default_rng([seed, epoch])
         size = self.batch_size * self.accumulate
         block = max(1, size // self.blocks_per_step)
-        order = pairs.depth_first[shuffled_blocks(len(pairs.entries), block, rng)]
+        order = pairs.depth_first[shuffled_blocks(len(pairs.size), block, rng)]
         for chosen in cut(order.astype(np.int32), size):
             # Contexts are drawn, and their pairs weigh differently: a step counts by its weight.
             total = float(pairs.weight_of[chosen].sum())

@@ -56,16 +56,16 @@ class Sessions(NamedTuple):
     @classmethod
     def of(cls, pairs: TrainingPairs, names: Vocabulary) -> "Sessions":
         """Return the sessions of pairs, one row per pair in the order of the file."""
-        service, entry_node = pairs.target.cpu().numpy(), pairs.dag.node
-        rows_of = _joined(pairs.dag, pairs.entries, service, names.service_class)
-        read, length = pairs.dag.padded(pairs.entries[[rows[0] for rows in rows_of]])
+        service, (dag, entries) = pairs.target.cpu().numpy(), pairs.contexts.known
+        rows_of = _joined(dag, entries, service, names.service_class)
+        read, length = dag.padded(entries[[rows[0] for rows in rows_of]])
         size = length + np.array([len(rows) - 1 for rows in rows_of])
         node = np.zeros(size.sum(), np.int64)
         target = np.full(len(node), NONE)
         for rows, before, n, end in zip(rows_of, read, length, size.cumsum(), strict=True):
             start = end - len(rows) + 1 - n
             node[start : start + n] = before[:n]
-            node[start + n : end] = entry_node[pairs.entries[rows[1:]]]
+            node[start + n : end] = dag.node[entries[rows[1:]]]
             target[end - len(rows) : end] = service[rows]
         every = np.append(node, names.service_nodes[target[size.cumsum() - 1]])
         return cls(node, target, size, np.bincount(every, minlength=len(names.nodes) + 1))

@@ -63,13 +63,18 @@ class SplitData:
         return len(self.train), len(self.test)
 
     @classmethod
-    def of(cls, dataset: Dataset, split: Split) -> "SplitData":
+    def of(cls, dataset: Dataset, split: Split, *, reads_owners: bool = False) -> "SplitData":
         """Split a data set, and take names and service graph of what there is to fit a model on.
+
+        Parameters
+        ----------
+        reads_owners
+            Whether a model is to know the owners of that, too.
 
         Raises
         ------
         DataError
-            If a side of the split would be empty.
+            If a side of the split would be empty, or there are no owners to be read.
         """
         train, test = sides = split.split(dataset)
         stream = split.stream(dataset)
@@ -80,6 +85,8 @@ class SplitData:
         held_out = {"test": split.report(dataset, sides)}
         units = split.units(dataset)
         dataset = split.known(dataset, train)
+        if reads_owners:
+            dataset = dataset.with_owners_of(train)
         return cls(
             dataset,
             *(train, train[:0], test),
@@ -108,6 +115,8 @@ class SplitData:
             )
         train, validation = sides = split.hold_out(self.dataset, self.train, share)
         dataset = split.known(self.dataset, train)
+        if self.facts.vocabulary.owners:
+            dataset = dataset.with_owners_of(train)
         return replace(
             self,
             dataset=dataset,
@@ -131,6 +140,8 @@ class SplitData:
         rows, dataset = np.arange(len(self.dataset.pairs.context)), self.dataset
         if self.facts.vocabulary.unknown is not None:
             dataset = dataset.known_by(dataset.vocabulary_of(rows))
+        if self.facts.vocabulary.owners:
+            dataset = dataset.with_owners_of(rows)
         facts = _facts(dataset, rows, knows_all_edges=True)
         return replace(self, dataset=dataset, train=rows, validation=rows[:0], facts=facts)
 

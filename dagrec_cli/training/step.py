@@ -55,7 +55,7 @@ class BatchLoss:
             if batch.beliefs is None:
                 scores = self.model(batch.contexts)
             else:  # the prior differs from row to row of a context
-                scores = self.model.head(self.model.encode(batch.contexts))
+                scores = self.model.head(self.model.states(batch.contexts))
         scores = scores.float()
         if batch.choices is not None:
             scores = scores.masked_fill(batch.choices.forbidden, -torch.inf)
@@ -68,7 +68,7 @@ class BatchLoss:
     def _allowed_only(self, loss: CatalogueLoss, batch: Batch, choices: AllowedServices) -> Tensor:
         """Return the same as :meth:`_dense`, with no score of a service that the mask forbids."""
         with self.precision:
-            states = self.model.encode(batch.contexts)
+            states = self.model.states(batch.contexts)
         losses, rows = [], []
         # Contexts with about equally many allowed services share a table as wide as the longest
         # list; the loss sees that as a small catalogue, whose classes are columns.
@@ -89,7 +89,7 @@ class BatchLoss:
         negatives = self.sampler.sample(batch.target, self.generator, choices)
         candidates = torch.cat([batch.target[:, None], negatives], dim=1)
         with self.precision:
-            states = self.model.encode(batch.contexts).index_select(0, batch.row)
+            states = self.model.states(batch.contexts).index_select(0, batch.row)
             scores = self.model.head.candidates(states, candidates)
         scores = scores.float()
         if self.model.prior is not None and batch.beliefs is not None:

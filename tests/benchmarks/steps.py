@@ -41,12 +41,13 @@ class StateTable(TorchModel):
     """A state per context, learned; ``encode`` returns all of them."""
 
     def __init__(self, facts: Facts, *, contexts: int, hidden: int) -> None:
-        super().__init__(facts, hidden=hidden, mask="hard", edge_dropout=0.0, node_dropout=0.0)
-        self.states = nn.Parameter(torch.randn(contexts, hidden))
+        drops = {"edge_dropout": 0.0, "node_dropout": 0.0, "owner_dropout": 0.0}
+        super().__init__(facts, hidden=hidden, mask="hard", owner="none", **drops)
+        self.table = nn.Parameter(torch.randn(contexts, hidden))
 
     def encode(self, contexts: Contexts) -> Float[Tensor, "contexts hidden"]:
         """Return the states, whatever the contexts are."""
-        return self.states
+        return self.table
 
 
 class StepBenchmark(Benchmark):
@@ -122,7 +123,7 @@ class DrawnOnce(PopularitySampler):
 
 def scores(model: StateTable) -> Float[Tensor, "contexts services"]:
     """Return the score of every service."""
-    return model.states @ model.head.weight.T + model.head.bias
+    return model.table @ model.head.weight.T + model.head.bias
 
 
 def case(

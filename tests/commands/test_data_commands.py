@@ -114,7 +114,11 @@ def test_describe_the_paper_s_data(dagrec: Dagrec, geoportal: Dataset) -> None:
         "test_pairs": 305,
         "left_out": "none",
         "owners": [527, 360, 23, 14, 13, 6],  # counted by hand in the service calls
-        "unused": ["owners", "start times (split=temporal asks for them)", "end times"],
+        "unused": [
+            "owners (model.owner asks for them)",
+            "start times (split=temporal asks for them)",
+            "end times",
+        ],
         "sha256": "8a661b3155c235e5d19f517d66cd9e215d174de8644a566e6074e20621de70a4",
     }
     assert {key: found[key] for key in expected} == expected

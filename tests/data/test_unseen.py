@@ -83,7 +83,7 @@ def test_unseen_nodes_are_unknown_and_unseen_targets_gain_nothing(
     node = known.vocabulary.index["UNKNOWN table"]
     first = known.pairs.context[rows[:1]]
     assert known.as_read.node[first] == node != known.contexts.node[first]
-    scores = score_contexts(model, known.as_read, first).own
+    scores = score_contexts(model, Contexts(known.as_read, first)).own
     assert np.isfinite(scores).all()
     assert found.outcomes.predicted[0] == scores[0].argmax()
     assert count_unseen(known, rows) == Unseen(

@@ -93,7 +93,7 @@ def test_chunks_and_lists_change_nothing(
         tiny.pairs.take((16 + np.arange(n_pairs)) % 17),
     )
     entries, row = np.unique(pairs.context, return_inverse=True)
-    scores = score_contexts(model, tiny.contexts, entries)
+    scores = score_contexts(model, Contexts(tiny.contexts, entries))
     expected = plain_outcomes(scores, row, pairs.target)
     if n_pairs > 1:
         is_out = np.isneginf(scores.masked[row, pairs.target])
@@ -123,7 +123,7 @@ def test_what_is_recommended_by_a_loop_over_contexts(
     rank = [np.mean([sum(w > n for w in walked) + 1, sum(w >= n for w in walked)]) for n in walked]
     seen, ranks = set(), []
     for context in tiny.pairs.context:
-        (own,), out = score_contexts(model, tiny.contexts, np.array([context]))
+        (own,), out = score_contexts(model, Contexts(tiny.contexts, np.array([context])))
         is_out = np.zeros(len(own), bool) if out is None else out[0]
         best = sorted(range(len(own)), key=lambda k: (is_out[k], -own[k], k))[:2]
         seen |= {*best}

@@ -16,7 +16,6 @@ from dagrec_cli.models.base import CountingModel, Facts, TorchModel
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers import node_graph
 from dagrec_cli.models.layers.edge_attention import EdgeAttention
-from dagrec_cli.training.batch import encode_once
 
 Scrambled = Callable[..., TorchModel]
 Counted = Callable[..., CountingModel]
@@ -68,11 +67,9 @@ def counted(config: Callable[..., DictConfig], facts_of: Callable[[Dataset], Fac
         name: str, dataset: Dataset, rows: Rows | None = None, **settings: object
     ) -> CountingModel:
         model: CountingModel = build(config("model", name, **settings), "model", facts_of(dataset))
-        pairs = dataset.pairs if rows is None else dataset.pairs.take(rows)
-        distinct = pairs.distinct()
-        entries, row = encode_once(distinct)
-        context = row.astype(np.int32)
-        model.count(distinct._replace(context=context), Contexts(dataset.contexts, entries))
+        rows = np.arange(len(dataset.pairs.context)) if rows is None else rows
+        contexts, pairs = Contexts.of_pairs(dataset, rows)
+        model.count(pairs.distinct(), contexts)
         return model
 
     return made

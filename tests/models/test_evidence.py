@@ -14,7 +14,6 @@ from dagrec_cli.evaluation.why import EarlierSteps, Explainer, Why
 from dagrec_cli.models.base import CountingModel, Model, TorchModel
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.count_prior import RowCounts
-from dagrec_cli.training.batch import encode_once
 
 Counted = Callable[..., CountingModel]
 Cut = tuple[int, frozenset["Cut"]]
@@ -88,11 +87,9 @@ def test_network_and_counts_multiply_to_the_model(
     scrambled: Callable[..., TorchModel], merging: Dataset
 ) -> None:
     model = scrambled("gru4rec", merging, mask="prior")
-    distinct = merging.pairs.distinct()
-    entries, row = encode_once(distinct)
-    pairs = distinct._replace(context=row.astype(np.int32))
+    contexts, pairs = Contexts.of_pairs(merging, np.arange(len(merging.pairs.context)))
     assert model.prior is not None
-    RowCounts(model.prior, pairs, Contexts(merging.contexts, entries), "row")
+    RowCounts(model.prior, pairs.distinct(), contexts, "row")
     for entry, why in explained(model, merging):
         scores = model(Contexts(merging.contexts, np.array([entry], np.int32)))[0]
         chance = scores.detach().softmax(0)

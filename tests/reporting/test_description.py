@@ -137,12 +137,13 @@ def test_owners_are_counted_not_named(
     config: Callable[..., DictConfig],
 ) -> None:
     owners = ["ann", "bob", "bob", None, "bob"]
+    unused = "owners (model.owner asks for them)"
     drawn = [
         walks("t1 s1 s2")._replace(owner=owner, end_time=end)
         for owner, end in zip(owners, (None, 5.0, None, None, 1.0), strict=True)
     ]
     found = describe(dataset_of(drawn), config)
-    assert (found.owners, found.unused) == ((3, 1), ("owners", "end times"))
+    assert (found.owners, found.unused) == ((3, 1), (unused, "end times"))
     assert dict(description_lines(found))["owners"] == "2 of 4 compositions: 60.0%, 20.0%"
-    assert dict(description_lines(found))["not used"] == "owners, end times"
+    assert dict(description_lines(found))["not used"] == f"{unused}, end times"
     assert "bob" not in str(found)

@@ -65,8 +65,9 @@ def load(folder: Path, seed: int | None = None) -> Model:
 def test_scores_come_back(tmp_path: Path, tiny: Dataset, config: Config, option: str) -> None:
     model = save_run(tmp_path, tiny, config("model", option))
     entries = np.arange(len(tiny.contexts), dtype=np.int32)
-    expected = score_contexts(model, tiny.contexts, entries).masked
-    assert np.array_equal(score_contexts(load(tmp_path), tiny.contexts, entries).masked, expected)
+    contexts = Contexts(tiny.contexts, entries)
+    expected = score_contexts(model, contexts).masked
+    assert np.array_equal(score_contexts(load(tmp_path), contexts).masked, expected)
 
 
 def test_a_model_of_another_seed_is_another_file(

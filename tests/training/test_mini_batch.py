@@ -13,6 +13,7 @@ from dagrec_cli.data.contexts import paths
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.errors import ConfigError, TrainingError
 from dagrec_cli.losses.ce import CrossEntropy
+from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.training.batch import TrainingPairs
 from dagrec_cli.training.mini_batch import shuffled_blocks
 from dagrec_cli.training.trainer import Trainer, TrainingStep
@@ -95,7 +96,8 @@ def test_a_step_of_blocks_has_fewer_prefixes(trainer: Make) -> None:
     spelt = [c for length in range(1, 6) for c in product((1, 2, 3), repeat=length)]
     trie, entries = paths(spelt)
     one = torch.ones(len(entries), dtype=torch.long)
-    pairs = TrainingPairs(trie, entries, np.ones_like(entries), one, one.float(), None)
+    every = Contexts(trie, entries)
+    pairs = TrainingPairs(every, np.ones_like(entries), one, one.float(), None)
     cost = {}
     for blocks in (2, 32):
         mini = trainer("mini_batch", batch_size=32, blocks_per_step=blocks)

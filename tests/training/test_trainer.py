@@ -31,7 +31,8 @@ class Normalised(TorchModel):
     """Batch-normalised embeddings of last nodes: running statistics are buffers."""
 
     def __init__(self, facts: Facts) -> None:
-        super().__init__(facts, hidden=4, mask="none", edge_dropout=0.0, node_dropout=0.0)
+        drops = {"edge_dropout": 0.0, "node_dropout": 0.0, "owner_dropout": 0.0}
+        super().__init__(facts, hidden=4, mask="none", owner="none", **drops)
         self.embedding = nn.Embedding(facts.n_nodes + 1, 4)
         self.norm = nn.BatchNorm1d(4)
 

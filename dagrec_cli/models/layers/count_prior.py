@@ -43,12 +43,14 @@ class CountPrior(nn.Module):
         What the model knows.
     edge_dropout
         Probability, in ``[0, 1)``, that a training row's target has never followed its last node.
+    by_owner
+        Whether what followed for the composition's owner counts first.
     """
 
-    def __init__(self, vocabulary: Vocabulary, edge_dropout: Share) -> None:
+    def __init__(self, vocabulary: Vocabulary, edge_dropout: Share, by_owner: bool = False) -> None:
         super().__init__()
         self.edge_dropout = edge_dropout
-        self.table = TruncatedCounts(vocabulary, GENERATIONS)
+        self.table = TruncatedCounts(vocabulary, GENERATIONS, by_owner=by_owner)
         self.weights = nn.Parameter(torch.tensor(FIRST_WEIGHTS))
 
     def forward(self, contexts: Contexts) -> Float[Tensor, "contexts services"]:

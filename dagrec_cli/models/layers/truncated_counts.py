@@ -17,7 +17,7 @@ from torch import Tensor
 from dagrec_cli.data.contexts import ContextDag
 from dagrec_cli.data.pairs import WeightedPairs
 from dagrec_cli.data.ragged import find_sorted, gather_places
-from dagrec_cli.data.vocabulary import Vocabulary
+from dagrec_cli.data.vocabulary import UNKNOWN_OWNER, Vocabulary
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.count_tables import CountTables, is_sparse
 
@@ -31,7 +31,8 @@ class TruncatedCounts(CountTables):
 
     ``trunc_0`` is empty, ``trunc_1`` the last node, ``trunc_k`` the last node and the set of its
     parents' ``trunc_(k-1)``. A context of fewer generations has no ``trunc_k``: the one before says
-    all. On a path ``trunc_k`` are the last k nodes.
+    all. On a path ``trunc_k`` are the last k nodes. By owner, ``trunc_1``, … follow once more, of
+    the owner who asks alone; of one that is not known there are none.
 
     Entry 0 is the empty one, entry ``e`` the one with ``hashes[e - 1]``, which are sorted. Hashes
     have 64 bits: that two of a million truncations are taken for one has a chance of 3e-8. Counts
@@ -48,17 +49,20 @@ class TruncatedCounts(CountTables):
         What the model knows.
     generations
         The most to count, 0 and up.
+    by_owner
+        Whether to count by owner, too.
     """
 
     hashes: Tensor
     cells: Tensor
     counts: Tensor
 
-    def __init__(self, vocabulary: Vocabulary, generations: int) -> None:
+    def __init__(self, vocabulary: Vocabulary, generations: int, *, by_owner: bool = False) -> None:
         super().__init__(hashes=torch.long, cells=torch.long, counts=torch.float)
         self.vocabulary = vocabulary
         self.n_services = len(vocabulary.services)
         self.generations = generations
+        self.by_owner = by_owner
 
     def fill(self, pairs: WeightedPairs, contexts: Contexts) -> None:
         """Count weighted pairs; ``pairs.context`` are positions in ``contexts``."""
@@ -98,14 +102,19 @@ class TruncatedCounts(CountTables):
         is_own[node] = True
         is_own[node[one_of[node] != unit]] = False
         read = np.where(is_own, unknown, np.arange(len(unknown), dtype=np.int32))
-        return Contexts(replace(dag, node=read[dag.node]), entries) if is_own.any() else contexts
+        if not is_own.any():
+            return contexts
+        return Contexts(replace(dag, node=read[dag.node]), entries, owner=contexts.owner)
 
     def of_rows(self, pairs: WeightedPairs, contexts: Contexts) -> Int[Tensor, "generations rows"]:
         """Return the entries of each row's 0, 1, 2, … generations, -1 where never counted."""
         return torch.stack(list(self.entries(contexts)))[:, torch.from_numpy(pairs.context).long()]
 
     def entries(self, contexts: Contexts) -> Iterator[Int[Tensor, " contexts"]]:
-        """Yield each context's entry of 0, 1, 2, … generations, -1 where never counted."""
+        """Yield each context's entry of 0, 1, 2, … generations, -1 where never counted.
+
+        By owner, those of 1, 2, … generations follow once more.
+        """
         device = self.hashes.device
         yield torch.zeros(len(contexts), dtype=torch.long, device=device)
         for hashed, is_there in self._hashes(contexts):
@@ -119,9 +128,13 @@ class TruncatedCounts(CountTables):
         """Yield the hash of each context's ``trunc_1``, …, and whether it has one."""
         dag, entries = contexts.known
         deepest = int(dag.depth[entries].max(initial=0))
-        truncations = truncated(dag, entries, min(self.generations, deepest))
+        truncations = [*truncated(dag, entries, min(self.generations, deepest))]
         for generation, hashed in enumerate(truncations, start=1):
             yield hashed.view(np.int64), dag.depth[entries] >= generation
+        owner = contexts.owner.astype(np.uint64)
+        for generation, hashed in enumerate(truncations if self.by_owner else (), start=1):
+            is_there = (dag.depth[entries] >= generation) & (owner != UNKNOWN_OWNER)
+            yield _mixed(hashed + _mixed(owner)).view(np.int64), is_there
 
     def listed(
         self, entry: Int[Tensor, " rows"]
@@ -145,8 +158,12 @@ class TruncatedCounts(CountTables):
         return counts
 
     def by_generation(self, context: Contexts) -> Float[Tensor, "generations services"]:
-        """Return how often each service followed one context's truncations, the empty one first."""
-        return self.after(torch.cat(list(self.entries(context))))
+        """Return how often each service followed one context's truncations, the empty one first.
+
+        Whoever asked.
+        """
+        entries = list(self.entries(context))
+        return self.after(torch.cat(entries[: 1 + len(entries) // 2] if self.by_owner else entries))
 
     def is_sound(self) -> bool:
         """Return whether these may be hashes, and cells of their truncations."""

@@ -36,30 +36,39 @@ NAMES = tuple("abcdefg")
 KNOWN = Vocabulary(NAMES, (True,) * N_SERVICES, NAMES)
 
 
-def walked(tiny: Dataset) -> tuple[Dataset, dict[int, tuple[int, ...]]]:
-    """Return 1,000 pairs after walks over 3 nodes, and the walk that each entry is."""
+def walked(tiny: Dataset, *owners: str) -> tuple[Dataset, dict[int, tuple[int, ...]]]:
+    """Return 1,000 pairs of four owners after walks over 3 nodes, and the walk of each entry."""
     rng = np.random.default_rng(0)
     walks = sorted({tuple(rng.integers(1, 4, size)) for size in rng.integers(1, 12, 300)})
     contexts, entries = paths([list(map(int, walk)) for walk in walks])
     columns = (rng.integers(high, size=N_ROWS) for high in (len(entries), N_SERVICES, 90))
     context, target, composition = (column.astype(np.int32) for column in columns)
-    dataset = replace(tiny, contexts=contexts)
+    owner = np.arange(90, dtype=np.int32) % 4 - 1
+    names = replace(tiny.vocabulary, owners=owners)
+    dataset = replace(tiny, vocabulary=names, contexts=contexts, owner=owner, owners=tuple("abc"))
     vars(dataset)["pairs"] = Pairs(entries[context], target, composition)
     return dataset, dict(zip(entries.tolist(), walks, strict=True))
 
 
-class Counted:
-    """Rows of a walk and a target, which can be asked what they say of a service after a walk."""
+def levels(walk: tuple[int, ...], owner: int) -> list[tuple[object, ...]]:
+    """Return what is counted after, ever more of the walk, then, if somebody asks, by owner."""
+    ends = [walk[len(walk) - k :] for k in range(min(GENERATIONS, len(walk)) + 1)]
+    return [*ends, *(("owner", owner, *end) for end in ends[1:] if owner)]
 
-    def __init__(self, rows: list[tuple[tuple[int, ...], int]]) -> None:
-        self.after = defaultdict[tuple[int, ...], list[tuple[int, int]]](list)
-        for number, (walk, target) in enumerate(rows):
-            for k in range(len(walk) + 1):
-                self.after[walk[len(walk) - k :]].append((number, target))
+
+class Counted:
+    """Rows of a walk, an owner and a target, which can be asked what they say of a service."""
+
+    def __init__(self, rows: list[tuple[tuple[int, ...], int, int]]) -> None:
+        self.after = defaultdict[tuple[object, ...], list[tuple[int, int]]](list)
+        for number, (walk, owner, target) in enumerate(rows):
+            for level in levels(walk, owner):
+                self.after[level].append((number, target))
 
     def __call__(
         self,
         walk: tuple[int, ...],
+        owner: int,
         is_seen: NDArray[np.bool_],
         unit: NDArray[np.int32],
         repeat_alpha: float,
@@ -67,9 +76,8 @@ class Counted:
         """Return log p, whether it was seen, and log popularity of each service."""
         p = [1 / N_SERVICES] * N_SERVICES
         popularity, seen = p, [False] * N_SERVICES
-        for k in range(min(GENERATIONS, len(walk)) + 1):
-            after = self.after[walk[len(walk) - k :]]
-            times = Counter((int(unit[row]), c) for row, c in after if is_seen[row])
+        for k, level in enumerate(levels(walk, owner)):
+            times = Counter((int(unit[row]), c) for row, c in self.after[level] if is_seen[row])
             counts = defaultdict[int, float](float)
             for (_, c), number in times.items():
                 counts[c] += number**repeat_alpha
@@ -95,11 +103,12 @@ def test_a_training_row_sees_what_a_test_row_would(
 ) -> None:
     monkeypatch.setattr(count_prior, "MOST_KEPT", 10**9 if is_kept else 100)
     monkeypatch.setattr(count_prior, "ROWS_LOOKED_UP", 100)
-    data, walk_of = walked(tiny)
+    by_owner = distinct == is_kept
+    data, walk_of = walked(tiny, *"abc" * by_owner)
     fitted = np.flatnonzero(np.random.default_rng(1).random(N_ROWS) < 0.7)
     unit: NDArray[np.int32] = data.pairs.composition
     repeat_alpha = 0.5 if distinct and kind != "row" else 1.0
-    prior = CountPrior(KNOWN, 0.0)
+    prior = CountPrior(KNOWN, 0.0, by_owner)
     pairs = TrainingPairs.of(
         data,
         fitted,
@@ -109,7 +118,10 @@ def test_a_training_row_sees_what_a_test_row_would(
         prior=prior,
         units=SplitUnits(kind, np.arange(N_ROWS, dtype=np.int32) if kind == "row" else unit),  # type: ignore[arg-type]
     )
-    rows = [(walk_of[int(data.pairs.context[r])], int(data.pairs.target[r])) for r in fitted]
+    owner = data.owner_as_read[unit]
+    assert owner.max() == 3 * by_owner
+    context, target = data.pairs[:2]
+    rows = [(walk_of[int(context[r])], int(owner[r]), int(target[r])) for r in fitted]
     of = {"unit": unit[fitted], "repeat_alpha": repeat_alpha}
     counted, expected = Counted(rows), []
     for place, row in enumerate(fitted):
@@ -118,26 +130,30 @@ def test_a_training_row_sees_what_a_test_row_would(
             "group": unit[fitted] != unit[row],
             "time": unit[fitted] < unit[row],
         }[kind]
-        expected.append((*rows[place], counted(rows[place][0], is_seen, **of)))
+        expected.append((*rows[place], counted(*rows[place][:2], is_seen, **of)))
 
-    chosen = np.random.default_rng(2).permutation(len(pairs.entries)).astype(np.int32)
+    contexts = pairs.contexts
+    chosen = np.random.default_rng(2).permutation(len(contexts)).astype(np.int32)
     batch = pairs.batch(chosen, pairs.total)
     found = []
     for at, c, weight, told in zip(*batch[1:4], table(batch.beliefs), strict=True):
+        walk, who = (int(each[chosen[at]]) for each in (contexts.entries, contexts.owner))
         times = round(float(weight) ** (1 / repeat_alpha))
-        found += [(walk_of[int(pairs.entries[chosen[at]])], int(c), told.tolist())] * times
+        found += [(walk_of[walk], who, int(c), told.tolist())] * times
     ordered = [
-        sorted(each, key=lambda row: (*row[:2], np.round(row[2], 3).tolist()))
+        sorted(each, key=lambda row: (*row[:3], np.round(row[3], 3).tolist()))
         for each in (found, expected)
     ]
-    assert [row[:2] for row in ordered[0]] == [row[:2] for row in ordered[1]]
-    values = (np.array([row[2] for row in each]) for each in ordered)
+    assert [row[:3] for row in ordered[0]] == [row[:3] for row in ordered[1]]
+    values = (np.array([row[3] for row in each]) for each in ordered)
     np.testing.assert_allclose(*values, rtol=1e-5, atol=1e-5)
 
     asked = np.array(list(walk_of), np.int32)  # what is not trained on sees all that is
-    everything = prior(Contexts(data.contexts, asked))
-    everything_is_seen = np.ones(len(rows), bool)
-    by_hand = [counted(walk, everything_is_seen, **of) for walk in walk_of.values()]
+    askers = (np.arange(len(asked), dtype=np.int32) % 4) * by_owner
+    everything = prior(Contexts(data.contexts, asked, owner=askers))
+    is_seen = np.ones(len(rows), bool)
+    asking = zip(walk_of.values(), askers.tolist(), strict=True)
+    by_hand = [counted(walk, who, is_seen, **of) for walk, who in asking]
     assert torch.allclose(everything, torch.tensor(by_hand) @ prior.weights, atol=1e-4)
 
 
