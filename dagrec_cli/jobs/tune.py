@@ -158,9 +158,14 @@ def _tuning_note(run: TableRun, tunings: Mapping[int, RowTuning]) -> str:
     tried = [k for k, tuning in tunings.items() if tuning.best]
     rest = [row["name"] for k, row in enumerate(run.content["rows"]) if k not in tried]
     told += f" As they stand: {', '.join(rest)}." if rest else ""
-    parts = [jobs[0].config.split for jobs in run.jobs if len(jobs) > 1]
-    overlap = any(not build(split, "split", kind=Split).is_pooled for split in parts)
-    return f"{told} {FLATTERED}" if overlap else told
+    return told + _doubt(run)
+
+
+def _doubt(run: TableRun) -> str:
+    """Return what is to be said where parts test on steps that the first one's trials have seen."""
+    splits = [jobs[0].config.split for jobs in run.jobs if len(jobs) > 1]
+    overlap = any(not build(split, "split", kind=Split).is_pooled for split in splits)
+    return f" {FLATTERED}" if overlap else ""
 
 
 def _experiment_names(runs: Sequence[TableRun]) -> RowNames:
@@ -199,7 +204,7 @@ def _take_chosen(
         seeds = [word for word in run.words[k] if word.startswith("seeds=")]
         words = [*seeds, f"{EXPERIMENT}={TUNED}/{name}", *settings["overrides"]]
         run.jobs[k] = by_part(row_job(engine, f"{run.name}: {row['name']}", words))
-    run.tuning = TAKEN
+    run.tuning = TAKEN + _doubt(run)
 
 
 def _experiment(engine: Engine, config: DictConfig, chosen: Sequence[str], about: str) -> str:

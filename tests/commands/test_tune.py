@@ -90,6 +90,9 @@ def test_a_row_is_tuned_on_validation_steps_and_made_again_without(
     copied.rename(tmp_path / "own/experiment")
     assert tuned("tune=chosen").code == 0
     assert [len(side) for side in by_side(tmp_path)] == [1, 3]  # nothing was run
+    assert [note for note in notes(tmp_path) if "tune" in note.lower()] == [
+        "Tuned before: every row has the settings of its experiment/tuned/*.yaml."
+    ]
     assert cells(tmp_path, "mine") == before
 
 
