@@ -151,20 +151,23 @@ class Split(ABC):
             If one side would be empty.
         """
         sides = self._hold_out(dataset, rows, share)
-        return self._checked(dataset, sides, rows, share, " for trainer.validation_share")
+        return self._checked(dataset, sides, rows, share, "trainer.validation_share")
 
     def _checked(
-        self, dataset: Dataset, sides: Sides, rows: Rows, share: float, purpose: str = ""
+        self, dataset: Dataset, sides: Sides, rows: Rows, share: float, setting: str = ""
     ) -> Sides:
         """Return sides of rows neither of which is empty."""
         if not len(sides.kept) or not len(sides.held_out):
             told = self.report(dataset, sides, share)
             groups = "" if told.groups is None else f" in {told.in_groups}"
+            purpose = f" for {setting}" if setting else ""
+            instead = f", or {setting}=0 trainer.patience=0" if setting else ""
             n_compositions = len(np.unique(dataset.pairs.composition[rows]))
             raise DataError(
                 f"the split cannot hold out {100 * share:g}% of {len(rows)} pairs{purpose} "
                 f"({plural(n_compositions, 'composition')}{groups}): one side would be empty; give "
-                "more compositions or another split (split=paper, composition, cold or temporal)."
+                "more compositions or another split (split=paper, composition, cold or temporal)"
+                f"{instead}."
             )
         return sides
 

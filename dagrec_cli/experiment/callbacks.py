@@ -40,6 +40,13 @@ class RunContext:
     chosen_on: SplitData
     histories: dict[int, History]
 
+    def say_if_too_short(self, seed: int) -> None:
+        """Say what to raise if a training ended at its last epoch while it was getting better."""
+        trainer, history = self.components.trainer, self.histories[seed]
+        if better := history.still_better(trainer.epochs, trainer.monitor):
+            line = f"seed {seed}: {better} when training ended; raise trainer.epochs"
+            self.progress.say(f"{line} (now {trainer.epochs}) or trainer.learning_rate.")
+
 
 class SeedCallback(Callback):
     """Validates, shows, logs and saves the training of one seed.

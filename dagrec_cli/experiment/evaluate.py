@@ -84,8 +84,10 @@ def evaluate_run(
     seconds = {"seconds_data": seconds_data, "seconds_total": time.perf_counter() - start}
     result = finished(began, data, data, runs, bounds, metrics, **seconds)
     choices = trained.choices
+    sides = ("train", "validation", "held_out") if is_own_test else ()  # as they were
     result = msgspec.structs.replace(
         result,
+        data=msgspec.structs.replace(result.data, **{n: getattr(trained.data, n) for n in sides}),
         model=msgspec.structs.replace(
             result.model,
             epochs=trained.model.epochs,

@@ -96,6 +96,7 @@ def run_seed(around: RunContext, begun: Start) -> SeedRun:
     start = time.perf_counter()
     with _stop_noted(begun.model, seed, around.chosen_on):
         _fit(replace(around, data=around.chosen_on), begun, SeedCallback, history)
+        around.say_if_too_short(seed)
     if data is not around.chosen_on:
         begun, history.refit = around.components.start(seed, data.facts), History()
     model = begun.model

@@ -15,7 +15,7 @@ from torch import Tensor
 from dagrec_cli.config.kinds import Natural
 from dagrec_cli.errors import RunError
 
-FORMAT = 2
+FORMAT = 3
 
 
 class Header(msgspec.Struct):
@@ -29,7 +29,7 @@ class Header(msgspec.Struct):
         How long training has taken.
     rows
         The history's rows.
-    best_epoch, best, waited
+    best_epoch, best, waited, waited_steps
         State of early stopping.
     good_epoch
         Epoch of the last weights whose loss was finite.
@@ -41,6 +41,7 @@ class Header(msgspec.Struct):
     best_epoch: Natural
     best: float | None
     waited: Natural
+    waited_steps: Natural
     good_epoch: Natural
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from statistics import fmean
 
 import torch
 from torch import Generator, Tensor, nn
@@ -17,6 +18,7 @@ from dagrec_cli.training.optimizers import Optimizer
 
 CURRENT_WEIGHTS, GOOD_WEIGHTS, BEST_WEIGHTS = "model.", "good.", "best."  # first parts of names
 OPTIMIZER, RANDOM = "optimizer.", "random."
+FALLING = 0.02  # share of its loss by which a training improves that was stopped too early
 
 
 @dataclass
@@ -46,6 +48,22 @@ class History:
     def all_seconds(self) -> float:
         """The seconds, with those of the refit."""
         return self.seconds + (self.refit.seconds if self.refit else 0.0)
+
+    def still_better(self, epochs: int, monitor: str) -> str:
+        """Return what got better in the last tenth of all ``epochs``; empty if nothing did.
+
+        That is ``monitor`` of validation, if its best epoch is there, or without validation the
+        loss, if its mean fell by more than :data:`FALLING` from the tenth before.
+        """
+        n = epochs // 10
+        if not n or len(self.rows) < epochs:
+            return ""
+        if any(f"validation_{monitor}" in row for row in self.rows):
+            return f"validation {monitor} still rose" if self.best_epoch > epochs - n else ""
+        before, last = (
+            fmean(row["loss"] for row in rows) for rows in (self.rows[-2 * n : -n], self.rows[-n:])
+        )
+        return "the loss still fell" if before - last > FALLING * abs(last) else ""
 
     @property
     def every_row(self) -> list[dict[str, float]]:
@@ -128,8 +146,9 @@ class EarlyStopping:
         The model that is trained.
     monitor
         Metric to watch; higher is better.
-    patience
-        Validations without a new best before :attr:`is_over`; 0 waits for ever.
+    patience, steps
+        Validations, and optimiser steps, without a new best before :attr:`is_over`; patience 0
+        waits for ever.
 
     Attributes
     ----------
@@ -137,31 +156,34 @@ class EarlyStopping:
         Epoch of the best validation; 0 before the first one.
     best
         Its metric; None before the first one.
-    waited
-        Validations since.
+    waited, waited_steps
+        Validations since, and optimiser steps.
     copy
         The best weights; None before the first validation.
     """
 
-    def __init__(self, model: nn.Module, monitor: str, patience: int) -> None:
+    def __init__(self, model: nn.Module, monitor: str, patience: int, steps: int) -> None:
         self.monitor = monitor
         self.patience = patience
+        self.steps = steps
         self.epoch = 0
         self.best: float | None = None
-        self.waited = 0
+        self.waited = self.waited_steps = 0
         self.copy: WeightCopy | None = None
         self._model = model
 
     @property
     def is_over(self) -> bool:
         """True once patience has run out."""
-        return bool(self.patience) and self.waited >= self.patience
+        is_due = self.waited >= self.patience and self.waited_steps >= self.steps
+        return bool(self.patience) and is_due
 
     def see(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Compare a validation with the best so far."""
         self.waited += 1
         if self.best is None or metrics[self.monitor] > self.best:
-            self.best, self.waited, self.epoch = metrics[self.monitor], 0, epoch
+            self.best, self.epoch = metrics[self.monitor], epoch
+            self.waited = self.waited_steps = 0
             self.copy = self.copy or WeightCopy(self._model)
             self.copy.take()
 
@@ -216,6 +238,7 @@ class TrainingState:
             self.best.epoch,
             self.best.best,
             self.best.waited,
+            self.best.waited_steps,
             self.good_epoch,
         )
         return Checkpoint(tensors, header)
@@ -242,7 +265,7 @@ class TrainingState:
             raise RunError(f"does not fit this run ({reason})") from error
         self.epoch, self.good_epoch = header.epoch, header.good_epoch
         self.best.epoch, self.best.best = header.best_epoch, header.best
-        self.best.waited = header.waited
+        self.best.waited, self.best.waited_steps = header.waited, header.waited_steps
         self.history.rows[:] = header.rows
         self.history.best_epoch = header.epoch
         self.history.seconds = header.seconds

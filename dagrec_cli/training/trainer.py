@@ -111,8 +111,9 @@ class Trainer(ABC):
         Whether the model is then trained anew, on all training pairs and for as many epochs, which
         is kept; else the weights of the best epoch are. An epoch stays a pass over the pairs, of
         some more mini-batches. Not with ``evaluate_on=validation``.
-    patience
-        Validations without a new best before training stops; 0 never stops early.
+    patience, patience_steps
+        Validations, and at least as many steps, without a new best before training stops; patience
+        0 never stops early.
     checkpoint_every
         Epochs between two checkpoints; 0 keeps one at the end only, or when interrupted.
     device
@@ -144,6 +145,7 @@ class Trainer(ABC):
     monitor: Metric
     refit: bool
     patience: Natural
+    patience_steps: Natural
     checkpoint_every: Natural
     device: str
     precision: Precision
@@ -201,7 +203,7 @@ class Trainer(ABC):
         task, model = task.on(find_device(self.device)), task.model
         n_epochs = task.epochs or self.epochs
         task.sampler.prepare(task.pairs.counts(model.facts.n_services))
-        best = EarlyStopping(model, self.monitor, self.patience)
+        best = EarlyStopping(model, self.monitor, self.patience, self.patience_steps)
         optimizer = Optimizer(
             self.rule,
             model.parameters(),
@@ -271,6 +273,7 @@ class Trainer(ABC):
                     raise
                 self._give_up(state, loss, norm)
             mean += loss * step.share
+            state.best.waited_steps += 1
         state.epoch = state.history.best_epoch = state.epoch + 1
         seconds = time.perf_counter() - began
         state.history.rows.append({"epoch": state.epoch, "loss": mean, "seconds": seconds})

@@ -114,7 +114,10 @@ class MiniBatchEpoch(DeepContexts):
         model = self.model("entries")
         rows = np.flatnonzero(self.dataset.pairs.context < size)
         pairs = TrainingPairs.of(self.dataset, rows, model.hard_mask, distinct=True)
-        trainer = {**self.config.trainer, **option("trainer", "mini_batch", epochs=1, device="cpu")}
+        trainer = {
+            **self.config.trainer,
+            **option("trainer", "mini_batch", epochs=1, batch_size=1024),
+        }
         random = {"blocks_per_step": trainer["batch_size"]}
 
         def way(**settings: object) -> Training:

@@ -88,7 +88,7 @@ SETTINGS = {
     "trainer.epochs=-1": "trainer.epochs is -1; use a whole number of 1 or more.",
     "trainer.epochs=many": "trainer.epochs is 'many'; use a whole number",
     "trainer.learning_rate=-1": "trainer.learning_rate is -1; use a number",
-    "trainer.patience=3": "trainer.validation_share is 0; use trainer.validation_share=0.2,",
+    "trainer.validation_share=0": "trainer.validation_share is 0; use trainer.validation_share=0.2",
     "trainer.monitor=f2": "trainer.monitor is 'f2'; use one of accuracy, precision, recall, f1,",
     "metrics=[ndgc@10]": "metrics is 'ndgc@10'; did you mean ndcg@10? use one of accuracy,",
     "trainer.distinct_contexts=1": "trainer.distinct_contexts is 1; use true or false.",

@@ -67,7 +67,12 @@ def test_what_is_stopped_while_the_epoch_is_chosen_can_predict(
 
 def test_a_model_that_counts_has_no_need_of_validation(dagrec: Dagrec, tmp_path: Path) -> None:
     for share in (0, 0.2):
-        words = ["model=markov", f"trainer.validation_share={share}", f"hydra.run.dir={share}"]
+        words = [
+            "model=markov",
+            f"trainer.validation_share={share}",
+            "trainer.patience=0",
+            f"hydra.run.dir={share}",
+        ]
         assert dagrec("train", "split=composition", *words).code == 0
     for name in ("predictions.csv", "model.safetensors", "metrics.csv", "vocabulary.json"):
         assert (tmp_path / "0" / name).read_bytes() == (tmp_path / "0.2" / name).read_bytes()

@@ -30,6 +30,6 @@ def test_few_functions_lie_between_the_command_and_a_gradient(
 
     monkeypatch.setattr(Tensor, "backward", backward)
     assert dagrec("train", "trainer.epochs=1").code == 0
-    (names,) = stacks
+    names = max(stacks, key=len)
     assert (names[0], names[-1]) == ("cli.main", "trainer._epoch")
     assert len(names) <= MOST, "\n".join(names)

@@ -22,7 +22,7 @@ from dagrec_cli.training import hardware
 
 ROOT = Path(__file__).parents[2]
 KEEP = "keep_checkpoints=true"
-WORDS = ["trainer.epochs=5", "model.hidden=8", "model.embedding_dim=4"]
+WORDS = ["trainer=full_batch", "trainer.epochs=5", "model.hidden=8", "model.embedding_dim=4"]
 SAME = (
     *("predictions.csv", "model.safetensors", "model_seed1.safetensors", "learning_curve.png"),
     *("final/model.safetensors", "final/model_seed1.safetensors", "final/graph.json"),

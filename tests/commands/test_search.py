@@ -91,7 +91,7 @@ def test_the_objective_is_the_mean_of_the_best_validation_values(searched: Any) 
 
 def test_the_first_trial_is_the_settings_as_they_stand(searched: Any) -> None:
     first, *others = rows_of(searched.folder / STUDY / "search.csv")
-    standing = ("2", "0.001")  # configs/model/gru4rec.yaml and configs/trainer/full_batch.yaml
+    standing = ("2", "0.002")  # configs/model/gru4rec.yaml and configs/trainer/mini_batch.yaml
     assert (first["num_layers"], first["learning_rate"]) == standing
     assert all((row["num_layers"], row["learning_rate"]) != standing for row in others)
 
@@ -195,7 +195,7 @@ def test_a_failed_trial_is_counted_and_the_search_goes_on(dagrec: Dagrec, tmp_pa
         ([*SMALL, "hydra.sweeper.n_trials=10001"], "n_trials is 10001; use a whole number from 1"),
         ([*SMALL, "hydra.sweeper.storage=sqlite:////no/x.db"], "cannot use the study in"),
         (["experiment=search"], "add -m: dagrec train -m experiment=search"),
-        (["evaluate_on=validation"], "trainer.validation_share is 0"),
+        (["evaluate_on=validation", "trainer=full_batch"], "trainer.validation_share is 0"),
         (["evaluate_on=both"], "use one of test, validation"),
     ],
 )

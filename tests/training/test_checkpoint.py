@@ -21,7 +21,7 @@ from dagrec_cli.training.state import History
 
 Make = Callable[..., Any]
 
-HEADER = Header(2, 0.5, [{"epoch": 1, "loss": 0.1}], 1, None, 0, 1)
+HEADER = Header(2, 0.5, [{"epoch": 1, "loss": 0.1}], 1, None, 0, 0, 1)
 CONTENT = pack_checkpoint(Checkpoint({"weight": torch.arange(6.0).reshape(2, 3)}, HEADER))
 
 
@@ -46,11 +46,11 @@ def test_a_truncated_file_is_noticed(length: int) -> None:
         unpack_checkpoint(CONTENT[:length])
 
 
-@pytest.mark.parametrize("other", ["1", "3"])
+@pytest.mark.parametrize("other", ["1", "4"])
 def test_another_format_is_named(other: str) -> None:
     size = int.from_bytes(CONTENT[:8], "little")
     head = json.loads(CONTENT[8 : 8 + size])["__metadata__"]
-    with pytest.raises(RunError, match=f"of format {other}, but this version of dagrec reads 2"):
+    with pytest.raises(RunError, match=f"of format {other}, but this version of dagrec reads 3"):
         unpack_checkpoint(save(load(CONTENT), {**head, "format": other}))
 
 
@@ -153,7 +153,8 @@ def test_every_optimizer_and_schedule_goes_on_where_it_was(
 def test_patience_goes_on_where_it_was(
     trainer: Make, gru4rec: Make, tiny: Dataset, fit: Make
 ) -> None:
-    settings = {"epochs": 9, "validation_share": 0.2, "patience": 2, "checkpoint_every": 1}
+    patient = {"validation_share": 0.2, "patience": 2, "patience_steps": 2}
+    settings = {"epochs": 9, "checkpoint_every": 1, **patient}
     saved: dict[int, bytes] = {}
     values = iter([0.5, 0.1, 0.2, 0.9])
     fit(trainer(**settings), gru4rec(), tiny, validate=lambda: {"ndcg": next(values)}, saved=saved)

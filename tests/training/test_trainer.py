@@ -169,6 +169,15 @@ def test_early_stopping_keeps_the_best_weights(
     assert not torch.equal(kept[1], kept[-1])
     assert torch.equal(weights(model), kept[1])
 
+    script = scripted(0.1, 0.5, *(0.4 for _ in range(9)))
+    settings = {"batch_size": 8, "validation_share": 0.2, "patience": 2, "patience_steps": 7}
+    patient = trainer("mini_batch", epochs=20, **settings)
+    rows = fit(patient, model, tiny, validate=script).rows
+    every = np.arange(len(tiny.pairs.context))
+    pairs = TrainingPairs.of(tiny, every, None, distinct=True)
+    n_steps = len(list(patient.steps(pairs, epoch=1, seed=0)))
+    assert len(rows) == 2 + -(-7 // n_steps) > 4
+
 
 def test_without_patience_all_epochs_run_and_the_best_is_kept(
     trainer: MakeTrainer, gru4rec: Make, tiny: Dataset, fit: Fit, weights: Flat, gradients: Flat
