@@ -280,7 +280,7 @@ FORMS: dict[str, tuple[str, Damage, tuple[str, ...]]] = {
     "metrics.csv NaN": (M, swap(M, "^0,1,[^,]*", "0,1,nan"), ("compare",)),
     "metrics.csv infinite": (M, swap(M, "^0,1,[^,]*", "0,1,1e999"), ("compare",)),
     "metrics.csv short": (M, swap(M, "^0,.*", "0,1"), ("compare",)),
-    "metrics.csv long": (M, swap(M, "^0,.*", "0,1,2,3,4,5,6,7,8"), ("compare",)),
+    "metrics.csv long": (M, swap(M, "^0,.*", "0" + ",1" * 20), ("compare",)),
     "metrics.csv again": (M, swap(M, "^(0,1,.*)$", r"\1\n\1"), ("compare",)),
     "metrics.csv fewer": (M, swap(M, r"^1,2,.*\n", ""), ("compare",)),
     "metrics.csv other": (M, text(M, "a,b\n1,2\n"), ("compare",)),

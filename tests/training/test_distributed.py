@@ -33,7 +33,7 @@ def test_two_processes_give_the_model_of_one(
 ) -> None:
     assert len(set(tiny.pairs.context.tolist())) == 14
     settings = {"batch_size": batch_size, "accumulate": accumulate, "learning_rate": 0.01}
-    patient = {"validation_share": 0.2, "patience": 2, "epochs": 9}
+    patient = {"validation_share": 0.2, "patience": 2, "patience_steps": 0, "epochs": 9}
     models, histories = [], []
     for kind in ("distributed", "mini_batch"):
         models.append(gru4rec(mask="hard"))
