@@ -47,6 +47,7 @@ def test_it_holds_the_package_and_every_config_and_nothing_else(installed: Path)
         "dagrec_cli"
     }
     assert (installed / "dagrec_cli/py.typed").is_file()
+    assert (installed / "dagrec_cli/serving/page.html").is_file()
     shipped = installed / "dagrec_cli/configs"
     names = {path.relative_to(shipped) for path in shipped.rglob("*.yaml")}
     assert names == {path.relative_to(ROOT / "configs") for path in ROOT.glob("configs/**/*.yaml")}

@@ -66,7 +66,7 @@ def _check_extra() -> None:
 
     for package in ("fastapi", "uvicorn"):
         if find_spec(package) is None:
-            raise ConfigError(f"dagrec serve needs {package}; {install('serve')}.")
+            raise ConfigError(f'the extra "serve" is missing ({package}); {install("serve")}.')
 
 
 def _appendable(path: Path) -> Path:

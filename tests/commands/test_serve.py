@@ -404,6 +404,15 @@ def test_what_keeps_it_from_starting(
     assert said in answer.err
 
 
+def test_without_its_extra_it_says_how_to_get_it(
+    dagrec: Dagrec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    answer = dagrec("serve", "run=run")
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert answer.err.startswith('dagrec serve: the extra "serve" is missing (fastapi); ')
+
+
 def test_a_port_that_is_taken(dagrec_in: Any, folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
