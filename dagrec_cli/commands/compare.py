@@ -34,6 +34,7 @@ def compare(config: DictConfig) -> None:
     from dagrec_cli.reporting.report import ReportSheet
     from dagrec_cli.runs.folder import RunFolder
     from dagrec_cli.runs.state import TABLES, check_free
+    from dagrec_cli.training.progress import showing
 
     check_settings(
         config,
@@ -51,13 +52,14 @@ def compare(config: DictConfig) -> None:
     check_free(folder.path, TABLES)
     by = None if config.by is None else _as_list(config.by)
     folders = [user_path(run) for run in _as_list(config.runs)]
-    entries = group_runs(folders, by)
-    # The first row is the reference: by name, since folders are named by time and a run that is
-    # repeated would change it.
-    entries.sort(key=lambda entry: (bool(entry.reason), entry.name if entry.runs else ""))
     about = {"title": "Comparison", "metric": config.metric, "metrics": metrics}
-    tables = compare_averages(entries, config.average, **about)
-    tables += strata_tables(entries, "strata")
+    with showing("comparing"):
+        entries = group_runs(folders, by)
+        # The first row is the reference: by name, since folders are named by time and a run that is
+        # repeated would change it.
+        entries.sort(key=lambda entry: (bool(entry.reason), entry.name if entry.runs else ""))
+        tables = compare_averages(entries, config.average, **about)
+        tables += strata_tables(entries, "strata")
     with folder.locked():
         write_tables(folder, "dagrec compare", [ReportSheet(tables, entries)])
     if any(entry.reason for entry in entries):

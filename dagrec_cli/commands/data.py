@@ -25,13 +25,14 @@ def describe(config: DictConfig) -> None:
     from dagrec_cli.data.cache import cached_dataset
     from dagrec_cli.data.description import Description
     from dagrec_cli.reporting.description import description_lines
+    from dagrec_cli.training.progress import showing
 
     check_settings(config, data=Any, split=Any, format=Literal["table", "json"])
     choices = HydraConfig.get().runtime.choices
     split = build(config.split, "split")
-    description = Description.of(
-        cached_dataset(build(config.data, "data")), split, choices["split"]
-    )
+    source = build(config.data, "data")
+    with showing("reading") as watch:
+        description = Description.of(cached_dataset(source, watch), split, choices["split"])
     if config.format == "json":
         sys.stdout.write(f"{json.dumps(description.to_json(), indent=2, ensure_ascii=False)}\n")
         return

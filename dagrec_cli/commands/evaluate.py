@@ -24,6 +24,7 @@ def evaluate(config: DictConfig) -> None:
     from dagrec_cli.runs.model import named_run
     from dagrec_cli.runs.provenance import Request
     from dagrec_cli.runs.state import EVALUATION, check_free
+    from dagrec_cli.training.progress import showing
 
     hydra = HydraConfig.get()
     folder = RunFolder(Path(hydra.runtime.output_dir))
@@ -38,7 +39,7 @@ def evaluate(config: DictConfig) -> None:
     given = {group: config[group] for group in ("data", "split") if config.get(group)}
     named = {group: hydra.runtime.choices[group] for group in given}
     request = Request({**run.result.choices, **named}, overrides_of(hydra)["task"])
-    with folder.locked():
+    with folder.locked(), showing("evaluating"):
         result = evaluate_run(run, given, folder, request, side=config.side, metrics=metrics)
     show_table(table_of(result))
     sys.stdout.write(f"Run folder: {short_path(folder.path)}\n")

@@ -64,6 +64,7 @@ def _fit(
     seed, generator, model = begun
     components, data = around.components, around.data
     if not isinstance(model, TorchModel):
+        around.progress.start("counting", None)
         count(cast(CountingModel, model), data, components.trainer.repeat_alpha)
         return
     trainer = components.trainer
@@ -104,6 +105,7 @@ def run_seed(around: RunContext, begun: Start) -> SeedRun:
         if history.refit:
             _fit(around, begun, RefitCallback, history.refit, history.best_epoch)
         trained = time.perf_counter()
+        around.progress.start("evaluating", None)
         if data.stream is None:
             evaluation = evaluate_rows(model, data.dataset, data.test)
         else:

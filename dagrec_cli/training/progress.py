@@ -3,9 +3,12 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from dagrec_cli.config.kinds import check
+
+if TYPE_CHECKING:
+    from rich.progress import ProgressColumn
 
 Wanted = Literal["auto", True, False]
 
@@ -71,20 +74,33 @@ def progress(wanted: object) -> Iterator[Progress]:
             bars.end()
 
 
+@contextmanager
+def showing(what: str) -> Iterator[Callable[[int], None]]:
+    """Show on a terminal what takes long inside, and how long so far; nothing of it stays.
+
+    Yields
+    ------
+    Callable
+        Says how much is done.
+    """
+    with progress("auto") as display:
+        display.start(what, None)
+        yield display.step
+
+
 class _Bars:
     """One line after another; one whose end is not known goes when the next one comes."""
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, TextColumn
         from rich.progress import Progress as RichProgress
 
         self.display = RichProgress(
             TextColumn("{task.description}"),
             BarColumn(),
-            MofNCompleteColumn(),
+            _done_column(),
             TextColumn("{task.fields[detail]}"),
-            TimeRemainingColumn(),
             console=Console(stderr=True),
         )
         self._is_open = False
@@ -101,7 +117,28 @@ class _Bars:
         self.display.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def end(self) -> None:
-        """Take away a line that would stay as ``reading 0/?``."""
+        """Take away a line whose end was not known."""
         if self._is_open:
             self.display.remove_task(self._task)
             self._is_open = False
+
+
+def _done_column() -> "ProgressColumn":
+    """Return a column: how much is done, and the time that is left, or has passed."""
+    from datetime import timedelta
+
+    from rich.progress import ProgressColumn, Task
+    from rich.text import Text
+
+    class Figures(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            done = f"{task.completed:,.0f}"
+            if task.total is None:
+                passed = timedelta(seconds=int(task.elapsed or 0))
+                return Text(f"{done if task.completed else ''} {passed}".strip())
+            left = (
+                "" if task.time_remaining is None else timedelta(seconds=int(task.time_remaining))
+            )
+            return Text(f"{done}/{task.total:,.0f} {left}")
+
+    return Figures()
