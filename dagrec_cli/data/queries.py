@@ -252,14 +252,14 @@ def check_answerable(queries: Iterable[Asked], vocabulary: Vocabulary) -> None:
     if not problems:
         return
     told = "; ".join([*islice(problems, NAMED), *["…"] * (len(problems) > NAMED)])
-    remedies = ["on_unknown=skip answers the others"] if total > 1 else []
+    remedies = ["skip answers the others"] if total > 1 else []
     if is_name and vocabulary.unknown is None:
-        remedies += ["on_unknown=nearest takes near names (the model has no UNKNOWN node)"]
+        remedies += ["nearest takes near names (the model has no UNKNOWN node)"]
     elif is_name:
-        remedies += ["on_unknown=nearest takes near names", "model its UNKNOWN node"]
+        remedies += ["nearest takes near names", "model its UNKNOWN node"]
     if total > 1:
         told = f"{problems.total():,} of {total:,} cannot be answered, so none is: {told}"
-    raise DataError(". ".join(filter(None, [told, ", ".join(remedies)])) + ".")
+    raise DataError(f"{told}. on_unknown={', '.join(remedies)}." if remedies else f"{told}.")
 
 
 def _ancestors(order: list[int], parents: list[list[int]], end: int) -> list[Key]:

@@ -139,7 +139,7 @@ def test_it_goes_on_from_open_ends_or_from_the_nodes_that_are_named(
 def test_what_helps_with_an_unknown_name_is_said(diamond: Composition, n: int) -> None:
     names, kinds = ("table_t", "service_a"), (False, True)
     fitted = Vocabulary.fitted(dict(zip(names, kinds, strict=True)), ["service_a"])
-    told = "on_unknown=skip answers the others, " * (n - 1) + "on_unknown=nearest takes near names"
+    told = f"on_unknown={'skip answers the others, ' * (n - 1)}nearest takes near names"
     for vocabulary, expected in (
         (fitted, f"{told}, model its UNKNOWN node."),
         (Vocabulary(names, kinds, ("service_a",)), f"{told} (the model has no UNKNOWN node)."),
