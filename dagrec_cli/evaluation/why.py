@@ -178,7 +178,8 @@ class Explainer:
         number = Numbering()
         entry = np.array([number.context(query.contexts[0])], np.int32)
         dag, names = number.dag(), self.model.facts.vocabulary
-        evidence = self.model.evidence(Contexts(dag, entry).to(self.model.device))
+        context = Contexts(dag, entry, owner=np.array([query.owner], np.int32))
+        evidence = self.model.evidence(context.to(self.model.device))
         parts = {name: scores.softmax(0) for name, scores in evidence.parts.items()}
         return Why(
             self._counted(dag, entry, evidence.counts),

@@ -78,7 +78,7 @@ def _table_lines(answer: Answer) -> Iterator[str]:
 
 def _why_lines(why: Why) -> Iterator[str]:
     for each in why.counts:
-        times = "1 time" if each.seen == 1 else f"{each.seen:,} times"
+        times = "1 time" if each.seen == 1 else f"{each.seen:,} times{_weighed(each.seen)}"
         seen = f"seen {times}{_then(each.then)}" if each.seen else "never seen"
         yield f"Counts, {_generations(each)}: {seen}"
     for alike in why.neighbours:
@@ -104,6 +104,10 @@ def _alone(why: Why | None, service: str) -> str:
     """Return what each part of the model alone would say of a service."""
     alone = [f"{name} {share[service]:.4f}" for name, share in why.parts.items()] if why else []
     return f"; alone: {', '.join(alone)}" if alone else ""
+
+
+def _weighed(count: float) -> str:
+    return "" if count == int(count) else " (what a group repeats counts less)"
 
 
 def _generations(counted: Counted) -> str:
