@@ -11,6 +11,10 @@ from dagrec_cli.data.plain_files import kind_of
 from dagrec_cli.errors import ConfigError, did_you_mean
 
 TEMPLATES = Path(__file__).parents[1] / "guide/new"
+SHARED = {  # a built-in YAML, and from which line on it has what all of a kind have
+    "model": ("model/gru4rec.yaml", "mask:"),
+    "reader": ("data/gxformat2.yaml", "on_cycle:"),
+}
 GROUP = {"reader": "data"}  # of a kind; else the kind itself
 PART = re.compile(r"^=== (.*)\n", re.M)  # a line that names the file that follows
 NEXT = {  # commands to go on with
@@ -92,10 +96,13 @@ def filled(kind: str, name: str, folder: Path) -> dict[Path, str]:
     """Return the text of each file of a kind, by where it goes."""
     models = sorted(file.stem for file in folder.glob("model/*.yaml"))
     rows = [f"  - {{name: {model}, overrides: [model={model}]}}" for model in models]
+    file, start = SHARED.get(kind, ("", ""))
+    built_in = (config_dir() / file).read_text(encoding="utf-8") if file else ""
     text = Template((TEMPLATES / f"{kind}.txt").read_text(encoding="utf-8")).substitute(
         name=name,
         Name="".join(part.capitalize() for part in name.split("_")),
         folder=folder,
+        shared=built_in[built_in.find(start) :],
         rows="\n".join(rows) or "  # - {name: mine, overrides: [model=NAME]}",
     )
     _, *parts = PART.split(text)

@@ -87,7 +87,7 @@ def desk(tmp_path: Path) -> Path:
         (tmp_path / f"comfy/{number}.json").write_text(json.dumps(comfy(*names)))
     lines = [json.dumps(composition(*names)) for names in chains]
     (tmp_path / "shards").mkdir()
-    for file in ("mine.jsonl", "new.jsonl", "shards/a.jsonl"):
+    for file in ("mine.jsonl", "new.jsonl", "chosen.jsonl", "shards/a.jsonl"):
         (tmp_path / file).write_text("\n".join(lines))
     (tmp_path / "mine.json").write_text(json.dumps(comfy("LoadImage", "VAEEncode")))
     (tmp_path / "contexts.jsonl").write_text('["LoadImage"]\n["LoadImage", "VAEEncode"]\n')
