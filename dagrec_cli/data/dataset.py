@@ -102,6 +102,18 @@ class Dataset:
         return np.array([*known, UNKNOWN_OWNER], np.int32)[self.owner]  # -1 is the last one
 
     @cached_property
+    def place_in_time(self) -> Int32:
+        """Place of each composition in the order in which they ended, ``[compositions]``.
+
+        The start of one whose end is not known is taken for it. Without times the order is that of
+        the file.
+        """
+        end = np.fmax(self.start_time, self.end_time)
+        if np.isnan(end).any():
+            return np.arange(self.n_compositions, dtype=np.int32)
+        return np.unique(end, return_inverse=True)[1].astype(np.int32)
+
+    @cached_property
     def path(self) -> tuple[Int32, Int32]:
         """Entry and composition of each source-to-sink path.
 

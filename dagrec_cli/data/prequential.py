@@ -17,7 +17,7 @@ from dagrec_cli.config.kinds import Natural, TwoOrMore
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.held_out import HeldOut
 from dagrec_cli.data.pairs import Rows
-from dagrec_cli.data.split_base import Graph, Sides, Stream
+from dagrec_cli.data.split_base import Graph, Sides, Stream, TestShare
 from dagrec_cli.data.splits import TemporalSplit
 from dagrec_cli.errors import ConfigError, DataError, plural
 
@@ -44,6 +44,9 @@ class PrequentialSplit(TemporalSplit):
     ----------
     blocks
         How many, 2 and up; the first is not predicted. Or ``each``.
+    test_share
+        The latest share of the steps, in ``(0, 1)``, which is what ``split=temporal`` tests, is
+        dealt out to blocks, and all of them are predicted. None: all steps are dealt out.
     delay
         A whole number with a unit, as ``60s``, ``5m``, ``1h``, ``1d``.
     part
@@ -61,10 +64,16 @@ class PrequentialSplit(TemporalSplit):
     is_pooled = True
 
     def __init__(
-        self, *, blocks: TwoOrMore | Literal["each"], delay: str, part: Natural | None, graph: Graph
+        self,
+        *,
+        blocks: TwoOrMore | Literal["each"],
+        test_share: TestShare | None,
+        delay: str,
+        part: Natural | None,
+        graph: Graph,
     ) -> None:
         n_blocks = 2 if isinstance(blocks, str) else blocks
-        super().__init__(test_share=1 / n_blocks, graph=graph)
+        super().__init__(test_share=(test_share or 1) / n_blocks, graph=graph)
         found = re.fullmatch(r"(\d{1,9})([smhd])", delay)
         if found is None:
             raise ConfigError(
@@ -72,7 +81,8 @@ class PrequentialSplit(TemporalSplit):
             )
         self.delay = int(found[1]) * UNIT_SECONDS[found[2]]
         self.blocks = blocks
-        self.choose(part, n_blocks - 1)
+        self.latest = test_share
+        self.choose(part, 1 if blocks == "each" else n_blocks - (test_share is None))
 
     def report(self, dataset: Dataset, sides: Sides, share: float | None = None) -> HeldOut:
         """Return which share of all pairs the block has; of validation, what became of it."""
@@ -103,10 +113,14 @@ class PrequentialSplit(TemporalSplit):
 
     def _test(self, dataset: Dataset, rows: Rows) -> Sides:
         start, known = self._times(dataset, rows)
+        is_tested = np.ones(len(rows), bool)
+        if self.latest is not None:
+            is_tested = np.isin(rows, self._hold_out(dataset, rows, self.latest).held_out)
         if isinstance(self.blocks, int):
-            is_tested = self._block(start, self.blocks) == (self.part or 0) + 1
+            part = (self.part or 0) + (self.latest is None)
+            is_tested[is_tested] = self._block(start[is_tested], self.blocks) == part
         else:
-            is_tested = self._stream(start, known).limit > 0
+            is_tested &= self._stream(start, known).limit > 0
         begins = start[is_tested].min(initial=np.inf)
         is_known = (start < begins) & (known <= begins)
         if not (is_tested.any() and is_known.any()):

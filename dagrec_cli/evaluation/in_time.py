@@ -1,7 +1,7 @@
 """Each step predicted from the counts of what was known as its composition started, in one pass.
 
-It is what a model gives that is fitted anew for each moment, on what is known by then, and knows no
-other service.
+It is what a model gives that is fitted anew for each moment, on what is known by then, knows no
+other service, and has counted nothing after UNKNOWN nodes.
 """
 
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ from dagrec_cli.data.split_base import Stream
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.evaluation.evaluator import SCORES_AT_ONCE, Evaluation, joined, probabilities
 from dagrec_cli.evaluation.ranks import UNRANKED, outcomes
-from dagrec_cli.models.backoff import Backoff
+from dagrec_cli.models.backoff import Truncating
 from dagrec_cli.models.base import Model
 from dagrec_cli.models.context_batch import Contexts
 
 
-def check_in_time(model: Model, metrics: Sequence[str] = ()) -> Backoff:
+def check_in_time(model: Model, metrics: Sequence[str] = ()) -> Truncating:
     """Return a model whose counts can be looked up by time.
 
     Raises
@@ -34,17 +34,18 @@ def check_in_time(model: Model, metrics: Sequence[str] = ()) -> Backoff:
             f"metrics has {lists[0]}, of what one model recommends, but with split.blocks=each it "
             "counts while it is tested; leave that out, or use split.blocks=10."
         )
-    if isinstance(model, Backoff) and model.mask == "none":
+    if isinstance(model, Truncating) and model.mask == "none":
         return model
     raise ConfigError(
         "split.blocks=each predicts each step from counts as they were at its time; use "
-        "model=backoff model.mask=none (with model.order=0 it is popularity), or split.blocks=10."
+        "model=backoff or recency with model.mask=none (model.order=0 of backoff is popularity), "
+        "or split.blocks=10."
     )
 
 
 @torch.no_grad()
 def evaluate_in_time(
-    model: Backoff, dataset: Dataset, rows: Rows, stream: Stream, repeat_alpha: float
+    model: Truncating, dataset: Dataset, rows: Rows, stream: Stream, repeat_alpha: float
 ) -> Evaluation:
     """Let a model count all pairs, and return its outcomes on some, each by what is known by then.
 
@@ -67,11 +68,11 @@ def evaluate_in_time(
     for start in range(0, len(rows), at_once):
         some = rows[start : start + at_once]
         number, target = np.arange(len(some)), pairs.target[some]
-        log_p, popularity = counts.known(
+        of_each, popularity = counts.known(
             torch.from_numpy(pairs.context[some]).long(), torch.from_numpy(stream.limit[some])
         )
         # A service that nothing was known of stands below all others; as a target it has no rank.
-        scores = log_p.where(popularity > 0, -torch.inf).numpy()
+        scores = of_each.where(popularity > 0, -torch.inf).numpy()
         chance = probabilities(scores)[number, target]
         found = outcomes(scores, number, target)
         is_lost = np.isneginf(scores[number, target])

@@ -62,12 +62,11 @@ def _fit(
 ) -> None:
     """Fit a model on training rows, from its newest checkpoint on if the folder has one."""
     seed, generator, model = begun
-    components, data = around.components, around.data
+    components, data, trainer = around.components, around.data, around.components.trainer
     if not isinstance(model, TorchModel):
         around.progress.start("counting", None)
-        count(cast(CountingModel, model), data, components.trainer.repeat_alpha)
+        count(cast(CountingModel, model), data, trainer.repeat_alpha)
         return
-    trainer = components.trainer
     pairs = TrainingPairs.of(
         data.dataset,
         np.sort(data.train) if trainer.in_file_order else data.train,
@@ -77,9 +76,8 @@ def _fit(
         prior=model.prior,
         units=data.units,
     )
-    task = TrainingTask(
-        model, components.loss, components.sampler, pairs, generator, history, epochs
-    )
+    costs = components.loss, components.sampler
+    task = TrainingTask(model, *costs, pairs, generator, history, epochs)
     around.progress.start(kind.name, epochs or trainer.epochs)
     with stop_on_request(lambda: around.progress.say(STOPPING)) as stop:
         trainer.fit(task, kind(model, seed, around, stop))
@@ -162,6 +160,8 @@ def count(model: CountingModel, data: SplitData, repeat_alpha: float) -> None:
     """Let a model count the pairs to be fitted."""
     unit = None if data.units is None else data.units.of(data.train)
     contexts, pairs = Contexts.of_pairs(data.dataset, data.train)
+    if model.in_order:
+        unit = data.dataset.place_in_time[pairs.composition]
     model.count(pairs.distinct(unit, repeat_alpha), contexts)
 
 

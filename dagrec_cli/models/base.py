@@ -145,7 +145,15 @@ class Model(nn.Module, ABC):
 
 
 class CountingModel(Model):
-    """A model that counts training pairs instead of following gradients."""
+    """A model that counts training pairs instead of following gradients.
+
+    Attributes
+    ----------
+    in_order
+        Whether the unit of a pair that it counts is to be its composition's place in time.
+    """
+
+    in_order = False
 
     @abstractmethod
     def count(self, pairs: WeightedPairs, contexts: Contexts) -> None:

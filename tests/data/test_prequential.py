@@ -64,6 +64,20 @@ def test_a_block_knows_what_had_ended_before_it_began(
         assert abs(len(each.held_out) - n_pairs / blocks) <= largest
 
 
+def test_the_latest_share_is_that_of_the_temporal_split(tiny: Dataset, config: Config) -> None:
+    latest = build(config("split", "temporal"), "split").split(tiny).held_out.tolist()
+    words = {"test_share": 0.3, "blocks": 2}
+    parts = [build(config("split", "prequential", part=k, **words), "split") for k in range(2)]
+    blocks = [part.split(tiny).held_out.tolist() for part in parts]
+    assert [*blocks[0], *blocks[1]] == latest
+    assert all(blocks)
+    each = build(config("split", "prequential", test_share=0.3, blocks="each"), "split")
+    assert each.chosen is None
+    assert each.split(tiny).held_out.tolist() == latest
+    with pytest.raises(ConfigError, match=r"split.part is 2; use a number from 0 to 1"):
+        build(config("split", "prequential", part=2, **words), "split")
+
+
 def test_blocks_of_one_moment_and_delays_are_refused(
     walks: Walks, dataset_of: DatasetOf, config: Config
 ) -> None:

@@ -21,18 +21,19 @@ from dagrec_cli.training.split_data import SplitData
 Config = Callable[..., DictConfig]
 
 
-def fitted(data: SplitData, config: Config, rows: np.ndarray) -> Outcomes:
+def fitted(name: str, data: SplitData, config: Config, rows: np.ndarray) -> Outcomes:
     """Return what a model makes of rows that is fitted on the training rows alone."""
-    model: CountingModel = build(config("model", "backoff", mask="none"), "model", data.facts)
+    model: CountingModel = build(config("model", name, mask="none"), "model", data.facts)
     count(model, data, 1.0)
     return evaluate_rows(model, data.dataset, rows).outcomes
 
 
-@pytest.mark.parametrize("delay", [0, 2])
+@pytest.mark.parametrize(("name", "delay"), [("backoff", 0), ("backoff", 2), ("recency", 2)])
 def test_each_step_is_what_a_model_gives_that_is_fitted_on_what_was_known(
     dataset_of: Callable[..., Dataset],
     random_compositions: list[Composition],
     config: Config,
+    name: str,
     delay: int,
 ) -> None:
     rng = np.random.default_rng(delay)
@@ -46,7 +47,7 @@ def test_each_step_is_what_a_model_gives_that_is_fitted_on_what_was_known(
     split = build(config("split", "prequential", blocks="each", delay=f"{delay}s"), "split")
     data = SplitData.of(dataset, split)
     assert data.stream is not None
-    model = build(config("model", "backoff", mask="none"), "model", data.facts)
+    model = build(config("model", name, mask="none"), "model", data.facts)
     found = evaluate_in_time(model, data.dataset, data.test, data.stream, 1.0).outcomes
     started = dataset.start_time[dataset.pairs.composition]
     ended = np.fmax(started, dataset.end_time[dataset.pairs.composition])
@@ -63,13 +64,14 @@ def test_each_step_is_what_a_model_gives_that_is_fitted_on_what_was_known(
             data,
             dataset=small,
             train=known,
+            units=None,  # with units UNKNOWN nodes have counts
             facts=Facts(small.vocabulary.of_model, small.graph_of_model(None), small.followed),
         )
-        expected = fitted(fit, config, rows)
-        name = np.array(small.vocabulary.services)
+        expected = fitted(name, fit, config, rows)
+        names = np.array(small.vocabulary.services)
         at = [place[row] for row in rows.tolist()]
         services = np.array(data.dataset.vocabulary.services)
-        assert services[found.target[at]].tolist() == name[expected.target].tolist()
+        assert services[found.target[at]].tolist() == names[expected.target].tolist()
         assert found.better[at].tolist() == expected.better.tolist()
         assert found.tied[at].tolist() == expected.tied.tolist()
         first = (expected.better == 0) & (expected.tied == 0)
@@ -88,7 +90,7 @@ def test_what_cannot_be_looked_up_by_time_is_refused(tiny: Dataset, config: Conf
     with pytest.raises(ConfigError, match=r"no pair is held out for validation; use model=backoff"):
         SplitData.of(tiny, split).validated(split, 0.2)
     data = SplitData.of(tiny, split)
-    for name, mask in (("markov", "none"), ("backoff", "hard")):
-        model = build(config("model", name, mask=mask), "model", data.facts)
-        with pytest.raises(ConfigError, match=r"use model=backoff model.mask=none \(with"):
+    for other, mask in (("markov", "none"), ("backoff", "hard")):
+        model = build(config("model", other, mask=mask), "model", data.facts)
+        with pytest.raises(ConfigError, match="use model=backoff or recency with"):
             check_in_time(model)

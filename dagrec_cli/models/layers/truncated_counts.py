@@ -80,13 +80,24 @@ class TruncatedCounts(CountTables):
         is_there = entries != UNSEEN
         cell = (entries * self.n_services + target[row])[is_there]
         self.cells, place = torch.unique(cell, return_inverse=True)
-        weight = torch.from_numpy(pairs.weight)[row].expand_as(entries)[is_there]
+        which = row.expand_as(entries)[is_there]
+        self.counts = self.tally(torch.zeros(len(self.cells)), place, pairs, which)
+
+    def tally(
+        self,
+        none: Float[Tensor, " cells"],
+        cell: Int[Tensor, " pairs"],
+        pairs: WeightedPairs,
+        row: Int[Tensor, " pairs"],
+    ) -> Float[Tensor, " cells"]:
+        """Return what to keep of cells of which some rows are, from 0 on: how often they occur."""
+        weight = torch.from_numpy(pairs.weight)[row]
         if pairs.unit is not None and pairs.repeat_alpha != 1:
-            unit = torch.from_numpy(pairs.unit).long()[row].expand_as(entries)[is_there]
+            unit = torch.from_numpy(pairs.unit).long()[row]
             n_units = int(unit.max()) + 1
-            both, weight = summed(place * n_units + unit, weight)
-            place, weight = both // n_units, weight**pairs.repeat_alpha
-        self.counts = torch.zeros(len(self.cells)).index_add(0, place, weight)
+            both, weight = summed(cell * n_units + unit, weight)
+            cell, weight = both // n_units, weight**pairs.repeat_alpha
+        return none.index_add(0, cell, weight)
 
     def as_tested(self, pairs: WeightedPairs, contexts: Contexts) -> Contexts:
         """Return contexts as the test of their unit reads them: what it alone has is UNKNOWN."""
