@@ -17,8 +17,9 @@ Differs from the source: a third stays, not a half, and trains anew; the first t
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from math import ceil
-from typing import Any
+from math import ceil, inf
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -31,7 +32,6 @@ from dagrec_cli.errors import ConfigError
 from dagrec_cli.jobs.job import Job
 from dagrec_cli.jobs.run import Engine
 from dagrec_cli.jobs.search_space import SearchSpace
-from dagrec_cli.jobs.study import Trial, best_of
 from dagrec_cli.jobs.tables import row_job
 from dagrec_cli.runs.state import state_of
 
@@ -70,6 +70,35 @@ class Ranges(Struct, forbid_unknown_fields=True):
         return [as_typed(f"{key}={value}") for key, value in ranges.items()]
 
 
+class Outcome(NamedTuple):
+    """What came of a trial; its run itself would take up megabytes.
+
+    Attributes
+    ----------
+    settings
+        What was chosen for it, by key; nothing for the row as it stands.
+    value
+        On validation steps; None if it failed.
+    epochs
+        How many it trained; 0 for models that count.
+    best_epoch
+        The one that its value is of.
+    reason
+        Why it failed.
+    """
+
+    settings: Mapping[str, Any]
+    value: float | None
+    epochs: int = 0
+    best_epoch: int = 0
+    reason: str = ""
+
+    @property
+    def merit(self) -> float:
+        """Its value; the least for one that failed."""
+        return -inf if self.value is None else self.value
+
+
 class RowTuning:
     """The trials of a row.
 
@@ -99,7 +128,7 @@ class RowTuning:
         as_it_stands = space.standing(row.config)
         drawn = [each for each in space.draw(n_trials, SEED) if each != as_it_stands]
         self.settings: list[Mapping[str, Any]] = [{}, *drawn[: n_trials - 1]]
-        self.trials: dict[int, Trial] = {}
+        self.trials: dict[int, Outcome] = {}
         self._jobs: dict[int, Job] = {}
         self._last = [0]
 
@@ -109,9 +138,11 @@ class RowTuning:
         return str(self._row.config.trainer.monitor)
 
     @property
-    def best(self) -> Trial | None:
+    def best(self) -> Outcome | None:
         """The best of those that trained whole; None if the row cannot be tried as it stands."""
-        return best_of([self.trials[number] for number in self._last])
+        whole = [self.trials[number] for number in self._last]
+        there = [each for each in whole if each.value is not None]
+        return max(there, key=attrgetter("merit"), default=None)
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -122,8 +153,8 @@ class RowTuning:
         if self.best is None:
             return ()
         words = [f"{key}={value}" for key, value in self.best.settings.items()]
-        if self.best.epochs and not self._row.config.trainer.validation_share:
-            words.append(f"trainer.epochs={self.best.epochs}")
+        if self.best.best_epoch and not self._row.config.trainer.validation_share:
+            words.append(f"trainer.epochs={self.best.best_epoch}")
         return tuple(words)
 
     def batches(self) -> Iterator[list[Job]]:
@@ -136,7 +167,7 @@ class RowTuning:
             yield from self._run([k for k in left if not self._is_over(k)], epochs)
             left = [k for k in left if self.trials[k].value is not None]
             if number < len(rungs) - 1:
-                left.sort(key=lambda k: (-(self.trials[k].value or 0.0), k))
+                left.sort(key=lambda k: self.trials[k].merit, reverse=True)
                 left = sorted(left[: ceil(len(left) / STAY)])
         self._last = [0, *left]
 
@@ -153,20 +184,24 @@ class RowTuning:
             self._jobs[k] = row_job(self._engine, name + about, words)
         yield [self._jobs[k] for k in numbers]
         for k in numbers:
-            state = state_of(self._jobs[k].folder)
-            value = state.run.finished.metrics[self.monitor]["mean"] if state.run else None
-            self.trials[k] = Trial(k, self.settings[k], value, state)
+            self.trials[k] = self._outcome(k)
+
+    def _outcome(self, number: int) -> Outcome:
+        """Return what the folder of a trial's last job tells."""
+        state, settings = state_of(self._jobs[number].folder), self.settings[number]
+        if state.run is None:
+            return Outcome(settings, None, reason=state.reason)
+        result = state.run.finished
+        epochs, best_epoch = max(result.model.epochs), max(result.model.best_epoch)
+        return Outcome(settings, result.metrics[self.monitor]["mean"], epochs, best_epoch)
 
     def _rungs(self) -> list[int | None]:
         """Return for how many epochs trials train, one after another; at last for all of them."""
-        run = self.trials[0].result
-        taken = max(run.model.epochs) if run else 0
-        shorter = [taken // STAY**k for k in (2, 1)]
+        shorter = [self.trials[0].epochs // STAY**k for k in (2, 1)]
         return [*(epochs for epochs in shorter if epochs >= LEAST_EPOCHS), None]
 
     def _is_over(self, number: int) -> bool:
         """Return whether a longer training of a trial would end where its last one did."""
         if number not in self.trials:
             return False
-        run = self.trials[number].result
-        return run is not None and max(run.model.epochs) < self._jobs[number].config.trainer.epochs
+        return self.trials[number].epochs < int(self._jobs[number].config.trainer.epochs)

@@ -119,7 +119,7 @@ def _choose(
             first, best, told = tuning.trials[0], tuning.best, _told(tuning)
             shown |= {"trials": len(tuning.settings), "as_it_stands": first.value}
             if best:
-                shown |= {"chosen": best.value, "epochs": best.epochs or None}
+                shown |= {"chosen": best.value, "epochs": best.best_epoch or None}
                 about += f": {heading(tuning.monitor)} {short(best.value)} on validation steps"
                 words = tuning.words
                 job = row_job(engine, f"{run.name}: {row['name']}", [*run.words[k], *words])
@@ -141,7 +141,7 @@ def _choose(
 def _told(tuning: RowTuning) -> str:
     """Return in words what was chosen for a row."""
     if tuning.best is None:
-        return f"as it stands, which failed: {tuning.trials[0].state.reason}"
+        return f"as it stands, which failed: {tuning.trials[0].reason}"
     pairs = [word.split("=", 1) for word in tuning.words]
     return " ".join(f"{key.rpartition('.')[2]}={value}" for key, value in pairs) or "as it stands"
 
