@@ -18,7 +18,7 @@ from dagrec_cli.training.optimizers import Optimizer
 
 CURRENT_WEIGHTS, GOOD_WEIGHTS, BEST_WEIGHTS = "model.", "good.", "best."  # first parts of names
 OPTIMIZER, RANDOM = "optimizer.", "random."
-FALLING = 0.02  # share of its loss by which a training improves that was stopped too early
+FALLING = 0.01  # share of its loss by which a training improves that was stopped too early
 
 
 @dataclass

@@ -116,7 +116,7 @@ class MiniBatchEpoch(DeepContexts):
         pairs = TrainingPairs.of(self.dataset, rows, model.hard_mask, distinct=True)
         trainer = {
             **self.config.trainer,
-            **option("trainer", "mini_batch", epochs=1, batch_size=1024),
+            **option("trainer", "mini_batch", epochs=1),
         }
         random = {"blocks_per_step": trainer["batch_size"]}
 

@@ -279,6 +279,15 @@ def test_early_stopping_adds_columns_and_keeps_the_best_epoch(dagrec: Dagrec) ->
     assert (data["train"], data["validation"]) == (568, 143)  # of 711
 
 
+def test_a_training_that_was_too_short_says_what_to_raise(dagrec: Dagrec) -> None:
+    words = ["trainer=full_batch", "trainer.epochs=20", "trainer.learning_rate=0.02"]
+    answer = dagrec("train", *words, "model.hidden=8", "model.embedding_dim=8", "model.mask=none")
+    assert answer.err == (
+        "seed 0: the loss still fell when training ended; raise trainer.epochs (now 20) or "
+        "trainer.learning_rate.\n"
+    )
+
+
 @contextmanager
 def stumble(happen: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[None]:
     """Let something happen at the third training step."""
