@@ -16,7 +16,7 @@ from dagrec_cli.config.gru4rec_params import PARAMS, settings_of_params
 from dagrec_cli.config.where import CONFIG_FLAGS, IN_BRACES, config_dir, expanded, variable
 
 TEXT_SETTINGS = {  # settings that are names or paths, or lists of them
-    *("allowed", "bench", "by", "composition", "context"),
+    *("after", "allowed", "bench", "by", "chosen", "composition", "context", "host"),
     *("input", "output", "run", "runs", "trust"),
     *("data.default_path", "data.path", "data.download.file", "data.download.url"),
     *("data.columns", "data.end_key", "data.owner_key", "data.service_key"),

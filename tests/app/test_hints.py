@@ -35,7 +35,10 @@ def line_of(command: str, words: list[str]) -> str:
         ("train device=cuda", "did you mean trainer.device=cuda?"),
         ("train trainer.hidden=3", "did you mean model.hidden=3?"),
         ("train random_state=3", "did you mean seed=3?"),
-        ("train batch_size=32", "did you mean trainer.batch_size=32 with trainer=distributed or "),
+        (
+            "train trainer=full_batch batch_size=32",
+            "did you mean trainer.batch_size=32 with trainer=distributed or ",
+        ),
         ("train verbose=", "did you mean hydra.verbose=true?"),
         ("train outdir=x", "did you mean hydra.run.dir=x?"),
         ("train dataset=geoportal", "did you mean data=geoportal?"),

@@ -46,6 +46,7 @@ def verbs(run: Path) -> dict[str, str]:
         "version": "--version",
         "train --help": "train --help",
         "data": "data",
+        "guide": "guide",
         "data describe": "data describe",
         "data describe json": "data describe format=json",
         "data validate": "data validate data=synthetic",
@@ -72,8 +73,8 @@ def check_line(done: subprocess.CompletedProcess[str], *parts: str) -> None:
 
 
 def test_every_verb_that_answers_is_tried() -> None:
-    minutes_or_networks = {"export", "bench", "reproduce", "data prepare", "data fetch", "serve"}
-    assert set(COMMANDS) - minutes_or_networks <= set(VERBS)
+    others = {"export", "bench", "reproduce", "data prepare", "data fetch", "serve", "new", "check"}
+    assert set(COMMANDS) - others <= set(VERBS)  # they take minutes, networks, or write files
 
 
 @pytest.mark.parametrize(("verb", "unbuffered"), [("help", ""), ("help", "1"), ("predict", "")])
