@@ -131,7 +131,8 @@ class TrainedRun:
         """Return the best services after a context, best first, with notes on them.
 
         It holds names of the nodes walked so far, which may lack their prefix. ``k`` services are
-        given, 5 by default; ``allowed``, ``on_unknown``, ``why`` are as on the command line.
+        given, 5 by default; ``allowed``, ``owner``, ``on_unknown``, ``why`` are as on the command
+        line.
         """
         return self.recommend_many([context], **how)[0]
 

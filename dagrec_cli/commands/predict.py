@@ -49,7 +49,7 @@ def predict(config: DictConfig) -> None:
         read = [config[key] for key in READ_FILES if isinstance(config[key], str)]
         check_not_input(path, [*map(user_path, read), *run.files])
     recommender = Recommender(run, config.seed, config.mask)
-    choice = recommender.choice(config.top_k, _allowed(config))
+    choice = recommender.choice(config.top_k, _allowed(config), config.owner)
     sys.stderr.write(recommender.told + "".join(f"{note}\n" for note in choice.notes))
     asked = partial(_asked, config, recommender, _standard_input(config))
     if config.on_unknown != "skip":
@@ -88,6 +88,7 @@ def _check(config: DictConfig) -> None:
         after=Any,
         top_k=Count,
         allowed=Any,
+        owner=str | None,
         on_unknown=OnUnknown,
         why=bool,
         data=Any,

@@ -230,9 +230,11 @@ def _end_query(
     index = dict(zip(names, nodes, strict=True))
     keys = [(index[composition.names[node]], *above) for node, *above in context]
     about = msgspec.structs.replace(about, replaced=replaced)
+    owner = naming.vocabulary.number_of_owner(composition.owner)
     if is_path:
-        return Query.of_paths(about, [[keys[k][0] for k in path] for path in paths])
-    return Query(about, [keys])
+        query = Query.of_paths(about, [[keys[k][0] for k in path] for path in paths])
+        return query._replace(owner=owner)
+    return Query(about, [keys], owner)
 
 
 def check_answerable(queries: Iterable[Asked], vocabulary: Vocabulary) -> None:

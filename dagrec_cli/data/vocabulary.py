@@ -87,6 +87,10 @@ class Vocabulary:
             self.owners,
         )
 
+    def number_of_owner(self, owner: str | None) -> int:
+        """Return the number under which a model reads who made a composition."""
+        return self.owners.index(owner) + 1 if owner in self.owners else UNKNOWN_OWNER
+
     @cached_property
     def of_model(self) -> "Vocabulary":
         """The part that a model knows."""

@@ -1,26 +1,38 @@
 """The data of a run: what reads them, and the steps in them that its model was fitted on."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from dagrec_cli.config.build import build
 from dagrec_cli.config.deciding import Effect, effect
 from dagrec_cli.config.untrusted import checked_node
+from dagrec_cli.config.where import PACKAGE, options
 from dagrec_cli.data.cache import CachedSource, cached_dataset
-from dagrec_cli.data.composition import Composition, Source
+from dagrec_cli.data.composition import Composition, Fault, Invalid, Source, as_dag
 from dagrec_cli.data.dataset import Dataset
+from dagrec_cli.data.files import opened
 from dagrec_cli.data.invalid import too_many_paths
 from dagrec_cli.data.pairs import Rows
+from dagrec_cli.data.readers.base import Reader
+from dagrec_cli.data.readers.formats import START, likely_option
 from dagrec_cli.data.split_base import Split
 from dagrec_cli.data.vocabulary import Vocabulary
-from dagrec_cli.errors import DagrecError, DataError
+from dagrec_cli.errors import ConfigError, DagrecError, DataError
 from dagrec_cli.evaluation.why import EarlierSteps, Explainer
 from dagrec_cli.models.base import Model
 from dagrec_cli.runs.folder import CONFIG
 from dagrec_cli.runs.run import Run
 from dagrec_cli.training.split_data import SplitData
+
+UNLIKE_ANY = "compositions"  # what reads a file that looks like none of the formats
+IN_MEMORY = "composition"  # what messages call a file that lies in memory
+
+Given = Path | bytes | Composition
+Compositions = Iterator[Composition | Invalid]
 
 
 def own_data(run: Run) -> DictConfig:
@@ -83,3 +95,89 @@ def _called(source: Source) -> list[str]:
         for position, item in enumerate(source.read())
         if isinstance(item, Composition) and not too_many_paths(item, position, source)
     ]
+
+
+def read_given(
+    run: Run, given: Given, form: str, *, needs_link: bool
+) -> tuple[Compositions, Source, str]:
+    """Return given compositions, what reads them, and the option of the group data that this is.
+
+    It is the run's own reader where they are of its format, or of none that is known; else the
+    reader of that format.
+
+    Parameters
+    ----------
+    form
+        Which option it is to be; empty for what the content looks like.
+    needs_link
+        Whether one without a link is left out.
+
+    Raises
+    ------
+    DagrecError
+        If there is no such option, the file cannot be read, or the reader must not be built.
+    """
+    if form and form not in options("data"):
+        raise ConfigError(f"no data={form}; name one of {', '.join(options('data'))}.")
+    like = form or _likely_option(given)
+    node, option = _reader(run, like)
+    name = str(given) if isinstance(given, Path) else IN_MEMORY
+    node |= {"path": name} if isinstance(given, Path) else {}
+    source: Source = build(OmegaConf.create(node), "data", kind=Source)
+    if isinstance(source, Reader):
+        source.needs_link = needs_link
+    return _said_of(_items(source, given), name, "" if like else option), source, option
+
+
+def _likely_option(given: Given) -> str:
+    if isinstance(given, Path):
+        with opened(given) as content:
+            given = content.read(START)
+    return UNLIKE_ANY if isinstance(given, Composition) else likely_option(given[:START])
+
+
+def _reader(run: Run, like: str) -> tuple[dict[str, Any], str]:
+    """Return the settings of what reads a file that looks like an option, and the option's name."""
+    option = options("data").get(like)
+    own = {str(key): value for key, value in own_data(run).items()}
+    is_others = not own["_target_"].startswith(f"{PACKAGE.name}.")
+    if "path" in own and (is_others or option is None or option["_target_"] == own["_target_"]):
+        node, like = own, run.result.choices.get("data", like)
+    else:  # before there was a choice of contexts, they were paths
+        node = {**(option or options("data")[UNLIKE_ANY]), "context": own.get("context", "path")}
+    return node | ({"on_cycle": "cut"} if "on_cycle" in node else {}), like or UNLIKE_ANY
+
+
+def _items(source: Source, given: Given) -> Compositions:
+    if isinstance(given, Path):
+        yield from source.read()
+    elif isinstance(given, Composition):
+        yield as_dag(given, "cut", needs_link=getattr(source, "needs_link", True))
+    elif isinstance(source, Reader):
+        yield from source.read_bytes(given, IN_MEMORY)
+    else:
+        raise DataError(f"{type(source).__name__} reads files alone; give the composition as one.")
+
+
+def _said_of(items: Compositions, name: str, option: str) -> Compositions:
+    """Yield what a file holds; if nothing, or nothing readable, say of which format it was taken.
+
+    Parameters
+    ----------
+    option
+        Which option reads it though it does not look like it; empty if it does.
+    """
+    hint = f" (it looks like no format that data reads, so it is read as data={option})"
+    try:
+        first = next(items, None)
+    except DataError as error:
+        if not option:
+            raise
+        raise DataError(f"{str(error).rstrip('.')}{hint}.") from error
+    if first is None:
+        raise DataError(f"{name}: no composition in it; give a file that holds one.")
+    if option and isinstance(first, Invalid):
+        (place, problem), *_ = first.faults
+        first = Invalid((Fault(place, f"{problem}{hint}"),))
+    yield first
+    yield from items

@@ -3,35 +3,31 @@
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict, Unpack
+from typing import NamedTuple, TypedDict, Unpack
 
 import numpy as np
 from jaxtyping import Bool
-from omegaconf import OmegaConf
 
 from dagrec_cli.config.build import build
 from dagrec_cli.config.kinds import Count, check
-from dagrec_cli.config.where import PACKAGE, options
-from dagrec_cli.data.composition import Composition, Fault, Invalid, Source, as_dag
-from dagrec_cli.data.files import opened
 from dagrec_cli.data.naming import Naming, OnUnknown, allowed_services
-from dagrec_cli.data.queries import Asked, check_answerable, end_queries, query_of, read_queries
-from dagrec_cli.data.readers.base import Reader
-from dagrec_cli.data.readers.formats import START, likely_option
-from dagrec_cli.errors import ConfigError, DataError, RunError, plural
+from dagrec_cli.data.queries import (
+    Asked,
+    Query,
+    check_answerable,
+    end_queries,
+    query_of,
+    read_queries,
+)
+from dagrec_cli.data.vocabulary import UNKNOWN_OWNER
+from dagrec_cli.errors import ConfigError, RunError, plural
 from dagrec_cli.evaluation.recommender import Answer, recommend
 from dagrec_cli.evaluation.why import Explainer
 from dagrec_cli.models.base import PlainMask
-from dagrec_cli.runs.data import explainer, own_data
+from dagrec_cli.runs.data import Compositions, Given, explainer, own_data, read_given
 from dagrec_cli.runs.folder import LOGGER
 from dagrec_cli.runs.model import deployed_model
 from dagrec_cli.runs.run import Run
-
-UNLIKE_ANY = "compositions"  # what reads a file that looks like none of the formats
-IN_MEMORY = "composition"  # what messages call a file that lies in memory
-
-Given = Path | bytes | Composition
-Compositions = Iterator[Composition | Invalid]
 
 
 class Choice(NamedTuple):
@@ -45,11 +41,14 @@ class Choice(NamedTuple):
         Which of the catalogue.
     notes
         What one has to know of that, in sentences: names of no service, fewer than are asked for.
+    owner
+        Who asks, by the model's number; None for the owner that a composition says.
     """
 
     top_k: int
     allowed: Bool[np.ndarray, " services"]
     notes: list[str]
+    owner: int | None
 
 
 class How(TypedDict, total=False):
@@ -58,6 +57,7 @@ class How(TypedDict, total=False):
     k: int
     allowed: Iterable[str] | None
     on_unknown: OnUnknown
+    owner: str | None
     why: bool
 
 
@@ -122,18 +122,21 @@ class Recommender:
         k: int = 5,
         allowed: Iterable[str] | None = None,
         on_unknown: OnUnknown = "error",
+        owner: str | None = None,
         why: bool = False,
     ) -> list[Answer]:
         check("k", k, Count)
         check("on_unknown", on_unknown, OnUnknown)
-        choice = self.choice(k, allowed)
+        choice = self.choice(k, allowed, owner)
         for note in choice.notes:
             LOGGER.warning("%s", note)
         if on_unknown != "skip":
             check_answerable(asked, self.vocabulary)
         return list(self.answers(asked, choice, self._explainer if why else None))
 
-    def choice(self, top_k: int, allowed: Iterable[str] | None = None) -> Choice:
+    def choice(
+        self, top_k: int, allowed: Iterable[str] | None = None, owner: str | None = None
+    ) -> Choice:
         """Return what answers may hold.
 
         Parameters
@@ -142,6 +145,8 @@ class Recommender:
             How many services; a smaller catalogue is given whole.
         allowed
             Names of the services that may be recommended; None for all.
+        owner
+            Who asks; None for the owner that a composition says.
 
         Raises
         ------
@@ -153,7 +158,14 @@ class Recommender:
         if (n_services := int(is_allowed.sum())) < top_k:
             few = plural(n_services, "service")
             notes.append(f"top_k is {top_k}, but only {few} can be ranked.")
-        return Choice(top_k, is_allowed, notes)
+        if owner is None:
+            return Choice(top_k, is_allowed, notes, None)
+        number = self.vocabulary.number_of_owner(owner)
+        if not self.vocabulary.owners:
+            notes.append("owner changes nothing: this model does not read who asks (model.owner).")
+        elif number == UNKNOWN_OWNER:
+            notes.append(f"owner {owner!r} is none that the model knows.")
+        return Choice(top_k, is_allowed, notes, number)
 
     def context(self, names: object, on_unknown: OnUnknown = "error", place: str = "") -> Asked:
         """Return what is asked after a list of node names; ``place`` is for messages."""
@@ -190,31 +202,22 @@ class Recommender:
         DagrecError
             If the file cannot be read or holds none, or the run's own reader must not be built.
         """
-        items, source, option = self._read(given, form, needs_link=False)  # it is only begun
+        # it is only begun
+        items, source, option = read_given(self.run, given, form, needs_link=False)
         return end_queries(items, source, self.naming, on_unknown, after=after, form=option)
 
     def compositions(self, given: Given, *, needs_link: bool = True) -> Compositions:
         """Yield the compositions of a file, read as in :meth:`composition`."""
-        return self._read(given, "", needs_link=needs_link)[0]
-
-    def _read(
-        self, given: Given, form: str, *, needs_link: bool
-    ) -> tuple[Compositions, Source, str]:
-        if form and form not in options("data"):
-            raise ConfigError(f"no data={form}; name one of {', '.join(options('data'))}.")
-        like = form or _likely_option(given)
-        node, option = _reader(self.run, like)
-        name = str(given) if isinstance(given, Path) else IN_MEMORY
-        node |= {"path": name} if isinstance(given, Path) else {}
-        source: Source = build(OmegaConf.create(node), "data", kind=Source)
-        if isinstance(source, Reader):
-            source.needs_link = needs_link
-        return _said_of(_items(source, given), name, "" if like else option), source, option
+        return read_given(self.run, given, "", needs_link=needs_link)[0]
 
     def answers(
         self, asked: Iterable[Asked], choice: Choice, explain: Explainer | None = None
     ) -> Iterator[Answer]:
         """Yield the answer to each question, in order; they are scored together."""
+        if (owner := choice.owner) is not None:
+            asked = (
+                each._replace(owner=owner) if isinstance(each, Query) else each for each in asked
+            )
         return recommend(self.model, asked, choice.top_k, choice.allowed, explain)
 
     @cached_property
@@ -244,57 +247,3 @@ def _service_namer(run: Run) -> Callable[[str], str]:
         return getattr(reader, "service_name", str)
 
     return lambda name: service_name()(name)
-
-
-def _likely_option(given: Given) -> str:
-    if isinstance(given, Path):
-        with opened(given) as content:
-            given = content.read(START)
-    return UNLIKE_ANY if isinstance(given, Composition) else likely_option(given[:START])
-
-
-def _reader(run: Run, like: str) -> tuple[dict[str, Any], str]:
-    """Return the settings of what reads a file that looks like an option, and the option's name."""
-    option = options("data").get(like)
-    own = {str(key): value for key, value in own_data(run).items()}
-    is_others = not own["_target_"].startswith(f"{PACKAGE.name}.")
-    if "path" in own and (is_others or option is None or option["_target_"] == own["_target_"]):
-        node, like = own, run.result.choices.get("data", like)
-    else:  # before there was a choice of contexts, they were paths
-        node = {**(option or options("data")[UNLIKE_ANY]), "context": own.get("context", "path")}
-    return node | ({"on_cycle": "cut"} if "on_cycle" in node else {}), like or UNLIKE_ANY
-
-
-def _items(source: Source, given: Given) -> Compositions:
-    if isinstance(given, Path):
-        yield from source.read()
-    elif isinstance(given, Composition):
-        yield as_dag(given, "cut", needs_link=getattr(source, "needs_link", True))
-    elif isinstance(source, Reader):
-        yield from source.read_bytes(given, IN_MEMORY)
-    else:
-        raise DataError(f"{type(source).__name__} reads files alone; give the composition as one.")
-
-
-def _said_of(items: Compositions, name: str, option: str) -> Compositions:
-    """Yield what a file holds; if nothing, or nothing readable, say of which format it was taken.
-
-    Parameters
-    ----------
-    option
-        Which option reads it though it does not look like it; empty if it does.
-    """
-    hint = f" (it looks like no format that data reads, so it is read as data={option})"
-    try:
-        first = next(items, None)
-    except DataError as error:
-        if not option:
-            raise
-        raise DataError(f"{str(error).rstrip('.')}{hint}.") from error
-    if first is None:
-        raise DataError(f"{name}: no composition in it; give a file that holds one.")
-    if option and isinstance(first, Invalid):
-        (place, problem), *_ = first.faults
-        first = Invalid((Fault(place, f"{problem}{hint}"),))
-    yield first
-    yield from items

@@ -75,6 +75,9 @@ class Question(BaseModel, extra="forbid"):
     allowed: list[NodeName] | None = Field(
         None, description="Names of the services that may be recommended; null: all."
     )
+    owner: str | None = Field(
+        None, max_length=1_000, description="Who asks; null: whose the composition says it is."
+    )
     on_unknown: Literal["error", "nearest", "model"] = Field(
         "error",
         description="What an unknown name stands for: nothing, so that there is no answer; the "
@@ -147,7 +150,7 @@ def answer(recommender: Recommender, question: Question, seconds: float) -> byte
                 raise TimeoutError
             yield each
 
-    choice = recommender.choice(k, question.allowed)
+    choice = recommender.choice(k, question.allowed, question.owner)
     answers = list(recommender.answers(bounded(_questions(recommender, question)), choice))
     if question.contexts is None and len(answers) == 1 and answers[0].error:
         raise DataError(f"{answers[0].error}.")
@@ -283,6 +286,7 @@ def about(recommender: Recommender) -> dict[str, Any]:
         "mask": recommender.model.mask,
         "nodes": len(facts.vocabulary.nodes),
         "services": facts.n_services,
+        "reads_owner": bool(facts.vocabulary.owners),
         "metrics": result.metrics if isinstance(result, Finished) else {},
         "version": __version__,
     }

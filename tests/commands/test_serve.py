@@ -61,12 +61,14 @@ def folder(dagrec_in: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
         {
             "nodes": [{"id": x, "mid": x} for x in link],
             "links": [dict(zip(ENDS, link, strict=True))],
+            "owner": "bob" if link[1] == "d" else "ann",
         }
         for link in LINKS
     ]
     (folder / "data.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     (folder / "array.json").write_text("[]")
     words = ["data=compositions", "data.path=data.jsonl", "model=markov", "hydra.run.dir=run"]
+    words += ["model.owner=prior", "split.test_share=0.2"]
     assert dagrec_in(folder, ["train", *words]).code == 0
     return folder
 
@@ -157,6 +159,26 @@ def test_a_composition_is_answered_at_its_open_ends_or_where_one_likes(ask: Ask)
     assert ask("/recommend", {"composition": text, "k": 1}).content["answers"] == answers
     reply = ask("/recommend", {"composition": {"nodes": ["a"], "links": [[0, 1]]}})
     assert reply.content["error"] == "the link [0, 1] has an end that is none of 1 nodes."
+
+
+def test_who_asks_decides_where_the_model_reads_owners(
+    dagrec: Dagrec, ask: Ask, folder: Path
+) -> None:
+    def best(**asked: Any) -> str:
+        (answer,) = ask("/recommend", asked).content["answers"]
+        return str(answer["services"][0]["service"])
+
+    assert [best(context=["a"], owner=owner) for owner in ("ann", "bob")] == [
+        "service_b",
+        "service_d",
+    ]
+    bobs = COMPOSITION | {"owner": "bob"}
+    assert best(composition=bobs, after=["1"]) == "service_d"
+    assert best(composition=bobs, after=["1"], owner="ann") == "service_b"
+    told = dagrec("predict", f"run={folder / 'run'}", "context=[a]", "owner=bob", "top_k=1")
+    assert json.loads(told.out)["services"][0]["service"] == "service_d"
+    reply = ask("/recommend", {"context": ["a"], "owner": "eve"}).content
+    assert reply["notes"] == ["owner 'eve' is none that the model knows."]
 
 
 def test_only_what_is_allowed_is_recommended(ask: Ask) -> None:
