@@ -102,6 +102,8 @@ def _check(config: DictConfig) -> None:
             "ask for one thing: context=[NODE,NODE], input=FILE (- for standard input), or "
             "composition=FILE."
         )
+    if config.after is not None and config.composition is None:
+        raise ConfigError("after names nodes of a composition; give composition=FILE with it.")
 
 
 def _allowed(config: DictConfig) -> list[str] | None:

@@ -339,6 +339,7 @@ def test_a_faulty_line_costs_all_or_none_of_the_others(
         (["composition=."], ".: no file; name one with composition=FILE."),
         (["input=/dev/zero"], "/dev/zero: no file; name one with input=FILE."),
         (["composition=file"], "unknown node 'table_nowhere'"),
+        (["context=[a]", "after=[a]"], "after names nodes of a composition"),
         (["context=[a]", "data=x"], "'data' has no options here; it has data.path."),
         (["contxt=[a]"], "did you mean context=[a]?"),
     ],

@@ -26,7 +26,7 @@ VALUES = (
     *({"_target_": "dagrec_cli.data.files.Path"}, {"_target_": "dagrec_cli.models.gru4rec.nn"}),
 )
 COMMANDS = (
-    ("predict", "run={run}", "context=[{node}]"),
+    ("predict", "run={run}", "context=[{node}]", "why=true"),
     ("predict", "run={run}", "input=contexts.jsonl", "output=next.jsonl"),
     ("evaluate", "run={run}", "hydra.run.dir=evaluated"),
     ("export", "run={run}", "output=model.onnx"),
