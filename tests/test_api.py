@@ -1,5 +1,6 @@
 """dagrec from Python: what a notebook does, and what is its own fault."""
 
+import json
 import os
 import subprocess
 import sys
@@ -170,3 +171,41 @@ def test_what_training_says_stands_in_the_log(
     run = dagrec_cli.train(*SHORT, "model=popularity")
     assert capfd.readouterr() == ("", "")
     assert "finished in" in (run.folder / "run.log").read_text()
+
+
+def test_a_run_that_reads_owners_names_them_and_asks_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After t1, ann calls 1 and bob 2; a few whom nobody knows call 3."""
+    monkeypatch.chdir(tmp_path)
+    links = [{"source": "t1", "target": 1}]
+    called = [("ann", 1)] * 20 + [("bob", 2)] * 20 + [(None, 3)] * 4
+    drawn = [
+        {"nodes": [{"id": "t1"}, {"id": 1, "mid": mid}], "links": links, "owner": owner}
+        for owner, mid in called
+    ]
+    Path("own.jsonl").write_text("\n".join(map(json.dumps, drawn)))
+    data = ("data=compositions", "data.path=own.jsonl", "data.on_invalid=error")
+    plain = dagrec_cli.train(*data, "model=backoff", folder="plain")
+    run = dagrec_cli.train(*data, "model=backoff", "model.owner=prior", folder="owned")
+    net = dagrec_cli.train(
+        *(*data, "model=gru4rec", "model.owner=embedding", "trainer=full_batch"),
+        *("trainer.epochs=40", "trainer.learning_rate=0.01"),
+        folder="net",
+    )
+    for each in (run, net):
+        best = [each.recommend(["t1"], k=1, owner=who).services[0] for who in ("ann", "bob")]
+        assert [first.service for first in best] == ["service_1", "service_2"]
+        assert "owner" in each.predictions
+        assert each.recommend(["t1"], owner="eve").services == each.recommend(["t1"]).services
+    begun = {"nodes": [{"id": "t1"}], "links": [], "owner": "bob"}
+    (answer,) = run.recommend_composition(json.dumps(begun).encode(), k=1)
+    assert answer.services[0].service == "service_2"
+    assert json.loads((run.folder / "vocabulary.json").read_text())["owners"] == ["ann", "bob"]
+    assert "ann" not in (plain.folder / "vocabulary.json").read_text()
+    assert "owner" not in plain.predictions
+    table = dagrec_cli.compare([plain, run, net])
+    accuracy = table.set_index("row")["accuracy"].to_dict()
+    of_owner = accuracy.pop("static ceiling of the context and the owner")
+    assert of_owner >= max(accuracy.values())
+    assert of_owner > accuracy["static ceiling of the context"]

@@ -59,6 +59,8 @@ def onnx_bytes(model: Model, *, merges: bool) -> tuple[bytes, float]:
         raise OnnxError(
             "ONNX has no form for the counts of model.mask=prior yet; train with model.mask=hard."
         )
+    if model.owners is not None:
+        raise OnnxError("ONNX takes no owner yet; train with model.owner=none.")
     if merges and not _reads_rows_alone(model):
         raise OnnxError(
             f"{type(model).__name__} reads merging contexts along their links, but ONNX takes rows "

@@ -1,6 +1,7 @@
 """Whose composition it is: a vector beside the state, or counts by owner first; else nothing."""
 
 from collections.abc import Callable
+from importlib import util
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from dagrec_cli.config.build import build
 from dagrec_cli.data.composition import Composition
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.errors import ConfigError, DataError
+from dagrec_cli.export.onnx_model import OnnxError, onnx_bytes
 from dagrec_cli.models.base import CountingModel, Facts, Model, TorchModel
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.training.batch import TrainingPairs
@@ -113,3 +115,9 @@ def test_a_prior_by_owner_needs_a_prior(owned: Dataset, config: Config, mask: st
     facts = Facts(owned.vocabulary, owned.graph())
     with pytest.raises(ConfigError, match="no prior to count by owner"):
         build(config("model", "sasrec", owner="prior", mask=mask), "model", facts, kind=Model)
+
+
+def test_onnx_takes_no_owner(net: TorchModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(util, "find_spec", lambda name: name)
+    with pytest.raises(OnnxError, match=r"train with model\.owner=none"):
+        onnx_bytes(net, merges=False)
