@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
-from dagrec_cli.config.comments import group_words, option_names, option_of
+from dagrec_cli.config.comments import commands_with, group_words, option_names, option_of
 from dagrec_cli.config.deciding import flat, is_part
 from dagrec_cli.config.where import split_flag, user_path
 from dagrec_cli.errors import DagrecError, did_you_mean, install, nearest, same_meaning
@@ -79,6 +79,9 @@ def unknown_setting(key: str, command: str) -> str:
 
     if said := REPLACED.get(key):
         return said
+    if key in group_words():
+        others = " or ".join(f"dagrec {other}" for other in commands_with(key))
+        return f"dagrec {command} has no group {key!r}; {others} has."
     if owners := _options_with(key):
         return _of_other_options(key, owners, command)
     if key.startswith("hydra."):
@@ -136,8 +139,10 @@ def _meaning(word: str, command: str) -> str:
     is_file = bool(A_FILE.search(word)) or os.path.exists(word)
     if chosen:
         return f"write {_any_of(chosen)}"
+    after = [*sys.argv, ""][[*sys.argv, word].index(word) + 1 :][:1]
+    value_after = after[0] if after and re.fullmatch(r"[^-=][^=]*", after[0]) else ""
     if word in groups:
-        return f"write {word}=OPTION; dagrec help {word} lists them"
+        return f"write {word}={value_after or 'OPTION'}; dagrec help {word} lists them"
     if colon and (near := _near_setting(name, command)):
         return f"write {near}={value}"
     if is_file and "run" in _known(command):
@@ -149,7 +154,11 @@ def _meaning(word: str, command: str) -> str:
     if "--run" in sys.argv and "run" in _known(command):
         return f"--run is a flag of Hydra's; write run={word}"
     near = _near_setting(word, command)
-    return f"write {near}=VALUE" if near else "write setting=value, and a list as seeds=[0,1]"
+    return (
+        f"write {near}={value_after or 'VALUE'}"
+        if near
+        else "write setting=value, and a list as seeds=[0,1]"
+    )
 
 
 def _reading(path: str) -> str:
@@ -253,7 +262,8 @@ def _known(command: str) -> list[str]:
 
     config = OmegaConf.to_container(_config(command))
     keys = [key for key, _ in flat(config) if not key.endswith("_target_")]
-    return [*keys, *{key.rpartition(".")[0]: None for key in keys if "." in key}]
+    groups = [group for group in group_words() if group in _chosen_options(command)]
+    return [*keys, *{key.rpartition(".")[0]: None for key in keys if "." in key}, *groups]
 
 
 def _config(command: str) -> "DictConfig":

@@ -6,11 +6,13 @@ from argparse import ArgumentError, Namespace
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from omegaconf import DictConfig
 
 from dagrec_cli.app.hints import unknown_flag
+from dagrec_cli.config.comments import option_names
+from dagrec_cli.config.deciding import is_part
 from dagrec_cli.config.where import config_dir, use_code
 from dagrec_cli.config.words import typed
 from dagrec_cli.errors import ConfigError
@@ -43,7 +45,7 @@ def run_with_hydra(command: str, task: Callable[[DictConfig], object]) -> None:
     sys.argv[1:] = typed(sys.argv[1:])
     flags = _check_flags(command)
     folders = [*filter(None, [flags.config_dir])]
-    _check_lengths(command)
+    _check_words(command)
     use_folders(folders, _search_path())
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting
     failures: list[Exception] = []
@@ -73,15 +75,19 @@ def run_with_hydra(command: str, task: Callable[[DictConfig], object]) -> None:
         raise failures[0]
 
 
-def _check_lengths(command: str) -> None:
-    """Raise ConfigError for a setting that is too long for Hydra to look for it in its files."""
+def _check_words(command: str) -> None:
+    """Raise ConfigError for what Hydra would take: several options, or too long a setting."""
     for word in sys.argv[1:]:
-        key, is_setting, _ = word.partition("=")
+        key, is_setting, value = word.partition("=")
         if is_setting and len(key) > LONGEST_KEY:
             raise ConfigError(
                 f"unknown setting '{key[:SHOWN_OF_KEY]}…' of {len(key):,} letters; "
                 f"dagrec {command} --help lists all of them."
             )
+        several = value[1:-1].split(",")
+        if value.startswith("[") and is_part(key) and set(several) <= set(option_names(key)):
+            each = ",".join(several)
+            raise ConfigError(f"{key} takes one option; to run each, write -m {key}={each}.")
 
 
 def overrides_of(hydra: "DictConfig | HydraConf") -> dict[str, list[str]]:
@@ -104,6 +110,10 @@ def own_folders(hydra: "DictConfig | HydraConf") -> list[str]:
     ]
 
 
+def _refuse(message: str) -> NoReturn:
+    raise ConfigError(f"{message}; --help lists the flags.")
+
+
 def _search_path() -> list[str]:
     """Return the folders that the user adds with ``hydra.searchpath``."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -119,6 +129,7 @@ def _check_flags(command: str) -> Namespace:
 
     parser = get_args_parser()
     parser.exit_on_error = False
+    parser.error = _refuse  # type: ignore[method-assign]  # or it ends the program with a page
     try:
         flags, unknown = parser.parse_known_args()
     except ArgumentError as error:

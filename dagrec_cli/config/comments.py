@@ -106,6 +106,13 @@ def group_words() -> dict[str, str]:
     return found
 
 
+def commands_with(group: str) -> list[str]:
+    """Return the commands that have a group."""
+    files = sorted(config_dir().glob("*.yaml"))
+    has = [f for f in files if any(line.startswith(f"  - {group}:") for line in _text_lines(f))]
+    return [file.stem.replace("_", " ", 1) for file in has]
+
+
 def _config_folders(folders: Sequence[str]) -> list[Path]:
     """Return folders of configs in the order in which Hydra looks into them."""
     return [config_dir(), *installed(), *map(Path, folders)]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dagrec_cli.app.hints import unknown_flag, unknown_option, unknown_setting, unreadable
-from dagrec_cli.config.comments import group_words, option_names
+from dagrec_cli.config.comments import commands_with, group_words, option_names
 
 FLAGS = ("--help", "--multirun", "--version", "-m")
 
@@ -19,7 +19,12 @@ def line_of(command: str, words: list[str]) -> str:
         key, is_setting, value = word.partition("=")
         if not is_setting or not word.isascii() or set("#\n[") & set(word):
             return unreadable(word, command)
-        if key in group_words() and value not in option_names(key) and "," not in value:
+        if (
+            key in group_words()
+            and command in commands_with(key)
+            and value not in option_names(key)
+            and "," not in value
+        ):
             return unknown_option(key, value, option_names(key))
     return unknown_setting(key, command)
 
@@ -51,7 +56,12 @@ def line_of(command: str, words: list[str]) -> str:
         ("train folder/", "data=READER data.path=folder/; dagrec help data lists readers."),
         ("train config.yaml", "-cd FOLDER experiment=NAME reads FOLDER/experiment/NAME.yaml."),
         ("train gru4rec", "'gru4rec' is no setting; write model=gru4rec."),
-        ("train model = gru4rec", "write model=OPTION; dagrec help model lists them."),
+        ("train model", "write model=OPTION; dagrec help model lists them."),
+        ("train model gru4rec", "write model=gru4rec; dagrec help model lists them."),
+        ("train resume outputs/x", "write resume=outputs/x."),
+        ("train table=summary", "dagrec train has no group 'table'; dagrec reproduce has."),
+        ("train trainer=adam", "did you mean trainer.optimizer=VALUE?"),
+        ("evaluate dataset=x.csv", "did you mean data=edges data.path=x.csv?"),
         ("train model:gru4rec", "write model=gru4rec."),
         ("train resume", "write resume=VALUE."),
         ("train xyz", "write setting=value, and a list as seeds=[0,1]."),

@@ -160,6 +160,8 @@ def test_cfg_job_prints_the_config_and_runs_nothing(dagrec: Dagrec, tmp_path: Pa
         (["reproduce", "seeds=0"], "seeds is 0; give a list"),
         (["reproduce", "seeds=[0,x]"], "seed is 'x'"),
         (["train", "model=null"], "as in model=gru4rec"),
+        (["train", "model=[gru4rec,sasrec]"], "to run each, write -m model=gru4rec,sasrec."),
+        (["train", "--config", "x.yaml"], "--config could match --config-path, "),
         (["train", "-sc"], "dagrec -sc install=bash"),
     ],
 )
