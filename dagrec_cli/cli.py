@@ -138,6 +138,9 @@ def _say_unknown(arguments: list[str]) -> int:
 def _complete() -> None:
     """Answer the shell: command names first, then Hydra's completion of that command."""
     words = os.environ.get("COMP_LINE", "").split(" ")[1:]
+    if words[:1] == ["help"] and len(words) == 2:
+        _say(" ".join(_helpful(words[1])))
+        return
     command = _command_in([word for word in words if word])
     if "COMP_LINE" in os.environ and (command is None or len(words) <= len(command.split())):
         typed = len([word for word in words[:-1] if word])
@@ -154,6 +157,16 @@ def _complete() -> None:
             rest = rest.lstrip().removeprefix(word)
         os.environ["COMP_LINE"] = f"{program}{rest}"
     _verb(command or "train")()
+
+
+def _helpful(typed: str) -> list[str]:
+    """Return what help there is that begins so: commands, groups, options of a group."""
+    from dagrec_cli.config.comments import group_words, option_names
+
+    group, is_option, _ = typed.partition("=")
+    options = [f"{group}={option}" for option in option_names(group)] if is_option else []
+    known = options or sorted({*group_words(), *(command.split()[0] for command in COMMANDS)})
+    return [word for word in known if word.startswith(typed)]
 
 
 def _fits(command: str, words: list[str]) -> bool:

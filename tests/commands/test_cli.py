@@ -205,6 +205,8 @@ def test_a_defect_of_the_program_keeps_its_traceback(dagrec: Dagrec) -> None:
         ("dagrec data ", sorted(c.split()[1] for c in COMMANDS if c.startswith("data "))),
         ("dagrec data d", ["describe"]),
         ("dagrec xyz", []),
+        ("dagrec help mo", ["model"]),
+        ("dagrec help loss=bp", ["loss=bpr", "loss=bpr_max"]),
         ("dagrec train model=gru4rec_p", ["model=gru4rec_paper"]),
         ("dagrec train loss=bp", ["loss=bpr", "loss=bpr_max"]),
         ("dagrec train trainer.ep", ["trainer.epochs="]),
