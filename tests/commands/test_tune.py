@@ -18,7 +18,7 @@ Dagrec = Callable[..., Any]
 Seen = tuple[dict[str, Any], set[str], dict[str, Any]]  # result, pairs asked, config
 
 TINY = ("model.hidden=4", "model.embedding_dim=4")
-BASE = ["data.compositions=60", "split=composition", "trainer.epochs=30"]
+BASE = ["data.compositions=60", "split=composition", "trainer=full_batch", "trainer.epochs=30"]
 NET = {"name": "net", "overrides": ["model=gru4rec", *TINY, "model.mask=prior"]}
 COUNTS = {"name": "counts", "overrides": ["model=backoff", "model.mask=hard"]}
 PUBLISHED = {"name": "published", "overrides": ["model=gru4rec_paper", "data.context=path"]}

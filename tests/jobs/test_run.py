@@ -22,7 +22,7 @@ CtrlC = Callable[[int], Any]
 EngineOf = Callable[[str], Engine]
 
 COUNTS = ("model=popularity",)
-NETWORK = ("trainer.epochs=4", "model.hidden=4", "model.embedding_dim=4")
+NETWORK = ("trainer=full_batch", "trainer.epochs=4", "model.hidden=4", "model.embedding_dim=4")
 SAME = ("predictions.csv", "model.safetensors")
 
 
