@@ -5,7 +5,10 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
+from dagrec_cli.config.build import build, factory
 from dagrec_cli.config.where import config_dir
+from dagrec_cli.models.base import Model
+from dagrec_cli.training.trainer import Trainer
 
 SMALL = {
     "model.embedding_dim": 64,
@@ -65,3 +68,13 @@ def test_the_search_has_the_papers_ranges() -> None:
     sweeps = {override.key_or_group: override.value() for override in parsed}
     assert {key: (sweep.start, sweep.end) for key, sweep in sweeps.items()} == RANGES
     assert isinstance(sweeps["model.hidden"].end, int)
+
+
+def test_what_tuning_chose_can_be_run() -> None:
+    tuned = sorted((config_dir() / "experiment" / "tuned").glob("*.yaml"))
+    assert tuned
+    for path in tuned:
+        config = composed(f"experiment=tuned/{path.stem}")
+        assert path.stem.endswith(config.hydra.runtime.choices.model)
+        build(config.trainer, "trainer", kind=Trainer)
+        factory(config.model, "model", Model)  # raises, as does build, if there is no such setting
