@@ -13,7 +13,6 @@ import os
 import re
 from traceback import walk_tb
 
-from dagrec_cli.app.hints import several_values, unknown_option, unknown_setting, unreadable
 from dagrec_cli.errors import DagrecError, TrainingError
 
 DISK = {
@@ -90,6 +89,8 @@ def explain_hydra(error: Exception, command: str) -> str | None:
     if not is_about_settings(error):
         return _crash(error)
     if override := str(getattr(error, "override", "")):
+        from dagrec_cli.app.hints import unreadable  # with what dagrec --help does not need
+
         return unreadable(override, command)
     return _line_for(str(error), command)
 
@@ -105,6 +106,8 @@ def first_line(error: Exception) -> str:
 
 
 def _line_for(message: str, command: str) -> str:
+    from dagrec_cli.app.hints import several_values, unknown_option, unknown_setting
+
     if match := re.search(r"Could not find '([\w/]+)/([^']*)'", message):
         return unknown_option(match[1], match[2], re.findall(r"^\t(\S+)$", message, re.M))
     if match := re.search(r"Could not override '([^']+)'", message):
