@@ -61,6 +61,8 @@ def test_it_brings_the_command_and_the_licence(installed: Path) -> None:
 
 def test_it_trains_with_its_own_configs(installed: Path, tmp_path: Path) -> None:
     assert "Usage: dagrec COMMAND" in run(installed, tmp_path, "--help")
+    assert run(installed, tmp_path, "guide", "start").startswith("# Start\n")
+    assert "Wrote mine/mean.py" in run(installed, tmp_path, "new", "model", "mean")
     where = run(installed, tmp_path, "train", "--info", "searchpath")
     assert str(installed / "dagrec_cli/configs") in where.replace("\n", "")
     out = run(installed, tmp_path, "train", "trainer.epochs=1")
