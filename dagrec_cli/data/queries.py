@@ -172,6 +172,7 @@ def end_queries(
     form
         Which option of the group data reads the compositions.
     """
+    wanted = dict.fromkeys(after)
     for number, item in enumerate(items):
         about = About(composition=number, format=form)
         if isinstance(item, Invalid):
@@ -180,13 +181,13 @@ def end_queries(
         place = item.place or f"compositions[{number}]"
         parents, children = neighbours(len(item.names), item.links)
         order = topological(parents, children)
-        ends = {node: _calls(item, node) & {*after} for node in order}
-        for name in after:
-            if not any(name in called for called in ends.values()):
-                problem = f"no node {name!r}; give ids or names of its nodes in after=[...]"
-                yield Unanswerable(about, place, problem)
+        ends = {node: _calls(item, node) & wanted.keys() for node in order}
+        there = set[str]().union(*ends.values())
+        for name in (name for name in wanted if name not in there):
+            problem = f"no node {name!r}; give ids or names of its nodes in after=[...]"
+            yield Unanswerable(about, place, problem)
         for end, called in ends.items():
-            if called or not (after or children[end]):
+            if called or not (wanted or children[end]):
                 context = _ancestors(order, parents, end)
                 yield _end_query(about, item, context, place, source, naming, on_unknown)
 

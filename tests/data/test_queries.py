@@ -135,6 +135,26 @@ def test_it_goes_on_from_open_ends_or_from_the_nodes_that_are_named(
     assert wrong.problem.startswith("no node 'five'")
 
 
+def test_names_to_go_on_from_are_read_once_however_many_nodes_there_are(
+    diamond: Composition,
+) -> None:
+    """Or a request of 4 MiB would take minutes."""
+
+    class Names(list[str]):
+        n_read = 0
+
+        def __iter__(self) -> Iterator[str]:
+            self.n_read += 1
+            return super().__iter__()
+
+    vocabulary = Vocabulary(("service_a",), (True,), ("service_a",))
+    after = Names(["y", "four", "x", "y"])
+    found = list(Asked([diamond] * 9, "dag").ends(Naming(vocabulary), after=after))
+    assert after.n_read < 9
+    problems = [each.problem[:12] for each in found if isinstance(each, Unanswerable)]
+    assert problems == ["no node 'y';", "no node 'x';"] * 9
+
+
 @pytest.mark.parametrize("n", [1, 2])
 def test_what_helps_with_an_unknown_name_is_said(diamond: Composition, n: int) -> None:
     names, kinds = ("table_t", "service_a"), (False, True)
