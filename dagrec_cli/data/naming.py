@@ -18,6 +18,7 @@ PREFIXES = (PREFIX_TABLE, PREFIX_SERVICE)
 UNKNOWN_TABLE, UNKNOWN_SERVICE = UNKNOWN_NODES
 UNKNOWN_NODE = "unknown node"  # begins what is said of a name that is none
 NONE_NEAR = "no known name is near"
+MOST_REPLACED = 100  # unknown names of a context; to look for what is near takes milliseconds each
 NAMED = 3  # unknown names, or queries, that a message names
 MOST_NEAR_KEPT = 1024  # unknown names whose near ones are kept
 NEAR_ENOUGH = 0.65  # of difflib's ratio; at its default, .6, "nope" is near "snpEff"
@@ -65,10 +66,14 @@ class Naming:
         Raises
         ------
         DataError
-            If one is unknown, or of two nodes without its prefix; the message has no full stop.
+            If one is unknown, too many are for ``nearest``, or one is of two nodes without its
+            prefix; the message has no full stop.
         """
         found = {name: self.known(name, is_whole=is_whole) for name in names}
         unknown = [name for name, known in found.items() if known is None]
+        if on_unknown == "nearest" and len(unknown) > MOST_REPLACED:
+            problem = f"{len(unknown):,} unknown nodes; nearest replaces {MOST_REPLACED} at most"
+            raise DataError(problem)
         taken = {name: known for name in unknown if (known := self._instead(name, on_unknown))}
         found |= taken
         if missing := [name for name in unknown if name not in taken]:

@@ -91,6 +91,12 @@ def test_near_names_are_of_the_whole_vocabulary(
         assert replaced == {name: near[0]}
 
 
+def test_near_names_of_very_many_are_not_looked_for(tools: Vocabulary) -> None:
+    """Or one request would hold up all others."""
+    with pytest.raises(DataError, match="101 unknown nodes; nearest replaces 100 at most"):
+        Naming(tools).nodes([f"ordrs{k}" for k in range(101)], "nearest")
+
+
 def test_a_model_may_know_what_is_unknown(tools: Vocabulary) -> None:
     fitted = Vocabulary.fitted(dict(zip(NAMES, tools.is_service, strict=True)), tools.services)
     naming = Naming(fitted)
