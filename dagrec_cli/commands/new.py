@@ -3,6 +3,7 @@
 import re
 import sys
 from importlib.util import find_spec
+from keyword import iskeyword
 from pathlib import Path
 from string import Template
 
@@ -16,6 +17,7 @@ SHARED = {  # a built-in YAML, and from which line on it has what all of a kind 
     "reader": ("data/gxformat2.yaml", "on_cycle:"),
 }
 GROUP = {"reader": "data"}  # of a kind; else the kind itself
+NO_TEXTS = ("null", "true", "false", "nan", "inf")  # on a command line
 PART = re.compile(r"^=== (.*)\n", re.M)  # a line that names the file that follows
 NEXT = {  # commands to go on with
     "model": "dagrec train -cd {folder} model={name}",
@@ -75,10 +77,11 @@ def main() -> None:
 
 def _check_name(kind: str, name: str) -> None:
     """Raise ConfigError for a name that another one would hide."""
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+    is_word = iskeyword(name) or name in NO_TEXTS
+    if is_word or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise ConfigError(
-            f"{name!r} is no name for a file of Python; use small letters, digits and _, such as "
-            f"my_{kind}."
+            f"{name!r} is no name for a file of Python; use small letters, digits and _, and no "
+            f"word of the language, such as my_{kind}."
         )
     group = GROUP.get(kind, kind)
     if (config_dir() / group / f"{name}.yaml").exists():

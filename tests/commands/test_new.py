@@ -92,6 +92,8 @@ def test_nothing_is_overwritten(dagrec: Dagrec, tmp_path: Path) -> None:
         (["model"], "0 names for one model; write dagrec new model NAME"),
         (["model", "a", "b"], "2 names for one model"),
         (["model", "My-Model"], "'My-Model' is no name for a file of Python"),
+        (["table", "class"], "'class' is no name for a file of Python"),
+        (["table", "null"], "'null' is no name for a file of Python"),
         (["model", "gru4rec"], "there is a built-in model=gru4rec; take another name, such as my_"),
         (["reader", "edges"], "there is a built-in data=edges"),
         (["loss", "json"], "Python has a module 'json' already"),
