@@ -79,6 +79,8 @@ def unknown_setting(key: str, command: str) -> str:
 
     if said := REPLACED.get(key):
         return said
+    if below := [known for known in _known(command) if known.startswith(f"{key}.")]:
+        return f"{key!r} has no options here; it has {', '.join(below)}."
     if key in group_words():
         others = " or ".join(f"dagrec {other}" for other in commands_with(key))
         return f"dagrec {command} has no group {key!r}; {others} has."
@@ -89,8 +91,6 @@ def unknown_setting(key: str, command: str) -> str:
         splits = [known.rpartition(".") for known in _known(command)]
         names = [name for above, _, name in splits if above == place]
         return f"unknown setting {key!r}; {place} has {', '.join(names) or 'none'}."
-    if below := [known for known in _known(command) if known.startswith(f"{key}.")]:
-        return f"{key!r} has no options here; it has {', '.join(below)}."
     words = _offer(key, _value_of(key), command)
     hint = f"did you mean {words}? " if words else ""
     return f"unknown setting {key!r}; {hint}dagrec {command} --help lists all of them."

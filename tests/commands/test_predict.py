@@ -119,7 +119,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, dagrec_in: Callable[..., 
         compositions.append(json.dumps({"nodes": nodes, "links": links}))
     (folder / "own.jsonl").write_text("\n".join(compositions))
     words = ["train", "data=compositions", "data.path=own.jsonl", "split=composition"]
-    words += ["trainer.epochs=3"]
+    words += ["trainer.epochs=3", "trainer.validation_share=0", "trainer.patience=0"]
 
     def trained(mask: bool) -> Path:
         where = f"hydra.run.dir=outputs/train/{mask}"
