@@ -43,7 +43,7 @@ def test_the_report_of_runs_of_two_splits_and_a_missing_one(
     shown = folder.relative_to(tmp_path)
     assert answer.out.endswith(f"\nTables: {shown}\nReport: {shown}/report.html\n")
     rows = json.loads((folder / "table.json").read_text())["rows"]
-    ceilings = [name for key, (name, _) in CEILINGS.items() if key != "owner"]  # no row reads owners
+    ceilings = [name for key, (name, _) in CEILINGS.items() if key != "owner"]
     assert [(row["row"], row["test"], "p" in row) for row in rows] == [
         ("markov", "synthetic composition", False),
         *((name, "synthetic composition", False) for name in ceilings),

@@ -53,7 +53,8 @@ def fail_at(monkeypatch: pytest.MonkeyPatch, ranking: str, error: BaseException)
 
 
 def test_a_row_per_combination_with_its_seeds_pooled(dagrec: Dagrec) -> None:
-    answer = dagrec("train", "-m", "model=popularity,gru4rec", "seed=0,1", "trainer.epochs=1")
+    words = ["model=popularity,gru4rec", "seed=0,1", "trainer=full_batch", "trainer.epochs=1"]
+    answer = dagrec("train", "-m", *words)
     assert (answer.code, answer.err) == (0, "")
     rows = rows_of(answer.run)
     assert [(row["row"], row["seeds"]) for row in rows] == [("popularity", "2"), ("gru4rec", "2")]

@@ -106,7 +106,7 @@ def test_a_missing_package_is_one_line(
 ) -> None:
     name = "dagrec_cli.loggers.base.find_spec"
     monkeypatch.setattr(name, lambda package: None)
-    with pytest.raises(ConfigError, match=rf"needs \w+; .*pip install .* '\.\[{option}\]'\.$"):
+    with pytest.raises(ConfigError, match=rf"needs \w+; .*pip install .*\[{option}\]'\.$"):
         build(config("logger", option), "logger")
 
 

@@ -16,7 +16,6 @@ from jaxtyping import Float
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.transforms import BboxBase
 
 PAPER, INK, PALE, LINE = "#ffffff", "#1f2328", "#6a737d", "#d5dae0"
 BLUE, ORANGE = "#2f6db5", "#bf5310"
@@ -154,14 +153,13 @@ class Labels:
 
     def __init__(self, axes: "Axes") -> None:
         self.axes = axes
-        self.taken: list[BboxBase] = []
+        self.taken: list[tuple[float, ...]] = []  # left, bottom, right, top of each, in pixels
 
     def keep_free(self, points: Iterable[tuple[float, float]]) -> None:
         """Let no label cover these points."""
-        from matplotlib.transforms import Bbox
-
-        for x, y in self.axes.transData.transform(list(points)):
-            self.taken.append(Bbox.from_bounds(x - POINT / 2, y - POINT / 2, POINT, POINT))
+        half = POINT / 2
+        for x, y in self.axes.transData.transform(list(points)).tolist():
+            self.taken.append((x - half, y - half, x + half, y + half))
 
     def write(self, text: str, spots: Iterable[Spot], **look: Any) -> bool:
         """Write a label at the first free spot; return False if there is none."""
@@ -171,10 +169,12 @@ class Labels:
         for point, offset, side in spots:
             label.xy, label.xyann = point, offset
             label.set_horizontalalignment(side)
-            box = label.get_window_extent()
-            is_inside = self.axes.bbox.x0 <= box.x0 and box.x1 <= self.axes.bbox.x1
-            if is_inside and not any(box.overlaps(other) for other in self.taken):
-                self.taken.append(box)
+            x0, y0, x1, y1 = map(float, label.get_window_extent().extents)
+            if not (self.axes.bbox.x0 <= x0 and x1 <= self.axes.bbox.x1):
+                continue
+            # plain numbers: thousands of comparisons of matplotlib's boxes take seconds
+            if all(c < x0 or x1 < a or d < y0 or y1 < b for a, b, c, d in self.taken):
+                self.taken.append((x0, y0, x1, y1))
                 return True
         label.remove()
         return False

@@ -363,7 +363,7 @@ def test_without_the_package_one_line_says_what_to_install(
     config: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dagrec_cli.data.readers.comfyui.find_spec", lambda _: None)
-    with pytest.raises(DataError, match=r"^data=comfyui needs .*; pip install .*comfyui\]'\.$"):
+    with pytest.raises(DataError, match=r"^data=comfyui needs .*; .*pip install .*comfyui\]'\.$"):
         list(build(config("data", "comfyui"), "data").read())
 
 
