@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 SEEDS = ("seed", "seeds")
+TRIES = 100  # for each value that is drawn: an interval may be too narrow for so many
 
 
 class SearchSpace(NamedTuple):
@@ -59,7 +60,7 @@ class SearchSpace(NamedTuple):
         }
 
     def draw(self, n: int, seed: int) -> list[dict[str, Any]]:
-        """Return ``n`` values of every key, no two of them equal, or all that there are.
+        """Return ``n`` values of every key, no two of them equal, or as many as there are.
 
         The first of more are those of fewer.
         """
@@ -71,7 +72,9 @@ class SearchSpace(NamedTuple):
         if len(finite) == len(values) and prod(map(len, finite)) <= n:
             return [dict(zip(self.ranges, each, strict=True)) for each in product(*finite)]
         study, drawn = create_study(sampler=RandomSampler(seed)), dict[tuple[Any, ...], Any]()
-        while len(drawn) < n:
+        for _ in range(TRIES * n):
+            if len(drawn) == n:
+                break
             settings = self.settings(study.ask(self.ranges).params)
             drawn.setdefault(tuple(settings.values()), settings)
         return list(drawn.values())

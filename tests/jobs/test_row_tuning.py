@@ -114,6 +114,8 @@ def test_a_whole_grid_and_the_first_of_more_draws() -> None:
     several = SearchSpace.of(parse(["a=interval(0,1)", "b=range(1,4)"]))
     assert len(several.draw(50, 0)) == 50
     assert SearchSpace.of([]).draw(7, 0) == [{}]
+    narrow = SearchSpace.of(parse(["a=interval(0.5,0.50001)"]))  # one number of four digits
+    assert narrow.draw(2, 0) == [{"a": 0.5}]
 
 
 @pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
