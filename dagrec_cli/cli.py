@@ -17,6 +17,7 @@ from signal import SIG_DFL, SIGINT, default_int_handler, getsignal, signal
 COMMANDS = {
     "train": "train a model, evaluate it, write a run folder",
     "evaluate": "evaluate a saved model, also on other data or another split",
+    "score": "put the predictions of any other tool beside our own runs",
     "predict": "recommend the next service after a context, with a saved model",
     "serve": "recommend over HTTP, with a saved model",
     "export": "write a saved model as ONNX",

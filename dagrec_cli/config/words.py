@@ -17,7 +17,7 @@ from dagrec_cli.config.where import CONFIG_FLAGS, IN_BRACES, config_dir, expande
 
 TEXT_SETTINGS = {  # settings that are names or paths, or lists of them
     *("after", "allowed", "bench", "by", "chosen", "composition", "context", "host"),
-    *("input", "output", "owner", "run", "runs", "trust"),
+    *("input", "name", "output", "owner", "run", "runs", "trust"),
     *("data.default_path", "data.path", "data.download.file", "data.download.url"),
     *("data.columns", "data.end_key", "data.owner_key", "data.service_key"),
     *("data.table_prefix", "data.time_key"),

@@ -4,6 +4,8 @@ Source: GRU4Rec (github.com/hidasib/GRU4Rec_PyTorch_Official, README and ``run.p
 (recbole.io, "Atomic Files" and "Benchmark file").
 """
 
+import hashlib
+import json
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -23,7 +25,10 @@ from dagrec_cli.training.split_data import SplitData
 
 SESSION_COLUMNS = ("SessionId", "ItemId", "Time")
 INTER_COLUMNS = ("session_id:token", "item_id_list:token_seq", "item_id:token")
-PAIR_COLUMNS = ("context", "target", "composition", "side", "owner", "start_time", "end_time")
+PAIR_COLUMNS = (
+    *("step", "context", "target", "composition", "side"),
+    *("owner", "start_time", "end_time"),
+)
 RECBOLE_CONFIG = """\
 # For RecBole's session-based recommendation example: files, columns, one space of items.
 USER_ID_FIELD: session_id
@@ -67,14 +72,15 @@ def write_gru4rec(folder: RunFolder, data: SplitData) -> None:
 def write_recbole(folder: RunFolder, data: SplitData) -> None:
     """Write RecBole's atomic files: ``<folder>.train.inter`` and ``<folder>.test.inter``.
 
-    A line is a pair: the context as a sequence of items, the target as the item. ``<folder>.yaml``
-    holds the settings that read them.
+    A line is a pair: its step's name (:func:`step_names`) as the session, the context as a sequence
+    of items, the target as the item. ``<folder>.yaml`` holds the settings that read them.
     """
+    steps = step_names(data)
     name = folder.path.resolve().name
     for side, rows in _sides(data):
         lines = ["\t".join(INTER_COLUMNS)]
         for row, (context, target) in zip(rows, _named_pairs(data.dataset, rows), strict=True):
-            lines.append(f"{row}\t{' '.join(map(escape, context))}\t{escape(target)}")
+            lines.append(f"{steps[row]}\t{' '.join(map(escape, context))}\t{escape(target)}")
         folder.write_text(f"{name}.{side}.inter", "\n".join([*lines, ""]))
     folder.write_text(f"{name}.yaml", RECBOLE_CONFIG)
 
@@ -82,7 +88,8 @@ def write_recbole(folder: RunFolder, data: SplitData) -> None:
 def write_csv(folder: RunFolder, data: SplitData) -> None:
     """Write ``pairs.csv``: each pair in file order, its side, its composition's owner and times.
 
-    Owners are numbers; times are ISO 8601, UTC; what is unknown is empty.
+    Steps are named by :func:`step_names`. Owners are numbers; times are ISO 8601, UTC; what is
+    unknown is empty.
     """
     side = np.full(len(data.dataset.pairs.context), "train", object)
     side[data.test] = "test"
@@ -96,11 +103,29 @@ def write_csv(folder: RunFolder, data: SplitData) -> None:
         )
     )
     named = _named_pairs(data.dataset, np.arange(len(side)))
+    steps = step_names(data)
     rows = (
-        (ARROW.join(context), target, composition[row], side[row], *about[composition[row]])
-        for row, (context, target) in enumerate(named)
+        (
+            steps[row],
+            ARROW.join(context),
+            target,
+            composition[row],
+            side[row],
+            *about[composition[row]],
+        )
+        for row, (name, (context, target)) in enumerate(zip(steps, named, strict=True))
     )
     folder.write_text("pairs.csv", csv_text(PAIR_COLUMNS, rows))
+
+
+def step_names(data: SplitData) -> list[str]:
+    """Return a name for each pair: a hash of the data and of what is tested, and its number.
+
+    So predictions of another tool name the steps that they are about, and no others.
+    """
+    content = json.dumps([data.dataset.sha256, data.test.tolist()])
+    mark = hashlib.sha256(content.encode()).hexdigest()[:8]
+    return [f"{mark}-{row}" for row in range(len(data.dataset.pairs.context))]
 
 
 def _moments(times: NDArray[np.float64]) -> list[str]:

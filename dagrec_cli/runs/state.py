@@ -23,6 +23,7 @@ from dagrec_cli.runs.record import RunStart, read_record
 from dagrec_cli.runs.run import Run
 
 TRAINING, EVALUATION, SWEEP, TABLES = "a training", "an evaluation", "a sweep", "tables"
+SCORE = "a score"  # of what another tool predicted
 TABLE_KEYS = {"title", "columns", "rows", "notes"}
 LARGEST_FILE = 2**26  # bytes of a file that is looked into
 
@@ -126,6 +127,8 @@ def content_of(path: Path, besides: Collection[str] = ()) -> str | None:
         return SWEEP
     result = _content(path / RESULT)
     if {"status", "overrides"} <= result.keys():
+        if str(result.get("command_line")).startswith("dagrec score"):
+            return SCORE
         return EVALUATION if result.get("run") else TRAINING
     if {"choices", "overrides", "data_sha256"} <= _content(path / REQUEST).keys():
         return TRAINING

@@ -39,6 +39,8 @@ NOT_RUN = {  # how a command begins, and why it is not run
     "dagrec reproduce table=summary": "takes minutes, and the paper's data: test_reproduce.py",
     "dagrec reproduce -cd outputs": "takes minutes: test_tune.py",
     "dagrec train -cd outputs": "takes what tuning writes: test_tune.py",
+    "dagrec score": "takes another tool's file: test_score.py",
+    "dagrec compare outputs/train outputs/score": "takes that one's run: test_score.py",
     "dagrec export": "takes an extra: test_export.py",
     "dagrec serve": "serves until it is stopped: test_serve.py",
     "curl": "takes a server: test_serve.py",

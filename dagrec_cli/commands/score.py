@@ -1,0 +1,55 @@
+"""``dagrec score``: the predictions of any other tool, in a run folder like our own."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from dagrec_cli.app.hydra_main import overrides_of, own_folders, run_with_hydra
+from dagrec_cli.config.build import check_settings
+from dagrec_cli.config.kinds import Seed
+from dagrec_cli.config.where import short_path, user_path
+from dagrec_cli.config.words import is_path, quoted
+from dagrec_cli.errors import ConfigError
+
+
+def main() -> None:
+    """Turn a plain first argument into the ``input`` setting, compose the config and run."""
+    first = "".join(sys.argv[1:2])
+    if first and not first.startswith("-") and is_path(first):
+        sys.argv[1] = f"input={quoted(first)}"
+    run_with_hydra("score", score)
+
+
+def score(config: DictConfig) -> None:
+    """Print the table and write the run folder."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from dagrec_cli.app.output import show_table
+    from dagrec_cli.config.compose import composed
+    from dagrec_cli.experiment.result import table_of
+    from dagrec_cli.experiment.score import score_file
+    from dagrec_cli.runs.folder import RunFolder
+    from dagrec_cli.runs.provenance import Request
+    from dagrec_cli.runs.state import SCORE, check_free
+    from dagrec_cli.training.progress import showing
+
+    hydra = HydraConfig.get()
+    folder = RunFolder(Path(hydra.runtime.output_dir))
+    check_free(folder.path, SCORE)
+    check_settings(config, data=Any, split=Any, input=str | None, name=str | None, seed=Seed)
+    if config.input is None:
+        raise ConfigError("no predictions given; write dagrec score FILE.")
+    path = user_path(config.input)
+    name = config.name or path.stem
+    whole = composed("train", [], own_folders(hydra))  # what a run has that trains nothing
+    given = {group: config[group] for group in ("data", "split", "seed")}
+    given["model"] = {"name": name, "mask": "none"}
+    about = {k: v for k, v in whole.items() if k != "hydra"} | given
+    choices = {group: hydra.runtime.choices[group] for group in ("data", "split")}
+    request = Request({**choices, "model": name}, overrides_of(hydra)["task"])
+    with folder.locked(), showing("evaluating"):
+        result = score_file(path, OmegaConf.create(about), folder, request)
+    show_table(table_of(result))
+    sys.stdout.write(f"Run folder: {short_path(folder.path)}\n")
