@@ -64,7 +64,8 @@ def test_the_written_test_passes_until_a_promise_is_broken(dagrec: Dagrec, tmp_p
     file, code = tmp_path / "mine/test_l1.py", tmp_path / "mine/l1.py"
     exec(compile(file.read_text(), file, "exec"), scope := {"__file__": str(file)})
     scope["test_it_keeps_what_every_loss_promises"]()
-    code.write_text(code.read_text().replace('"none"', '"mean"'))
+    # of another length: Python tells bytes of one second and one length apart by nothing
+    code.write_text(code.read_text().replace('"none"', '"sum"'))
     sys.modules.pop("l1")
     with pytest.raises(AssertionError):
         scope["test_it_keeps_what_every_loss_promises"]()
