@@ -1,6 +1,6 @@
 """What the tests of single models share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -131,3 +131,12 @@ def dense() -> Callable[[EdgeAttention], nn.MultiheadAttention]:
         return plain.eval()
 
     return made
+
+
+@pytest.fixture
+def merging(
+    random_compositions: Sequence[Composition], dataset_of: Callable[..., Dataset]
+) -> Dataset:
+    """Compositions drawn at random, whose contexts are DAGs that merge."""
+    dataset: Dataset = dataset_of(random_compositions[:60], context="dag")
+    return dataset

@@ -1,12 +1,11 @@
 """Why: what models rest their scores on, against the steps themselves."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 import torch
 
-from dagrec_cli.data.composition import Composition
 from dagrec_cli.data.contexts import ContextDag
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.queries import About, Query
@@ -17,14 +16,6 @@ from dagrec_cli.models.layers.count_prior import RowCounts
 
 Counted = Callable[..., CountingModel]
 Cut = tuple[int, frozenset["Cut"]]
-
-
-@pytest.fixture
-def merging(
-    random_compositions: Sequence[Composition], dataset_of: Callable[..., Dataset]
-) -> Dataset:
-    dataset: Dataset = dataset_of(random_compositions[:60], context="dag")
-    return dataset
 
 
 def cut(dag: ContextDag, entry: int, generations: int) -> Cut:

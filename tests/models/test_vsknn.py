@@ -1,4 +1,4 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from math import sqrt
 
 import networkx as nx
@@ -15,14 +15,6 @@ from dagrec_cli.models.base import CountingModel
 from dagrec_cli.models.context_batch import Contexts
 
 Counted = Callable[..., CountingModel]
-
-
-@pytest.fixture
-def merging(
-    random_compositions: Sequence[Composition], dataset_of: Callable[..., Dataset]
-) -> Dataset:
-    dataset: Dataset = dataset_of(random_compositions[:60], context="dag")
-    return dataset
 
 
 def every(dataset: Dataset) -> Contexts:
