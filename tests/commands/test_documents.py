@@ -30,6 +30,10 @@ QUICK = {  # what a command is given besides
     "reproduce": ['overrides=["trainer.epochs=1"]', "n_jobs=1"],
     "train -m experiment=search": ["hydra.sweeper.n_trials=2"],
 }
+SAID = re.compile(  # what may be said besides: of one epoch, a model of all steps, a small world
+    r"seed \d+: .* when training ended; raise trainer.epochs|"
+    r"The model is fitted on all \d+ steps|top_k is 5, but only"
+)
 NOT_RUN = {  # how a command begins, and why it is not run
     "make ": "what these tests themselves are run by",
     'eval "$(dagrec -sc install=bash)"': "a shell's; test_cli.py asks for what completes",
@@ -142,6 +146,8 @@ def test_the_commands_of_a_page_work(dagrec: Dagrec, desk: Path, page: Path) -> 
         quick = [more for start, more in QUICK.items() if " ".join(words).startswith(start)]
         answer = dagrec(*words, *(word for more in quick for word in more if "--help" not in words))
         assert answer.code == 0, (command, answer.err)
+        said = [line for line in answer.err.splitlines() if not SAID.match(line)]
+        assert said == [], command
 
 
 @pytest.mark.parametrize(
@@ -160,7 +166,12 @@ def test_the_python_of_a_page_works(desk: Path, page: Path) -> None:
     for named, instead in small.items():
         code = code.replace(named, instead)
     with chdir(desk):
-        exec(compile(code, page, "exec"), {})
+        exec(compile(code, page, "exec"), done := {})
+        run = done["run"]
+        assert 0 < run.metrics.loc["accuracy", "mean"] <= 1
+        # what the page loads again says what the run says
+        asked = ["LoadImage", "VAEEncode"]
+        assert done.get("old", run).recommend(asked).services == run.recommend(asked).services != []
 
 
 def test_what_is_not_run_is_there_and_its_reason_too() -> None:

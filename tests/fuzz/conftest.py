@@ -22,7 +22,7 @@ from dagrec_cli.app.guard import explained
 from dagrec_cli.cli import main
 from dagrec_cli.commands.data import validate
 
-SECONDS = 10
+SECONDS = 5
 VALUES = (
     *("1e400", "-0", "NaN", "Infinity", "1" * 30, "9" * 5000, "-1", "1.5", "true", "null", '""'),
     *('"\\ud800"', '"é☃"', '"a\\u0000b"', "[]", "{}", "[" * 2000, '{"a":' * 2000, '"' + "x" * 5000),
