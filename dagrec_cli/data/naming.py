@@ -16,12 +16,15 @@ OnUnknown = Literal["error", "skip", "nearest", "model"]
 
 PREFIXES = (PREFIX_TABLE, PREFIX_SERVICE)
 UNKNOWN_TABLE, UNKNOWN_SERVICE = UNKNOWN_NODES
-UNKNOWN_NODE = "unknown node"  # begins what is said of a name that is none
 NONE_NEAR = "no known name is near"
 MOST_REPLACED = 100  # unknown names of a context; to look for what is near takes milliseconds each
 NAMED = 3  # unknown names, or queries, that a message names
 MOST_NEAR_KEPT = 1024  # unknown names whose near ones are kept
 NEAR_ENOUGH = 0.65  # of difflib's ratio; at its default, .6, "nope" is near "snpEff"
+
+
+class UnknownNameError(DataError):
+    """The model does not know a name."""
 
 
 class Found(NamedTuple):
@@ -77,7 +80,7 @@ class Naming:
         taken = {name: known for name in unknown if (known := self._instead(name, on_unknown))}
         found |= taken
         if missing := [name for name in unknown if name not in taken]:
-            raise DataError(f"{UNKNOWN_NODE} {self.told(missing)}")
+            raise UnknownNameError(f"unknown node {self.told(missing)}")
         nodes = [self.vocabulary.index[known] for name in names if (known := found[name])]
         return Found(nodes, taken)
 

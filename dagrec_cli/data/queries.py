@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from dagrec_cli.data.composition import Composition, Invalid, Source
-from dagrec_cli.data.naming import NAMED, PREFIXES, UNKNOWN_NODE, Naming, OnUnknown
+from dagrec_cli.data.naming import NAMED, PREFIXES, Naming, OnUnknown, UnknownNameError
 from dagrec_cli.data.paths import COUNTED, neighbours, topological
 from dagrec_cli.data.readers.json_keys import repeated_key
 from dagrec_cli.data.vocabulary import UNKNOWN_OWNER, Vocabulary
@@ -98,6 +98,7 @@ class Unanswerable(NamedTuple):
     about: About
     place: str
     problem: str
+    is_name: bool = False  # whether a name is unknown to the model, for which on_unknown is
 
 
 Asked = Query | Unanswerable
@@ -120,7 +121,7 @@ def query_of(
     try:
         path, replaced = naming.nodes(names, on_unknown)
     except DataError as error:
-        return Unanswerable(about, place, str(error))
+        return Unanswerable(about, place, str(error), isinstance(error, UnknownNameError))
     last = names[-1] if names[-1] in replaced else naming.vocabulary.nodes[path[-1] - 1]
     return Query.of_paths(About(context=names, after=last, replaced=replaced), [path])
 
@@ -227,7 +228,7 @@ def _end_query(
     try:
         nodes, replaced = naming.nodes(names, on_unknown, is_whole=True)
     except DataError as error:
-        return Unanswerable(about, place, str(error))
+        return Unanswerable(about, place, str(error), isinstance(error, UnknownNameError))
     index = dict(zip(names, nodes, strict=True))
     keys = [(index[composition.names[node]], *above) for node, *above in context]
     about = msgspec.structs.replace(about, replaced=replaced)
@@ -251,7 +252,7 @@ def check_answerable(queries: Iterable[Asked], vocabulary: Vocabulary) -> None:
         total += 1
         if isinstance(asked, Unanswerable):
             problems[": ".join(filter(None, [asked.place, asked.problem]))] += 1
-            is_name |= asked.problem.startswith(UNKNOWN_NODE)
+            is_name |= asked.is_name
     if not problems:
         return
     told = "; ".join([*islice(problems, NAMED), *["…"] * (len(problems) > NAMED)])
@@ -267,8 +268,7 @@ def check_answerable(queries: Iterable[Asked], vocabulary: Vocabulary) -> None:
 
 def _ancestors(order: list[int], parents: list[list[int]], end: int) -> list[Key]:
     """Return all nodes that lead to one, and it, each with the positions of what leads there."""
-    leads = {end}
-    stack = [end]
+    leads, stack = {end}, [end]
     while stack:
         new = [parent for parent in parents[stack.pop()] if parent not in leads]
         leads.update(new)

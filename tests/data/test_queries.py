@@ -6,7 +6,7 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from dagrec_cli.data.composition import Composition, Context
+from dagrec_cli.data.composition import Composition, Context, Fault, Invalid
 from dagrec_cli.data.contexts import Numbering
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.naming import Naming
@@ -168,3 +168,13 @@ def test_what_helps_with_an_unknown_name_is_said(diamond: Composition, n: int) -
         with pytest.raises(DataError) as caught:
             check_answerable(asked[:n], vocabulary)
         assert str(caught.value).endswith(f"(no known name is near). {expected}")
+
+
+def test_a_link_to_nowhere_is_no_unknown_name() -> None:
+    """The reader calls its end an unknown node, too, which no other name would help."""
+    vocabulary = Vocabulary(("service_a",), (True,), ("service_a",))
+    place, problem = "flows[0].links[0].target", "unknown node '9'; use a node's id"
+    (asked,) = end_queries([Invalid([Fault(place, problem)])], Asked([], "dag"), Naming(vocabulary))
+    with pytest.raises(DataError) as caught:
+        check_answerable([asked], vocabulary)
+    assert str(caught.value) == f"{place}: {problem}."
