@@ -25,7 +25,7 @@ from dagrec_cli.data.pairs import WeightedPairs
 from dagrec_cli.data.ragged import block_starts, gather_places
 from dagrec_cli.models.base import CountingModel, Evidence, Facts, Neighbour, PlainMask
 from dagrec_cli.models.context_batch import Contexts
-from dagrec_cli.models.layers.count_tables import CountTables, is_sparse
+from dagrec_cli.models.layers.truncated_counts import CountTables, is_sparse
 
 CELLS_AT_ONCE = 2**22  # of similarities, 16 MiB
 MOST_NAMED = 5  # neighbours, where it is asked why

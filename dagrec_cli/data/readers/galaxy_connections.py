@@ -27,8 +27,9 @@ from dagrec_cli.data.composition import (
     Invalid,
     Shard,
 )
+from dagrec_cli.data.readers.base import Reader
 from dagrec_cli.data.readers.draft import Budget, pass_on
-from dagrec_cli.data.readers.galaxy import GalaxyReader, short_id
+from dagrec_cli.data.readers.galaxy_workflows import short_id
 from dagrec_cli.data.readers.link_table import EMPTY, TableWorkflow, lines_of, places_of
 from dagrec_cli.errors import DataError
 
@@ -39,7 +40,7 @@ FLAGS = ("published", "deleted", "has_errors")
 MEANINGS = {"t": True, "true": True, "1": True, "f": False, "false": False, "0": False, "": None}
 
 
-class GalaxyConnections(GalaxyReader):
+class GalaxyConnections(Reader):
     """Tables of Galaxy tool connections.
 
     Parameters
@@ -54,6 +55,7 @@ class GalaxyConnections(GalaxyReader):
 
     holds = "a tab-separated table of tool connections, in UTF-8, gzipped or not"
     suffixes = (".tsv", ".tabular", ".txt")
+    service_name = staticmethod(short_id)
 
     def __init__(
         self,

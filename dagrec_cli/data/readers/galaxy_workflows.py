@@ -23,7 +23,6 @@ import msgspec
 
 from dagrec_cli.data.composition import PREFIX_SERVICE, PREFIX_TABLE, Composition, Invalid
 from dagrec_cli.data.readers.draft import Draft
-from dagrec_cli.data.readers.galaxy import short_id
 from dagrec_cli.data.readers.json_records import decoding_fault
 from dagrec_cli.data.readers.json_workflows import BROKEN, JsonWorkflows
 
@@ -31,6 +30,17 @@ TOOL, SUBWORKFLOW = "tool", "subworkflow"
 PAUSE = "pause"  # until somebody has looked at what it passes on
 INPUT_TYPES = ("data_input", "data_collection_input", "parameter_input")
 CONDITION = "when"
+_TOOL = 2  # place of the tool after ".../repos/": owner, repository, tool, version
+
+
+def short_id(tool: str) -> str:
+    """Return the name of a tool without its tool shed, owner, repository and version.
+
+    ``toolshed.g2.bx.psu.edu/repos/iuc/rgrnastar/rna_star/2.7.11a`` is ``rna_star``; a built-in
+    tool (``Cut1``) keeps its id.
+    """
+    parts = tool.partition("/repos/")[2].split("/")
+    return parts[_TOOL] if len(parts) > _TOOL and parts[_TOOL].strip() else tool
 
 
 class Connection(msgspec.Struct):

@@ -20,8 +20,8 @@ import yaml
 
 from dagrec_cli.data.composition import Composition, Fault, Invalid, Shard
 from dagrec_cli.data.files import EmptyFileError
+from dagrec_cli.data.readers.base import Reader
 from dagrec_cli.data.readers.draft import TooLargeError
-from dagrec_cli.data.readers.galaxy import GalaxyReader
 from dagrec_cli.data.readers.galaxy_workflows import (
     CONDITION,
     PAUSE,
@@ -32,6 +32,7 @@ from dagrec_cli.data.readers.galaxy_workflows import (
     Output,
     Step,
     Workflow,
+    short_id,
 )
 from dagrec_cli.data.readers.json_records import decoding_fault
 from dagrec_cli.data.readers.yaml_text import everything_in, text_of, yaml_document
@@ -48,11 +49,12 @@ AFTER = "$step"  # stands for the step as a whole, which waits for a source with
 WHEN = re.compile(r"\$\(inputs\.([\w-]+)\)")  # names the input that decides whether a step runs
 
 
-class Gxformat2(GalaxyReader):
+class Gxformat2(Reader):
     """Galaxy workflows in format 2, each in a file."""
 
     holds = "a Galaxy workflow in format 2 (.gxwf.yml)"
     suffixes = (".gxwf.yml", ".gxwf.yaml")
+    service_name = staticmethod(short_id)
 
     def parse(self, file: BufferedReader, shard: Shard) -> Iterator[Composition | Invalid]:
         """Yield the composition of a file."""
@@ -136,6 +138,7 @@ class _Conversion:
         self.graph: dict[str, dict[str, Any]] = {}  # the document's workflows by their ids
         self.expansion = _Expansion(place)
         self.spend = self.expansion.budget.spend
+        self._fault = self.expansion.add_fault
 
     def composition(self, document: Any) -> Composition | Invalid:
         """Return the composition of a document, or what is wrong with it."""
@@ -288,9 +291,6 @@ class _Conversion:
             self._fault(at, "no text; name an input, or STEP/OUTPUT, or a list of these")
             return []
         return texts
-
-    def _fault(self, place: str, problem: str) -> None:
-        self.expansion.add_fault(place, problem)
 
 
 def _input_type(given: Any) -> str:

@@ -5,25 +5,66 @@ Differs from the source: a node is refined by the set of what leads to it, not b
 that three equal inputs and two are alike.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from dagrec_cli.data.contexts import ContextDag
 from dagrec_cli.data.pairs import WeightedPairs
 from dagrec_cli.data.ragged import find_sorted, gather_places
 from dagrec_cli.data.vocabulary import UNKNOWN_OWNER, Vocabulary
 from dagrec_cli.models.context_batch import Contexts
-from dagrec_cli.models.layers.count_tables import CountTables, is_sparse
 
 UNSEEN = -1
+MOST_PAIRS = 2**31  # that are numbered, so no cell has more, and no sum of cells is infinite
 
 UInt64 = NDArray[np.uint64]
+
+
+class CountTables(nn.Module, ABC):
+    """Buffers that are empty at first; one that is loaded brings its size and is checked.
+
+    Parameters
+    ----------
+    tables
+        Kind of number of each buffer.
+    """
+
+    def __init__(self, **tables: torch.dtype) -> None:
+        super().__init__()
+        for name, kind in tables.items():
+            self.register_buffer(name, torch.zeros(0, dtype=kind))
+
+    @abstractmethod
+    def is_sound(self) -> bool:
+        """Return whether the buffers' numbers may be used, whoever wrote them."""
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Give the buffers the sizes they were saved with, then load and check them."""
+        for name, buffer in self.named_buffers(recurse=False):
+            saved = state_dict.get(prefix + name)
+            if saved is not None and saved.shape != buffer.shape:
+                setattr(self, name, torch.empty_like(saved))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+        if not self.is_sound():
+            *_, messages = rest
+            messages.append(f"{prefix.rstrip('.')} holds no table of contexts")
+
+
+def is_sparse(cells: Tensor, values: Tensor) -> bool:
+    """Return whether cells are sorted and none of them is there twice, each with a value."""
+    return (
+        (cells.dim(), values.dim(), len(cells)) == (1, 1, len(values))
+        and bool((cells >= 0).all() and ((values >= 0) & (values <= MOST_PAIRS)).all())
+        and bool((cells[1:] > cells[:-1]).all())  # a difference may overflow
+    )
 
 
 class TruncatedCounts(CountTables):

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from dagrec_cli.config.build import build
 from dagrec_cli.data.composition import Composition, Invalid
 from dagrec_cli.data.paths import count_paths, path_tree
-from dagrec_cli.data.readers.galaxy import short_id
-from dagrec_cli.data.readers.galaxy_workflows import GalaxyWorkflows
+from dagrec_cli.data.readers.galaxy_workflows import GalaxyWorkflows, short_id
 from dagrec_cli.errors import DataError
 from read_items import faults
 
