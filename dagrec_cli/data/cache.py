@@ -2,21 +2,23 @@
 
 An entry is a folder of ``.npy`` arrays, ``names.json``, and ``manifest.json`` with every file's
 hash. Its name is a hash of the data, the settings, and this package's data code, so an entry is
-never out of date. It is written aside and renamed: readers see all of it or nothing. What is read
-is held in memory and has the hash that was written: another process may do with the files what it
-likes, where a mapped file that it cuts would end this one with a bus error.
+never out of date. What was prepared apart, of one file, is an entry too until it is merged. It is
+written aside and renamed: readers see all of it or nothing. What is read is held in memory and has
+the hash that was written: another process may do with the files what it likes, where a mapped file
+that it cuts would end this one with a bus error.
 """
 
 import hashlib
 import json
 import logging
 import os
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from io import BytesIO
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 import numpy as np
@@ -25,13 +27,12 @@ from numpy.typing import NDArray
 from dagrec_cli.config.build import parameters_of
 from dagrec_cli.config.deciding import Effect, effect
 from dagrec_cli.config.where import code_sha256
-from dagrec_cli.data.cache_folder import share, writing
 from dagrec_cli.data.collection import Watch, collect
 from dagrec_cli.data.composition import Context, Invalid, Source
 from dagrec_cli.data.contexts import ContextDag
 from dagrec_cli.data.dataset import Dataset, Links, assemble, build_dataset
 from dagrec_cli.data.files import cache_dir, sha256_of
-from dagrec_cli.data.plain_files import kind_of, open_plain, read_plain
+from dagrec_cli.data.plain_files import kind_of, open_plain, read_plain, share, writing
 from dagrec_cli.data.vocabulary import Vocabulary
 from dagrec_cli.errors import DataError, RunError
 
@@ -48,6 +49,19 @@ WORTH_KEEPING = 20_000
 MOST_HEAD = 1024  # bytes before a file's array; numpy writes 128
 
 _LOG = logging.getLogger(__name__)
+
+Words = TypeVar("Words")
+
+
+class _Names(NamedTuple):
+    """What of a data set is no array."""
+
+    vocabulary: Vocabulary
+    context: Context
+    owners: tuple[str, ...]
+    sha256: str
+    skipped: list[Invalid]
+    dropped: dict[str, int]
 
 
 @runtime_checkable
@@ -103,14 +117,41 @@ def entry_of(source: Source, sha256: str) -> Path:
 
 
 def load_dataset(entry: Path) -> Dataset | None:
-    """Return a kept data set; None if there is none that can be used.
+    """Return a kept data set, see :func:`load_entry`."""
+    if (kept := load_entry(entry, _Names, ARRAYS)) is None:
+        return None
+    names, arrays = kept
+    owner, start_time, end_time = arrays[7:]
+    return Dataset(
+        contexts=ContextDag(*arrays[:4]),
+        links=Links(*arrays[4:7]),
+        owner=owner,
+        start_time=start_time,
+        end_time=end_time,
+        **names._asdict(),
+    )
+
+
+def load_entry(
+    entry: Path, kind: type[Words], arrays: Sequence[str]
+) -> tuple[Words, list[Any]] | None:
+    """Return words and arrays that are kept; None if there is no entry that can be used.
 
     A damaged entry is removed, with a warning; one that cannot be read is left alone, with another.
+
+    Parameters
+    ----------
+    kind
+        Of the words.
+    arrays
+        Names of the arrays.
     """
     if kind_of(entry) != "a folder":
         return None
     try:
-        return _read(entry)
+        hashes = msgspec.json.decode(read_plain(entry / MANIFEST), type=dict[str, str])
+        words = msgspec.json.decode(_bytes_written(entry / NAMES, hashes).data, type=kind)
+        return words, [_array(_bytes_written(entry / FILE.format(name), hashes)) for name in arrays]
     except (FileNotFoundError, RunError, ValueError, msgspec.MsgspecError) as error:
         _LOG.warning("the data set kept in %s is damaged (%s); preparing it again", entry, error)
         discard(entry)
@@ -127,7 +168,7 @@ def discard(entry: Path) -> None:
 
 
 def keep(dataset: Dataset, entry: Path, source: Source) -> None:
-    """Write a data set, unless another process was quicker.
+    """Write a data set, see :func:`keep_entry`.
 
     Raises
     ------
@@ -136,81 +177,45 @@ def keep(dataset: Dataset, entry: Path, source: Source) -> None:
     """
     if source.sha256() != dataset.sha256:
         raise DataError("the data changed while they were read, so they are not kept.")
+    names = _Names(*attrgetter(*_Names._fields)(dataset))
+    keep_entry(entry, names, {name: attrgetter(name)(dataset) for name in ARRAYS})
+
+
+def keep_entry(entry: Path, words: object, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write words and arrays, unless another process was quicker.
+
+    Raises
+    ------
+    DataError
+        If the folder cannot be written.
+    """
     try:
         with writing(entry.parent) as aside:
             aside.mkdir()
-            _write(dataset, aside)
+            for name, array in arrays.items():
+                np.save(aside / FILE.format(name), array)
+            (aside / NAMES).write_bytes(msgspec.json.encode(words))
+            hashes = {file.name: sha256_of(file) for file in sorted(aside.iterdir())}
+            (aside / MANIFEST).write_bytes(msgspec.json.encode(hashes))
             share(aside)
             aside.rename(entry)
     except OSError as error:
         if not entry.is_dir():
-            raise cannot_keep(entry.parent, error) from error
+            raise DataError(
+                f"cannot keep the prepared data set in {entry.parent} "
+                f"({error.strerror or error}); set DAGREC_CACHE_DIR to a folder that can be "
+                "written, or data.cache=false."
+            ) from error
 
 
-def cannot_keep(folder: Path, error: OSError) -> DataError:
-    """Return what to raise if the cache's folder cannot be written."""
-    return DataError(
-        f"cannot keep the prepared data set in {folder} ({error.strerror or error}); "
-        "set DAGREC_CACHE_DIR to a folder that can be written, or data.cache=false."
-    )
-
-
-class _Names(NamedTuple):
-    """What of a data set is no array."""
-
-    nodes: tuple[str, ...]
-    is_service: tuple[bool, ...]
-    services: tuple[str, ...]
-    context: Context
-    owners: tuple[str, ...]
-    sha256: str
-    skipped: list[Invalid]
-    dropped: dict[str, int]
-
-
-def _write(dataset: Dataset, folder: Path) -> None:
-    for name in ARRAYS:
-        np.save(folder / FILE.format(name), attrgetter(name)(dataset))
-    words = dataset.vocabulary
-    names = _Names(
-        words.nodes,
-        words.is_service,
-        words.services,
-        dataset.context,
-        dataset.owners,
-        dataset.sha256,
-        dataset.skipped,
-        dataset.dropped,
-    )
-    (folder / NAMES).write_bytes(msgspec.json.encode(names))
-    hashes = {file.name: sha256_of(file) for file in sorted(folder.iterdir())}
-    (folder / MANIFEST).write_bytes(msgspec.json.encode(hashes))
-
-
-def _read(entry: Path) -> Dataset:
-    hashes = msgspec.json.decode(read_plain(entry / MANIFEST), type=dict[str, str])
-
-    def content(name: str) -> NDArray[np.uint8]:
-        with open_plain(entry / name) as file:
-            found = np.empty(os.fstat(file.fileno()).st_size, np.uint8)
-            file.readinto(found.data)  # type: ignore[attr-defined]
-        if hashlib.sha256(found.data).hexdigest() != hashes.get(name):
-            raise ValueError(f"{name} is not what was written")
-        return found
-
-    names = msgspec.json.decode(content(NAMES).data, type=_Names)
-    arrays: list[Any] = [_array(content(FILE.format(name))) for name in ARRAYS]
-    return Dataset(
-        Vocabulary(names.nodes, names.is_service, names.services),
-        ContextDag(*arrays[:4]),
-        Links(*arrays[4:7]),
-        *(arrays[7], arrays[8], arrays[9]),
-        names.context,
-        names.owners,
-        sha256=names.sha256,
-        skipped=names.skipped,
-        dropped=names.dropped,
-    )
+def _bytes_written(file: Path, hashes: Mapping[str, str]) -> NDArray[np.uint8]:
+    """Return the bytes of a file that has the hash that was written."""
+    with open_plain(file) as opened:
+        found = np.empty(os.fstat(opened.fileno()).st_size, np.uint8)
+        opened.readinto(found.data)  # type: ignore[attr-defined]
+    if hashlib.sha256(found.data).hexdigest() != hashes.get(file.name):
+        raise ValueError(f"{file.name} is not what was written")
+    return found
 
 
 def _array(content: NDArray[np.uint8]) -> NDArray[Any]:

@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from dagrec_cli.data.cache_folder import share
 from dagrec_cli.data.files import cache_dir, file_errors, sha256_of
+from dagrec_cli.data.plain_files import share
 from dagrec_cli.errors import ConfigError, DataError
 
 

@@ -3,14 +3,19 @@
 A link would lead a write to a file of the user's, a pipe would be waited for, a device would act.
 So nothing in such a folder is opened but what lies there itself; how the folder is reached is the
 user's own matter. New files get names that nobody can guess, and then their own in one step.
+
+The folder of kept data sets has several writers, who hold it together; one that finds itself alone
+removes what those left that were killed. Who may enter it may use what is in it, whoever wrote it:
+a shared cache is trusted.
 """
 
 import os
 import secrets
+import shutil
 import stat
-from collections.abc import Callable
-from contextlib import suppress
-from fcntl import LOCK_EX, LOCK_NB, flock
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 from pathlib import Path
 from typing import IO, Any
 
@@ -29,6 +34,7 @@ KINDS = (
     (stat.S_ISFIFO, "a pipe"),
     (stat.S_ISSOCK, "a socket"),
 )
+READ_ONLY = 0o755  # of a folder like /tmp, where all may write but only the owner may remove
 
 
 def kind_of(path: Path) -> str:
@@ -145,6 +151,55 @@ def remove_leftovers(folder: Path) -> None:
         with suppress(OSError), path.open("rb") as file:
             flock(file, LOCK_EX | LOCK_NB)
             path.unlink()
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link, or a folder with all that is in it, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[Path]:
+    """Yield a new name in a folder, which is made if need be; what still has it then is removed.
+
+    The folder is held together with its other writers, after those that died were cleaned up.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be made or opened.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    aside = folder / ASIDE.format(secrets.token_hex(8))
+    try:
+        with suppress(OSError):  # others write, or the file system has no locks
+            flock(descriptor, LOCK_EX | LOCK_NB)
+            for left in folder.glob(ASIDE.format("*")):
+                remove(left)
+        with suppress(OSError):
+            flock(descriptor, LOCK_SH)
+        yield aside
+    finally:
+        with suppress(OSError):
+            remove(aside)
+        os.close(descriptor)
+
+
+def share(path: Path) -> None:
+    """Let a new file, or a new folder of files, be read by whoever may enter the folder it is in.
+
+    The user's umask, and ``tempfile``, would keep it from the others of a shared cache.
+    """
+    status = path.parent.stat().st_mode
+    mode = stat.S_IMODE(status) & (READ_ONLY if status & stat.S_ISVTX else 0o777)
+    for file in path.iterdir() if path.is_dir() else [path]:
+        file.chmod(mode & 0o666)
+    if path.is_dir():
+        path.chmod(mode)
 
 
 def _refusal(path: Path, kind: str, wanted: str = "a plain file") -> str:

@@ -7,15 +7,36 @@ import logging
 from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from dagrec_cli.data.cache import CachedSource, entry_of, keep, load_dataset
+from dagrec_cli.data.cache import (
+    CachedSource,
+    discard,
+    entry_of,
+    keep,
+    keep_entry,
+    load_dataset,
+    load_entry,
+)
 from dagrec_cli.data.collection import Collection, Watch, collect, merge
-from dagrec_cli.data.composition import Shard, ShardedSource, Source
+from dagrec_cli.data.composition import Invalid, Shard, ShardedSource, Source
 from dagrec_cli.data.dataset import Dataset, assemble
-from dagrec_cli.data.parts import keep_part, load_part, part_of
+from dagrec_cli.data.files import sha256_if_readable
 from dagrec_cli.data.processes import process_pool
 from dagrec_cli.errors import ConfigError, DagrecError, DataError, install, plural
+
+
+class _Words(NamedTuple):
+    """What of a collection is no array."""
+
+    names: list[str]
+    is_service: list[bool]
+    owners: list[str]
+    skipped: list[Invalid]
+    dropped: dict[str, int]
+
+
+PART_ARRAYS = tuple(name for name in Collection._fields if name not in _Words._fields)
 
 
 def prepare_ahead(
@@ -56,7 +77,7 @@ def prepare_ahead(
     keep(dataset, entry, source)
     if isinstance(source, ShardedSource):
         for shard in source.shards():
-            part_of(source, shard).unlink(missing_ok=True)
+            discard(part_of(source, shard))
     return dataset, entry
 
 
@@ -91,8 +112,22 @@ def prepare_part(source: CachedSource, number: int) -> tuple[Collection, Path]:
         )
     path = part_of(source, shards[number])
     found = _collect_shard(source, shards[number])
-    keep_part(found, path)
+    words = _Words(*(getattr(found, name) for name in _Words._fields))
+    keep_entry(path, words, {name: getattr(found, name) for name in PART_ARRAYS})
     return found, path
+
+
+def part_of(source: ShardedSource, shard: Shard) -> Path:
+    """Return where a file's part is kept, there or not; its name tells content and settings."""
+    return entry_of(source, f"{sha256_if_readable(shard.path)}  {shard.name}").with_suffix(".part")
+
+
+def load_part(path: Path) -> Collection | None:
+    """Return what a file holds, as it was kept; see :func:`load_entry`."""
+    if (kept := load_entry(path, _Words, PART_ARRAYS)) is None:
+        return None
+    words, arrays = kept
+    return Collection(**words._asdict(), **dict(zip(PART_ARRAYS, arrays, strict=True)))
 
 
 def _check_kept(source: CachedSource) -> None:

@@ -8,7 +8,6 @@ when; epochs are in ``metrics.csv``.
 import json
 import logging
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
@@ -20,6 +19,7 @@ from dagrec_cli.data.plain_files import (
     check_own_folder,
     open_plain,
     read_plain,
+    remove,
     remove_leftovers,
     write_whole,
 )
@@ -86,11 +86,7 @@ class RunFolder:
 
     def remove(self, name: str) -> None:
         """Remove a file, a link, or a folder with all that is in it, if it is there."""
-        path = self.path / name
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+        remove(self.path / name)
 
     @contextmanager
     def locked(self, setting: str = "hydra.run.dir") -> Iterator[None]:

@@ -16,8 +16,7 @@ from dagrec_cli.config.build import build
 from dagrec_cli.data import cache
 from dagrec_cli.data.cache import cached_dataset, entry_of, load_dataset
 from dagrec_cli.data.invalid import summarise
-from dagrec_cli.data.parts import load_part
-from dagrec_cli.data.shards import prepare_ahead, prepare_part
+from dagrec_cli.data.shards import load_part, prepare_ahead, prepare_part
 from dagrec_cli.errors import ConfigError, DataError
 
 Config = Callable[..., DictConfig]
@@ -110,7 +109,8 @@ def test_parts_prepared_apart_are_merged(
 def test_a_part_that_is_damaged_or_of_other_settings_is_made_anew(source_of: SourceOf) -> None:
     expected = in_one_go(source_of)
     _, path = prepare_part(source_of(), 0)
-    path.write_bytes(path.read_bytes()[:-100])
+    node = path / "node.npy"
+    node.write_bytes(node.read_bytes()[:-100])
     _, other = prepare_part(source_of(max_paths=1), 1)
     _, entry = prepare_ahead(source_of(), engine="processes", n_jobs=1, watch=lambda _: None)
     assert bytes_of(entry) == expected
@@ -119,13 +119,16 @@ def test_a_part_that_is_damaged_or_of_other_settings_is_made_anew(source_of: Sou
 
 def test_a_part_with_a_flipped_bit_is_none(source_of: SourceOf) -> None:
     _, path = prepare_part(source_of(), 0)
-    content, random = path.read_bytes(), Random(0)
-    for _ in range(300):
-        flipped = bytearray(content)
-        flipped[random.randrange(len(content))] ^= 1 << random.randrange(8)
-        path.write_bytes(flipped)
-        assert load_part(path) is None
-    path.write_bytes(content)
+    whole, random = bytes_of(path), Random(0)
+    for name, content in whole.items():
+        for _ in range(20):
+            flipped = bytearray(content)
+            flipped[random.randrange(len(content))] ^= 1 << random.randrange(8)
+            (path / name).write_bytes(flipped)
+            assert load_part(path) is None
+            path.mkdir()  # it was removed
+            for other, its_content in whole.items():
+                (path / other).write_bytes(its_content)
     assert load_part(path) is not None
 
 
@@ -138,7 +141,8 @@ def test_a_part_is_for_all_who_may_enter_the_folder(source_of: SourceOf) -> None
         _, path = prepare_part(source_of(), 0)
     finally:
         os.umask(before)
-    assert path.stat().st_mode & 0o7777 == 0o644
+    assert path.stat().st_mode & 0o7777 == 0o755
+    assert {file.stat().st_mode & 0o7777 for file in path.iterdir()} == {0o644}
     assert list(folder.iterdir()) == [path]
 
 
