@@ -45,9 +45,9 @@ Config = Callable[..., DictConfig]
 
 
 def prepare_records(
-    compositions: Sequence[Composition | Invalid], max_paths: int = 1000, context: Context = "path"
+    compositions: Sequence[Composition | Invalid], context: Context = "path", **rules: Any
 ) -> Dataset:
-    return build_dataset(Records([*compositions], context, max_paths))
+    return build_dataset(Records([*compositions], context, **rules))
 
 
 @cache

@@ -84,7 +84,7 @@ def validate(config: DictConfig) -> None:
 def _faults_of_each(source: "Source", left_out: "list[Invalid]") -> "Iterator[tuple[Fault, ...]]":
     """Yield the faults of every composition, none for a valid one or one that is left out."""
     from dagrec_cli.data.composition import Invalid
-    from dagrec_cli.data.invalid import too_many_paths
+    from dagrec_cli.data.invalid import without_contexts
 
     for position, item in enumerate(source.read()):
         if isinstance(item, Invalid):
@@ -92,7 +92,7 @@ def _faults_of_each(source: "Source", left_out: "list[Invalid]") -> "Iterator[tu
                 left_out.append(item)
             yield item.faults if item.is_fault else ()
         else:
-            invalid = too_many_paths(item, position, source)
+            invalid = without_contexts(item, position, source)
             yield invalid.faults if invalid else ()
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from dagrec_cli.data.composition import Composition, Invalid, Source
 from dagrec_cli.data.contexts import ContextDag, Numbering
-from dagrec_cli.data.invalid import refuse, too_many_paths
+from dagrec_cli.data.invalid import refuse, without_contexts
 from dagrec_cli.data.paths import neighbours, path_tree, topological
 from dagrec_cli.data.ragged import block_places
 
@@ -115,7 +115,7 @@ def collect(
             dropped[what] += count
         number = known.get((item.names, item.links))
         if number is None:
-            if invalid := too_many_paths(item, position, source):
+            if invalid := without_contexts(item, position, source):
                 refuse(invalid, source.on_invalid, skipped)
                 continue
             if len(known) == REMEMBERED:

@@ -154,14 +154,13 @@ def as_dag(
     """
     names, given, place = composition.names, composition.links, composition.place
     links, dropped = tuple(dict.fromkeys(given)), composition.dropped
-    if not all([source < target for source, target in links]):  # noqa: C419 - a list is faster here
-        # not as in most files: nodes in the order of their calls, links that lead onwards
-        if on_cycle == "cut":
-            closing = {(walk[-1], target) for walk, target in closing_links(len(names), links)}
-            links = tuple([link for link in links if link not in closing])
-            dropped += ((CLOSING, len(closing)),) if closing else ()
-        elif faults := check_acyclic(len(names), given, composition.ids, place):
-            return Invalid(tuple(faults), is_fault=on_cycle != "skip")
+    faults = check_acyclic(len(names), given, composition.ids or names, place)
+    if faults and on_cycle == "cut":
+        closing = {(walk[-1], target) for walk, target in closing_links(len(names), links)}
+        links = tuple([link for link in links if link not in closing])
+        dropped += ((CLOSING, len(closing)),) if closing else ()
+    elif faults:
+        return Invalid(tuple(faults), is_fault=on_cycle != "skip")
     if needs_link and not links:
         return Invalid((Fault(inside(place, ".links"), "no link, so no step"),), is_fault=False)
     return composition._replace(links=links, dropped=dropped)
@@ -183,6 +182,9 @@ def check_acyclic(
     place
         The composition's place in the file, such as ``compositions[17]``.
     """
+    # as in most files: nodes in the order of their calls, links that lead onwards
+    if all([source < target for source, target in links]):  # noqa: C419 - a list is faster here
+        return []
     faults = [
         Fault(inside(place, f".links[{k}]"), f"node {ids[source]!r} is linked to itself; {REMEDY}")
         for k, (source, target) in enumerate(links)

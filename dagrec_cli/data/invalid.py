@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
-from dagrec_cli.data.composition import Composition, Fault, Invalid, Source
+from dagrec_cli.data.composition import Composition, Fault, Invalid, Source, check_acyclic
 from dagrec_cli.data.paths import count_paths
 from dagrec_cli.errors import DataError, plural
 
@@ -15,22 +15,26 @@ OnInvalid = Literal["error", "skip"]
 _DETAIL = re.compile(r""" ?('[^']*'|"[^"]*"|\([^)]*\)|(?<=^cycle )[^;]*)""")
 
 
-def too_many_paths(composition: Composition, position: int, source: Source) -> Invalid | None:
-    """Return what is wrong with a composition of too many paths, if contexts are paths; else None.
+def without_contexts(composition: Composition, position: int, source: Source) -> Invalid | None:
+    """Return why a composition has no contexts, or too many paths to list them; None if it has.
 
     Parameters
     ----------
     position
         Names the composition if it knows no place of its own.
     source
-        Says what a context is, and how many paths a composition may have.
+        Says what a context is, and how many paths a composition may have. One that is no reader of
+        files may yield cycles, which nothing behind it could walk.
     """
+    n_nodes, links = len(composition.names), composition.links
+    place = composition.place or f"compositions[{position}]"
+    if faults := check_acyclic(n_nodes, links, composition.ids or composition.names, place):
+        return Invalid(tuple(faults))
     if source.context != "path":
         return None
-    max_paths, n_paths = source.max_paths, count_paths(len(composition.names), composition.links)
+    max_paths, n_paths = source.max_paths, count_paths(n_nodes, links)
     if n_paths <= max_paths:
         return None
-    place = composition.place or f"compositions[{position}]"
     problem = (
         f"too many paths ({n_paths:,}); data.max_paths is {max_paths:,}: raise it, or use "
         "data.context=dag, which walks along none"

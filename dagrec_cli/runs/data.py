@@ -15,7 +15,7 @@ from dagrec_cli.data.cache import CachedSource, cached_dataset
 from dagrec_cli.data.composition import Composition, Fault, Invalid, Source, as_dag
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.files import opened
-from dagrec_cli.data.invalid import too_many_paths
+from dagrec_cli.data.invalid import without_contexts
 from dagrec_cli.data.pairs import Rows
 from dagrec_cli.data.readers.base import Reader
 from dagrec_cli.data.readers.formats import START, likely_option
@@ -93,7 +93,7 @@ def _called(source: Source) -> list[str]:
     return [
         item.place or f"compositions[{position}]"
         for position, item in enumerate(source.read())
-        if isinstance(item, Composition) and not too_many_paths(item, position, source)
+        if isinstance(item, Composition) and not without_contexts(item, position, source)
     ]
 
 
@@ -149,14 +149,15 @@ def _reader(run: Run, like: str) -> tuple[dict[str, Any], str]:
 
 
 def _items(source: Source, given: Given) -> Compositions:
-    if isinstance(given, Path):
-        yield from source.read()
-    elif isinstance(given, Composition):
-        yield as_dag(given, "cut", needs_link=getattr(source, "needs_link", True))
+    if not isinstance(given, bytes):
+        items: Compositions = source.read() if isinstance(given, Path) else iter([given])
     elif isinstance(source, Reader):
-        yield from source.read_bytes(given, IN_MEMORY)
+        items = source.read_bytes(given, IN_MEMORY)
     else:
         raise DataError(f"{type(source).__name__} reads files alone; give the composition as one.")
+    needs_link = getattr(source, "needs_link", True)
+    for item in items:  # of no reader of files it may have cycles
+        yield as_dag(item, "cut", needs_link=needs_link) if isinstance(item, Composition) else item
 
 
 def _said_of(items: Compositions, name: str, option: str) -> Compositions:

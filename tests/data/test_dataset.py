@@ -299,6 +299,18 @@ def test_a_composition_of_too_many_paths_is_refused(walks: Walks, dataset_of: Da
     assert len(dataset_of(records, max_paths=4).path[0]) == 5
 
 
+@pytest.mark.parametrize("context", ["dag", "path"])
+@pytest.mark.parametrize("links", [((0, 1), (1, 2), (2, 1)), ((1, 2), (2, 1)), ((0, 0), (0, 1))])
+def test_a_cycle_that_no_reader_has_seen_is_refused_or_left_out(
+    walks: Walks, dataset_of: DatasetOf, links: tuple[tuple[int, int], ...], context: str
+) -> None:
+    cycle, *sound = walks("t1 s1 s2")._replace(links=links), walks("t1 s1 s2"), walks("t1 s2")
+    with pytest.raises(DataError, match=r"^compositions\[0\]\.links.*: .* must be acyclic"):
+        dataset_of([cycle, *sound], context=context)
+    found = dataset_of([*sound, cycle], context=context, on_invalid="skip")
+    assert (found.n_compositions, len(found.skipped), len(found.links.source)) == (2, 1, 3)
+
+
 @pytest.mark.parametrize(
     ("chains", "message"),
     [

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 
 from dagrec_cli.data.composition import Composition, Context, Fault, Invalid
-from dagrec_cli.data.invalid import summarise, too_many_paths, valid
+from dagrec_cli.data.invalid import summarise, valid, without_contexts
 from dagrec_cli.errors import DataError
 
 GOOD = Composition(("table_1", "service_2"), (False, True), ((0, 1),))
@@ -72,9 +72,9 @@ class Rules:
 def test_too_many_paths_are_a_fault_with_a_place(place: str, told: str) -> None:
     rules = partial(Rules, context="path")
     diamond = Composition(("t", "a", "b", "c"), (False,) * 4, ((0, 1), (0, 2), (1, 3), (2, 3)))
-    assert too_many_paths(diamond, 7, rules(max_paths=2)) is None
-    assert too_many_paths(diamond, 7, Rules(max_paths=1, context="dag")) is None
-    invalid = too_many_paths(diamond._replace(place=place), 7, rules(max_paths=1))
+    assert without_contexts(diamond, 7, rules(max_paths=2)) is None
+    assert without_contexts(diamond, 7, Rules(max_paths=1, context="dag")) is None
+    invalid = without_contexts(diamond._replace(place=place), 7, rules(max_paths=1))
     assert invalid is not None
     ((where, problem),) = invalid.faults
     assert where.startswith(told)
