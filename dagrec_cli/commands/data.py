@@ -152,11 +152,14 @@ def convert(config: DictConfig) -> None:
     ConfigError
         If ``output`` is a file that is read.
     DataError
-        At the first invalid composition, if ``data.on_invalid`` is ``error``.
+        At the first composition that is invalid, or too long to be read again, if
+        ``data.on_invalid`` is ``error``; if the file would pack too well to be unpacked again.
     """
     from dagrec_cli.app.output import check_not_input, output_file, write_output
-    from dagrec_cli.data.composition import files_of
-    from dagrec_cli.data.invalid import count_dropped, summarise, valid
+    from dagrec_cli.data.composition import Fault, Invalid, files_of
+    from dagrec_cli.data.files import MOST_RATIO, most_unpacked
+    from dagrec_cli.data.invalid import count_dropped, refuse, summarise, valid
+    from dagrec_cli.data.readers.json_array import LARGEST
     from dagrec_cli.data.readers.json_graph import encoded
 
     check_settings(config, data=Any, output=Any)
@@ -172,9 +175,20 @@ def convert(config: DictConfig) -> None:
         packed = path.suffix == ".gz"
         with GzipFile(fileobj=file, mode="wb", mtime=0) if packed else nullcontext(file) as lines:
             for item in valid(source.read(), source.on_invalid, skipped):
+                if len(line := encoded(item)) > LARGEST:
+                    problem = f"longer as JSON than the {LARGEST:,} bytes that are read again"
+                    fault = Fault(item.place or "a composition", problem)
+                    refuse(Invalid((fault,)), source.on_invalid, skipped)
+                    continue
                 n_written += 1
                 dropped.update(dict(item.dropped))
-                lines.write(encoded(item))
+                lines.write(line)
+            size = lines.tell()
+        if packed and size > most_unpacked(file.tell()):
+            raise DataError(
+                f"{path}: it would unpack to more than {MOST_RATIO} times its size, which is taken "
+                "for a gzip bomb; write it unpacked: output=FILE.jsonl."
+            )
 
     write_output(path, fill)
     notes = [summarise(skipped), f"dropped: {count_dropped(dropped)}" if dropped else ""]

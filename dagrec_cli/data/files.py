@@ -159,14 +159,19 @@ def open_file(path: Path) -> BufferedReader:
     return file
 
 
+def most_unpacked(size: int) -> int:
+    """Return to how many bytes a gzip file of so many may unpack."""
+    return max(SAFE, MOST_RATIO * size)
+
+
 class _Unpacked(RawIOBase):
     """The content of a gzip file, as long as it is no bomb."""
 
     def __init__(self, file: BufferedReader, path: Path) -> None:
-        self.file = file
         self.path = path
         self.stream = gzip.GzipFile(fileobj=file)
         self.size = 0
+        self.most = most_unpacked(os.fstat(file.fileno()).st_size)
 
     def readable(self) -> bool:
         return True
@@ -174,7 +179,7 @@ class _Unpacked(RawIOBase):
     def readinto(self, buffer: Any) -> int:
         size = self.stream.readinto(buffer)
         self.size += size
-        if self.size > max(SAFE, MOST_RATIO * self.file.tell()):
+        if self.size > self.most:
             raise DataError(
                 f"{self.path}: it unpacks to more than {MOST_RATIO} times its size, as a gzip bomb "
                 "does; if you trust it, unpack it and give that file."

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from omegaconf import OmegaConf
 
@@ -13,6 +14,7 @@ from dagrec_cli.config.build import build
 from dagrec_cli.config.where import config_dir
 from dagrec_cli.data.composition import Composition
 from dagrec_cli.data.dataset import Dataset
+from dagrec_cli.data.readers import json_array, json_file, json_records
 
 Dagrec = Callable[..., Any]
 
@@ -279,6 +281,33 @@ def test_convert_refuses_and_writes_nothing(
     assert (answer.code, answer.out) == (2, "")
     assert answer.err.startswith(f"dagrec data convert: {line}")
     assert [entry.name for entry in tmp_path.iterdir()] == ["mine.jsonl"]
+
+
+def test_convert_writes_nothing_that_is_not_read_again(
+    dagrec: Dagrec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, *[TWO] * 9_000)
+    answer = dagrec("data", "convert", "data.path=mine.jsonl", "output=out.jsonl.gz")
+    assert (answer.code, answer.err) == (
+        2,
+        "dagrec data convert: out.jsonl.gz: it would unpack to more than 200 times its size, which "
+        "is taken for a gzip bomb; write it unpacked: output=FILE.jsonl.\n",
+    )
+    assert not (tmp_path / "out.jsonl.gz").exists()
+    lines = [msgspec.json.encode({**TWO, "owner": "x" * k}) for k in (1, 90)]
+    (tmp_path / "mine.jsonl").write_bytes(b"\n".join(lines))
+    n_bytes = len(lines[1])  # and more once a node says that it is a service
+    for module in (json_array, json_records, json_file):
+        monkeypatch.setattr(module, "LARGEST", n_bytes)
+    words = ["data", "convert", "data.path=mine.jsonl", "output=out.jsonl"]
+    answer = dagrec(*words)
+    assert answer.err.startswith(
+        f"dagrec data convert: compositions[1] (line 2): longer as JSON than the {n_bytes} bytes "
+    )
+    assert not (tmp_path / "out.jsonl").exists()
+    answer = dagrec(*words, "data.on_invalid=skip")
+    assert "1 composition (1 composition skipped: 1 x longer as JSON" in answer.out
+    assert dagrec("data", "validate", "data.path=out.jsonl").code == 0
 
 
 @pytest.mark.parametrize(
