@@ -2,6 +2,7 @@
 
 import re
 
+from dagrec_cli.data.readers.json_array import LARGEST
 from dagrec_cli.data.readers.png_text import PNG
 
 KEYS: tuple[tuple[frozenset[str], str], ...] = (  # of JSON objects, wherever in the file
@@ -18,7 +19,7 @@ HEADERS = (  # of a table's header
     (frozenset({"in_id", "out_id"}), "galaxy_connections"),
     (frozenset({"source", "target"}), "edges"),
 )
-START = 2**18  # bytes of a file that tell
+START = LARGEST  # bytes of a file that tell: a whole composition, whose links may come last
 
 _KEY = re.compile(rb'"(\w{1,40})"\s*:')
 _CELL = re.compile(r"\w+")
@@ -31,7 +32,7 @@ def likely_option(start: bytes) -> str:
     if start.startswith(PNG):
         return "comfyui_workflows"
     if text[:1] in (b"{", b"["):
-        keys = {key.decode() for key in _KEY.findall(text)}
+        keys = {key[1].decode() for key in _KEY.finditer(text)}
         return next((option for wanted, option in KEYS if wanted <= keys), "")
     if b"class: GalaxyWorkflow" in text:
         return "gxformat2"

@@ -8,7 +8,7 @@ import pytest
 
 from dagrec_cli.config.build import build
 from dagrec_cli.data.composition import Composition, Invalid, Shard
-from dagrec_cli.data.readers.formats import likely_option
+from dagrec_cli.data.readers.formats import START, likely_option
 from dagrec_cli.errors import DataError
 
 STEP = {"type": "tool", "tool_id": "a", "input_connections": {}}
@@ -40,6 +40,14 @@ def test_a_wrong_reader_is_answered_with_the_right_one(
         told = str(error)
     hint = f"it looks like a file for data={option}"
     assert told.count(hint) == (reader != option)
+
+
+def test_links_tell_the_format_however_late_they_come(tmp_path: Path, config: Any) -> None:
+    path = tmp_path / "file"
+    nodes = [{"id": k, "note": "x" * 90} for k in range(3000)]
+    path.write_text(json.dumps({"nodes": nodes, "links": [{"source": 1, "target": 2}]}))
+    (item,) = build(config("data", "n8n_workflows", path=str(path)), "data").read()
+    assert "it looks like a file for data=compositions" in item.faults[0].problem
 
 
 def test_what_is_unknown_is_not_named() -> None:
@@ -121,4 +129,4 @@ def test_real_files_are_known() -> None:
     }
     for pattern, option in expected.items():
         for file in folder.glob(pattern):
-            assert likely_option(file.read_bytes()[: 2**18]) == option, file
+            assert likely_option(file.read_bytes()[:START]) == option, file
