@@ -52,6 +52,7 @@ SAID_BY_OTHERS = {  # instead of our names of settings, options and commands
     "run": "checkpoint model_path run_dir",
     "sasrec": "bert4rec self_attention transformer",
     "seed": "random_seed random_state",
+    "srgnn": "ggnn session_graph",
     "submitit_slurm": "slurm",
     "temporal": "chronological time",
     "test_share": "holdout ratio test_fraction test_ratio test_size test_split",

@@ -171,7 +171,7 @@ def test_a_mistake_is_one_line(
     assert answer.err.count("\n") == 1
 
 
-READS_ROWS = ["gru4rec", "sasrec", "dagnn", "dag_transformer"]  # of paths, at least
+READS_ROWS = ["gru4rec", "sasrec", "dagnn", "dag_transformer", "srgnn"]  # of paths, at least
 
 
 @pytest.mark.parametrize("unmasked", [None, *READS_ROWS])
