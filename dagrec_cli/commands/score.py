@@ -28,6 +28,7 @@ def score(config: DictConfig) -> None:
 
     from dagrec_cli.app.output import show_table
     from dagrec_cli.config.compose import composed
+    from dagrec_cli.config.metric_names import metrics_of, of_lists
     from dagrec_cli.experiment.result import table_of
     from dagrec_cli.experiment.score import score_file
     from dagrec_cli.runs.folder import RunFolder
@@ -38,7 +39,14 @@ def score(config: DictConfig) -> None:
     hydra = HydraConfig.get()
     folder = RunFolder(Path(hydra.runtime.output_dir))
     check_free(folder.path, SCORE)
-    check_settings(config, data=Any, split=Any, input=str | None, name=str | None, seed=Seed)
+    about = {"input": str | None, "name": str | None, "seed": Seed, "metrics": Any}
+    check_settings(config, data=Any, split=Any, **about)
+    metrics = metrics_of("metrics", config.metrics)
+    if lists := of_lists(metrics):
+        raise ConfigError(
+            f"metrics: {lists[0]} is of what a model recommends after each context, which a file "
+            "of test steps does not hold; leave it out."
+        )
     if config.input is None:
         raise ConfigError("no predictions given; write dagrec score FILE.")
     path = user_path(config.input)
@@ -46,10 +54,10 @@ def score(config: DictConfig) -> None:
     whole = composed("train", [], own_folders(hydra))  # what a run has that trains nothing
     given = {group: config[group] for group in ("data", "split", "seed")}
     given["model"] = {"name": name, "mask": "none"}
-    about = {k: v for k, v in whole.items() if k != "hydra"} | given
+    settings = {k: v for k, v in whole.items() if k != "hydra"} | given
     choices = {group: hydra.runtime.choices[group] for group in ("data", "split")}
     request = Request({**choices, "model": name}, overrides_of(hydra)["task"])
     with folder.locked(), showing("evaluating"):
-        result = score_file(path, OmegaConf.create(about), folder, request)
+        result = score_file(path, OmegaConf.create(settings), folder, request, metrics)
     show_table(table_of(result))
     sys.stdout.write(f"Run folder: {short_path(folder.path)}\n")

@@ -3,7 +3,7 @@
 import csv
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 from typing import IO, NamedTuple, NoReturn
@@ -74,13 +74,21 @@ class Listed(NamedTuple):
     score: Float[np.ndarray, " lines"]
 
 
-def score_file(path: Path, config: DictConfig, folder: RunFolder, request: Request) -> Finished:
+def score_file(
+    path: Path,
+    config: DictConfig,
+    folder: RunFolder,
+    request: Request,
+    metrics: Sequence[str] = (),
+) -> Finished:
     """Evaluate a file of predictions and fill a folder as ``dagrec train`` does.
 
     Parameters
     ----------
     config
         As ``dagrec train`` has it; its trainer and loss mean nothing.
+    metrics
+        What is computed beside the metrics that every run has; none of what is recommended.
 
     Raises
     ------
@@ -109,7 +117,7 @@ def score_file(path: Path, config: DictConfig, folder: RunFolder, request: Reque
     MetricsFile(folder)  # nothing was trained
     write_predictions(folder, data.dataset, data.test, {seed: run.evaluation})
     took = {"seconds_data": seconds_data, "seconds_total": time.perf_counter() - start}
-    result = finished(began, data, data, [run], bounds, (), **took)
+    result = finished(began, data, data, [run], bounds, metrics, **took)
     result = msgspec.structs.replace(result, rule=RULE)
     table_of(result).save(folder)
     write_record(folder, result)

@@ -36,7 +36,8 @@ def test_popularity_in_a_file_has_the_figures_of_popularity(
 ) -> None:
     """Its scores tie; of the favourite alone, all others rank behind it, level."""
     words = ("model=popularity", f"model.ranking={ranking}")
-    run = Run.load(dagrec("train", *WORDS, *words).run)
+    more = "metrics=[ndcg@10,recall@5]"
+    run = Run.load(dagrec("train", *WORDS, *words, more).run)
     assert dagrec("data", "export", *WORDS, "output=peer").code == 0
     counts = load_model(run).state_dict()["counts"].tolist()
     scores = counts if ranking == "counts" else [float(c == max(counts)) for c in counts]
@@ -46,12 +47,13 @@ def test_popularity_in_a_file_has_the_figures_of_popularity(
     steps = steps_of(tmp_path / "peer")
     lines = [(s, rank, name, repr(score)) for s in steps for rank, (score, name) in ranked]
     write(tmp_path / "peer/popular.csv", "step,rank,service,score", lines[::-1])
-    assert dagrec("score", "peer/popular.csv", *WORDS).code == 0
+    assert dagrec("score", "peer/popular.csv", *WORDS, more).code == 0
     if ranking == "one_hot":
         firsts = [line[:3] for line in lines if line[1] == 1]
         write(tmp_path / "first.csv", "step,rank,service", firsts)
-        assert dagrec("score", "first.csv", *WORDS, "name=favourite").code == 0
+        assert dagrec("score", "first.csv", *WORDS, more, "name=favourite").code == 0
     own = result_of(run.path)
+    assert {"ndcg@10", "recall@5"} <= own["metrics"].keys()
     for folder in (tmp_path / "outputs/score").iterdir():
         assert result_of(folder) == own
     answer = dagrec("compare", "outputs/train", "outputs/score")
@@ -82,6 +84,7 @@ def test_a_fault_is_one_line_with_its_place(dagrec: Dagrec, tmp_path: Path) -> N
         answer = dagrec("score", "mine.csv", *WORDS)
         assert (answer.code, answer.err.count("\n")) == (2, 1), answer.err
         assert expected in answer.err
+    assert "leave it out" in dagrec("score", "mine.csv", "metrics=coverage@5").err
     write(tmp_path / "mine.csv", "step,service", [])
     assert "mine.csv:1: the columns are 'step,service'" in dagrec("score", "mine.csv").err
     assert not [*tmp_path.glob("outputs/score/*/*")]
