@@ -43,6 +43,24 @@ class PaperSplit(DrawnSplit):
         return dataset
 
 
+class Graphs2026Split(PaperSplit):
+    """Draw pairs as the paper does; then each side takes all pairs of compositions it has one of.
+
+    So a composition whose pairs were drawn to both sides trains, whole, and is tested, whole.
+
+    Source: github.com/TylerCreator/sequential-recommendation-for-scientific-workflows (May 2026),
+    rows of restored graphs.
+    """
+
+    def _test(self, dataset: Dataset, rows: Rows) -> Sides:
+        composition = dataset.pairs.composition
+        whole = (
+            rows[np.isin(composition[rows], composition[side])]
+            for side in super()._test(dataset, rows)
+        )
+        return Sides(*whole)
+
+
 class CompositionSplit(DrawnSplit):
     """Hold out whole compositions; those that are joined stay on one side.
 

@@ -22,6 +22,8 @@ from dagrec_cli.data.splits import (
     leakage,
 )
 from dagrec_cli.errors import ConfigError, DataError
+from dagrec_cli.evaluation.ceiling import ceilings
+from dagrec_cli.evaluation.metrics import evaluate
 
 Walks = Callable[..., Composition]
 DatasetOf = Callable[[list[Composition]], Dataset]
@@ -96,6 +98,50 @@ def test_the_paper_s_split_of_the_paper_s_data(
     expected = train_test_split(np.arange(1016), test_size=0.3, random_state=42)
     assert [len(rows) for rows in sides] == [711, 305]  # PAPER §2
     assert all(map(np.array_equal, sides, expected))
+
+
+def test_graphs_of_2026_stand_whole_on_each_side_that_drew_one_of_their_pairs(
+    tiny: Dataset, config: Callable[..., DictConfig]
+) -> None:
+    drawn, whole = (
+        build(config("split", name), "split").split(tiny) for name in ("paper", "graphs_2026")
+    )
+    composition = tiny.pairs.composition
+    for some, every in zip(drawn, whole, strict=True):
+        chosen = {*composition[some].tolist()}
+        assert every.tolist() == [k for k, c in enumerate(composition.tolist()) if c in chosen]
+    assert set.intersection(*compositions_of(tiny, whole))
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("name", "sizes", "shared", "accuracy"),
+    [
+        ("paper", (711, 305), (23, 27, 291), (0.5836, 0.5934, 0.6656)),
+        ("graphs_2026", (738, 332), (23, 54, 320), (0.5934, 0.6265, 0.6898)),
+    ],
+)
+def test_what_the_tables_of_2026_could_reach(
+    geoportal: Dataset,
+    config: Callable[..., DictConfig],
+    name: str,
+    sizes: tuple[int, int],
+    shared: tuple[int, int, int],
+    accuracy: tuple[float, float, float],
+) -> None:
+    """Test pairs of compositions that stand on both sides, and that training has, too; bounds.
+
+    The latter are of the best functions of last node, of context, of context and owner.
+    """
+    train, test = sides = build(config("split", name), "split").split(geoportal)
+    assert (len(train), len(test)) == sizes
+    on_both = [*set.intersection(*compositions_of(geoportal, sides))]
+    n_pairs = np.isin(geoportal.pairs.composition[test], on_both).sum()
+    n_known = leakage(geoportal, train, test).pairs * len(test)
+    assert (len(on_both), n_pairs, n_known) == pytest.approx(shared)
+    bounds = ceilings(geoportal.with_owners_of(train), test, None)
+    found = [evaluate(bounds[known])["accuracy"] for known in ("last_node", "context", "owner")]
+    assert found == pytest.approx(accuracy, abs=5e-5)
 
 
 WALKS = ["t1 s1 s2", "t1 s2", "t2 s1", "t2 s3"]  # any of them together have no cycle
