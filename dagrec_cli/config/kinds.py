@@ -35,28 +35,16 @@ KIND_WORDS: dict[Any, str] = {
 }
 CONTAINERS = (list, Sequence, dict, Mapping)
 COMPARISONS = {"ge": operator.ge, "gt": operator.gt, "lt": operator.lt, "le": operator.le}
-RANGE_WORDS = {
-    (): "",
-    ("ge",): " of {ge} or more",
-    ("gt",): " above {gt}",
-    ("lt",): " below {lt}",
-    ("le",): " of {le} or less",
-    ("ge", "lt"): " from {ge} up to, not including, {lt}",
-    ("ge", "le"): " from {ge} to {le}",
-    ("gt", "lt"): " above {gt} and below {lt}",
-    ("gt", "le"): " above {gt} and up to {le}",
-}
-
-SHORT_RANGES = {
-    (): "",
-    ("ge",): "{ge} and up",
-    ("gt",): "above {gt}",
-    ("lt",): "below {lt}",
-    ("le",): "{le} at most",
-    ("ge", "lt"): "{ge} and up, below {lt}",
-    ("ge", "le"): "{ge} to {le}",
-    ("gt", "lt"): "above {gt}, below {lt}",
-    ("gt", "le"): "above {gt}, {le} at most",
+RANGE_WORDS = {  # by the bounds that there are: in a message, and in a line of help
+    (): ("", ""),
+    ("ge",): (" of {ge} or more", "{ge} and up"),
+    ("gt",): (" above {gt}", "above {gt}"),
+    ("lt",): (" below {lt}", "below {lt}"),
+    ("le",): (" of {le} or less", "{le} at most"),
+    ("ge", "lt"): (" from {ge} up to, not including, {lt}", "{ge} and up, below {lt}"),
+    ("ge", "le"): (" from {ge} to {le}", "{ge} to {le}"),
+    ("gt", "lt"): (" above {gt} and below {lt}", "above {gt}, below {lt}"),
+    ("gt", "le"): (" above {gt} and up to {le}", "above {gt}, {le} at most"),
 }
 SAID = re.compile(r"[\[(]\d+, \d+[\])]|\d and up|\d or more|from \d on|number")  # in a comment
 
@@ -115,7 +103,7 @@ def unsaid(kind: Any, words: str) -> str:
             return "" if is_said else inside[1].words.removeprefix("one of ")
         case origin if origin is Annotated:
             bounds = _bounds_of(inside[1])
-            return "" if SAID.search(words) else SHORT_RANGES[tuple(bounds)].format(**bounds)
+            return "" if SAID.search(words) else RANGE_WORDS[tuple(bounds)][1].format(**bounds)
         case origin if origin is Literal and _lacks(words, inside):
             return ", ".join(map(_as_yaml, inside))
         case _:
@@ -192,7 +180,7 @@ def _words(kind: Any) -> str:
             if isinstance(inside[1], OneOf):
                 return inside[1].words
             bounds = _bounds_of(inside[1])
-            return f"{_words(inside[0])}{RANGE_WORDS[tuple(bounds)].format(**bounds)}"
+            return f"{_words(inside[0])}{RANGE_WORDS[tuple(bounds)][0].format(**bounds)}"
         case _ if len(inside) > 1:
             return f"a mapping from {' to '.join(map(_words, inside))}"
         case _:

@@ -1,11 +1,17 @@
 """What a sampler is: negatives for each row, drawn from the catalogue."""
 
 from abc import ABC, abstractmethod
+from typing import TypeAlias
 
 from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
 from dagrec_cli.models.layers.dag_mask import AllowedServices
+
+Target: TypeAlias = Int[Tensor, " rows"]
+Negatives: TypeAlias = Int[Tensor, "rows samples"]
+Expected: TypeAlias = Float[Tensor, "rows samples"]  # logarithms
+Choices: TypeAlias = AllowedServices | None  # in each row; None where everything is allowed
 
 
 class Sampler(ABC):
@@ -33,12 +39,7 @@ class Sampler(ABC):
         """
 
     @abstractmethod
-    def sample(
-        self,
-        target: Int[Tensor, " rows"],
-        generator: Generator,
-        choices: AllowedServices | None = None,
-    ) -> Int[Tensor, "rows samples"]:
+    def sample(self, target: Target, generator: Generator, choices: Choices = None) -> Negatives:
         """Return negatives for each row, drawn with replacement.
 
         Parameters
@@ -49,9 +50,6 @@ class Sampler(ABC):
 
     @abstractmethod
     def log_expected(
-        self,
-        target: Int[Tensor, " rows"],
-        negatives: Int[Tensor, "rows samples"],
-        choices: AllowedServices | None = None,
-    ) -> Float[Tensor, "rows samples"]:
+        self, target: Target, negatives: Negatives, choices: Choices = None
+    ) -> Expected:
         """Return the logarithm of how often each negative is expected among its row's samples."""

@@ -1,11 +1,10 @@
 """No negatives, for losses that score the whole catalogue."""
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Generator, Tensor
 
-from dagrec_cli.models.layers.dag_mask import AllowedServices
-from dagrec_cli.samplers.base import Sampler
+from dagrec_cli.samplers.base import Choices, Expected, Negatives, Sampler, Target
 
 
 class NoSampler(Sampler):
@@ -19,20 +18,12 @@ class NoSampler(Sampler):
     def prepare(self, counts: Float[Tensor, " services"]) -> None:
         """Do nothing."""
 
-    def sample(
-        self,
-        target: Int[Tensor, " rows"],
-        generator: Generator,
-        choices: AllowedServices | None = None,
-    ) -> Int[Tensor, "rows samples"]:
+    def sample(self, target: Target, generator: Generator, choices: Choices = None) -> Negatives:
         """Return a row of no samples for each target."""
         return torch.empty(len(target), 0, dtype=torch.long)
 
     def log_expected(
-        self,
-        target: Int[Tensor, " rows"],
-        negatives: Int[Tensor, "rows samples"],
-        choices: AllowedServices | None = None,
-    ) -> Float[Tensor, "rows samples"]:
+        self, target: Target, negatives: Negatives, choices: Choices = None
+    ) -> Expected:
         """Return a row of nothing for each target."""
         return torch.empty(len(target), 0)

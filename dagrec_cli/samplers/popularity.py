@@ -5,13 +5,12 @@ Session-based Recommendations", CIKM 2018, §3.1.
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Generator, Tensor
 
 from dagrec_cli.config.kinds import Count, NotNegative
 from dagrec_cli.errors import ConfigError
-from dagrec_cli.models.layers.dag_mask import AllowedServices
-from dagrec_cli.samplers.base import Sampler
+from dagrec_cli.samplers.base import Choices, Expected, Negatives, Sampler, Target
 
 ROUNDING = 2.0**-50  # keeps a point that rounds up out of the target's slice
 
@@ -49,12 +48,7 @@ class PopularitySampler(Sampler):
                 "or a split that trains on two services or more."
             )
 
-    def sample(
-        self,
-        target: Int[Tensor, " rows"],
-        generator: Generator,
-        choices: AllowedServices | None = None,
-    ) -> Int[Tensor, "rows samples"]:
+    def sample(self, target: Target, generator: Generator, choices: Choices = None) -> Negatives:
         """Return negatives for each row, drawn with replacement."""
         shape = (len(target), self.n_sample)
         point = torch.rand(shape, generator=generator, dtype=torch.float64, device=target.device)
@@ -66,11 +60,8 @@ class PopularitySampler(Sampler):
         return torch.searchsorted(self.upper, point, right=True)
 
     def log_expected(
-        self,
-        target: Int[Tensor, " rows"],
-        negatives: Int[Tensor, "rows samples"],
-        choices: AllowedServices | None = None,
-    ) -> Float[Tensor, "rows samples"]:
+        self, target: Target, negatives: Negatives, choices: Choices = None
+    ) -> Expected:
         """Return the logarithm of how often each negative is expected among its row's samples."""
         p = self.upper - self.lower
         expected = self.n_sample * p[negatives]

@@ -9,12 +9,13 @@ Recommendation from Implicit Feedback", WSDM 2014.
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
 from dagrec_cli.config.kinds import Count, NotNegative
 from dagrec_cli.data.ragged import find_sorted
 from dagrec_cli.models.layers.dag_mask import AllowedServices
+from dagrec_cli.samplers.base import Choices, Expected, Negatives, Target
 from dagrec_cli.samplers.popularity import PopularitySampler
 
 
@@ -38,12 +39,7 @@ class SuccessorSampler(PopularitySampler):
     def __init__(self, *, n_sample: Count, sample_alpha: NotNegative) -> None:
         super().__init__(n_sample=n_sample, sample_alpha=sample_alpha, exclude_target=True)
 
-    def sample(
-        self,
-        target: Int[Tensor, " rows"],
-        generator: Generator,
-        choices: AllowedServices | None = None,
-    ) -> Int[Tensor, "rows samples"]:
+    def sample(self, target: Target, generator: Generator, choices: Choices = None) -> Negatives:
         """Return negatives for each row, drawn with replacement."""
         if choices is None:
             return super().sample(target, generator)
@@ -59,11 +55,8 @@ class SuccessorSampler(PopularitySampler):
         return negatives
 
     def log_expected(
-        self,
-        target: Int[Tensor, " rows"],
-        negatives: Int[Tensor, "rows samples"],
-        choices: AllowedServices | None = None,
-    ) -> Float[Tensor, "rows samples"]:
+        self, target: Target, negatives: Negatives, choices: Choices = None
+    ) -> Expected:
         """Return the logarithm of how often each negative is expected among its row's samples."""
         among_all = super().log_expected(target, negatives)
         if choices is None or not len(choices.classes):
