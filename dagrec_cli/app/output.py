@@ -16,6 +16,17 @@ if TYPE_CHECKING:
     from dagrec_cli.reporting.tables import Table
 
 
+def command_folder(what: str) -> RunFolder:
+    """Return the folder of the command that runs, see :func:`~dagrec_cli.runs.state.check_free`."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from dagrec_cli.runs.state import check_free
+
+    folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))
+    check_free(folder.path, what)
+    return folder
+
+
 def output_path(output: object) -> Path:
     """Return the path that the user gives.
 

@@ -2,8 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig
 
@@ -25,31 +23,21 @@ def main() -> None:
 
 def compare(config: DictConfig) -> None:
     """Print and write the table."""
-    from hydra.core.hydra_config import HydraConfig
-
-    from dagrec_cli.app.output import write_tables
+    from dagrec_cli.app.output import command_folder, write_tables
     from dagrec_cli.config.metric_names import Averages, Metric, averages_of, metrics_of
     from dagrec_cli.reporting.comparison import compare_averages, strata_tables
     from dagrec_cli.reporting.grouping import group_runs
     from dagrec_cli.reporting.report import ReportSheet
-    from dagrec_cli.runs.folder import RunFolder
-    from dagrec_cli.runs.state import TABLES, check_free
+    from dagrec_cli.runs.state import TABLES
     from dagrec_cli.training.progress import showing
 
-    check_settings(
-        config,
-        runs=str | list[str],
-        by=str | list[str] | None,
-        metric=Metric,
-        metrics=Any,
-        average=Averages,
-    )
+    names = str | list[str]
+    check_settings(config, "metrics", runs=names, by=names | None, metric=Metric, average=Averages)
     metrics = metrics_of("metrics", config.metrics)
     averages_of(config.average, config.metric)  # a wrong one stops here
     if not config.runs:
         raise ConfigError("no runs given; write dagrec compare FOLDER [FOLDER …].")
-    folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))
-    check_free(folder.path, TABLES)
+    folder = command_folder(TABLES)
     by = None if config.by is None else _as_list(config.by)
     folders = [user_path(run) for run in _as_list(config.runs)]
     about = {"title": "Comparison", "metric": config.metric, "metrics": metrics}

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import nullcontext
 from gzip import GzipFile
-from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
+from typing import IO, TYPE_CHECKING, Annotated, Literal
 
 from omegaconf import DictConfig
 
@@ -27,7 +27,7 @@ def describe(config: DictConfig) -> None:
     from dagrec_cli.reporting.description import description_lines
     from dagrec_cli.training.progress import showing
 
-    check_settings(config, data=Any, split=Any, format=Literal["table", "json"])
+    check_settings(config, "data", "split", format=Literal["table", "json"])
     choices = HydraConfig.get().runtime.choices
     split = build(config.split, "split")
     source = build(config.data, "data")
@@ -57,7 +57,7 @@ def validate(config: DictConfig) -> None:
     """
     from dagrec_cli.data.invalid import summarise
 
-    check_settings(config, data=Any, most=Natural)
+    check_settings(config, "data", most=Natural)
     n_read = n_invalid = n_faults = 0
     most: int = config.most
     left_out: list[Invalid] = []
@@ -102,7 +102,7 @@ def prepare(config: DictConfig) -> None:
     from dagrec_cli.training.progress import progress
 
     engine = Literal["processes", "ray"]
-    check_settings(config, data=Any, part=Natural | None, engine=engine, n_jobs=Count, progress=Any)
+    check_settings(config, "data", "progress", part=Natural | None, engine=engine, n_jobs=Count)
     source = build(config.data, "data")
     if config.part is not None:
         part, path = prepare_part(source, config.part)
@@ -135,7 +135,7 @@ def fetch(config: DictConfig) -> None:
 
     from dagrec_cli.data.download import locate
 
-    check_settings(config, data=Any)
+    check_settings(config, "data")
     download = config.data.get("download")
     if not download:
         name = HydraConfig.get().runtime.choices["data"]
@@ -162,7 +162,7 @@ def convert(config: DictConfig) -> None:
     from dagrec_cli.data.readers.json_array import LARGEST
     from dagrec_cli.data.readers.json_graph import encoded
 
-    check_settings(config, data=Any, output=Any)
+    check_settings(config, "data", "output")
     path = output_file(config.output)
     source = build(config.data, "data")
     check_not_input(path, files_of(source))
@@ -207,7 +207,7 @@ def export(config: DictConfig) -> None:
     from dagrec_cli.training.split_data import SplitData
 
     form = Annotated[str, OneOf(FORMATS)]
-    check_settings(config, data=Any, split=Any, format=form, output=Any)
+    check_settings(config, "data", "split", "output", format=form)
     path = output_path(config.output)
     check_folder(path)
     split, source = build(config.split, "split"), build(config.data, "data")

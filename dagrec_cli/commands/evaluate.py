@@ -1,8 +1,6 @@
 """``dagrec evaluate``: a saved model on its own test again, on other data, or another split."""
 
 import sys
-from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig
 
@@ -16,20 +14,18 @@ def evaluate(config: DictConfig) -> None:
     """Print the table and write the run folder."""
     from hydra.core.hydra_config import HydraConfig
 
-    from dagrec_cli.app.output import show_table
+    from dagrec_cli.app.output import command_folder, show_table
     from dagrec_cli.config.metric_names import metrics_of
     from dagrec_cli.experiment.evaluate import Side, evaluate_run
     from dagrec_cli.experiment.result import table_of
-    from dagrec_cli.runs.folder import RunFolder
     from dagrec_cli.runs.model import named_run
     from dagrec_cli.runs.provenance import Request
-    from dagrec_cli.runs.state import EVALUATION, check_free
+    from dagrec_cli.runs.state import EVALUATION
     from dagrec_cli.training.progress import showing
 
     hydra = HydraConfig.get()
-    folder = RunFolder(Path(hydra.runtime.output_dir))
-    check_free(folder.path, EVALUATION)
-    check_settings(config, data=Any, split=Any, run=Any, trust=Any, side=Side, metrics=Any)
+    folder = command_folder(EVALUATION)
+    check_settings(config, "data", "split", "run", "trust", "metrics", side=Side)
     metrics = metrics_of("metrics", config.metrics)
     run = named_run(config.run, "evaluate", config.trust)
     if folder.path.samefile(run.path):

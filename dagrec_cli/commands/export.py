@@ -1,7 +1,7 @@
 """``dagrec export``: a saved model as ONNX."""
 
 import sys
-from typing import Any, Literal
+from typing import Literal
 
 from omegaconf import DictConfig
 
@@ -14,7 +14,7 @@ def export(config: DictConfig) -> None:
     from dagrec_cli.export.onnx_model import onnx_bytes
     from dagrec_cli.runs.model import deployed_model, named_run
 
-    check_settings(config, run=Any, trust=Any, format=Literal["onnx"], output=Any, seed=Any)
+    check_settings(config, "run", "trust", "output", "seed", format=Literal["onnx"])
     path = output_file(config.output)
     run = named_run(config.run, "export", config.trust)
     check_not_input(path, run.files)

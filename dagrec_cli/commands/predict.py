@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from omegaconf import DictConfig, ListConfig
 
@@ -82,20 +82,13 @@ def _check(config: DictConfig) -> None:
 
     check_settings(
         config,
-        run=Any,
-        trust=Any,
-        **dict.fromkeys(ASKED, Any),
-        after=Any,
+        *("run", "trust", *ASKED, "after", "allowed", "data", "seed", "output"),
         top_k=Count,
-        allowed=Any,
         owner=str | None,
         on_unknown=OnUnknown,
         why=bool,
-        data=Any,
         mask=PlainMask | None,
-        seed=Any,
         format=Form,
-        output=Any,
     )
     if sum(config[key] is not None for key in ASKED) != 1:
         raise ConfigError(

@@ -23,30 +23,24 @@ def reproduce(config: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
-    from dagrec_cli.app.output import write_tables
+    from dagrec_cli.app.output import command_folder, write_tables
     from dagrec_cli.config.metric_names import Averages, Metric
     from dagrec_cli.jobs.run import engine_of
     from dagrec_cli.jobs.tables import ROWS, Tune, read_tables
     from dagrec_cli.jobs.tune import tune_rows, write_experiments
-    from dagrec_cli.runs.folder import RunFolder
-    from dagrec_cli.runs.state import TABLES, check_free
+    from dagrec_cli.runs.state import TABLES
 
     hydra = HydraConfig.get()
-    folder = RunFolder(Path(hydra.runtime.output_dir))
-    check_free(folder.path, TABLES)
+    folder = command_folder(TABLES)
     name = hydra.runtime.choices["table"]
     check_settings(
         config,
-        table=Any,
-        seeds=Any,
-        overrides=Any,
+        *("table", "seeds", "overrides", "metrics", "progress"),
         n_jobs=Count,
         resume=bool,
         metric=Metric,
-        metrics=Any,
         average=Averages | None,
         tune=Tune | None,
-        progress=Any,
     )
     settings: Any = OmegaConf.to_container(config, resolve=True)
     settings["own_configs"] = own_folders(hydra)

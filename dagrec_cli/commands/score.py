@@ -1,8 +1,6 @@
 """``dagrec score``: the predictions of any other tool, in a run folder like our own."""
 
 import sys
-from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -26,21 +24,18 @@ def score(config: DictConfig) -> None:
     """Print the table and write the run folder."""
     from hydra.core.hydra_config import HydraConfig
 
-    from dagrec_cli.app.output import show_table
+    from dagrec_cli.app.output import command_folder, show_table
     from dagrec_cli.config.compose import composed
     from dagrec_cli.config.metric_names import metrics_of, of_lists
     from dagrec_cli.experiment.result import table_of
     from dagrec_cli.experiment.score import score_file
-    from dagrec_cli.runs.folder import RunFolder
     from dagrec_cli.runs.provenance import Request
-    from dagrec_cli.runs.state import SCORE, check_free
+    from dagrec_cli.runs.state import SCORE
     from dagrec_cli.training.progress import showing
 
     hydra = HydraConfig.get()
-    folder = RunFolder(Path(hydra.runtime.output_dir))
-    check_free(folder.path, SCORE)
-    about = {"input": str | None, "name": str | None, "seed": Seed, "metrics": Any}
-    check_settings(config, data=Any, split=Any, **about)
+    folder = command_folder(SCORE)
+    check_settings(config, "data", "split", "metrics", input=str | None, name=str | None, seed=Seed)
     metrics = metrics_of("metrics", config.metrics)
     if lists := of_lists(metrics):
         raise ConfigError(

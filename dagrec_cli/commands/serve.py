@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta
 from omegaconf import DictConfig
@@ -29,15 +29,13 @@ def serve(config: DictConfig) -> None:
 
     check_settings(
         config,
-        run=Any,
-        trust=Any,
+        *("run", "trust", "seed"),
         host=str,
         port=Port,
         workers=Count,
         timeout=Positive,
         chosen=str | None,
         mask=PlainMask | None,
-        seed=Any,
     )
     _check_extra()
     settings = plain(config)

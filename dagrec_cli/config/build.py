@@ -17,14 +17,10 @@ from dagrec_cli.config.kinds import Count, Seed, check
 from dagrec_cli.config.where import check_code
 from dagrec_cli.errors import ConfigError, did_you_mean
 
-TRAIN: dict[str, Any] = {  # what dagrec train has beside its groups
-    "seed": Any,
-    "seeds": Any,
+UNCHECKED = ("seed", "seeds", "metrics", "progress", "resume")  # here, of dagrec train
+TRAIN: dict[str, Any] = {  # what it has beside these and its groups
     "evaluate_on": Literal["test", "validation"],
-    "metrics": Any,
     "threads": Literal["auto"] | Count,
-    "progress": Any,
-    "resume": Any,
     "keep_checkpoints": bool,
     "rerun": bool,
 }
@@ -91,18 +87,22 @@ def factory(node: DictConfig, group: str, kind: type = object) -> partial[Any]:
     return made
 
 
-def check_settings(config: DictConfig, **kinds: Any) -> None:
+def check_settings(config: DictConfig, *unchecked: str, **kinds: Any) -> None:
     """Raise ConfigError if a config has a top-level key that nothing reads, or a wrong value.
 
     Parameters
     ----------
+    unchecked
+        Groups, and settings that are checked where they are used.
     kinds
-        Kind of each setting, see :mod:`dagrec_cli.config.kinds`; ``Any`` for a group.
+        Kind of each other setting, see :mod:`dagrec_cli.config.kinds`.
     """
-    for key, value in plain(config).items():
+    kinds = dict.fromkeys(unchecked, Any) | kinds
+    settings = plain(config)
+    for key, value in settings.items():
         if key not in kinds:
-            hint = did_you_mean(key, kinds)
-            raise ConfigError(f"unknown setting {key!r}; {hint}known: {', '.join(kinds)}.")
+            hint, known = did_you_mean(key, kinds), ", ".join(filter(kinds.__contains__, settings))
+            raise ConfigError(f"unknown setting {key!r}; {hint}known: {known}.")
         check(key, value, kinds[key])
 
 
@@ -181,7 +181,7 @@ def check_side(evaluate_on: str, validation_share: float) -> None:
 
 def check_train(config: DictConfig, groups: Iterable[str]) -> list[int]:
     """Return the seeds of ``dagrec train``; raise ConfigError for a wrong setting at the top."""
-    check_settings(config, **dict.fromkeys(groups, Any), **TRAIN)
+    check_settings(config, *groups, *UNCHECKED, **TRAIN)
     return seeds_of(config.seed, config.seeds)
 
 

@@ -61,7 +61,7 @@ def bench(config: DictConfig) -> None:
     folder = RunFolder(Path(hydra.runtime.output_dir))
     try:
         groups = [name for name in hydra.runtime.choices if "/" not in name]
-        check_settings(config, **dict.fromkeys(groups, Any), **SETTINGS)
+        check_settings(config, *groups, **SETTINGS)
         findings = _measure(config)
     except DagrecError:
         folder.remove_if_empty()
