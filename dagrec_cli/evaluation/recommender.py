@@ -136,11 +136,14 @@ def _answers(
             )
             for c in best
         ]
+        notes = _notes(query.about, n_known)
+        if explain and len(query.contexts) > 1:
+            notes.append(f"Why is said of the first of {len(query.contexts):,} paths alone.")
         yield Answer(
             **asdict(query.about),
             known_to_follow=n_known,
             services=services,
-            notes=_notes(query.about, n_known),
+            notes=notes,
             why=explain(query, best.tolist()) if explain else None,
         )
 

@@ -14,7 +14,8 @@ from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import Rows
 from dagrec_cli.data.queries import Query
 from dagrec_cli.data.unseen import NONE, as_model_reads
-from dagrec_cli.models.base import Model
+from dagrec_cli.data.vocabulary import UNKNOWN_OWNER
+from dagrec_cli.models.base import Evidence, Model
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.count_prior import GENERATIONS
 from dagrec_cli.models.layers.truncated_counts import truncated
@@ -24,7 +25,7 @@ MOST_LISTED = 5  # services, or compositions, that are listed
 Services = dict[str, float]
 
 
-class Counted(msgspec.Struct, frozen=True):
+class Counted(msgspec.Struct, frozen=True, omit_defaults=True):
     """What followed the last generations of a context.
 
     Attributes
@@ -37,12 +38,15 @@ class Counted(msgspec.Struct, frozen=True):
         How often a service followed, as the model counts; 0 for the first that was never seen.
     then
         The most frequent of these, and how often.
+    owner
+        Whose steps alone these are, if the model counts by owner, too.
     """
 
     generations: int
     nodes: list[list[str]]
     seen: float
     then: Services
+    owner: str = ""
 
 
 class Alike(msgspec.Struct, frozen=True):
@@ -85,7 +89,8 @@ class Why(msgspec.Struct, frozen=True, omit_defaults=True):
     Attributes
     ----------
     counts
-        What followed ever more generations of the context, as far as it was seen.
+        What followed ever more generations of the context, as far as it was seen: whoever asked,
+        then for the owner who asks.
     parts
         The probability of each recommended service if one part of the model were all of it.
     neighbours
@@ -182,7 +187,7 @@ class Explainer:
         evidence = self.model.evidence(context.to(self.model.device))
         parts = {name: scores.softmax(0) for name, scores in evidence.parts.items()}
         return Why(
-            self._counted(dag, entry, evidence.counts),
+            self._all_counted(dag, entry, evidence, query.owner),
             {
                 name: {names.services[c]: float(f"{float(share[c]):.6g}") for c in best}
                 for name, share in parts.items()
@@ -195,20 +200,38 @@ class Explainer:
             self.not_shown,
         )
 
+    def _all_counted(
+        self, dag: ContextDag, entry: NDArray[np.int32], evidence: Evidence, owner: int
+    ) -> list[Counted]:
+        """Return what was counted whoever asked, and then for the owner who asks."""
+        found = self._counted(dag, entry, evidence.counts)
+        if len(found) > 1 and found[1].seen:  # then what follows anything decides nothing
+            found = found[1:]
+        if evidence.of_owner is not None and owner != UNKNOWN_OWNER:
+            name = self.model.facts.vocabulary.owners[owner - 1]
+            fewest = len(evidence.counts) - len(evidence.of_owner)
+            found += self._counted(dag, entry, evidence.of_owner, fewest, name)
+        return found
+
     def _counted(
-        self, dag: ContextDag, entry: NDArray[np.int32], counts: Float[Tensor, "_ services"]
+        self,
+        dag: ContextDag,
+        entry: NDArray[np.int32],
+        counts: Float[Tensor, "_ services"],
+        fewest: int = 0,
+        owner: str = "",
     ) -> list[Counted]:
         """Return what was counted, generation by generation, up to the first never seen."""
         found: list[Counted] = []
         spelled: list[list[str]] = []
-        for generations, followed in enumerate(counts):
+        for generations, followed in enumerate(counts, start=fewest):
             if generations:
                 spelled.append(self._generation(dag, entry, generations))
             seen = _whole_count(float(followed.sum()))
-            found.append(Counted(generations, list(spelled), seen, self._then(followed)))
+            found.append(Counted(generations, list(spelled), seen, self._then(followed), owner))
             if not seen:
                 break
-        return found if len(found) == 1 or not found[1].seen else found[1:]
+        return found
 
     def _generation(self, dag: ContextDag, entry: NDArray[np.int32], generation: int) -> list[str]:
         """Return the names of the nodes that are so many links above, by the shortest way."""

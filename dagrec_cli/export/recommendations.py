@@ -78,9 +78,10 @@ def _table_lines(answer: Answer) -> Iterator[str]:
 
 def _why_lines(why: Why) -> Iterator[str]:
     for each in why.counts:
+        of_owner = f" of {each.owner}" if each.owner else ""
         times = "1 time" if each.seen == 1 else f"{each.seen:,} times{_weighed(each.seen)}"
         seen = f"seen {times}{_then(each.then)}" if each.seen else "never seen"
-        yield f"Counts, {_generations(each)}: {seen}"
+        yield f"Counts{of_owner}, {_generations(each)}: {seen}"
     for alike in why.neighbours:
         nodes = _some(alike.nodes)
         yield f"Similar context ({alike.similarity:.2f}): {nodes}{_then(alike.then)}"

@@ -98,7 +98,8 @@ class Backoff(Truncating):
 
     def evidence(self, context: Contexts) -> Evidence:
         """Return what was counted."""
-        return Evidence(self.table.by_generation(context), {}, [])
+        counts, of_owner = self.table.by_generation(context)
+        return Evidence(counts, {}, [], of_owner)
 
 
 class InTime(NamedTuple):

@@ -96,11 +96,14 @@ class Evidence(NamedTuple):
         where they are all of one kind.
     neighbours
         The training contexts that say most, if single ones have a say.
+    of_owner
+        The same for the owner who asks, if the model counts by owner: the last rows of ``counts``.
     """
 
     counts: Tensor
     parts: Mapping[str, Tensor]
     neighbours: Sequence[Neighbour]
+    of_owner: Tensor | None = None
 
 
 class Model(nn.Module, ABC):
@@ -254,9 +257,13 @@ class TorchModel(Model):
         return scores if self.prior is None else scores + self.prior(contexts)
 
     def evidence(self, context: Contexts) -> Evidence:
-        """Return what the prior counted, and what network and prior give to the scores."""
-        if self.prior is None:
-            return super().evidence(context)
-        network, counts = self.head(self.states(context))[0], self.prior(context)[0]
-        parts = {"network": network, "counts": counts}
-        return Evidence(self.prior.table.by_generation(context), parts, [])
+        """Return what the prior counted, and what network, owner and prior give to the scores."""
+        found, network = super().evidence(context), self.head(self.encode(context))[0]
+        parts = {"network": network}
+        if self.owners is not None:
+            parts["owner"] = self.head(self.states(context))[0] - network
+        if self.prior is not None:
+            counts, of_owner = self.prior.table.by_generation(context)
+            found = found._replace(counts=counts, of_owner=of_owner)
+            parts["counts"] = self.prior(context)[0]
+        return found._replace(parts=parts if len(parts) > 1 else {})

@@ -63,4 +63,5 @@ class Markov(CountingModel):
 
     def evidence(self, context: Contexts) -> Evidence:
         """Return what was counted."""
-        return Evidence(self.table.by_generation(context), {}, [])
+        counts, of_owner = self.table.by_generation(context)
+        return Evidence(counts, {}, [], of_owner)

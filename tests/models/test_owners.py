@@ -11,8 +11,12 @@ from omegaconf import DictConfig
 from dagrec_cli.config.build import build
 from dagrec_cli.data.composition import Composition
 from dagrec_cli.data.dataset import Dataset
+from dagrec_cli.data.queries import About, Query
 from dagrec_cli.errors import ConfigError, DataError
+from dagrec_cli.evaluation.recommender import recommend
+from dagrec_cli.evaluation.why import Explainer
 from dagrec_cli.export.onnx_model import OnnxError, onnx_bytes
+from dagrec_cli.export.recommendations import answer_lines
 from dagrec_cli.models.base import CountingModel, Facts, Model, TorchModel
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.training.batch import TrainingPairs
@@ -68,11 +72,32 @@ def test_counts_by_owner_come_first_and_fall_back(owned: Dataset, counted: Count
     assert first.tolist() == [0, 1, 0]
 
 
+def test_why_says_what_followed_for_the_owner(owned: Dataset, counted: Counted) -> None:
+    model, path = counted("backoff", owned, owner="prior"), [(owned.vocabulary.index["table_1"],)]
+    query = Query(About(after="table_1"), [path, path], owner=1)
+    explain = Explainer(model, None, "no data")
+    told = answer_lines(recommend(model, [query], 1, np.ones(3, bool), explain), "table")
+    _, note, _, *counts = "".join(told).splitlines()
+    assert note == "  Why is said of the first of 2 paths alone."
+    followed = "service_1 3, service_2 2, service_3 1"
+    assert counts == [
+        f"  Counts, 1 generation (table_1): seen 6 times, then {followed}",
+        "  Counts of ann, 1 generation (table_1): seen 3 times, then service_1 3",
+        "  Earlier compositions are not shown: no data.",
+    ]
+    (nobody,) = recommend(model, [query._replace(owner=0)], 1, np.ones(3, bool), explain)
+    assert nobody.why is not None
+    assert [each.owner for each in nobody.why.counts] == [""]
+
+
 def test_a_vector_of_the_owner_joins_the_state(owned: Dataset, net: TorchModel) -> None:
     contexts = asked(owned, "table_1", 1, 2, 0)
     assert net.owners is not None
     states = net.eval().states(contexts)
     assert torch.allclose(states - net.encode(contexts), net.owners.weight[[1, 2, 0]], atol=1e-6)
+    network, owner = net.evidence(contexts.take(slice(1))).parts.values()
+    assert torch.allclose(network + owner, net(contexts)[0], atol=1e-5)
+    assert torch.allclose(owner, net.owners.weight[1] @ net.head.weight.T, atol=1e-5)
     of_rows = Contexts.of_rows(*contexts.rows)  # which say nothing of owners
     assert torch.allclose(net(of_rows), net(contexts)[[2, 2, 2]], atol=1e-6)
 

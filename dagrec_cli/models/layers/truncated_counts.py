@@ -209,13 +209,14 @@ class TruncatedCounts(CountTables):
         counts[row, self.cells[cell] % self.n_services] = self.counts[cell]
         return counts
 
-    def by_generation(self, context: Contexts) -> Float[Tensor, "generations services"]:
-        """Return how often each service followed one context's truncations, the empty one first.
+    def by_generation(self, context: Contexts) -> tuple[Tensor, Tensor]:
+        """Return how often each service followed one context's truncations, and for who asks.
 
-        Whoever asked.
+        First whoever asked, ``[generations + 1, services]``; by owner, 1, 2, … generations follow.
         """
-        entries = list(self.entries(context))
-        return self.after(torch.cat(entries[: 1 + len(entries) // 2] if self.by_owner else entries))
+        counts = self.after(torch.cat(list(self.entries(context))))
+        n_own = len(counts) // 2 if self.by_owner else 0
+        return counts[: len(counts) - n_own], counts[len(counts) - n_own :]
 
     def is_sound(self) -> bool:
         """Return whether these may be hashes, and cells of their truncations."""
