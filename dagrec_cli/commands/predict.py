@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from dagrec_cli.config.build import check_settings
 from dagrec_cli.config.kinds import Count
@@ -18,7 +18,6 @@ from dagrec_cli.errors import ConfigError, DataError
 if TYPE_CHECKING:
     from dagrec_cli.data.queries import Asked
     from dagrec_cli.evaluation.recommender import Answer
-    from dagrec_cli.evaluation.why import Explainer
     from dagrec_cli.runs.recommend import Recommender
 
 ASKED = ("context", "input", "composition")
@@ -49,12 +48,13 @@ def predict(config: DictConfig) -> None:
         read = [config[key] for key in READ_FILES if isinstance(config[key], str)]
         check_not_input(path, [*map(user_path, read), *run.files])
     recommender = Recommender(run, config.seed, config.mask)
+    explain = recommender.explainer(config.why, OmegaConf.select(config, "data.path"))
     choice = recommender.choice(config.top_k, _allowed(config), config.owner)
     sys.stderr.write(recommender.told + "".join(f"{note}\n" for note in choice.notes))
     asked = partial(_asked, config, recommender, _standard_input(config))
     if config.on_unknown != "skip":
         check_answerable(asked(), recommender.vocabulary)
-    answers = _said(recommender.answers(asked(), choice, _explainer(config, recommender)))
+    answers = _said(recommender.answers(asked(), choice, explain))
     if path is None:
         form = ("table" if sys.stdout.isatty() else "json") if is_auto else config.format
         for text in answer_lines(answers, form):
@@ -142,16 +142,6 @@ def _asked(
     else:
         file = _existing_file(config.composition, "composition")
         yield from recommender.composition(file, on_unknown, _names_in(config.after))
-
-
-def _explainer(config: DictConfig, recommender: "Recommender") -> "Explainer | None":
-    """Return what says why, if that is asked for."""
-    path = config.data.path if isinstance(config.data, DictConfig) else None
-    if not config.why:
-        if path is not None:
-            raise ConfigError("data.path is for why=true; add that, or leave data.path out.")
-        return None
-    return recommender.explainer(None if path is None else user_path(path))
 
 
 def _names_in(given: object) -> list[str]:

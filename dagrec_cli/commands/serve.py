@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from msgspec import Meta
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from dagrec_cli.config.build import check_settings, plain
 from dagrec_cli.config.kinds import Count, Positive
@@ -29,18 +29,20 @@ def serve(config: DictConfig) -> None:
 
     check_settings(
         config,
-        *("run", "trust", "seed"),
+        *("run", "trust", "data", "seed"),
         host=str,
         port=Port,
         workers=Count,
         timeout=Positive,
         chosen=str | None,
+        why=bool,
         mask=PlainMask | None,
     )
     _check_extra()
     settings = plain(config)
     chosen = None if config.chosen is None else _appendable(user_path(config.chosen))
-    service = Service(**{key: settings[key] for key in Service._fields} | {"chosen": chosen})
+    settings |= {"chosen": chosen, "data_path": OmegaConf.select(config, "data.path")}
+    service = Service(**{key: settings[key] for key in Service._fields})
     with listener_at(config.host, config.port) as listener:
         answering = Answering(listener, service)  # whatever is wrong with the run is said now
         sys.stderr.write(answering.told)

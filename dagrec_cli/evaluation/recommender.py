@@ -1,6 +1,6 @@
 """The services that a model recommends, best first, for a stream of queries in bounded memory."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 
 import msgspec
@@ -17,9 +17,11 @@ from dagrec_cli.data.queries import About, Asked, Query
 from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.data.unseen import NONE, as_model_reads
 from dagrec_cli.evaluation.evaluator import Scores, probabilities, score_contexts
-from dagrec_cli.evaluation.why import Explainer, Why
+from dagrec_cli.evaluation.why import Why
 from dagrec_cli.models.base import Model
 from dagrec_cli.models.context_batch import Contexts
+
+SaysWhy = Callable[[Query, Sequence[int]], Why | None]  # of a query and the classes recommended
 
 QUERIES = 1024  # scored together at most
 HELD_NODES = 100_000  # in padded rows that are scored together, where one query does not hold more
@@ -76,7 +78,7 @@ def recommend(
     asked: Iterable[Asked],
     top_k: int,
     allowed: Bool[np.ndarray, " services"],
-    explain: Explainer | None = None,
+    explain: SaysWhy | None = None,
 ) -> Iterator[Answer]:
     """Yield the answer to each query, in order: ``top_k`` services, or all that there are.
 
@@ -108,7 +110,7 @@ def _answers(
     queries: list[Query],
     top_k: int,
     allowed: Bool[np.ndarray, " services"],
-    explain: Explainer | None,
+    explain: SaysWhy | None,
 ) -> Iterator[Answer]:
     number = Numbering()
     asked = [(number.context(c), query.owner) for query in queries for c in query.contexts]
@@ -137,14 +139,15 @@ def _answers(
             for c in best
         ]
         notes = _notes(query.about, n_known)
-        if explain and len(query.contexts) > 1:
+        why = explain(query, best.tolist()) if explain else None
+        if why and len(query.contexts) > 1:
             notes.append(f"Why is said of the first of {len(query.contexts):,} paths alone.")
         yield Answer(
             **asdict(query.about),
             known_to_follow=n_known,
             services=services,
             notes=notes,
-            why=explain(query, best.tolist()) if explain else None,
+            why=why,
         )
 
 

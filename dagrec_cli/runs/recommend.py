@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cache, cached_property
-from pathlib import Path
 from typing import NamedTuple, TypedDict, Unpack
 
 import numpy as np
@@ -10,6 +9,7 @@ from jaxtyping import Bool
 
 from dagrec_cli.config.build import build
 from dagrec_cli.config.kinds import Count, check
+from dagrec_cli.config.where import user_path
 from dagrec_cli.data.naming import Naming, OnUnknown, allowed_services
 from dagrec_cli.data.queries import (
     Asked,
@@ -21,7 +21,7 @@ from dagrec_cli.data.queries import (
 )
 from dagrec_cli.data.vocabulary import UNKNOWN_OWNER
 from dagrec_cli.errors import ConfigError, RunError, plural
-from dagrec_cli.evaluation.recommender import Answer, recommend
+from dagrec_cli.evaluation.recommender import Answer, SaysWhy, recommend
 from dagrec_cli.evaluation.why import Explainer
 from dagrec_cli.models.base import PlainMask
 from dagrec_cli.runs.data import Compositions, Given, explainer, own_data, read_given
@@ -211,7 +211,7 @@ class Recommender:
         return read_given(self.run, given, "", needs_link=needs_link)[0]
 
     def answers(
-        self, asked: Iterable[Asked], choice: Choice, explain: Explainer | None = None
+        self, asked: Iterable[Asked], choice: Choice, explain: SaysWhy | None = None
     ) -> Iterator[Answer]:
         """Yield the answer to each question, in order; they are scored together."""
         if (owner := choice.owner) is not None:
@@ -221,18 +221,28 @@ class Recommender:
         return recommend(self.model, asked, choice.top_k, choice.allowed, explain)
 
     @cached_property
-    def _explainer(self) -> Explainer:
-        return self.explainer()
+    def _explainer(self) -> Explainer | None:
+        return self.explainer(True)
 
-    def explainer(self, data_path: Path | None = None) -> Explainer:
-        """Return what says why services are recommended.
+    def explainer(self, why: bool, data_path: object = None) -> Explainer | None:
+        """Return what says why services are recommended, if that is asked for.
 
         Parameters
         ----------
+        why
+            Whether it is.
         data_path
             Where the run's data lie; None for where it has them, if below the working folder.
+
+        Raises
+        ------
+        ConfigError
+            If they are named for nothing.
         """
-        return explainer(self.run, self.model, data_path, is_final=bool(self.told))
+        if not why and data_path is not None:
+            raise ConfigError("data.path is for why=true; add that, or leave data.path out.")
+        path = None if data_path is None else user_path(data_path)
+        return explainer(self.run, self.model, path, is_final=bool(self.told)) if why else None
 
 
 def _service_namer(run: Run) -> Callable[[str], str]:

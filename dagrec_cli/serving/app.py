@@ -21,8 +21,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dagrec_cli import __version__
 from dagrec_cli.errors import DagrecError, one_line
+from dagrec_cli.evaluation.why import Explainer
 from dagrec_cli.runs.folder import LOGGER
 from dagrec_cli.runs.recommend import Recommender
+from dagrec_cli.runs.result import Finished
 from dagrec_cli.serving.requests import (
     Answers,
     Catalogue,
@@ -31,7 +33,6 @@ from dagrec_cli.serving.requests import (
     FoundNodes,
     Kept,
     Question,
-    about,
     answer,
     keep_chosen,
 )
@@ -51,7 +52,11 @@ SearchCount = Annotated[int, Query(ge=1, le=1_000, description="How many, at mos
 
 
 def app_of(
-    recommender: Recommender, seconds: float, chosen: Path | None, hosts: Sequence[str]
+    recommender: Recommender,
+    seconds: float,
+    chosen: Path | None,
+    hosts: Sequence[str],
+    explain: Explainer | None,
 ) -> FastAPI:
     """Return the app that serves a recommender; it computes in one thread, in turn.
 
@@ -64,6 +69,8 @@ def app_of(
     hosts
         Names by which the server may be called, ``*`` for any: a page of another site could make
         a browser take its name for this machine.
+    explain
+        What says why to requests that ask; None for nothing.
     """
     (answers, found), schemas = msgspec.json.schema_components(
         [Answers, FoundNodes], ref_template="#/components/schemas/{name}"
@@ -88,7 +95,7 @@ def app_of(
     @app.post("/recommend", responses={200: _described(answers), 422: {"model": Error}})
     async def recommend(question: Question) -> Response:
         """Recommend the services that follow a context, each of several, or a composition."""
-        return await computed(partial(answer, recommender, question, seconds))
+        return await computed(partial(answer, recommender, explain, question, seconds))
 
     @app.get("/nodes", responses={200: _described(found)})
     async def nodes(text: SearchText = "", k: SearchCount = 20) -> Response:
@@ -102,9 +109,25 @@ def app_of(
             raise HTTPException(404, "nothing is kept here; start dagrec serve with chosen=FILE")
         return await asyncio.to_thread(keep_chosen, recommender, made, chosen)
 
-    _say_what_it_is(app, {**about(recommender), "keeps_chosen": chosen is not None})
+    offers = {"keeps_chosen": chosen is not None, "says_why": explain is not None}
+    _say_what_it_is(app, {**_model_told(recommender), **offers})
     app.openapi()["components"]["schemas"].update(schemas)
     return app
+
+
+def _model_told(recommender: Recommender) -> dict[str, Any]:
+    """Return what a model is: names, sizes, figures of its run."""
+    result, facts = recommender.run.result, recommender.model.facts
+    return {
+        "run": recommender.run.path.resolve().name,
+        **{group: result.choices.get(group) for group in ("model", "data", "split")},
+        "mask": recommender.model.mask,
+        "nodes": len(facts.vocabulary.nodes),
+        "services": facts.n_services,
+        "reads_owner": bool(facts.vocabulary.owners),
+        "metrics": result.metrics if isinstance(result, Finished) else {},
+        "version": __version__,
+    }
 
 
 def _say_what_it_is(app: FastAPI, what: dict[str, Any]) -> None:

@@ -14,7 +14,6 @@ import msgspec
 import numpy as np
 from pydantic import BaseModel, Field
 
-from dagrec_cli import __version__
 from dagrec_cli.data.composition import PREFIX_SERVICE, Composition, Invalid
 from dagrec_cli.data.invalid import valid
 from dagrec_cli.data.naming import PREFIXES
@@ -23,12 +22,13 @@ from dagrec_cli.data.queries import Asked
 from dagrec_cli.data.readers.json_graph import encoded
 from dagrec_cli.data.vocabulary import UNKNOWN_NODES
 from dagrec_cli.errors import DataError
-from dagrec_cli.evaluation.recommender import Answer
+from dagrec_cli.evaluation.recommender import Answer, SaysWhy
+from dagrec_cli.evaluation.why import Explainer
 from dagrec_cli.runs.recommend import Recommender
-from dagrec_cli.runs.result import Finished
 
 MOST_ANSWERS = 1_000  # of one request
 MOST_SERVICES = 100_000  # of all its answers together
+MOST_EXPLAINED = 20  # of its answers
 
 COMPOSITION = (
     "Names and links, or what a file of compositions holds, in any format that dagrec reads; YAML "
@@ -83,6 +83,11 @@ class Question(BaseModel, extra="forbid"):
         description="What an unknown name stands for: nothing, so that there is no answer; the "
         "name nearest to it; the model's UNKNOWN node. The answer says what was taken.",
     )
+    why: bool = Field(
+        False,
+        strict=True,
+        description=f"Whether the first {MOST_EXPLAINED} answers say what they rest on, if it may.",
+    )
 
 
 class Chosen(BaseModel, extra="forbid"):
@@ -127,8 +132,15 @@ class Error(BaseModel):
     error: str
 
 
-def answer(recommender: Recommender, question: Question, seconds: float) -> bytes:
+def answer(
+    recommender: Recommender, explain: Explainer | None, question: Question, seconds: float
+) -> bytes:
     """Return the JSON of :class:`Answers`.
+
+    Parameters
+    ----------
+    explain
+        What says why; None where nobody is told.
 
     Raises
     ------
@@ -151,10 +163,21 @@ def answer(recommender: Recommender, question: Question, seconds: float) -> byte
             yield each
 
     choice = recommender.choice(k, question.allowed, question.owner)
-    answers = list(recommender.answers(bounded(_questions(recommender, question)), choice))
+    why = _for_the_first(explain) if question.why else None
+    answers = list(recommender.answers(bounded(_questions(recommender, question)), choice, why))
     if question.contexts is None and len(answers) == 1 and answers[0].error:
         raise DataError(f"{answers[0].error}.")
+    if why and len(answers) > MOST_EXPLAINED:
+        choice.notes.append(f"Why is said of the first {MOST_EXPLAINED} answers alone.")
     return msgspec.json.encode(Answers(answers, choice.notes))
+
+
+def _for_the_first(explain: Explainer | None) -> SaysWhy:
+    """Return what says why of the first answers, for so long as this is asked."""
+    if explain is None:
+        raise DataError('"why" is not answered here; start dagrec serve with why=true.')
+    left = iter(range(MOST_EXPLAINED))
+    return lambda query, best: None if next(left, None) is None else explain(query, best)
 
 
 def _questions(recommender: Recommender, question: Question) -> Iterable[Asked]:
@@ -275,18 +298,3 @@ class Catalogue:
             (name.removeprefix(PREFIXES[node.is_service]).casefold(), node)
             for name, node in self._nodes.items()
         ]
-
-
-def about(recommender: Recommender) -> dict[str, Any]:
-    """Return what a model is: names, sizes, figures of its run."""
-    result, facts = recommender.run.result, recommender.model.facts
-    return {
-        "run": recommender.run.path.resolve().name,
-        **{group: result.choices.get(group) for group in ("model", "data", "split")},
-        "mask": recommender.model.mask,
-        "nodes": len(facts.vocabulary.nodes),
-        "services": facts.n_services,
-        "reads_owner": bool(facts.vocabulary.owners),
-        "metrics": result.metrics if isinstance(result, Finished) else {},
-        "version": __version__,
-    }

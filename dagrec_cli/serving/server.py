@@ -27,12 +27,14 @@ class Service(NamedTuple):
 
     Attributes
     ----------
-    run, trust, seed, mask
+    run, trust, seed, mask, why
         See ``configs/serve.yaml``, and so on.
     timeout
         Seconds that a request may take.
     chosen
         File to which compositions are appended that are sent to be kept; None for none.
+    data_path
+        Where the run's data lie, for ``why``.
     """
 
     run: str | None
@@ -41,6 +43,8 @@ class Service(NamedTuple):
     mask: PlainMask | None
     timeout: float
     chosen: Path | None
+    why: bool
+    data_path: str | None
 
 
 class Answering:
@@ -49,7 +53,7 @@ class Answering:
     Attributes
     ----------
     told
-        What one has to know of the model, a line or nothing.
+        What one has to know of the model and its data, in lines; or nothing.
     """
 
     def __init__(self, listener: socket.socket, service: Service) -> None:
@@ -63,12 +67,15 @@ class Answering:
         torch.set_num_threads(1)  # one request is small, and processes share the cores
         run = named_run(service.run, "serve", service.trust)
         recommender = Recommender(run, service.seed, service.mask)
+        explain = recommender.explainer(service.why, service.data_path)
         self.told = recommender.told
+        if explain is not None and explain.earlier is None:
+            self.told += f"Earlier compositions are not shown: {explain.not_shown}.\n"
         self._listener = listener
         hosts = ["localhost", host_of(listener)] if is_local(listener) else ["*"]
         self._server = Server(
             Config(
-                app_of(recommender, service.timeout, service.chosen, hosts),
+                app_of(recommender, service.timeout, service.chosen, hosts, explain),
                 log_config=None,
                 log_level="critical",  # errors are said by the app
                 access_log=False,

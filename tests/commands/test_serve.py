@@ -23,6 +23,7 @@ from unittest.mock import patch
 import pytest
 from uvicorn import Config, Server
 
+from dagrec_cli.evaluation.why import Explainer
 from dagrec_cli.runs.model import named_run
 from dagrec_cli.runs.recommend import Recommender
 from dagrec_cli.serving import app as app_module
@@ -90,10 +91,10 @@ def ask(recommender: Recommender) -> Ask:
         seconds: float = 5,
         chosen: Path | None = None,
         host: str = "localhost:8000",
+        explain: Explainer | None = None,
     ) -> Reply:
-        return asyncio.run(
-            _call(app_of(recommender, seconds, chosen, ["localhost"]), path, content, chunks, host)
-        )
+        app = app_of(recommender, seconds, chosen, ["localhost"], explain)
+        return asyncio.run(_call(app, path, content, chunks, host))
 
     return call
 
@@ -132,6 +133,24 @@ def test_answers_are_those_of_predict(dagrec: Dagrec, ask: Ask, folder: Path) ->
     told = dagrec("predict", f"run={folder / 'run'}", "context=[service_a,b]", "top_k=2").out
     reply = ask("/recommend", {"context": ["service_a", "b"], "k": 2})
     assert (reply.status, reply.content) == (200, {"answers": [json.loads(told)]})
+
+
+def test_why_is_said_as_predict_says_it(
+    dagrec: Dagrec, ask: Ask, recommender: Recommender, folder: Path
+) -> None:
+    words = (f"run={folder / 'run'}", "context=[a]", "owner=ann", "top_k=2", "why=true")
+    told = json.loads(dagrec("predict", *words, f"data.path={folder / 'data.jsonl'}").out)
+    assert told["why"]["earlier"]["steps"] > 0
+    explain = recommender.explainer(True, folder / "data.jsonl")
+    one = {"context": ["a"], "owner": "ann", "k": 2, "why": True}
+    assert ask("/recommend", one, explain=explain).content == {"answers": [told]}
+    many = ask("/recommend", {"contexts": [["a"]] * 22, "why": True}, explain=explain).content
+    assert ["why" in answer for answer in many["answers"]] == [True] * 20 + [False] * 2
+    assert many["notes"][-1] == "Why is said of the first 20 answers alone."
+    assert ask("/model", explain=explain).content["says_why"] is True
+    refused = ask("/recommend", one)
+    said = '"why" is not answered here; start dagrec serve with why=true.'
+    assert (refused.status, refused.content["error"]) == (422, said)
 
 
 def test_each_of_several_contexts_has_an_answer_or_its_error(ask: Ask) -> None:
@@ -251,7 +270,7 @@ def test_what_takes_too_long_is_ended(ask: Ask, recommender: Recommender) -> Non
         assert ask("/recommend", {"context": ["a"]}, seconds=0.05).status == 503
     question = requests.Question(context=["a"])
     with pytest.raises(TimeoutError):  # or it would go on for nobody
-        requests.answer(recommender, question, seconds=-1)
+        requests.answer(recommender, None, question, seconds=-1)
 
 
 def test_a_defect_is_one_line_of_the_log_and_no_traceback(
@@ -335,7 +354,9 @@ def test_the_page_builds_a_composition(recommender: Recommender, tmp_path: Path)
     file = tmp_path / "chosen.jsonl"
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    server = Server(Config(app_of(recommender, 5, file, ["127.0.0.1"]), log_config=None))
+    explain = recommender.explainer(True)
+    app = app_of(recommender, 5, file, ["127.0.0.1"], explain)
+    server = Server(Config(app, log_config=None))
     thread = Thread(target=server.run, args=([listener],))
     thread.start()
     try:
@@ -381,7 +402,10 @@ def _build(page: Any, address: str, expect: Any) -> None:
     page.goto(address)
     expect(page.locator("#model")).to_contain_text("markov on compositions: 4 services")
     take("a")
+    page.click("#why summary")
+    expect(page.locator("#reasons li").first).to_have_text(re.compile("after a: seen 3×: .*b 1×"))
     take("b")
+    expect(page.locator("#reasons li").nth(1)).to_have_text("after b: never seen")
     nodes.nth(1).focus()
     page.keyboard.press("ArrowUp")
     expect(title).to_have_text("After a")
@@ -456,7 +480,7 @@ def test_a_signal_lets_end_what_has_begun(
         return listener
 
     def press() -> Reply:
-        body = b'{"context": ["a"], "k": 1}'
+        body = b'{"context": ["a"], "k": 1, "why": true}'
         with closing(HTTPConnection("127.0.0.1", ports.get(), timeout=READY)) as connection:
             connection.putrequest("POST", "/recommend")
             connection.putheader("Content-Type", "application/json")
@@ -473,10 +497,11 @@ def test_a_signal_lets_end_what_has_begun(
     before = signal.getsignal(signal.SIGTERM)
     with ThreadPoolExecutor(1) as other:
         pressed = other.submit(press)
-        answer = dagrec_in(folder, ["serve", "run=run", "port=0", "host=0.0.0.0"])
+        answer = dagrec_in(folder, ["serve", "run=run", "port=0", "host=0.0.0.0", "why=true"])
     signal.signal(signal.SIGTERM, before)
     reply = pressed.result()
-    assert (reply.status, len(reply.content["answers"])) == (200, 1)
+    assert reply.status == 200
+    assert reply.content["answers"][0]["why"]["earlier"]["steps"] > 0
     assert answer.code == code
     warning, *rest = answer.err.splitlines()
     assert warning.startswith(
