@@ -10,9 +10,9 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from dagrec_cli.config.metric_names import METRICS
-from dagrec_cli.evaluation.intervals import MetricSummary, metric_summaries
 from dagrec_cli.evaluation.metrics import evaluate
 from dagrec_cli.evaluation.ranks import Outcomes
+from dagrec_cli.evaluation.uncertainty import MetricSummary, metric_summaries
 from dagrec_cli.runs.provenance import Request, origin
 from dagrec_cli.runs.record import RECORD_FORMAT
 from dagrec_cli.runs.result import (

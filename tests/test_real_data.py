@@ -14,7 +14,7 @@ import pytest
 from dagrec_cli.config.build import build
 from dagrec_cli.data.composition import Composition
 from dagrec_cli.data.dataset import Dataset
-from dagrec_cli.evaluation.intervals import MetricSummary
+from dagrec_cli.evaluation.uncertainty import MetricSummary
 from dagrec_cli.experiment.fit import run_experiment
 from dagrec_cli.reporting.comparison import compare_rows
 from dagrec_cli.reporting.grouping import group_runs

@@ -159,8 +159,8 @@ def convert(config: DictConfig) -> None:
     from dagrec_cli.data.composition import Fault, Invalid, files_of
     from dagrec_cli.data.files import MOST_RATIO, most_unpacked
     from dagrec_cli.data.invalid import count_dropped, refuse, summarise, valid
-    from dagrec_cli.data.readers.json_array import LARGEST
     from dagrec_cli.data.readers.json_graph import encoded
+    from dagrec_cli.data.readers.json_records import LARGEST
 
     check_settings(config, "data", "output")
     path = output_file(config.output)

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from dagrec_cli.data.collection import Collection, Watch, collect
 from dagrec_cli.data.composition import Context, Invalid, Source
 from dagrec_cli.data.contexts import ContextDag
-from dagrec_cli.data.groups import chained, equal
 from dagrec_cli.data.invalid import summarise
 from dagrec_cli.data.pairs import Pairs, Rows
+from dagrec_cli.data.paths import chained, equal
 from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.data.vocabulary import PAD, UNKNOWN_OWNER, Vocabulary
 from dagrec_cli.errors import DataError, plural

@@ -32,7 +32,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dagrec_cli.config.metric_names import METRICS, Average
-from dagrec_cli.evaluation.intervals import LEVEL, MetricSummary, bounds, metric_summaries
 from dagrec_cli.evaluation.metrics import evaluate
 from dagrec_cli.evaluation.ranks import Membership, Outcomes
 from dagrec_cli.evaluation.significance import (
@@ -41,7 +40,7 @@ from dagrec_cli.evaluation.significance import (
     judged,
     paired_difference,
 )
-from dagrec_cli.evaluation.uncertainty import Spread
+from dagrec_cli.evaluation.uncertainty import LEVEL, MetricSummary, Spread, bounds, metric_summaries
 
 
 class PartOutcomes(NamedTuple):
@@ -89,7 +88,7 @@ def summaries(
     Raises
     ------
     ValueError
-        As :func:`~dagrec_cli.evaluation.intervals.metric_summaries` does, which a single part has.
+        As :func:`~dagrec_cli.evaluation.uncertainty.metric_summaries`, which a single part has.
     """
     if len(parts) == 1:
         return metric_summaries(parts[0].outcomes, parts[0].membership, metrics, average)

@@ -8,9 +8,8 @@ import numpy as np
 from jaxtyping import Int
 
 from dagrec_cli.config.metric_names import Average
-from dagrec_cli.evaluation.intervals import LEVEL
 from dagrec_cli.evaluation.ranks import Membership, Outcomes
-from dagrec_cli.evaluation.uncertainty import NEGLIGIBLE, Spread, items, numbered, spread
+from dagrec_cli.evaluation.uncertainty import LEVEL, NEGLIGIBLE, Spread, items, numbered, spread
 
 POWER = 0.8
 LEAST_P = 1e-4  # no table's data say more than this about the far tail of a distribution
@@ -73,7 +72,7 @@ def paired_difference(
     n_tests
         How many tests share the level ``1 - level`` (Bonferroni's share, Holm's strictest step).
     membership, average, level
-        As in :func:`~dagrec_cli.evaluation.intervals.metric_summaries`.
+        As in :func:`~dagrec_cli.evaluation.uncertainty.metric_summaries`.
 
     Raises
     ------

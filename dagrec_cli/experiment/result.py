@@ -12,11 +12,11 @@ from dagrec_cli.data.invalid import summarise
 from dagrec_cli.data.unseen import count_forbidden, count_unseen, rule_of
 from dagrec_cli.evaluation.ceiling import CEILINGS, has_ceiling
 from dagrec_cli.evaluation.evaluator import Evaluation
-from dagrec_cli.evaluation.intervals import metric_summaries
 from dagrec_cli.evaluation.metrics import evaluate
 from dagrec_cli.evaluation.ranks import Membership, Outcomes
 from dagrec_cli.evaluation.recommender import list_metrics
 from dagrec_cli.evaluation.strata import strata
+from dagrec_cli.evaluation.uncertainty import metric_summaries
 from dagrec_cli.models.base import Model
 from dagrec_cli.reporting.notes import notes_of
 from dagrec_cli.reporting.tables import Table

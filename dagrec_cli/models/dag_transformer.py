@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from dagrec_cli.config.kinds import Count, Share
 from dagrec_cli.models.base import Facts, TorchModel
 from dagrec_cli.models.context_batch import ContextRows, Contexts
-from dagrec_cli.models.layers.attention_block import AttentionBlock
+from dagrec_cli.models.layers.edge_attention import AttentionBlock
 from dagrec_cli.models.layers.node_features import NodeEmbedding
 from dagrec_cli.models.layers.node_graph import EdgeList
 

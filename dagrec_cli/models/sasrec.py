@@ -17,7 +17,7 @@ from dagrec_cli.config.kinds import Count, Share
 from dagrec_cli.data.vocabulary import PAD
 from dagrec_cli.models.base import Facts, TorchModel
 from dagrec_cli.models.context_batch import Contexts
-from dagrec_cli.models.layers.attention_block import AttentionBlock
+from dagrec_cli.models.layers.edge_attention import AttentionBlock
 from dagrec_cli.models.layers.node_features import NodeEmbedding
 from dagrec_cli.models.layers.scoring_head import TiedHead
 

@@ -15,10 +15,10 @@ from dagrec_cli.config.metric_names import (
     with_default,
 )
 from dagrec_cli.evaluation.ceiling import CEILINGS, STATIC, has_ceiling, static_ceilings
-from dagrec_cli.evaluation.intervals import metric_summaries
 from dagrec_cli.evaluation.parts import difference, over_blocks, over_parts, summaries
 from dagrec_cli.evaluation.significance import POWER, Difference, holm
 from dagrec_cli.evaluation.strata import STRATA, STRATA_RULE, StratumName
+from dagrec_cli.evaluation.uncertainty import metric_summaries
 from dagrec_cli.reporting.notes import basis
 from dagrec_cli.reporting.rows import TableRow, by_reason, by_test, catalogue
 from dagrec_cli.reporting.tables import SPARE, Table, heading

@@ -18,8 +18,8 @@ from dagrec_cli.data.composition import Context
 from dagrec_cli.data.held_out import HeldOut, Part
 from dagrec_cli.data.splits import Leakage
 from dagrec_cli.data.unseen import Unseen
-from dagrec_cli.evaluation.intervals import MetricSummary
 from dagrec_cli.evaluation.strata import STRATA, StratumName
+from dagrec_cli.evaluation.uncertainty import MetricSummary
 from dagrec_cli.runs.provenance import Origin
 
 Tally = Annotated[int, Meta(ge=0, lt=2**53)]

@@ -14,7 +14,7 @@ from dagrec_cli.config.build import build
 from dagrec_cli.config.where import config_dir
 from dagrec_cli.data.composition import Composition
 from dagrec_cli.data.dataset import Dataset
-from dagrec_cli.data.readers import json_array, json_file, json_records
+from dagrec_cli.data.readers import json_file, json_records
 
 Dagrec = Callable[..., Any]
 
@@ -297,7 +297,7 @@ def test_convert_writes_nothing_that_is_not_read_again(
     lines = [msgspec.json.encode({**TWO, "owner": "x" * k}) for k in (1, 90)]
     (tmp_path / "mine.jsonl").write_bytes(b"\n".join(lines))
     n_bytes = len(lines[1])  # and more once a node says that it is a service
-    for module in (json_array, json_records, json_file):
+    for module in (json_records, json_file):
         monkeypatch.setattr(module, "LARGEST", n_bytes)
     words = ["data", "convert", "data.path=mine.jsonl", "output=out.jsonl"]
     answer = dagrec(*words)

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from dagrec_cli.config.build import build
 from dagrec_cli.data.composition import Composition
 from dagrec_cli.data.dataset import Dataset, build_dataset
-from dagrec_cli.data.groups import equal
+from dagrec_cli.data.paths import equal
 from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.errors import DataError
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from dagrec_cli.config.metric_names import Average
-from dagrec_cli.evaluation.intervals import metric_summaries
 from dagrec_cli.evaluation.ranks import Membership, Outcomes
 from dagrec_cli.evaluation.significance import Difference, paired_difference
+from dagrec_cli.evaluation.uncertainty import metric_summaries
 
 N_PAIRS = 305
 ROUNDS = 300

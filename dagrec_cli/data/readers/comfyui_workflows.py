@@ -24,8 +24,7 @@ import msgspec
 
 from dagrec_cli.data.composition import Composition, Fault, Invalid, Shard
 from dagrec_cli.data.readers.draft import Draft
-from dagrec_cli.data.readers.json_array import LARGEST
-from dagrec_cli.data.readers.json_records import decoding_fault
+from dagrec_cli.data.readers.json_records import LARGEST, decoding_fault
 from dagrec_cli.data.readers.json_workflows import (
     BROKEN,
     JsonWorkflows,

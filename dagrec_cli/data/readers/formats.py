@@ -2,7 +2,7 @@
 
 import re
 
-from dagrec_cli.data.readers.json_array import LARGEST
+from dagrec_cli.data.readers.json_records import LARGEST
 from dagrec_cli.data.readers.png_text import PNG
 
 KEYS: tuple[tuple[frozenset[str], str], ...] = (  # of JSON objects, wherever in the file

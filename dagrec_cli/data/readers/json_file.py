@@ -32,7 +32,6 @@ from dagrec_cli.data.composition import (
 )
 from dagrec_cli.data.download import locate
 from dagrec_cli.data.readers.base import Reader, moment
-from dagrec_cli.data.readers.json_array import LARGEST
 from dagrec_cli.data.readers.json_graph import (
     ID,
     IS_SERVICE,
@@ -43,7 +42,7 @@ from dagrec_cli.data.readers.json_graph import (
     is_number,
     repeated,
 )
-from dagrec_cli.data.readers.json_records import decoding_fault, records
+from dagrec_cli.data.readers.json_records import LARGEST, decoding_fault, records
 from dagrec_cli.errors import ConfigError
 
 NOT_GIVEN = (None, "", UNSET)

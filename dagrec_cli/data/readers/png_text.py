@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Sequence
 from io import BufferedReader
 
-from dagrec_cli.data.readers.json_array import CHUNK, LARGEST
+from dagrec_cli.data.readers.json_records import CHUNK, LARGEST
 
 PNG = b"\x89PNG\r\n\x1a\n"
 TEXTS = (b"tEXt", b"zTXt", b"iTXt")

@@ -14,9 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dagrec_cli.data.readers import json_array
-from dagrec_cli.data.readers.json_array import LARGEST, JsonArray
-from dagrec_cli.data.readers.json_records import records
+from dagrec_cli.data.readers import json_records
+from dagrec_cli.data.readers.json_records import LARGEST, JsonArray, records
 from dagrec_cli.errors import DataError
 
 ROOT = Path(__file__).parents[3]
@@ -43,7 +42,7 @@ arrays = st.builds(
 
 @pytest.fixture(params=[1, 3, 17, 2**18])
 def chunk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(json_array, "CHUNK", request.param)
+    monkeypatch.setattr(json_records, "CHUNK", request.param)
     return int(request.param)
 
 
@@ -58,7 +57,7 @@ def pieces(text: bytes, chunk: int) -> list[bytes]:
 @given(text=arrays)
 def test_elements_are_those_of_the_whole(size: int, text: bytes) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(json_array, "CHUNK", size)
+        patch.setattr(json_records, "CHUNK", size)
         assert pieces(text, size) == [bytes(raw) for raw in WHOLE.decode(text)]
 
 

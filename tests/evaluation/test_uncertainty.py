@@ -3,9 +3,9 @@ import pytest
 from scipy.stats import t as student_t
 
 from dagrec_cli.config.metric_names import METRICS
-from dagrec_cli.evaluation.intervals import metric_summaries
 from dagrec_cli.evaluation.metrics import evaluate
 from dagrec_cli.evaluation.ranks import Membership, Outcomes, outcomes
+from dagrec_cli.evaluation.uncertainty import metric_summaries
 
 
 def model(seed, n_pairs=60, n_services=5):
