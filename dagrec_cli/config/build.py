@@ -14,7 +14,7 @@ from typing import Any, Literal, get_type_hints
 from omegaconf import DictConfig, OmegaConf
 
 from dagrec_cli.config.kinds import Count, Seed, check
-from dagrec_cli.config.where import check_code
+from dagrec_cli.config.where import agreed, check_code
 from dagrec_cli.errors import ConfigError, did_you_mean
 
 UNCHECKED = ("seed", "seeds", "metrics", "progress", "resume")  # here, of dagrec train
@@ -24,6 +24,7 @@ TRAIN: dict[str, Any] = {  # what it has beside these and its groups
     "keep_checkpoints": bool,
     "rerun": bool,
 }
+COMPLETED = {"model"}  # groups whose options need not name what all of ours agree on
 REPLACED = {  # settings that were, and what says the same
     "model.dag_mask": "model.dag_mask is now model.mask; use model.mask=hard for true, "
     "model.mask=none for false."
@@ -50,7 +51,8 @@ def factory(node: DictConfig, group: str, kind: type = object) -> partial[Any]:
     Parameters
     ----------
     node
-        A mapping with ``_target_`` and exactly the keyword-only parameters of that class.
+        A mapping with ``_target_`` and exactly the keyword-only parameters of that class; of a
+        model's, those on which all of ours agree may be missing (:func:`agreed`).
     group
         Name of the group, for messages: ``model``, ``loss``, …
     kind
@@ -76,6 +78,9 @@ def factory(node: DictConfig, group: str, kind: type = object) -> partial[Any]:
             raise ConfigError(
                 f"{group}.{name} is no setting of {target}; {hint}it has {', '.join(allowed)}."
             )
+    missing = [name for name in allowed if name not in settings] if group in COMPLETED else []
+    shared = {name: agreed(group)[name] for name in missing if name in agreed(group)}
+    settings |= shared
     for name, annotation in allowed.items():
         if name not in settings:
             raise ConfigError(f"{group}.{name} is missing; {target} needs it.")
@@ -83,7 +88,8 @@ def factory(node: DictConfig, group: str, kind: type = object) -> partial[Any]:
 
     from hydra.utils import instantiate
 
-    made: partial[Any] = instantiate(node, _partial_=True, _recursive_=False, _convert_="all")
+    how: Any = {"_partial_": True, "_recursive_": False, "_convert_": "all"}
+    made: partial[Any] = instantiate(node, **how, **shared)
     return made
 
 

@@ -44,6 +44,18 @@ def options(group: str) -> dict[str, dict[str, Any]]:
     return {file.stem: OmegaConf.to_container(OmegaConf.load(file)) for file in files}  # type: ignore[misc]
 
 
+@cache
+def agreed(group: str) -> dict[str, Any]:
+    """Return the settings that several built-in options of a group have, all with one value.
+
+    What options share grows. A YAML of the user's, or of an earlier run, that does not name the
+    newest setting has its value from here, so that it stands in the built-in YAML files alone.
+    """
+    named = [item for option in options(group).values() for item in option.items()]
+    values = {name: [value for key, value in named if key == name] for name, _ in named}
+    return {name: v[0] for name, v in values.items() if len(v) > 1 and v.count(v[0]) == len(v)}
+
+
 def read_yaml(
     group: str, name: str, own_configs: Sequence[str]
 ) -> tuple[dict[str, Any] | None, str]:

@@ -164,7 +164,8 @@ def _what_broke(error: Exception, folder: Path) -> str:
 def _composes(asked: tuple[str, Path]) -> str:
     """Compose with the other groups, with the settings that its class takes.
 
-    Write _target_ and every keyword of the constructor into the YAML, with a value of its kind.
+    Write _target_ and every keyword of the constructor into the YAML, with a value of its kind; a
+    model's may leave out what all built-in ones have with one value.
     """
     option, folder = asked
     group, _, name = option.partition("=")

@@ -49,11 +49,17 @@ def test_what_is_begun_keeps_every_promise(dagrec: Dagrec, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_what_is_begun_runs(dagrec: Dagrec) -> None:
+def test_what_is_begun_runs(dagrec: Dagrec, tmp_path: Path) -> None:
     *trainings, table = begin_all(dagrec)
+    yaml = tmp_path / "mine/model/m1.yaml"
+    lines = yaml.read_text().splitlines(keepends=True)  # as if written before there were owners
+    yaml.write_text("".join(line for line in lines if not line.startswith("owner")))
+    assert "owner" not in yaml.read_text()
     for words in trainings:
         answer = dagrec(*words)
         assert (answer.code, answer.err) == (0, ""), words
+    of_model = answer.runs[0]
+    assert dagrec("predict", "-cd", "mine", f"run={of_model}", "context=[service_1]").code == 0
     answer = dagrec(*table)
     assert answer.code == 0
     assert answer.out.count("m1") >= 2

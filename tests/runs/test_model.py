@@ -14,9 +14,9 @@ from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import load_file, save_file
 
 from dagrec_cli.config.build import build
-from dagrec_cli.config.where import config_dir
+from dagrec_cli.config.where import agreed, config_dir
 from dagrec_cli.data.dataset import Dataset
-from dagrec_cli.errors import RunError
+from dagrec_cli.errors import ConfigError, RunError
 from dagrec_cli.evaluation.evaluator import score_contexts
 from dagrec_cli.models.base import CountingModel, Facts, Model
 from dagrec_cli.models.context_batch import Contexts
@@ -68,6 +68,21 @@ def test_scores_come_back(tmp_path: Path, tiny: Dataset, config: Config, option:
     contexts = Contexts(tiny.contexts, entries)
     expected = score_contexts(model, contexts).masked
     assert np.array_equal(score_contexts(load(tmp_path), contexts).masked, expected)
+
+
+@pytest.mark.parametrize("option", ["gru4rec", "markov"])
+def test_settings_that_came_later_have_the_value_of_ours(
+    tmp_path: Path, tiny: Dataset, config: Config, option: str
+) -> None:
+    whole = config("model", option)
+    node = OmegaConf.masked_copy(whole, [key for key in whole if key not in agreed("model")])
+    assert whole.keys() - node.keys() >= {"owner"}
+    model = save_run(tmp_path, tiny, node)
+    contexts = Contexts(tiny.contexts, np.arange(len(tiny.contexts), dtype=np.int32))
+    assert torch.equal(load(tmp_path)(contexts), model.eval()(contexts))
+    rest = OmegaConf.masked_copy(whole, [key for key in whole if key != "mask"])
+    with pytest.raises(ConfigError, match=r"model\.mask is missing"):  # ours have several
+        build(rest, "model", model.facts)
 
 
 def test_a_model_of_another_seed_is_another_file(
