@@ -67,7 +67,8 @@ def predict(config: DictConfig) -> None:
 
             given = config.composition and user_path(config.composition)
             names = given or _names_in(config.context)
-            draw_answers(recommender, names, list(answers), file, path.suffix[1:])
+            picture = draw_answers(recommender, names, list(answers))
+            file.write(picture.drawn("svg" if path.suffix == ".svg" else "png"))
         else:
             form = "json" if is_auto else config.format
             file.writelines(text.encode() for text in answer_lines(answers, form))

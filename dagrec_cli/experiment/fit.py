@@ -35,7 +35,7 @@ from dagrec_cli.loggers.base import SafeLogger
 from dagrec_cli.models.base import CountingModel, Model, TorchModel
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.reporting.plots.charts import learning_curve
-from dagrec_cli.reporting.plots.drawing import save_png
+from dagrec_cli.reporting.plots.drawing import chosen
 from dagrec_cli.runs.csv_files import MetricsFile
 from dagrec_cli.runs.folder import CHECKPOINTS, FINAL, LOGGER, RunFolder, logged
 from dagrec_cli.runs.model import write_facts, write_setup, write_weights
@@ -239,7 +239,7 @@ def run_experiment(
             if has_final := components.trainer.fit_on == "all" and data.is_main:
                 fit_final(around, runs)
         bounds = ceilings(data.dataset, data.test, getattr(components.data, "truth", None))
-        _write_learning_curve(around)
+        _write_learning_curve(around, request)
         evaluations = {run.seed: run.evaluation for run in runs}
         write_predictions(folder, data.dataset, data.test, evaluations)
         for run in runs:
@@ -279,7 +279,7 @@ def _stops_written(around: RunContext, began: Origin, request: Request) -> Itera
     except StoppedError as stop:
         folder, seeds = around.folder, tuple(around.components.seeds)
         around.metrics.add(stop.seed, around.histories[stop.seed].every_row)
-        _write_learning_curve(around)
+        _write_learning_curve(around, request)
         write_facts(folder, stop.data.dataset, stop.data.facts.graph)
         write_weights(folder, stop.model)
         facts = data_facts(around.data, around.chosen_on)
@@ -292,9 +292,9 @@ def _stops_written(around: RunContext, began: Origin, request: Request) -> Itera
         raise stop.reason from None
 
 
-def _write_learning_curve(around: RunContext) -> None:
+def _write_learning_curve(around: RunContext, request: Request) -> None:
     """Write ``learning_curve.png`` if anything was trained."""
-    by_seed = {seed: history.every_row for seed, history in around.histories.items()}
-    if any(by_seed.values()):
-        figure = learning_curve(by_seed, around.components.trainer.monitor)
-        around.folder.write("learning_curve.png", lambda file: save_png(figure, file))
+    histories = [history.every_row for history in around.histories.values()]
+    if any(histories):
+        about, monitor = chosen(request.choices), around.components.trainer.monitor
+        learning_curve("learning_curve", about, histories, monitor).save(around.folder, "png")

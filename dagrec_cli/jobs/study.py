@@ -6,7 +6,7 @@ It may be stopped and continued at any moment.
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from statistics import median_low
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from omegaconf import DictConfig
 
@@ -17,7 +17,7 @@ from dagrec_cli.errors import RunError, plural
 from dagrec_cli.jobs.job import without_hydra
 from dagrec_cli.jobs.search_space import SearchSpace
 from dagrec_cli.reporting.plots.charts import search_picture
-from dagrec_cli.reporting.plots.drawing import save_png
+from dagrec_cli.reporting.plots.drawing import Picture, chosen
 from dagrec_cli.reporting.tables import Table, spell
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.result import Finished
@@ -202,11 +202,10 @@ def write_study(folder: RunFolder, trials: Sequence[Trial], monitor: str) -> Non
         ],
         monitor,
     )
-
-    def draw(file: IO[bytes]) -> None:
-        save_png(figure, file)
-
-    folder.write(f"{STUDY_TABLE}.png", draw)
+    result = next((trial.result for trial in trials if trial.result), None)
+    about = chosen(result.choices) if result else ""
+    title, caption = f"Search: {plural(len(trials), 'trial')}", "Orange: the best; line: so far."
+    Picture(STUDY_TABLE, title, caption, figure, about).save(folder, "png")
 
 
 def describe_search(trials: Sequence[Trial], best: Trial, monitor: str) -> list[str]:

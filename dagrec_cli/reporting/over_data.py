@@ -10,7 +10,7 @@ from dagrec_cli.evaluation.mean_ranks import PERMUTATIONS, RankComparison, alike
 from dagrec_cli.evaluation.significance import LEAST_P
 from dagrec_cli.reporting.comparison import AS_GOOD, BEST_ROW, SIGNIFICANT
 from dagrec_cli.reporting.plots.charts import rank_diagram
-from dagrec_cli.reporting.plots.gallery import Picture
+from dagrec_cli.reporting.plots.drawing import Picture
 from dagrec_cli.reporting.report import ReportSheet
 from dagrec_cli.reporting.tables import MEAN_RANK, Table, heading, short
 
@@ -59,7 +59,8 @@ def rank_sheet(
         cells = _cells(figures, compared)
         columns = ["row", "mark", MEAN_RANK, *figures]
         tables.append(Table(f"{title}, mean ranks, {about}", columns, cells, notes, file, ()))
-        pictures.append(_picture(file, about, list(next(iter(figures.values()))), compared))
+        rows = list(next(iter(figures.values())))
+        pictures.append(_picture(file, f"{title}: {about}, {', '.join(figures)}", rows, compared))
     return ReportSheet(tables, [], pictures)
 
 
@@ -135,4 +136,4 @@ def _picture(file: str, about: str, rows: Sequence[str], compared: RankCompariso
         "1, on the left, is best; a thick line joins rows that are not significantly apart "
         f"({SIGNIFICANT:.0%}, Nemenyi, where Friedman's test rejects)."
     )
-    return Picture(f"{file}_diagram", f"Mean ranks, {about}", caption, figure)
+    return Picture(f"{file}_diagram", "Mean ranks over data sets", caption, figure, about)

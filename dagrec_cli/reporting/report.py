@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from itertools import chain
 from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from markupsafe import Markup
 
 from dagrec_cli.config.metric_names import METRICS
-from dagrec_cli.reporting.plots.gallery import Picture, graph_picture, row_pictures, table_pictures
+from dagrec_cli.reporting.plots.drawing import Picture
+from dagrec_cli.reporting.plots.gallery import graph_picture, row_pictures, save, table_pictures
 from dagrec_cli.reporting.rows import TableRow, by_test
 from dagrec_cli.reporting.tables import Table, template
 from dagrec_cli.runs.folder import RunFolder
@@ -52,11 +53,17 @@ class ReportSheet:
         rows = [row for table in self.tables for row in table.rows if "paper" in row]
         return {(row["row"], row["metric"]): row["paper"] for row in rows}
 
+    @property
+    def strata(self) -> list[dict[str, Any]]:
+        """Cells of the tables of strata."""
+        return [row for table in self.tables for row in table.rows if "stratum" in row]
+
 
 class Shown(NamedTuple):
     """A saved picture in the page, without its figure, which takes megabytes."""
 
     title: str
+    about: str
     caption: str
     width: int
     svg: Markup
@@ -90,7 +97,7 @@ def write_report(folder: RunFolder, title: str, sheets: Sequence[ReportSheet]) -
     shown = []
     for sheet in sheets:
         main = sheet.tables[0]
-        drawn = table_pictures(main, sheet.published, sheet.rows)
+        drawn = table_pictures(main, sheet.published, sheet.strata, sheet.rows)
         pictures = _save(chain(sheet.pictures, drawn), beside)
         best = _best(sheet)
         for number, row in enumerate(sheet.rows, start=1):
@@ -108,7 +115,7 @@ def write_report(folder: RunFolder, title: str, sheets: Sequence[ReportSheet]) -
 
 
 def _save(pictures: Iterable[Picture], beside: RunFolder) -> list[Shown]:
-    return [Shown(p.title, p.caption, p.width, Markup(p.save(beside))) for p in pictures]
+    return [Shown(p.title, p.about, p.caption, p.width, Markup(save(p, beside))) for p in pictures]
 
 
 def _key(row: TableRow) -> tuple[Path, ...]:

@@ -64,9 +64,13 @@ class RunFolder:
         write_whole(self.path / name, fill)
         return self.path / name
 
+    def write_bytes(self, name: str, content: bytes) -> Path:
+        """Write a file that has this content."""
+        return self.write(name, lambda file: file.write(content))
+
     def write_text(self, name: str, text: str) -> Path:
         """Write a text file as UTF-8 with the line ends that it has."""
-        return self.write(name, lambda file: file.write(text.encode()))
+        return self.write_bytes(name, text.encode())
 
     def write_json(self, name: str, content: object, indent: int | None = 2) -> Path:
         """Write an object as JSON, without an indent in one line; NaN is not allowed in it."""

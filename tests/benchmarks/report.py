@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
 from benchmarks.runner import Measurement, Runs, growth, spread
-from dagrec_cli.reporting.plots.drawing import save_png
+from dagrec_cli.reporting.plots.drawing import Picture
 from dagrec_cli.reporting.tables import Table
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.provenance import Request, origin
@@ -86,10 +86,8 @@ def write(folder: RunFolder, findings: Findings, overrides: Sequence[str]) -> Ta
     figure = Figure(figsize=(9, 5), layout="constrained")
     draw(figure, findings)
 
-    def fill(file: IO[bytes]) -> None:
-        save_png(figure, file)
-
-    folder.write("bench.png", fill)
+    caption = "Dashed: plain; solid: fast; bars span the quartiles."
+    Picture("bench", "Plain and fast", caption, figure).save(folder, "png")
     return table
 
 
@@ -118,7 +116,7 @@ def table_of(findings: Findings, threads: int) -> Table:
 def draw(figure: "Figure", findings: Findings) -> None:
     """Draw median seconds over size, both axes logarithmic; bars span the quartiles."""
     axes = figure.add_subplot()
-    axes.set(xscale="log", yscale="log", xlabel="size", ylabel="seconds", title="Plain and fast")
+    axes.set(xscale="log", yscale="log", xlabel="size", ylabel="seconds")
     axes.grid(alpha=0.25)
     if measured := [m.size for finding in findings.values() for m in finding.timed]:
         axes.set_xlim(min(measured) / 2, 2 * max(measured))

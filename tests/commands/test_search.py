@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import mean, median_low
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -45,7 +46,7 @@ Dagrec = Callable[..., Any]
 def _no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw none but that of ``searched``, which is made before."""
     monkeypatch.setattr("dagrec_cli.jobs.study.search_picture", lambda *_: None)
-    monkeypatch.setattr("dagrec_cli.jobs.study.save_png", lambda *_: None)
+    monkeypatch.setattr("dagrec_cli.jobs.study.Picture", Mock())
 
 
 def rows_of(file: Path) -> list[dict[str, str]]:

@@ -28,7 +28,7 @@ WORDS = ("reproduce", "-cd", "own", "table=mine", "progress=false", "hydra/launc
 @pytest.fixture
 def tuned(dagrec: Dagrec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dagrec:
     """A function of words: ``dagrec reproduce`` of a table of one row, without pictures."""
-    monkeypatch.setattr("dagrec_cli.experiment.fit._write_learning_curve", lambda _: None)
+    monkeypatch.setattr("dagrec_cli.experiment.fit._write_learning_curve", lambda *_: None)
     write_table(tmp_path, COUNTS)
     return lambda *words: dagrec(*WORDS, *words)
 

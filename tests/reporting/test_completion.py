@@ -63,11 +63,10 @@ def test_what_it_says_is_in_the_picture() -> None:
         2: answer(known_to_follow=0, replaced={"service_c": "UNKNOWN service"}),
         3: Answer(services=[], error="unknown node 'service_d'"),
     }
-    figure = completion(composition, answers, "What comes next", "model=m")
+    figure = completion(composition, answers)
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert {"a", "b·[31m", "c (new)", "x$y$", "0.70", "0.00"} <= {*texts}
     assert {"nothing is known to follow", "unknown node 'service_d'"} <= {*texts}
-    assert texts[:2] == ["What comes next", "model=m"]
     many = ("service_a",) * (MOST_NODES + 1)
     with pytest.raises(DataError, match=r"501 nodes, and a picture shows 500"):
-        completion(Composition(many, (True,) * len(many), ()), {}, "")
+        completion(Composition(many, (True,) * len(many), ()), {})

@@ -1,5 +1,6 @@
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -7,12 +8,28 @@ from matplotlib.figure import Figure
 
 from dagrec_cli.evaluation.ranks import Outcomes
 from dagrec_cli.reporting.plots.charts import learning_curve, metric_bars
-from dagrec_cli.reporting.plots.drawing import BLUE, LONGEST_NAME, shown
-from dagrec_cli.reporting.plots.gallery import SVG, XLINK, Picture, inline
-from dagrec_cli.reporting.plots.matrices import MOST_CLASSES, REST, ByLength, Confusion, by_length
+from dagrec_cli.reporting.plots.drawing import (
+    BLUE,
+    LINE_HEIGHT,
+    LONGEST_NAME,
+    Picture,
+    PictureForm,
+    shown,
+)
+from dagrec_cli.reporting.plots.gallery import SVG, XLINK, inline
+from dagrec_cli.reporting.plots.matrices import (
+    MOST_CLASSES,
+    REST,
+    Confusion,
+    PartAccuracy,
+    accuracy_cells,
+    by_length,
+)
 from dagrec_cli.reporting.plots.service_graph import layers
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.run import Edge
+
+FORMS = get_args(PictureForm)
 
 
 def outcomes(target: list[int], predicted: list[int]) -> Outcomes:
@@ -42,7 +59,30 @@ def test_rare_classes_share_the_last_place() -> None:
 def test_accuracy_by_length_adds_up_to_accuracy() -> None:
     seeds = [outcomes([0, 1, 1, 1], [0, 0, 1, 1]), outcomes([0, 1, 1, 1], [0, 1, 1, 1])]
     found = by_length(seeds, [np.array([1, 1, 2, 30])] * 2)
-    assert found == {1: ByLength(0.75, 2), 2: ByLength(1.0, 1), 8: ByLength(1.0, 1)}
+    assert found == {
+        "1": PartAccuracy(0.75, 2),
+        "2": PartAccuracy(1.0, 1),
+        "8+": PartAccuracy(1.0, 1),
+    }
+
+
+def test_each_part_has_a_column_that_says_how_many_pairs_it_is() -> None:
+    rows = {
+        "one": {"known": PartAccuracy(0.25, 1200), "new": PartAccuracy(1.0, 3)},
+        "two": {"known": PartAccuracy(0.5, 9)},
+    }
+    figure = accuracy_cells(rows, ["known", "never", "new"], "stratum")
+    axes = figure.axes[0]
+    heads = [label.get_text() for label in axes.get_xticklabels()]
+    assert heads == ["known\nn = 9–1,200", "new\nn = 3"]
+    assert [text.get_text() for text in axes.texts] == [".250", "1.000", ".500"]
+    assert (axes.get_xlabel(), [text.get_text() for text in axes.get_yticklabels()]) == (
+        "stratum",
+        ["one", "two"],
+    )
+    figure.draw_without_rendering()
+    boxes = [label.get_window_extent() for label in axes.get_xticklabels()]
+    assert boxes[0].x1 < boxes[1].x0
 
 
 def test_layers_run_from_left_to_right() -> None:
@@ -61,19 +101,22 @@ def test_layers_are_ordered_so_that_edges_do_not_cross() -> None:
     assert [("z", "y", "x")["abc".index(node)] for node in first] == second
 
 
-@pytest.mark.parametrize("is_validated", [True, False])
-def test_learning_curve_has_a_line_per_seed(*, is_validated: bool) -> None:
+def test_learning_curves_are_a_mean_with_a_band_over_seeds() -> None:
     rows = [{"epoch": k, "loss": 1 / k, "seconds": 0.1} for k in (1.0, 2.0)]
-    if is_validated:
-        rows = [row | {"validation_ndcg": row["epoch"] / 4} for row in rows]
-        rows.append({"epoch": 3.0, "loss": 0.7, "seconds": 0.1, "refit": 1.0})
-    axes = learning_curve({0: rows, 1: rows}, "ndcg").axes
-    assert [len(each.lines) for each in axes] == ([4, 2] if is_validated else [2])
-    assert axes[0].lines[0].get_ydata().tolist() == [1.0, 0.5]
-    if is_validated:
-        dashed = axes[0].lines[2]
-        assert (dashed.get_xdata().tolist(), dashed.get_linestyle()) == ([3.0], "--")
-        assert axes[1].lines[1].get_ydata().tolist() == [0.25, 0.5]
+    worse = [{**row, "loss": 2 * row["loss"], "validation_ndcg": 0.25} for row in rows]
+    worse += [{"epoch": 3.0, "loss": 0.7, "refit": 1.0}]
+    picture = learning_curve("curve", "model=m", [rows, worse], "ndcg")
+    loss, validation = picture.figure.axes
+    mean, refit = loss.lines
+    assert [*mean.get_xdata(), *mean.get_ydata()] == [1, 2, 1.5, 0.75]
+    assert (refit.get_xdata()[0], refit.get_ydata()[0], refit.get_linestyle()) == (1, 0.7, "--")
+    band = loss.collections[0].get_paths()[0].get_extents()
+    assert (band.y0, band.y1) == (0.5, 2)
+    assert validation.lines[0].get_ydata().tolist() == [0.25, 0.25]
+    assert "means over 2 trainings; bands: from the lowest" in picture.caption
+    assert picture.figure.legends[0].get_texts()[2].get_text() == "validation nDCG"
+    alone = learning_curve("curve", "", [rows], "ndcg")
+    assert (alone.caption, [len(each.collections) for each in alone.figure.axes]) == ("", [0])
 
 
 def test_the_legend_names_the_line_of_an_interval_and_not_its_bar() -> None:
@@ -98,19 +141,34 @@ def test_names_in_pictures_are_short_and_in_one_line() -> None:
     assert long.endswith("end")
 
 
-def test_equal_pictures_are_equal_files(tmp_path: Path) -> None:
+def curve() -> Picture:
     rows = [{"epoch": k, "loss": 1 / k} for k in (1.0, 2.0)]
-    for name in ("one", "two"):
-        figure = learning_curve({0: rows}, "ndcg")
-        Picture("curve", "Curve", "", figure).save(RunFolder(tmp_path / name))
-    for kind in ("png", "svg"):
-        one, two = (tmp_path / name / f"curve.{kind}" for name in ("one", "two"))
-        assert one.read_bytes() == two.read_bytes()
+    return learning_curve("curve", "model=m data=d " + "x" * 99, [rows, rows], "ndcg")
+
+
+def test_equal_pictures_are_equal_files() -> None:
+    assert [curve().drawn("png"), curve().drawn("svg")] == [curve().drawn(f) for f in FORMS]
+
+
+def test_a_file_says_what_its_page_says_around_it() -> None:
+    picture = curve()
+    svg = picture.drawn("svg").decode()
+    shown = inline(svg, "p", picture.title, picture.view_box)
+    for text in ("Learning curve", "model=m data=d", "means over 2 trainings"):
+        assert f">{text}" in svg or f" {text}" in svg, text
+        assert text not in shown.replace('aria-label="Learning curve"', ""), text
+    whole = float(re.findall(r'<svg [^>]*height="([\d.]+)pt"', svg)[0])
+    left, above, width, height = map(float, picture.view_box.split())
+    assert (left, width, height) == (0, 360, pytest.approx(230.4))
+    below = whole - above - height
+    legend = picture.figure.legends[0].get_window_extent()
+    assert 0 <= legend.y0 < legend.y1 < picture.figure.axes[0].get_window_extent().y0
+    assert above > 3 * 72 * LINE_HEIGHT > below > 72 * LINE_HEIGHT  # of the long line two
 
 
 def test_each_file_is_drawn_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Matplotlib draws a figure that has a layout twice for each file."""
-    figure = learning_curve({0: [{"epoch": 1.0, "loss": 1.0}]}, "ndcg")
+    picture = curve()
     drawn, plain = [], Figure.draw
 
     def draw(figure: Figure, renderer: Any) -> None:
@@ -118,7 +176,7 @@ def test_each_file_is_drawn_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         plain(figure, renderer)
 
     monkeypatch.setattr(Figure, "draw", draw)
-    Picture("curve", "Curve", "", figure).save(RunFolder(tmp_path))
+    picture.save(RunFolder(tmp_path), *FORMS)
     assert len(drawn) == 2  # a PNG, an SVG
 
 
@@ -128,8 +186,9 @@ def test_svg_in_a_page_has_ids_and_colours_of_the_page() -> None:
         f'<path id="m1" style="fill: {BLUE}; stroke: #010203"/><text>id="m1" {BLUE}</text>'
         '<g clip-path="url(#m1)"><use xlink:href="#m1"/></g></svg>'
     )
-    assert inline(svg, "p", "a <i>") == (
-        f'<svg xmlns="{SVG}" xmlns:xlink="{XLINK}" role="img" aria-label="a &lt;i&gt;">'
+    assert inline(svg, "p", "a <i>", "0 1 2 3") == (
+        f'<svg xmlns="{SVG}" xmlns:xlink="{XLINK}" viewBox="0 1 2 3" role="img" '
+        'aria-label="a &lt;i&gt;">'
         '<path id="p-m1" style="fill: var(--blue); stroke: #010203" />'
         f'<text>id="m1" {BLUE}</text>'
         '<g clip-path="url(#p-m1)"><use xlink:href="#p-m1" /></g></svg>'

@@ -10,8 +10,7 @@ from matplotlib.figure import Figure
 
 from dagrec_cli.reporting import report
 from dagrec_cli.reporting.comparison import compare_rows
-from dagrec_cli.reporting.plots.drawing import VARIABLES
-from dagrec_cli.reporting.plots.gallery import Picture
+from dagrec_cli.reporting.plots.drawing import VARIABLES, Picture, PictureForm
 from dagrec_cli.reporting.report import ReportSheet, write_report
 from dagrec_cli.reporting.rows import TableRow
 from dagrec_cli.reporting.tables import Table
@@ -222,11 +221,11 @@ def test_no_figure_outlives_its_files(
     alive: weakref.WeakSet[Figure] = weakref.WeakSet()
     most, plain = [0], Picture.save
 
-    def save(picture: Picture, folder: RunFolder) -> str:
+    def save(picture: Picture, folder: RunFolder, *forms: PictureForm) -> None:
         gc.collect()
         alive.add(picture.figure)
         most[0] = max(most[0], len(alive))
-        return plain(picture, folder)
+        plain(picture, folder, *forms)
 
     monkeypatch.setattr(Picture, "save", save)
     entries = [TableRow(f"row {k}", [run_of(tmp_path / "runs" / str(k))]) for k in range(3)]

@@ -1,7 +1,8 @@
 """Lines, bars and points: epochs, what each row gives and costs, and what a search tried."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, chain
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from dagrec_cli.reporting.plots.drawing import (
@@ -9,19 +10,23 @@ from dagrec_cli.reporting.plots.drawing import (
     INK,
     ORANGE,
     PALE,
+    SMALL,
     Labels,
+    Picture,
     Spot,
     canvas,
+    put_legend,
     room,
     shown,
     style,
 )
-from dagrec_cli.reporting.tables import short
+from dagrec_cli.reporting.tables import heading, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+BAND = "from the lowest to the highest, of those that reached the epoch"
 DASHES = ("--", ":", "-.")
 ROOM = 1.16  # of the longest bar, for the numbers right of all
 DISTANCES = [0, 10, -10, 20, -20, 30, -30, 40, -40, 50, -50]  # of a label from its point, in points
@@ -31,31 +36,39 @@ DECADE = 10  # from this ratio of the largest to the smallest value on, an axis 
 
 @style()
 def learning_curve(
-    histories: Mapping[int, Sequence[Mapping[str, float]]], monitor: str
-) -> "Figure":
-    """Draw each seed's loss, dashed where it is refitted, and its validation metric.
+    name: str, about: str, histories: Sequence[Sequence[Mapping[str, float]]], monitor: str
+) -> Picture:
+    """Return mean and range, over trainings, of loss, dashed where refitted, and validation.
 
     Parameters
     ----------
+    name, about
+        Of the picture.
     histories
-        Rows of :class:`~dagrec_cli.training.state.History` by seed.
+        Of each training, rows of :class:`~dagrec_cli.training.state.History`.
     monitor
         Name of the validation metric.
     """
-    figure = canvas(5, 3)
+    figure = canvas(5, 3.2)
     axes = figure.add_subplot()
     axes.grid()
     axes.set_xlabel("epoch")
-    rows = [[row for row in of_seed if "refit" not in row] for of_seed in histories.values()]
-    _draw_by_epoch(axes, rows, "loss", "training loss", "-", BLUE)
-    refits = [[row for row in of_seed if "refit" in row] for of_seed in histories.values()]
-    if any(refits):
-        axes.set_xlabel("epoch (dashed: refit on all training pairs)")
-        _draw_by_epoch(axes, refits, "loss", "training loss", "--", BLUE)
-    column = f"validation_{monitor}"
-    if any(column in row for of_seed in rows for row in of_seed):
-        _draw_by_epoch(axes.twinx(), rows, column, f"validation {monitor}", ".-", ORANGE)
-    return figure
+    axes.set_ylabel("training loss", color=BLUE)
+    first = [[row for row in rows if "refit" not in row] for rows in histories]
+    refit = [
+        [{**row, "epoch": k} for k, row in enumerate((r for r in rows if "refit" in r), start=1)]
+        for rows in histories
+    ]
+    _draw_by_epoch(axes, first, "loss", "training loss", color=BLUE)
+    _draw_by_epoch(axes, refit, "loss", "refit on all training pairs", "--", color=BLUE)
+    column, label = f"validation_{monitor}", f"validation {heading(monitor)}"
+    if any(column in row for rows in first for row in rows):
+        other = axes.twinx()
+        other.set_ylabel(label, color=ORANGE)
+        _draw_by_epoch(other, first, column, label, ".-", color=ORANGE)
+    put_legend(figure)
+    caption = f"Lines: means over {len(histories)} trainings; bands: {BAND}."
+    return Picture(name, "Learning curve", caption * (len(histories) > 1), figure, about)
 
 
 @style()
@@ -73,7 +86,7 @@ def metric_bars(
     """
     bars = [row for row in rows if row.get("seeds")]
     bounds = [row for row in rows if not row.get("seeds") and metric in row]
-    figure = canvas(5, 1.1 + 0.27 * len(bars))
+    figure = canvas(5, 1.4 + 0.27 * len(bars))
     axes = figure.add_subplot()
     place = range(len(bars))
     means = [row[metric]["mean"] for row in bars]
@@ -83,7 +96,7 @@ def metric_bars(
     axes.hlines(place, lows, highs, color=INK, linewidth=1, label="95 % interval")
     longest = max([*highs, *(row[metric]["mean"] for row in bounds)]) or 1
     for k, mean in enumerate(means):
-        axes.text(1.03 * longest, k, short({"mean": mean}), va="center", fontsize=8)
+        axes.text(1.03 * longest, k, short({"mean": mean}), va="center", fontsize=SMALL)
     for row, dash in zip(bounds, DASHES, strict=False):
         level = row[metric]["mean"]
         label = f"{row['row']} {short({'mean': level})}"
@@ -95,8 +108,8 @@ def metric_bars(
     axes.tick_params(axis="y", length=0)
     axes.set(ylim=(len(bars) - 0.5, -0.5), xlim=(0, ROOM * longest))
     axes.grid(axis="x")
-    if marks or bounds:
-        figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    axes.set_xlabel(heading(metric))
+    put_legend(figure)
     return figure
 
 
@@ -113,19 +126,20 @@ def speed(rows: Sequence[Mapping[str, Any]], metric: str) -> "Figure":
     points = [(row["seconds_per_epoch"], row[metric]["mean"]) for row in rows]
     seconds, means = zip(*points, strict=True)
     lows, highs = ([row[metric][end] for row in rows] for end in ("low", "high"))
-    axes.vlines(seconds, lows, highs, color=PALE, alpha=0.5, linewidth=1)
+    axes.vlines(seconds, lows, highs, color=PALE, alpha=0.5, linewidth=1, label="95 % interval")
     axes.plot(seconds, means, "o", color=BLUE, markersize=6)
-    axes.set(xscale="log", xlabel="seconds per epoch (training step)", ylabel=metric)
+    axes.set(xscale="log", xlabel="seconds per epoch (training step)", ylabel=heading(metric))
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter("")
     axes.set_xlim(min(seconds) / 2, max(seconds) * 3)
     axes.grid()
+    put_legend(figure)
     figure.draw_without_rendering()  # settles the layout
     labels = Labels(axes)
     labels.keep_free(points)
     for row, point in zip(rows, points, strict=True):
-        labels.write(shown(row["row"]), _around(point), fontsize=8)
+        labels.write(shown(row["row"]), _around(point), fontsize=SMALL)
     return figure
 
 
@@ -157,10 +171,12 @@ def rank_diagram(
     axes.hlines(0, 1, n, color=INK, linewidth=1)
     axes.vlines(range(1, n + 1), -0.25, 0, color=INK, linewidth=1)
     for rank in range(1, n + 1):
-        axes.text(rank, -0.4, str(rank), ha="center", va="bottom", fontsize=8)
+        axes.text(rank, -0.4, str(rank), ha="center", va="bottom", fontsize=SMALL)
     end = 1 + critical_difference  # cut where it is longer than the line
     axes.plot([1, min(end, n)], [-1.5, -1.5], color=ORANGE, linewidth=2, solid_capstyle="butt")
-    axes.text(1, -1.6, f"critical difference {critical_difference:.2f}", va="bottom", fontsize=8)
+    axes.text(
+        1, -1.6, f"critical difference {critical_difference:.2f}", va="bottom", fontsize=SMALL
+    )
     for place, row in enumerate(order):
         is_left = place < n_left
         level = below + (place if is_left else n - 1 - place)
@@ -172,7 +188,7 @@ def rank_diagram(
             textcoords="offset points",
             ha=side,
             va="center",
-            fontsize=8,
+            fontsize=SMALL,
         )
     for number, (low, high) in enumerate(groups):
         level = 0.4 + 0.34 * number
@@ -215,16 +231,21 @@ def _draw_by_epoch(
     histories: Sequence[Sequence[Mapping[str, float]]],
     column: str,
     label: str,
-    line: str,
-    colour: str,
+    line: str = "-",
+    *,
+    color: str,
 ) -> None:
-    """Draw a line per seed; a seed's epochs without the column are passed over."""
-    axes.set_ylabel(label, color=colour)
-    alpha = max(0.35, 1 / len(histories))
-    for rows in histories:
-        points = [(row["epoch"], row[column]) for row in rows if column in row]
-        epochs, values = zip(*points, strict=True) if points else ((), ())
-        axes.plot(epochs, values, line, color=colour, alpha=alpha, linewidth=1.2, markersize=3)
+    """Draw a column's mean over the seeds that have it, and their lowest and highest, if any."""
+    values: dict[float, list[float]] = {}
+    for row in chain(*histories):
+        if column in row:
+            values.setdefault(row["epoch"], []).append(row[column])
+    if values:
+        epochs = sorted(values)
+        means, lows, highs = ([of(values[k]) for k in epochs] for of in (fmean, min, max))
+        axes.plot(epochs, means, line, color=color, linewidth=1.2, markersize=3, label=label)
+        if len(histories) > 1:
+            axes.fill_between(epochs, lows, highs, color=color, alpha=0.2, linewidth=0)
 
 
 def _draw_trials(

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from textwrap import wrap
-from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -18,9 +18,9 @@ from dagrec_cli.reporting.plots.drawing import (
     ORANGE,
     PALE,
     PAPER,
+    Picture,
     canvas,
-    save_png,
-    save_svg,
+    chosen,
     shown,
     style,
 )
@@ -39,7 +39,7 @@ ROW, BOXES_APART, TEXT_ROOM = (
     0.1,
 )  # inches: a line, between boxes, beside a text in its box
 LAYERS_APART = 0.55  # layers
-MARGIN, HEAD = 0.3, 0.8
+EDGE, HEAD = 0.2, 0.3
 SHAPE = 1.6  # width of a page by its height
 HEAD_SIZE = 0.03  # of an arrow
 WIDEST_NOTE = 34  # letters
@@ -71,13 +71,9 @@ class Box(NamedTuple):
 
 @style()
 def draw_answers(
-    recommender: Recommender,
-    given: Path | Sequence[str],
-    answers: Sequence[Answer],
-    file: IO[bytes],
-    form: str,
-) -> None:
-    """Write a picture of what is recommended, as PNG or SVG.
+    recommender: Recommender, given: Path | Sequence[str], answers: Sequence[Answer]
+) -> Picture:
+    """Return a picture of what is recommended.
 
     Parameters
     ----------
@@ -85,8 +81,6 @@ def draw_answers(
         The file of one composition, or the names of the nodes of a context.
     answers
         Those to it.
-    form
-        ``png`` or ``svg``.
 
     Raises
     ------
@@ -109,21 +103,14 @@ def draw_answers(
         is_service = tuple(not each.startswith(PREFIX_TABLE) for each in names)
         composition = Composition(names, is_service, tuple(pairwise(range(len(names)))))
         name, at = "a context", [len(names) - 1] * len(answers)
-    result = recommender.run.result
-    chosen = " ".join(f"{group}={result.choices.get(group)}" for group in ("model", "data"))
-    figure = completion(
-        composition,
-        dict(zip(at, answers, strict=True)),
-        f"What comes next: {shown(name)}",
-        visible(f"{chosen}, {recommender.run.path}"),
-    )
-    (save_svg if form == "svg" else save_png)(figure, file)
+    run = recommender.run
+    chose = visible(f"{chosen(run.result.choices)}, {run.path}")
+    figure = completion(composition, dict(zip(at, answers, strict=True)))
+    return Picture("completion", f"What comes next: {shown(name)}", "", figure, chose)
 
 
 @style()
-def completion(
-    composition: Composition, answers: Mapping[int, Answer], title: str, subtitle: str = ""
-) -> "Figure":
+def completion(composition: Composition, answers: Mapping[int, Answer]) -> "Figure":
     """Draw a composition with the answers at its nodes, given by position.
 
     It runs from left to right, or downwards if that is nearer to the shape of a page.
@@ -148,14 +135,11 @@ def completion(
     drawing = min(ways_to_draw, key=lambda each: max(each.width, SHAPE * each.height))
 
     legend = sum(_text_width(figure, text) + 0.55 for text in LEGEND.values())
-    texts = (1.3 * _text_width(figure, text) for text in (title, subtitle))
-    width = max(drawing.width, legend, *texts)
-    figure.set_size_inches(width + 2 * MARGIN, drawing.height + HEAD + 2 * MARGIN)
+    width = max(drawing.width, legend)
+    figure.set_size_inches(width + 2 * EDGE, drawing.height + HEAD + 2 * EDGE)
     axes = figure.add_axes((0, 0, 1, 1))
-    axes.set(xlim=(-MARGIN, width + MARGIN), ylim=(drawing.height + MARGIN, -HEAD - MARGIN))
+    axes.set(xlim=(-EDGE, width + EDGE), ylim=(drawing.height + EDGE, -HEAD - EDGE))
     axes.set_axis_off()
-    axes.text(0, -HEAD, title, fontsize=FONT + 2, weight="bold", va="center")
-    axes.text(0, 0.25 - HEAD, subtitle, fontsize=FONT, color=PALE, va="center")
     _draw_legend(axes, figure)
     for way in layering.ways:
         drawing.draw_link(axes, way)
@@ -272,7 +256,7 @@ def _draw_frame(
 
 
 def _draw_legend(axes: "Axes", figure: "Figure") -> None:
-    left, y = 0.0, 0.5 - HEAD
+    left, y = 0.0, -HEAD
     for kind, text in LEGEND.items():
         is_end = kind == "end"
         _draw_frame(

@@ -1,21 +1,28 @@
-"""What all pictures share: type, colours, cells, labels, and names that come from data.
+"""What all pictures share: title and caption, type, colours, cells, labels, names from data.
 
 Each colour has a name, which the report's style sheet gives a second value for dark screens.
 Pictures are drawn without pyplot: no window, no global state, less time to import.
 """
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from io import BytesIO
-from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
+from dagrec_cli.errors import visible
+from dagrec_cli.runs.folder import RunFolder
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.transforms import Bbox
 
 PAPER, INK, PALE, LINE = "#ffffff", "#1f2328", "#6a737d", "#d5dae0"
 BLUE, ORANGE = "#2f6db5", "#bf5310"
@@ -27,6 +34,17 @@ VARIABLES = {
     BLUE: "blue",
     ORANGE: "orange",
 }
+LONGEST_NAME = 35
+LETTER = 0.078  # inches
+LINE_HEIGHT, MARGIN = 0.17, 0.08  # inches, of what stands above and below a picture
+SIZE, SMALL = 9, 8  # of type, in points
+AROUND = ("title", "about", "caption")  # ids of what stands above and below
+METADATA: dict[str, Any] = {  # no time stamp: equal runs give equal files
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+}
+PictureForm = Literal["png", "svg"]
+PIXELS_PER_INCH = 96
 STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": PALE,
@@ -34,7 +52,7 @@ STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "axes.spines.top": False,
     "figure.facecolor": PAPER,
-    "font.size": 9,
+    "font.size": SIZE,
     "grid.color": LINE,
     "grid.linewidth": 0.6,
     "svg.fonttype": "none",  # text stays text: to search, to copy, to read aloud
@@ -46,8 +64,6 @@ STYLE: dict[Any, Any] = {
     "ytick.color": PALE,
     "ytick.labelcolor": INK,
 }
-LONGEST_NAME = 35
-LETTER = 0.078  # inches
 HALF = 0.47  # of a cell's side
 CORNERS = ((-HALF, -HALF), (HALF, -HALF), (HALF, HALF), (-HALF, HALF))
 FULLEST = 0.6  # opacity of a cell; text stays readable on it
@@ -78,14 +94,88 @@ def canvas(width: float, height: float) -> "Figure":
     return figure
 
 
-def save_png(figure: "Figure", file: IO[bytes]) -> None:
-    """Write a figure as PNG without a time stamp, so equal runs give equal bytes."""
-    figure.savefig(file, format="png", dpi=150, metadata={"Software": None})
+def put_legend(figure: "Figure") -> None:
+    """Write a legend below a figure's axes."""
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=SMALL)
 
 
-def save_svg(figure: "Figure", file: IO[bytes] | BytesIO) -> None:
-    """Write a figure as SVG without a time stamp."""
-    figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+@dataclass(frozen=True)
+class Picture:
+    """A figure with what is said about it; its files say it too, so that each stands alone.
+
+    Attributes
+    ----------
+    name
+        Name of its files, without ending; unique in a report.
+    title
+        One line above.
+    caption
+        What to see in it, below.
+    about
+        Second line above: what was drawn, such as a row and its data.
+    """
+
+    name: str
+    title: str
+    caption: str
+    figure: "Figure"
+    about: str = ""
+
+    def save(self, folder: RunFolder, *forms: PictureForm) -> None:
+        """Write ``<name>.png`` or ``<name>.svg`` or both."""
+        for form in forms:
+            folder.write_bytes(f"{self.name}.{form}", self.drawn(form))
+
+    def drawn(self, form: PictureForm) -> bytes:
+        """Return a file's content."""
+        file = BytesIO()
+        with style():
+            look = {"bbox_inches": self._whole, "metadata": METADATA[form]}
+            self.figure.savefig(file, format=form, dpi=150, **look)
+        return file.getvalue()
+
+    @property
+    def width(self) -> int:
+        """Its natural width in pixels of a page."""
+        return round(self.figure.get_figwidth() * PIXELS_PER_INCH)
+
+    @property
+    def view_box(self) -> str:
+        """The figure's part of its SVG, which a page shows with words of its own around it."""
+        width, height = (72 * self.figure.get_size_inches()).tolist()
+        return f"0 {72 * self._whole.y1 - height:g} {width:g} {height:g}"
+
+    @cached_property
+    def _whole(self) -> "Bbox":
+        """Write what stands above and below the figure; return what all takes up, in inches."""
+        from matplotlib.transforms import Bbox
+
+        figure = self.figure
+        if layout := figure.get_layout_engine():
+            layout.execute(figure)
+        figure.set_layout_engine(None)  # laid out once; with one, each writing draws twice
+        for legend in figure.legends:  # else it moves to the end of all
+            legend.set_bbox_to_anchor((0, 0, 1, 1), figure.transFigure)
+        width, height = figure.get_size_inches().tolist()
+        top, bottom = height + MARGIN, -MARGIN
+
+        def put(part: str, text: str, y: float, size: int, **look: Any) -> float:
+            lines = wrap(visible(text), int((width - 2 * MARGIN) / LETTER * SIZE / size))
+            place = {"x": MARGIN / width, "y": y / height, "s": "\n".join(lines)}
+            figure.text(**place, gid=part, fontsize=size, **look)
+            return LINE_HEIGHT * len(lines)
+
+        top += put("about", self.about, top, SMALL, va="bottom", color=PALE)
+        top += put("title", self.title, top, SIZE, va="bottom", weight="bold")
+        bottom -= put("caption", self.caption, bottom, SMALL, va="top", color=PALE)
+        return Bbox([[0, bottom - MARGIN], [width, top + MARGIN]])
+
+
+def chosen(
+    choices: Mapping[str, str | None], groups: Sequence[str] = ("model", "loss", "data", "split")
+) -> str:
+    """Return options as a command line names them: ``data=geoportal split=paper``."""
+    return " ".join(f"{group}={choices[group]}" for group in groups if choices.get(group))
 
 
 def shown(name: str) -> str:

@@ -4,24 +4,26 @@ Each is written as PNG and SVG, and put into a page as SVG, whose ids begin with
 colours are those of the page.
 """
 
-import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from itertools import chain
+from typing import Any
 from xml.etree import ElementTree
 
 from dagrec_cli.config.metric_names import METRICS
 from dagrec_cli.errors import plural
+from dagrec_cli.evaluation.strata import STRATA
 from dagrec_cli.reporting.plots.charts import learning_curve, metric_bars, speed
-from dagrec_cli.reporting.plots.drawing import VARIABLES, save_png, save_svg, style
+from dagrec_cli.reporting.plots.drawing import AROUND, VARIABLES, Picture, chosen
 from dagrec_cli.reporting.plots.matrices import (
+    LENGTHS,
     MOST_CLASSES,
     REST,
     Confusion,
+    PartAccuracy,
+    accuracy_cells,
     by_length,
     confusion_matrix,
-    context_length,
 )
 from dagrec_cli.reporting.plots.service_graph import MOST_EDGES, service_graph
 from dagrec_cli.reporting.rows import TableRow, by_test
@@ -29,59 +31,19 @@ from dagrec_cli.reporting.tables import Table, heading
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.run import Run
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 SHOWN_METRICS = ("accuracy", "ndcg", "f1")
-PUBLISHED = " Diamonds: as published."
 SVG = "http://www.w3.org/2000/svg"
 XLINK = "http://www.w3.org/1999/xlink"
 NOT_IN_A_PAGE = (f"{{{SVG}}}metadata", f"{{{SVG}}}style")
-PIXELS_PER_INCH = 96
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure with what is said about it.
-
-    Attributes
-    ----------
-    name
-        Name of its files, without ending; unique in a report.
-    title
-        One line above.
-    caption
-        What to see in it.
-    """
-
-    name: str
-    title: str
-    caption: str
-    figure: "Figure"
-
-    @property
-    def width(self) -> int:
-        """Its natural width in pixels."""
-        return round(self.figure.get_figwidth() * PIXELS_PER_INCH)
-
-    def save(self, folder: RunFolder) -> str:
-        """Write ``<name>.png`` and ``<name>.svg``; return the SVG to put into a page."""
-        file = io.BytesIO()
-        with style():
-            if layout := self.figure.get_layout_engine():
-                layout.execute(self.figure)
-            self.figure.set_layout_engine(None)  # laid out once; with one, each writing draws twice
-            folder.write(f"{self.name}.png", lambda file: save_png(self.figure, file))
-            save_svg(self.figure, file)
-        svg = file.getvalue().decode()
-        folder.write_text(f"{self.name}.svg", svg)
-        return inline(svg, self.name, self.title)
 
 
 def table_pictures(
-    table: Table, published: Mapping[tuple[str, str], float], rows: Sequence[TableRow]
+    table: Table,
+    published: Mapping[tuple[str, str], float],
+    strata: Sequence[Mapping[str, Any]],
+    rows: Sequence[TableRow],
 ) -> Iterator[Picture]:
-    """Yield bars of the main metrics, what a row costs, and accuracy by context length.
+    """Yield bars of the main metrics, what a row costs, and accuracy by stratum and length.
 
     Rows with other test pairs have pictures of their own.
 
@@ -91,25 +53,48 @@ def table_pictures(
         From :func:`~dagrec_cli.reporting.comparison.compare_rows`.
     published
         Published numbers by name of row and metric.
+    strata
+        Cells from :func:`~dagrec_cli.reporting.comparison.strata_tables`.
     rows
         Those of the table, with their runs.
     """
-    for number, (about, alike) in enumerate(by_test(rows), start=1):
-        cells = [r for r in table.rows if r.get("test", "") == about and METRICS[0] in r]
-        name, where = (f"{table.name}_{number}", f", {about}") if about else (table.name, "")
+    for number, (test, alike) in enumerate(by_test(rows), start=1):
+        cells = [r for r in table.rows if r.get("test", "") == test and METRICS[0] in r]
+        name = f"{table.name}_{number}" if test else table.name
+        about = f"{table.title}: {test or _tested(alike[0])}"
         for metric in [each for each in SHOWN_METRICS if each in table.columns]:
             marks = {row: n for (row, column), n in published.items() if column == heading(metric)}
-            caption = f"Lines: 95 % intervals.{PUBLISHED if marks else ''}"
-            figure = metric_bars(cells, metric, marks)
-            yield Picture(f"{name}_{metric}", f"{heading(metric)}{where}", caption, figure)
-        yield from _speed(f"{name}_speed", where, cells)
-        lengths = [(row.name, by_length(row.outcomes, _lengths(row))) for row in alike]
-        yield Picture(
-            f"{name}_context_length",
-            f"Accuracy by context length{where}",
-            "Mean over seeds and parts; n: test pairs of that length.",
-            context_length(lengths),
+            title = f"Rows by {heading(metric)}"
+            yield Picture(
+                f"{name}_{metric}", title, _means(alike), metric_bars(cells, metric, marks), about
+            )
+        yield from _speed(f"{name}_speed", about, cells)
+        parts: dict[str, dict[str, PartAccuracy]] = {}
+        for cell in strata:
+            if cell.get("test", "") == test:
+                found = PartAccuracy(cell[METRICS[0]], cell["steps"])
+                parts.setdefault(cell["row"], {})[cell["stratum"]] = found
+        if parts:
+            figure = accuracy_cells(parts, [*chain(*STRATA)], "stratum; n: test pairs")
+            caption = f"{_means(alike)} New: nothing that was fitted has it.".strip()
+            yield Picture(f"{name}_strata", "Accuracy by stratum", caption, figure, about)
+        lengths = {row.name: by_length(row.outcomes, _lengths(row)) for row in alike}
+        figure = accuracy_cells(
+            lengths, LENGTHS, "nodes on the longest way through the context; n: test pairs"
         )
+        title = "Accuracy by context length"
+        yield Picture(f"{name}_context_length", title, _means(alike), figure, about)
+
+
+def _tested(row: TableRow) -> str:
+    """Return what a row was tested on, as a command line names it."""
+    return chosen(row.runs[0].result.choices, ("data", "split"))
+
+
+def _means(rows: Sequence[TableRow]) -> str:
+    """Return what the figures of rows are means of."""
+    of = ["seeds"] * any(row.n_seeds > 1 for row in rows) + ["parts"] * rows[0].is_averaged
+    return f"Means over {' and '.join(of)}." if of else ""
 
 
 def _lengths(row: TableRow) -> list[Any]:
@@ -117,13 +102,14 @@ def _lengths(row: TableRow) -> list[Any]:
     return [run.predictions.depth for run in row.runs for _ in run.seeds]
 
 
-def _speed(name: str, where: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[Picture]:
+def _speed(name: str, about: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[Picture]:
     timed = [row for row in rows if row.get("seconds_per_epoch")]
     if timed:
         counting = [row["row"] for row in rows if row.get("seeds") and row not in timed]
         rest = f" Without epochs, since they count: {', '.join(counting)}." if counting else ""
-        title = f"Accuracy against seconds per epoch{where}"
-        yield Picture(name, title, f"Left and up is better.{rest}", speed(timed, METRICS[0]))
+        title = "Accuracy against seconds per epoch"
+        caption = f"Left and up is better.{rest}"
+        yield Picture(name, title, caption, speed(timed, METRICS[0]), about)
 
 
 def row_pictures(name: str, row: TableRow) -> Iterator[Picture]:
@@ -134,16 +120,10 @@ def row_pictures(name: str, row: TableRow) -> Iterator[Picture]:
     name
         What the names of the pictures begin with.
     """
-    every = [rows for run in row.runs for rows in run.history.values()]
-    histories = dict(enumerate(every))
-    if histories:
+    about = f"{row.name}: {_tested(row)}"
+    if histories := [rows for run in row.runs for rows in run.history.values()]:
         monitor = str(row.runs[0].config["trainer"]["monitor"])
-        yield Picture(
-            f"{name}_learning_curve",
-            "Learning curve",
-            f"One line per seed {'and part ' * (len(row.parts) > 1)}({len(histories)}).",
-            learning_curve(histories, monitor),
-        )
+        yield learning_curve(f"{name}_learning_curve", about, histories, monitor)
     confusion = Confusion.of(row.outcomes, row.services)
     rest = f' The {MOST_CLASSES} most frequent; "{REST}" are many, so have no recall.'
     most = rest if REST in confusion.names else ""
@@ -153,6 +133,7 @@ def row_pictures(name: str, row: TableRow) -> Iterator[Picture]:
         "Test pairs, mean over seeds and parts; the fuller a cell, the larger its share of the "
         f"target. Classes that are target or prediction, frequent targets first.{most}",
         confusion_matrix(confusion),
+        about,
     )
 
 
@@ -172,10 +153,20 @@ def graph_picture(name: str, run: Run) -> Picture | None:
         share = sum(e.weight for e in edges) / sum(e.weight for e in run.edges)
         caption += f"Only the {len(edges)} heaviest are drawn, {share:.0%} of all steps. "
     figure = service_graph(edges, services)
-    return Picture(name, "Service graph", f"{caption}Orange: back to an earlier layer.", figure)
+    caption += "Orange: back to an earlier layer."
+    about = chosen(run.result.choices, ("data",))
+    return Picture(name, "Service graph", caption, figure, about)
 
 
-def inline(svg: str, prefix: str, label: str) -> str:
+def save(picture: Picture, folder: RunFolder) -> str:
+    """Write a picture as PNG and SVG; return the SVG to put into a page."""
+    picture.save(folder, "png")
+    svg = picture.drawn("svg")
+    folder.write_bytes(f"{picture.name}.svg", svg)
+    return inline(svg.decode(), picture.name, picture.title, picture.view_box)
+
+
+def inline(svg: str, prefix: str, label: str, view_box: str) -> str:
     """Return an SVG document of matplotlib as an element for a page.
 
     Parameters
@@ -184,17 +175,20 @@ def inline(svg: str, prefix: str, label: str) -> str:
         Put before every id.
     label
         What a screen reader says.
+    view_box
+        What is shown of it; title and caption, which the page says itself, are taken out.
     """
     ElementTree.register_namespace("", SVG)
     ElementTree.register_namespace("xlink", XLINK)
     root = ElementTree.fromstring(svg)
     for parent in list(root.iter()):
-        for child in [child for child in parent if child.tag in NOT_IN_A_PAGE]:
+        for child in [c for c in parent if c.tag in NOT_IN_A_PAGE or c.get("id") in AROUND]:
             parent.remove(child)
         for key, value in parent.attrib.items():
             parent.set(key, _for_page(key, value, prefix))
     for key in ("width", "height"):  # the style sheet decides
         root.attrib.pop(key, None)
+    root.set("viewBox", view_box)
     root.set("role", "img")
     root.set("aria-label", label)
     return ElementTree.tostring(root, encoding="unicode")

@@ -17,6 +17,7 @@ MOST_CLASSES = 20  # the rest is one class
 REST = "all others"
 CELL, BAR = 0.25, 0.8  # inches
 LONGEST_CONTEXT = 8  # longer contexts share a column
+LENGTHS = (*map(str, range(1, LONGEST_CONTEXT)), f"{LONGEST_CONTEXT}+")
 
 
 class Confusion(NamedTuple):
@@ -63,8 +64,8 @@ class Confusion(NamedTuple):
         return shares
 
 
-class ByLength(NamedTuple):
-    """Accuracy and test pairs (rounded up) of one context length, means over seeds and parts."""
+class PartAccuracy(NamedTuple):
+    """Accuracy on a part of the test pairs, and how many these are; means over seeds and parts."""
 
     accuracy: float
     n: int
@@ -72,8 +73,8 @@ class ByLength(NamedTuple):
 
 def by_length(
     outcomes: Sequence[Outcomes], lengths: Sequence[Int[np.ndarray, " pairs"]]
-) -> dict[int, ByLength]:
-    """Return the accuracy for each context length, up to :data:`LONGEST_CONTEXT` and beyond.
+) -> dict[str, PartAccuracy]:
+    """Return the accuracy for each context length, by :data:`LENGTHS`; n is rounded up.
 
     Parameters
     ----------
@@ -83,11 +84,11 @@ def by_length(
     length = np.minimum(np.concatenate(lengths), LONGEST_CONTEXT)
     gain = np.concatenate([gains(seed, "accuracy").value for seed in outcomes])
     return {
-        int(k): ByLength(
+        LENGTHS[k - 1]: PartAccuracy(
             float(gain[length == k].mean()),
             int(np.ceil((length == k).sum() / len(outcomes))),
         )
-        for k in np.unique(length)
+        for k in np.unique(length).tolist()
     }
 
 
@@ -116,25 +117,31 @@ def confusion_matrix(confusion: Confusion) -> "Figure":
 
 
 @style()
-def context_length(rows: Sequence[tuple[str, Mapping[int, ByLength]]]) -> "Figure":
-    """Draw a line of cells per row, a column per context length.
+def accuracy_cells(
+    rows: Mapping[str, Mapping[str, PartAccuracy]], parts: Sequence[str], axis: str
+) -> "Figure":
+    """Draw a line of cells per row, a column per part of the test pairs that some row has.
 
     Parameters
     ----------
     rows
-        Names, and results of :func:`by_length`.
+        By name: the accuracy on each part.
+    parts
+        Names of the parts, in order.
+    axis
+        What the parts are.
     """
-    lengths = sorted({length for _, row in rows for length in row})
-    missing = ByLength(np.nan, 0)
-    table = [[row.get(length, missing) for length in lengths] for _, row in rows]
-    figure = canvas(5, 1 + 0.27 * len(rows))
+    parts = [part for part in parts if any(part in row for row in rows.values())]
+    table = [[row.get(part, PartAccuracy(np.nan, 0)) for part in parts] for row in rows.values()]
+    heads = [_head(k, column) for k, column in zip(parts, zip(*table, strict=True), strict=True)]
+    wide = 0.1 + max(room(head.split("\n")) for head in heads)
+    figure = canvas(max(4.0, 0.4 + room(rows) + wide * len(parts)), 0.8 + 0.27 * len(rows))
     axes = figure.add_subplot()
-    texts = [[_share(cell.accuracy, 3) for cell in row] for row in table]
+    texts = [[_share(cell.accuracy, 3) if cell.n else "" for cell in row] for row in table]
     draw_cells(axes, np.array([[cell.accuracy for cell in row] for row in table]), texts)
-    axes.set_yticks(range(len(rows)), [shown(name) for name, _ in rows])
-    heads = [_head(k, column) for k, column in zip(lengths, zip(*table, strict=True), strict=True)]
-    axes.set_xticks(range(len(lengths)), heads)
-    axes.set_xlabel("nodes on the longest way through the context")
+    axes.set_yticks(range(len(rows)), [shown(name) for name in rows])
+    axes.set_xticks(range(len(parts)), heads)
+    axes.set_xlabel(axis)
     return figure
 
 
@@ -143,8 +150,8 @@ def _share(number: float, digits: int) -> str:
     return f"{number:.{digits}f}".removeprefix("0")
 
 
-def _head(length: int, column: Sequence[ByLength]) -> str:
-    """Return ``2 (n = 57)`` on two lines; a range where rows have different test pairs."""
+def _head(part: str, column: Sequence[PartAccuracy]) -> str:
+    """Return ``2`` and ``n = 57`` on two lines; a range where rows have different test pairs."""
     counts = sorted({cell.n for cell in column if cell.n})
     n = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,}–{counts[-1]:,}"
-    return f"{length}{'+' if length == LONGEST_CONTEXT else ''}\nn = {n}"
+    return f"{part}\nn = {n}"
