@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 __all__ = ["DagrecError", "TrainedRun", "TrainingError", "compare", "load", "read_data", "train"]
 
-
 Folder = str | PathLike[str]
 Names = Iterable[str] | None
 
@@ -192,11 +191,11 @@ def train(
     from dagrec_cli.jobs.job import request_of, without_hydra
     from dagrec_cli.jobs.search import check_no_search
     from dagrec_cli.runs.folder import LOGGER, RunFolder
+    from dagrec_cli.runs.state import TRAINING, check_new
     from dagrec_cli.training.progress import Silent
 
     asked = [*words] if seeds is None else [*words, f"seeds={list(seeds)}".replace(" ", "")]
-    folders = [] if config_dir is None else [os.path.abspath(config_dir)]
-    whole = composed("train", asked, folders)
+    whole = composed("train", asked, [os.path.abspath(config_dir)] if config_dir else [])
     config = without_hydra(whole)
     request = request_of(whole.hydra, config, asked)
     if config.resume is not None:
@@ -204,6 +203,7 @@ def train(
     place = RunFolder(Path(whole.hydra.run.dir if folder is None else folder))
     try:
         check_no_search(whole.hydra.sweeper, asked, place)
+        check_new(place.path, TRAINING, word="rerun", asked=config.rerun)
         run_experiment(config, place, request, Silent(LOGGER.warning))
     finally:
         place.remove_if_empty()

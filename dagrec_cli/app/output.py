@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from dagrec_cli.reporting.tables import Table
 
 
-def command_folder(what: str) -> RunFolder:
-    """Return the folder of the command that runs, see :func:`~dagrec_cli.runs.state.check_free`."""
+def command_folder(what: str, *, asked: bool) -> RunFolder:
+    """Return the folder of the command that runs, see :func:`~dagrec_cli.runs.state.check_new`."""
     from hydra.core.hydra_config import HydraConfig
 
-    from dagrec_cli.runs.state import check_free
+    from dagrec_cli.runs.state import check_new
 
     folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))
-    check_free(folder.path, what)
+    check_new(folder.path, what, asked=asked)
     return folder
 
 
@@ -58,13 +58,18 @@ def output_file(output: object, otherwise: str = "") -> Path:
     return path
 
 
-def check_not_input(path: Path, inputs: Iterable[Path]) -> None:
+def check_replaces(path: Path, inputs: Iterable[Path], *, asked: bool) -> None:
     """Refuse to write to a file that is read, under whatever name, or to the folder of one.
+
+    Parameters
+    ----------
+    asked
+        Whether any other file there may be replaced, and what is in a folder.
 
     Raises
     ------
     ConfigError
-        If it is one of the inputs: nothing else may hold what it holds.
+        If it is one of the inputs, which nothing else may hold, or would be replaced unasked.
     """
     if not path.exists():
         return
@@ -73,6 +78,11 @@ def check_not_input(path: Path, inputs: Iterable[Path]) -> None:
         if file.exists() and path.samefile(file.parent if is_folder else file):
             where = f"the folder of {file}, which" if is_folder else f"{file}, which"
             raise ConfigError(f"output is {str(path)!r}, {where} is read; write elsewhere.")
+    if not asked and not (is_folder and all(file.name[0] == "." for file in path.iterdir())):
+        raise ConfigError(
+            f"output is {str(path)!r}, which is there already; write elsewhere, or replace it with "
+            "overwrite=true."
+        )
 
 
 def write_output(path: Path, fill: Callable[[IO[bytes]], Any]) -> None:

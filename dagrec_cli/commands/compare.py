@@ -32,12 +32,13 @@ def compare(config: DictConfig) -> None:
     from dagrec_cli.training.progress import showing
 
     names = str | list[str]
-    check_settings(config, "metrics", runs=names, by=names | None, metric=Metric, average=Averages)
+    kinds = {"metric": Metric, "average": Averages, "overwrite": bool}
+    check_settings(config, "metrics", runs=names, by=names | None, **kinds)
     metrics = metrics_of("metrics", config.metrics)
     averages_of(config.average, config.metric)  # a wrong one stops here
     if not config.runs:
         raise ConfigError("no runs given; write dagrec compare FOLDER [FOLDER …].")
-    folder = command_folder(TABLES)
+    folder = command_folder(TABLES, asked=config.overwrite)
     by = None if config.by is None else _as_list(config.by)
     folders = [user_path(run) for run in _as_list(config.runs)]
     about = {"title": "Comparison", "metric": config.metric, "metrics": metrics}

@@ -155,17 +155,17 @@ def convert(config: DictConfig) -> None:
         At the first composition that is invalid, or too long to be read again, if
         ``data.on_invalid`` is ``error``; if the file would pack too well to be unpacked again.
     """
-    from dagrec_cli.app.output import check_not_input, output_file, write_output
+    from dagrec_cli.app.output import check_replaces, output_file, write_output
     from dagrec_cli.data.composition import Fault, Invalid, files_of
     from dagrec_cli.data.files import MOST_RATIO, most_unpacked
     from dagrec_cli.data.invalid import count_dropped, refuse, summarise, valid
     from dagrec_cli.data.readers.json_graph import encoded
     from dagrec_cli.data.readers.json_records import LARGEST
 
-    check_settings(config, "data", "output")
+    check_settings(config, "data", "output", overwrite=bool)
     path = output_file(config.output)
     source = build(config.data, "data")
-    check_not_input(path, files_of(source))
+    check_replaces(path, files_of(source), asked=config.overwrite)
     skipped: list[Invalid] = []
     dropped: Counter[str] = Counter()
     n_written = 0
@@ -199,7 +199,7 @@ def convert(config: DictConfig) -> None:
 
 def export(config: DictConfig) -> None:
     """Write a split in the format of another tool, and say how many pairs the files hold."""
-    from dagrec_cli.app.output import check_not_input, output_errors, output_path
+    from dagrec_cli.app.output import check_replaces, output_errors, output_path
     from dagrec_cli.data.composition import files_of
     from dagrec_cli.data.dataset import build_dataset
     from dagrec_cli.export.exchange import FORMATS, check_folder
@@ -207,11 +207,11 @@ def export(config: DictConfig) -> None:
     from dagrec_cli.training.split_data import SplitData
 
     form = Annotated[str, OneOf(FORMATS)]
-    check_settings(config, "data", "split", "output", format=form)
+    check_settings(config, "data", "split", "output", format=form, overwrite=bool)
     path = output_path(config.output)
     check_folder(path)
     split, source = build(config.split, "split"), build(config.data, "data")
-    check_not_input(path, files_of(source))
+    check_replaces(path, files_of(source), asked=config.overwrite)
     data = SplitData.of(build_dataset(source), split)
     if data.stream is not None:
         raise ConfigError(

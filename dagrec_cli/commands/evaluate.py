@@ -24,8 +24,9 @@ def evaluate(config: DictConfig) -> None:
     from dagrec_cli.training.progress import showing
 
     hydra = HydraConfig.get()
-    folder = command_folder(EVALUATION)
-    check_settings(config, "data", "split", "run", "trust", "metrics", side=Side)
+    kinds = {"side": Side, "overwrite": bool}
+    check_settings(config, "data", "split", "run", "trust", "metrics", **kinds)
+    folder = command_folder(EVALUATION, asked=config.overwrite)
     metrics = metrics_of("metrics", config.metrics)
     run = named_run(config.run, "evaluate", config.trust)
     if folder.path.samefile(run.path):

@@ -10,14 +10,15 @@ from dagrec_cli.config.build import check_settings
 
 def export(config: DictConfig) -> None:
     """Write the file and say how close its scores are."""
-    from dagrec_cli.app.output import check_not_input, output_file, write_output
+    from dagrec_cli.app.output import check_replaces, output_file, write_output
     from dagrec_cli.export.onnx_model import onnx_bytes
     from dagrec_cli.runs.model import deployed_model, named_run
 
-    check_settings(config, "run", "trust", "output", "seed", format=Literal["onnx"])
+    kinds = {"format": Literal["onnx"], "overwrite": bool}
+    check_settings(config, "run", "trust", "output", "seed", **kinds)
     path = output_file(config.output)
     run = named_run(config.run, "export", config.trust)
-    check_not_input(path, run.files)
+    check_replaces(path, run.files, asked=config.overwrite)
     (model, told), data = deployed_model(run, config.seed), run.result.data
     sys.stderr.write(told)
     content, difference = onnx_bytes(model, merges=data is None or data.merges)

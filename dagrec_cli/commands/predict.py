@@ -28,7 +28,7 @@ STANDARD = ", or output=null for standard output"
 
 def predict(config: DictConfig) -> None:
     """Write an answer for each context that is asked for."""
-    from dagrec_cli.app.output import check_not_input, output_file, write_output
+    from dagrec_cli.app.output import check_replaces, output_file, write_output
     from dagrec_cli.data.queries import check_answerable
     from dagrec_cli.export.recommendations import answer_lines
     from dagrec_cli.runs.model import named_run
@@ -46,7 +46,7 @@ def predict(config: DictConfig) -> None:
     run = named_run(config.run, "predict", config.trust)
     if path is not None:
         read = [config[key] for key in READ_FILES if isinstance(config[key], str)]
-        check_not_input(path, [*map(user_path, read), *run.files])
+        check_replaces(path, [*map(user_path, read), *run.files], asked=config.overwrite)
     recommender = Recommender(run, config.seed, config.mask)
     explain = recommender.explainer(config.why, OmegaConf.select(config, "data.path"))
     choice = recommender.choice(config.top_k, _allowed(config), config.owner)
@@ -90,6 +90,7 @@ def _check(config: DictConfig) -> None:
         why=bool,
         mask=PlainMask | None,
         format=Form,
+        overwrite=bool,
     )
     if sum(config[key] is not None for key in ASKED) != 1:
         raise ConfigError(

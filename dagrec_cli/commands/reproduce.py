@@ -31,7 +31,7 @@ def reproduce(config: DictConfig) -> None:
     from dagrec_cli.runs.state import TABLES
 
     hydra = HydraConfig.get()
-    folder = command_folder(TABLES)
+    folder = command_folder(TABLES, asked=True)
     name = hydra.runtime.choices["table"]
     check_settings(
         config,

@@ -34,8 +34,9 @@ def score(config: DictConfig) -> None:
     from dagrec_cli.training.progress import showing
 
     hydra = HydraConfig.get()
-    folder = command_folder(SCORE)
-    check_settings(config, "data", "split", "metrics", input=str | None, name=str | None, seed=Seed)
+    kinds = {"input": str | None, "name": str | None, "seed": Seed, "overwrite": bool}
+    check_settings(config, "data", "split", "metrics", **kinds)
+    folder = command_folder(SCORE, asked=config.overwrite)
     metrics = metrics_of("metrics", config.metrics)
     if lists := of_lists(metrics):
         raise ConfigError(

@@ -81,6 +81,7 @@ def train(config: DictConfig) -> float | None:
     from dagrec_cli.jobs.search import check_no_search
     from dagrec_cli.jobs.sweep import sweep_parts
     from dagrec_cli.runs.folder import RunFolder
+    from dagrec_cli.runs.state import TRAINING, check_new
 
     hydra = HydraConfig.get()
     path = Path(hydra.runtime.output_dir)
@@ -92,6 +93,7 @@ def train(config: DictConfig) -> float | None:
         check_first_part(config, request)
         sweep_parts(hydra)
         return None
+    check_new(path, TRAINING, word="rerun", asked=config.rerun)
     result = _run(config, path, request)
     _show(result, path)
     sys.stdout.write(_hint(hydra.runtime.choices, request.overrides))

@@ -19,7 +19,7 @@ from dagrec_cli.config.build import build, plain
 from dagrec_cli.config.deciding import is_part
 from dagrec_cli.config.where import code_sha256
 from dagrec_cli.data.split_base import Split
-from dagrec_cli.errors import ConfigError, DagrecError, visible
+from dagrec_cli.errors import ConfigError, DagrecError, ForeignError, visible
 from dagrec_cli.reporting.tables import heading, short
 from dagrec_cli.runs.folder import RESULT, is_in_use
 from dagrec_cli.runs.provenance import Request
@@ -60,6 +60,14 @@ class Job:
         """What came of it; what its folder holds of other settings or data does not count."""
         with as_hydra_config(self.config):
             return job_state(self.folder, without_hydra(self.config))
+
+    def check_kept(self) -> None:
+        """Raise ForeignError if it would replace a finished run of other settings."""
+        if self.state is OTHER_RUN:
+            raise ForeignError(
+                f"{self.folder}: it holds a finished run of other settings; rerun=true replaces "
+                "it, hydra.sweep.dir=FOLDER writes elsewhere."
+            )
 
 
 def check_number(n_jobs: int) -> None:

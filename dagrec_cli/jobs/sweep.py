@@ -42,9 +42,7 @@ if TYPE_CHECKING:
 
 FAILED = "failed"
 GIVEN = "hydra.sweep.dir="
-NUMBER = re.compile(
-    r"\$\\?\{hydra\\?[:.]job\.num\\?\}"
-)  # Hydra escapes it where it splits arguments
+NUMBER = re.compile(r"\$\\?\{hydra\\?[:.]job\.num\\?\}")  # Hydra escapes it in arguments
 NUMBERED = "use ${hydra.job.num} in hydra.sweep.subdir"
 NOT_REACHED = "not reached"
 LISTED = 5  # names in a message
@@ -87,9 +85,12 @@ class CombinationSweeper(JobSweeper):
         check_free(path, SWEEP, "hydra.sweep.dir")
         engine = Engine(config, self._context, path)
         jobs = jobs_of(engine, [*self._params, *arguments])
+        is_other = not config.rerun and _asked(path) not in (None, arguments)
         for job in jobs:
             check_free(job.folder, TRAINING, "hydra.sweep.subdir")
             check_own_folders(job.folder, path)
+            if is_other:
+                job.check_kept()
         folder = RunFolder(path)
         with folder.locked("hydra.sweep.dir"):
             write_record(folder, SweepRequest(arguments))
@@ -148,13 +149,16 @@ def sweep_parts(hydra: "DictConfig | HydraConf") -> None:
 
 def newest_sweep(below: Path, overrides: Sequence[str]) -> Path | None:
     """Return the newest folder whose sweep was begun with these overrides, in this order."""
-    for file in sorted(below.glob(f"*/{SWEEP_REQUEST}"), reverse=True):
-        try:
-            if read_record(file.parent, SweepRequest).overrides == list(overrides):
-                return file.parent
-        except (OSError, RunError):  # damaged: begin anew
-            continue
-    return None
+    folders = sorted((file.parent for file in below.glob(f"*/{SWEEP_REQUEST}")), reverse=True)
+    return next((folder for folder in folders if _asked(folder) == list(overrides)), None)
+
+
+def _asked(folder: Path) -> list[str] | None:
+    """Return what a sweep was begun with; None if there is none, or nobody knows."""
+    try:
+        return read_record(folder, SweepRequest).overrides
+    except (OSError, RunError):  # damaged: begin anew
+        return None
 
 
 def jobs_of(engine: Engine, words: Sequence[str]) -> list[Job]:
@@ -214,10 +218,8 @@ def _check_apart(jobs: Sequence[Job], folder: Path) -> None:
         users.setdefault(Path(os.path.realpath(job.folder)), []).append(f"job {job.number}")
     for place, names in users.items():
         if len(names) > 1:
-            shown = [
-                *names[:LISTED],
-                *([f"{len(names) - LISTED} more"] if len(names) > LISTED else []),
-            ]
+            more = len(names) - LISTED
+            shown = names[:LISTED] + [f"{more} more"] * (more > 0)
             listed = f"{', '.join(shown[:-1])} and {shown[-1]}"
             raise ConfigError(f"{listed} would share the folder {place}; {NUMBERED}.")
     for outer, inner in pairwise(sorted(users)):  # by part, so what a folder holds comes after it
@@ -252,8 +254,7 @@ def _show_sweep(
     config = engine.config
     entries = sweep_entries(jobs, reached)
     columns = metrics_of("metrics", config.metrics)
-    monitor = config.trainer.monitor
-    table = sweep_table(entries, n_jobs=len(jobs), metric=monitor, metrics=columns)
+    table = sweep_table(entries, n_jobs=len(jobs), metric=config.trainer.monitor, metrics=columns)
     sheet = ReportSheet([table, *strata_tables(entries, "sweep_strata")], entries)
     write_tables(folder, "dagrec train -m", [sheet], "Sweep folder")
     add_reasons(table, folder)

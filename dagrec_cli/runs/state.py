@@ -15,10 +15,11 @@ from omegaconf import DictConfig
 
 from dagrec_cli.config.build import build, plain
 from dagrec_cli.config.deciding import config_hash
+from dagrec_cli.config.where import short_path
 from dagrec_cli.data.cache import CachedSource
 from dagrec_cli.data.plain_files import read_plain
 from dagrec_cli.errors import DagrecError, ForeignError, RunError
-from dagrec_cli.runs.folder import REQUEST, RESULT, SWEEP_REQUEST, is_in_use
+from dagrec_cli.runs.folder import CHECKPOINTS, REQUEST, RESULT, SWEEP_REQUEST, is_in_use
 from dagrec_cli.runs.record import RunStart, read_record
 from dagrec_cli.runs.run import Run
 
@@ -116,6 +117,34 @@ def check_free(
         f"{path}: {owner}; nothing is written there, name a new folder for {what}: "
         f"{setting}=FOLDER."
     )
+
+
+def check_new(path: Path, what: str, *, word: str = "overwrite", asked: bool) -> None:
+    """Refuse as :func:`check_free` does, and to replace what the same command left, unless asked.
+
+    Of a training that is what has finished, or has a checkpoint to continue from.
+
+    Parameters
+    ----------
+    word
+        The setting that asks for it.
+
+    Raises
+    ------
+    ForeignError
+        If something would be replaced.
+    """
+    check_free(path, what)
+    if asked or not path.is_dir() or content_of(path) != what:
+        return
+    is_training = what == TRAINING
+    is_done = not is_training or _content(path / RESULT).get("status") == "finished"
+    if is_done or (path / CHECKPOINTS).exists():
+        continues = f"resume={short_path(path)} continues it, " if is_training else ""
+        raise ForeignError(
+            f"{path}: it holds {what} already; {continues}{word}=true replaces it, "
+            "hydra.run.dir=FOLDER writes elsewhere."
+        )
 
 
 def content_of(path: Path, besides: Collection[str] = ()) -> str | None:

@@ -66,7 +66,7 @@ def check(moment: float, code: int, out: str, err: str) -> None:
 
 def test_ctrl_c_in_the_first_half_second(tmp_path: Path) -> None:
     for moment in (0.002, 0.03, 0.06, 0.12, 0.25, 0.5):
-        check(moment, *interrupted(tmp_path, moment, "train", *SHORT, "hydra.run.dir=run"))
+        check(moment, *interrupted(tmp_path, moment, "train", *SHORT, f"hydra.run.dir=run{moment}"))
 
 
 @pytest.mark.slow

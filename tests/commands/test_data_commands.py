@@ -354,3 +354,11 @@ def test_convert_made_up_data(dagrec: Dagrec, tmp_path: Path) -> None:
     ]
     assert [each.pop("sha256") for each in found]
     assert found[0] == found[1]
+    before = (tmp_path / "made.jsonl").read_bytes()
+    words += ["data.seed=1", "output=made.jsonl"]
+    answer = dagrec("data", "convert", *words)
+    assert (answer.code, answer.out) == (2, "")
+    assert "output is 'made.jsonl', which is there already; write elsewhere, or" in answer.err
+    assert (tmp_path / "made.jsonl").read_bytes() == before
+    assert dagrec("data", "convert", *words, "overwrite=true").code == 0
+    assert (tmp_path / "made.jsonl").read_bytes() != before

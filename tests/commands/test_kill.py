@@ -31,7 +31,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         *("model.ranking=choice(one_hot,counts)", "progress=false"),
     ),
     "prepare": ("data", "prepare", "data=compositions", "data.path=shards/*.jsonl", "n_jobs=2"),
-    "predict": ("predict", "input=contexts.jsonl", "output=next.jsonl"),
+    "predict": ("predict", "input=contexts.jsonl", "output=next.jsonl", "overwrite=true"),
 }
 SAME = re.compile(r"predictions\.csv|model.*\.safetensors|next\.jsonl|learning_curve\.png|.*\.npy")
 STAMP = re.compile(r"\d{4}-\d\d-\d\d_[\d-]+|[0-9a-f]{8,}")  # names that differ from run to run

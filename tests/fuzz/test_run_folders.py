@@ -27,9 +27,9 @@ VALUES = (
 )
 COMMANDS = (
     ("predict", "run={run}", "context=[{node}]", "why=true"),
-    ("predict", "run={run}", "input=contexts.jsonl", "output=next.jsonl"),
-    ("evaluate", "run={run}", "hydra.run.dir=evaluated"),
-    ("export", "run={run}", "output=model.onnx"),
+    ("predict", "run={run}", "input=contexts.jsonl", "output=next.jsonl", "overwrite=true"),
+    ("evaluate", "run={run}", "hydra.run.dir=evaluated", "overwrite=true"),
+    ("export", "run={run}", "output=model.onnx", "overwrite=true"),
     ("train", "resume={run}", "progress=false"),
     ("compare", "runs=[sound,{run}]"),
 )

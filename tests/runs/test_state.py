@@ -9,11 +9,11 @@ import pytest
 from omegaconf import DictConfig
 
 from dagrec_cli.config import deciding
-from dagrec_cli.errors import DagrecError
+from dagrec_cli.errors import DagrecError, ForeignError
 from dagrec_cli.experiment.fit import run_experiment
 from dagrec_cli.jobs.job import job_state
 from dagrec_cli.runs.folder import LOCK, RunFolder
-from dagrec_cli.runs.state import fits, state_of
+from dagrec_cli.runs.state import TRAINING, check_new, fits, state_of
 from dagrec_cli.training.progress import Silent
 from train_config import compose_train
 
@@ -72,6 +72,18 @@ def test_what_came_of_a_folder(
     assert (found.kind, found.run) == (kind, None)
     assert reason in found.reason
     assert job_state(run, config_of(folder)).run is None
+
+
+def test_what_took_training_is_not_replaced_unasked(folder: Path) -> None:
+    run, told = folder / "run", r"run: it holds a training already; resume=\S+ continues it, "
+    with pytest.raises(ForeignError, match=f"{told}rerun=true replaces it, hydra.run.dir=FOLDER"):
+        check_new(run, TRAINING, word="rerun", asked=False)
+    check_new(run, TRAINING, word="rerun", asked=True)
+    (run / "result.json").unlink()
+    check_new(run, TRAINING, asked=False)  # it failed before there was a checkpoint
+    (run / "checkpoints").mkdir()
+    with pytest.raises(ForeignError, match=told):
+        check_new(run, TRAINING, asked=False)
 
 
 def test_a_folder_that_is_not_there_and_one_that_is_in_use(folder: Path) -> None:
