@@ -5,6 +5,7 @@ bounded in bytes, in what it asks for, and in seconds, so none can hold the othe
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -15,8 +16,8 @@ import msgspec
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dagrec_cli import __version__
@@ -34,7 +35,8 @@ from dagrec_cli.serving.requests import (
     Kept,
     Question,
     answer,
-    keep_chosen,
+    append,
+    lines_of,
 )
 
 PAGE = Path(__file__).with_name("page.html")
@@ -46,6 +48,8 @@ ALONE = {  # headers with which a page loads nothing from elsewhere, and lies in
 }
 LARGEST_BODY = 2**22  # bytes
 LONGEST_ERROR = 1_000  # characters
+PORT = re.compile(r":\d*$")  # of a Host, behind its name
+DEADLINE = "dagrec.deadline"  # in a request's scope: when it ends unanswered
 
 SearchText = Annotated[str, Query(max_length=200, description="A part of the name.")]
 SearchCount = Annotated[int, Query(ge=1, le=1_000, description="How many, at most.")]
@@ -82,8 +86,7 @@ def app_of(
         docs_url=None,  # their pages take scripts from elsewhere
         redoc_url=None,
     )
-    app.add_middleware(_Bounded, seconds=seconds)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)
+    app.add_middleware(_Bounded, seconds=seconds, hosts=hosts)
     _say_errors(app)
     catalogue = Catalogue(recommender)
     thread = ThreadPoolExecutor(1, "recommend")
@@ -103,11 +106,14 @@ def app_of(
         return await computed(lambda: msgspec.json.encode(catalogue.search(text, k)))
 
     @app.post("/chosen", responses={404: {"model": Error}, 422: {"model": Error}})
-    async def choose(made: Chosen) -> Kept:
+    async def choose(made: Chosen, request: Request) -> Kept:
         """Keep what a user has made in the end, for a model to learn from it later."""
         if chosen is None:
             raise HTTPException(404, "nothing is kept here; start dagrec serve with chosen=FILE")
-        return await asyncio.to_thread(keep_chosen, recommender, made, chosen)
+        n, lines = await asyncio.to_thread(lines_of, recommender, made)
+        request.scope[DEADLINE].reschedule(None)  # what is kept is not answered with 503
+        await asyncio.to_thread(append, chosen, lines)
+        return Kept(compositions=n)
 
     offers = {"keeps_chosen": chosen is not None, "says_why": explain is not None}
     _say_what_it_is(app, {**_model_told(recommender), **offers})
@@ -186,14 +192,23 @@ def _problem(status: int, text: str) -> JSONResponse:
 
 
 class _Bounded:
-    """Lets no request be too large, nor last too long: to send, in its turn, to be answered."""
+    """Lets no request be too large, nor last too long: to send, in its turn, to be answered.
 
-    def __init__(self, app: ASGIApp, seconds: float) -> None:
+    One that calls the server by a name that it does not have is not let in.
+    """
+
+    def __init__(self, app: ASGIApp, seconds: float, hosts: Sequence[str]) -> None:
         self.app = app
         self.seconds = seconds
+        self.hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         n_bytes, is_begun = 0, False
+        name = PORT.sub("", Headers(scope=scope).get("host", "").lower())
+        if "*" not in self.hosts and name not in self.hosts:
+            line = f"Host is {name!r}; this server is called {' or '.join(self.hosts)}."
+            await _problem(400, line)(scope, receive, send)
+            return
 
         async def take() -> Message:
             nonlocal n_bytes
@@ -209,7 +224,7 @@ class _Bounded:
             await send(message)
 
         try:
-            async with asyncio.timeout(self.seconds):
+            async with asyncio.timeout(self.seconds) as scope[DEADLINE]:
                 await self.app(scope, take, begin)
         except TimeoutError:
             if not is_begun:  # else the connection is cut

@@ -214,8 +214,8 @@ def _whole_name(recommender: Recommender, name: str) -> str:
     return known or (name if name.startswith(PREFIXES) else PREFIX_SERVICE + name)
 
 
-def keep_chosen(recommender: Recommender, chosen: Chosen, file: Path) -> Kept:
-    """Append compositions to a file of JSON Lines, which ``data=compositions`` reads: all or none.
+def lines_of(recommender: Recommender, chosen: Chosen) -> tuple[int, bytes]:
+    """Return how many compositions were made, and them in JSON Lines for ``data=compositions``.
 
     One that does not say when it was made is of now.
 
@@ -239,11 +239,10 @@ def keep_chosen(recommender: Recommender, chosen: Chosen, file: Path) -> Kept:
     ]
     if not lines:
         raise DataError(f"{skipped[0].faults[0].problem if skipped else 'no composition'}.")
-    _append(file, b"".join(lines))
-    return Kept(compositions=len(lines))
+    return len(lines), b"".join(lines)
 
 
-def _append(path: Path, lines: bytes) -> None:
+def append(path: Path, lines: bytes) -> None:
     """Write lines behind those of a file, as a whole or not at all; other processes wait."""
     with open_plain(path, "r+b") as file:
         flock(file, LOCK_EX)

@@ -301,7 +301,14 @@ def test_it_says_what_it_is(ask: Ask) -> None:
 
 def test_only_who_calls_it_by_its_name_is_answered(ask: Ask) -> None:
     """Or a page of another site, whose name leads here, could ask through somebody's browser."""
-    assert ask("/health", host="elsewhere.example:8000").status == 400
+    reply = ask("/health", host="elsewhere.example:8000")
+    assert (reply.status, reply.content) == (
+        400,
+        {"error": "Host is 'elsewhere.example'; this server is called localhost."},
+    )
+    assert [ask("/health", host=name).status for name in ("LOCALHOST", "", "localhost.x")] == [
+        *(200, 400, 400)
+    ]
 
 
 def test_nodes_are_found_by_a_part_of_their_name(ask: Ask) -> None:
@@ -332,10 +339,24 @@ def test_what_is_chosen_is_kept_for_training(
 
     before = file.read_bytes()  # now the disk is full
     monkeypatch.setattr(os, "pwrite", lambda to, lines, at: os.ftruncate(to, at + 5) or 5)
-    assert (
-        ask("/chosen", {"composition": COMPOSITION}, chosen=file).status == 500
-    )  # the disk is full
+    assert ask("/chosen", {"composition": COMPOSITION}, chosen=file).status == 500
     assert file.read_bytes() == before
+
+
+def test_what_is_kept_is_answered_so_and_what_is_not_is_not(ask: Ask, tmp_path: Path) -> None:
+    """Whatever takes too long: to read what was made, or to write it."""
+    file, content = tmp_path / "chosen.jsonl", {"composition": COMPOSITION}
+    file.touch()
+    for name, status, n_kept in (("lines_of", 503, 0), ("append", 200, 1)):
+        plain = getattr(app_module, name)
+
+        def slow(*given: Any, plain: Any = plain) -> Any:
+            time.sleep(0.2)
+            return plain(*given)
+
+        with patch.object(app_module, name, slow):
+            assert ask("/chosen", content, chosen=file, seconds=0.1).status == status
+        assert len(file.read_text().splitlines()) == n_kept
 
 
 def test_the_page_loads_nothing_from_elsewhere(ask: Ask) -> None:
