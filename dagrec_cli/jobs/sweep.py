@@ -85,7 +85,7 @@ class CombinationSweeper(JobSweeper):
         check_free(path, SWEEP, "hydra.sweep.dir")
         engine = Engine(config, self._context, path)
         jobs = jobs_of(engine, [*self._params, *arguments])
-        is_other = not config.rerun and _asked(path) not in (None, arguments)
+        is_other = not config.rerun and _begun_with(path) not in (None, arguments)
         for job in jobs:
             check_free(job.folder, TRAINING, "hydra.sweep.subdir")
             check_own_folders(job.folder, path)
@@ -150,10 +150,10 @@ def sweep_parts(hydra: "DictConfig | HydraConf") -> None:
 def newest_sweep(below: Path, overrides: Sequence[str]) -> Path | None:
     """Return the newest folder whose sweep was begun with these overrides, in this order."""
     folders = sorted((file.parent for file in below.glob(f"*/{SWEEP_REQUEST}")), reverse=True)
-    return next((folder for folder in folders if _asked(folder) == list(overrides)), None)
+    return next((folder for folder in folders if _begun_with(folder) == list(overrides)), None)
 
 
-def _asked(folder: Path) -> list[str] | None:
+def _begun_with(folder: Path) -> list[str] | None:
     """Return what a sweep was begun with; None if there is none, or nobody knows."""
     try:
         return read_record(folder, SweepRequest).overrides

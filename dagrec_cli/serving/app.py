@@ -36,7 +36,7 @@ from dagrec_cli.serving.requests import (
     Question,
     answer,
     append,
-    lines_of,
+    chosen_lines,
 )
 
 PAGE = Path(__file__).with_name("page.html")
@@ -110,7 +110,7 @@ def app_of(
         """Keep what a user has made in the end, for a model to learn from it later."""
         if chosen is None:
             raise HTTPException(404, "nothing is kept here; start dagrec serve with chosen=FILE")
-        n, lines = await asyncio.to_thread(lines_of, recommender, made)
+        n, lines = await asyncio.to_thread(chosen_lines, recommender, made)
         request.scope[DEADLINE].reschedule(None)  # what is kept is not answered with 503
         await asyncio.to_thread(append, chosen, lines)
         return Kept(compositions=n)

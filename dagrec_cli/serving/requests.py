@@ -214,7 +214,7 @@ def _whole_name(recommender: Recommender, name: str) -> str:
     return known or (name if name.startswith(PREFIXES) else PREFIX_SERVICE + name)
 
 
-def lines_of(recommender: Recommender, chosen: Chosen) -> tuple[int, bytes]:
+def chosen_lines(recommender: Recommender, chosen: Chosen) -> tuple[int, bytes]:
     """Return how many compositions were made, and them in JSON Lines for ``data=compositions``.
 
     One that does not say when it was made is of now.

@@ -173,7 +173,7 @@ def test_two_writers_of_one_file_are_both_whole(trained: Any, tmp_path: Path) ->
     """Whoever ends last, the file holds one answer per line, and nothing else is left."""
     lines = [json.dumps({"context": ["table_1"], "n": n}) for n in range(300)]
     (tmp_path / "in.jsonl").write_text("\n".join(lines) + "\n")
-    words = [f"run={trained.run}", "input=in.jsonl", "output=out.jsonl"]
+    words = [f"run={trained.run}", "input=in.jsonl", "output=out.jsonl", "overwrite=true"]
     command = [sys.executable, "-m", "dagrec_cli", "predict", *words]
     running = [subprocess.Popen(command, cwd=tmp_path) for _ in range(2)]
     assert [process.wait(120) for process in running] == [0, 0]

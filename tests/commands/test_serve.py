@@ -347,7 +347,7 @@ def test_what_is_kept_is_answered_so_and_what_is_not_is_not(ask: Ask, tmp_path: 
     """Whatever takes too long: to read what was made, or to write it."""
     file, content = tmp_path / "chosen.jsonl", {"composition": COMPOSITION}
     file.touch()
-    for name, status, n_kept in (("lines_of", 503, 0), ("append", 200, 1)):
+    for name, status, n_kept in (("chosen_lines", 503, 0), ("append", 200, 1)):
         plain = getattr(app_module, name)
 
         def slow(*given: Any, plain: Any = plain) -> Any:
