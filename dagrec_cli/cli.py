@@ -142,10 +142,12 @@ def _complete() -> None:
     if words[:1] == ["help"] and len(words) == 2:
         _say(" ".join(_helpful(words[1])))
         return
-    command = _command_in([word for word in words if word])
+    typed = [word for word in words if word]
+    command = _command_in(typed)
     if "COMP_LINE" in os.environ and (command is None or len(words) <= len(command.split())):
-        typed = len([word for word in words[:-1] if word])
-        _say(" ".join(sorted({[*c.split(), ""][typed] for c in COMMANDS if _fits(c, words)})))
+        fitting = [name for name in COMMANDS if name.startswith(" ".join(typed))]
+        place = len(typed) - any(words[-1:])  # of the word that is typed now
+        _say(" ".join(sorted({[*name.split(), ""][place] for name in fitting})))
         return
     if command == "guide":
         from dagrec_cli.commands.guide import topics
@@ -168,10 +170,6 @@ def _helpful(typed: str) -> list[str]:
     options = [f"{group}={option}" for option in option_names(group)] if is_option else []
     known = options or sorted({*group_words(), *(command.split()[0] for command in COMMANDS)})
     return [word for word in known if word.startswith(typed)]
-
-
-def _fits(command: str, words: list[str]) -> bool:
-    return command.startswith(" ".join(word for word in words if word))
 
 
 def _help(commands: list[str] | None = None) -> str:

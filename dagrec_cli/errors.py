@@ -138,19 +138,11 @@ def install(extra: str) -> str:
     source = Path(__file__).parents[1]
     pip = Path(which("pip") or "")
     is_same = pip.parent == Path(sys.executable).parent
-    install = (
-        "pip install" if is_same else f"{_seen_from_here(Path(sys.executable))} -m pip install"
-    )
+    install = "pip install" if is_same else f"{short_path(Path(sys.executable))} -m pip install"
     if (source / "constraints.txt").is_file():
-        pinned = _seen_from_here(source / "constraints.txt")
-        return f"{install} -c {pinned} -e '{_seen_from_here(source)}[{extra}]'"
+        pinned = short_path(source / "constraints.txt")
+        return f"{install} -c {pinned} -e '{short_path(source)}[{extra}]'"
     return f"{install} 'dagrec[{extra}]{_origin()}'"
-
-
-def _seen_from_here(path: Path) -> str:
-    """Return a path as it is seen from the working folder, if it lies below that."""
-    here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _origin() -> str:
@@ -164,6 +156,12 @@ def _origin() -> str:
         return ""
     vcs = told.get("vcs_info", {}).get("vcs")
     return f" @ {f'{vcs}+' if vcs else ''}{told['url']}" if "url" in told else ""
+
+
+def short_path(path: Path) -> Path:
+    """Return a path as it is seen from the working folder, if it lies below that."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def plural(count: int, noun: str) -> str:

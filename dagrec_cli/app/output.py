@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from dagrec_cli.config.where import short_path, user_path
+from dagrec_cli.config.where import user_path
 from dagrec_cli.data.plain_files import kind_of, remove_leftovers
-from dagrec_cli.errors import ConfigError, RunError
+from dagrec_cli.errors import ConfigError, RunError, short_path
 from dagrec_cli.runs.folder import RunFolder
 
 if TYPE_CHECKING:

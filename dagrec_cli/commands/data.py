@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import asdict
 from gzip import GzipFile
 from typing import IO, TYPE_CHECKING, Annotated, Literal
 
@@ -34,7 +35,7 @@ def describe(config: DictConfig) -> None:
     with showing("reading") as watch:
         description = Description.of(cached_dataset(source, watch), split, choices["split"])
     if config.format == "json":
-        sys.stdout.write(f"{json.dumps(description.to_json(), indent=2, ensure_ascii=False)}\n")
+        sys.stdout.write(f"{json.dumps(asdict(description), indent=2, ensure_ascii=False)}\n")
         return
 
     from rich.console import Console

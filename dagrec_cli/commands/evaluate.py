@@ -6,8 +6,7 @@ from omegaconf import DictConfig
 
 from dagrec_cli.app.hydra_main import overrides_of
 from dagrec_cli.config.build import check_settings
-from dagrec_cli.config.where import short_path
-from dagrec_cli.errors import ConfigError
+from dagrec_cli.errors import ConfigError, short_path
 
 
 def evaluate(config: DictConfig) -> None:

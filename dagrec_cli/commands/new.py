@@ -7,9 +7,9 @@ from keyword import iskeyword
 from pathlib import Path
 from string import Template
 
-from dagrec_cli.config.where import config_dir, short_path, user_path
+from dagrec_cli.config.where import config_dir, user_path
 from dagrec_cli.data.plain_files import kind_of
-from dagrec_cli.errors import ConfigError, did_you_mean
+from dagrec_cli.errors import ConfigError, did_you_mean, short_path
 
 TEMPLATES = Path(__file__).parents[1] / "guide/new"
 SHARED = {  # a built-in YAML, and from which line on it has what all of a kind have

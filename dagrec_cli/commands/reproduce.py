@@ -11,7 +11,8 @@ from omegaconf import DictConfig
 from dagrec_cli.app.hydra_main import own_folders
 from dagrec_cli.config.build import check_settings
 from dagrec_cli.config.kinds import Count
-from dagrec_cli.config.where import config_flag, short_path
+from dagrec_cli.config.where import config_flag
+from dagrec_cli.errors import short_path
 
 if TYPE_CHECKING:
     from dagrec_cli.jobs.tables import TableRun

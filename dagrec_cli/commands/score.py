@@ -7,9 +7,9 @@ from omegaconf import DictConfig, OmegaConf
 from dagrec_cli.app.hydra_main import overrides_of, own_folders, run_with_hydra
 from dagrec_cli.config.build import check_settings
 from dagrec_cli.config.kinds import Seed
-from dagrec_cli.config.where import short_path, user_path
+from dagrec_cli.config.where import user_path
 from dagrec_cli.config.words import is_path, quoted
-from dagrec_cli.errors import ConfigError
+from dagrec_cli.errors import ConfigError, short_path
 
 
 def main() -> None:

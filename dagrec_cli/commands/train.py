@@ -11,13 +11,8 @@ from omegaconf import DictConfig
 
 from dagrec_cli.app.failures import explain
 from dagrec_cli.app.hydra_main import overrides_of, run_with_hydra
-from dagrec_cli.config.where import (
-    config_dir,
-    short_path,
-    split_flag,
-    use_code,
-    user_path,
-)
+from dagrec_cli.config.where import config_dir, split_flag, use_code, user_path
+from dagrec_cli.errors import short_path
 
 if TYPE_CHECKING:
     from dagrec_cli.runs.provenance import Request

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from dagrec_cli.errors import ConfigError
+from dagrec_cli.errors import ConfigError, short_path
 
 PACKAGE = Path(__file__).resolve().parent.parent
 SCHEME = "file://"  # which a search path may have
@@ -108,12 +108,6 @@ def variable(match: re.Match[str]) -> str:
             f"{match.string!r}: no variable {name} is set; set it, or write out what it stands for."
         )
     return os.environ[name]
-
-
-def short_path(path: Path) -> Path:
-    """Return a path as it is seen from the working folder, if it lies below that."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def check_own(folders: Iterable[str]) -> None:

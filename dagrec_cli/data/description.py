@@ -1,7 +1,6 @@
 """What a data set holds, and what its split leaks, counted."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,7 +154,8 @@ class Description:
         mask = known.graph_of_model(train if split.graph == "train" else None)
         depths, per_depth = np.unique(dataset.contexts.depth[pairs.context], return_counts=True)
         counts = np.bincount(pairs.target, minlength=len(vocabulary.services))
-        by_count = sorted(zip(vocabulary.services, counts.tolist(), strict=True), key=_rarity)
+        named = zip(vocabulary.services, counts.tolist(), strict=True)
+        by_count = sorted(named, key=lambda pair: (-pair[1], pair[0]))
         return cls(
             context=dataset.context,
             compositions=dataset.n_compositions,
@@ -190,10 +190,6 @@ class Description:
             sha256=dataset.sha256,
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the counts as plain containers."""
-        return asdict(self)
-
 
 def _counted(
     composition: NDArray[np.int32], entry: NDArray[np.int32]
@@ -219,7 +215,3 @@ def _warnings(dataset: Dataset) -> tuple[str, ...]:
     if is_table[dataset.links.source].any() or not is_table[dataset.links.target].any():
         return ()
     return ("tables only ever end links; are sources and targets the other way round?",)
-
-
-def _rarity(item: tuple[str, int]) -> tuple[int, str]:
-    return -item[1], item[0]

@@ -15,13 +15,26 @@ from msgspec import Meta
 from omegaconf import DictConfig
 
 from dagrec_cli.app.output import show_table
-from dagrec_cli.config.kinds import Count, Natural
-from dagrec_cli.config.where import short_path
+from dagrec_cli.config.build import plain
+from dagrec_cli.config.kinds import Count, Natural, check
 from dagrec_cli.config.words import as_typed
-from dagrec_cli.errors import ConfigError, InUseError, RunError, visible
+from dagrec_cli.data.plain_files import open_plain
+from dagrec_cli.errors import ConfigError, InUseError, RunError, short_path, visible
 from dagrec_cli.jobs.job import MOST_JOBS, Job, n_parts
 from dagrec_cli.jobs.plugins import PLUGINS, JobSweeper
 from dagrec_cli.jobs.run import Display, Engine
+from dagrec_cli.jobs.search_space import SearchSpace, check_optuna
+from dagrec_cli.jobs.study import (
+    STUDY_TABLE,
+    Trial,
+    best_of,
+    describe_search,
+    next_trials,
+    open_study,
+    retraining,
+    trials_of,
+    write_study,
+)
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.record import SweepRequest, write_record
 from dagrec_cli.runs.state import SWEEP, check_free, state_of
@@ -29,9 +42,6 @@ from dagrec_cli.training.progress import Silent
 
 if TYPE_CHECKING:
     from optuna import Study
-
-    from dagrec_cli.jobs.search_space import SearchSpace
-    from dagrec_cli.jobs.study import Trial
 
 BEST = "best"
 SWEEPER = f"{PLUGINS}.OptunaSweeper"
@@ -82,8 +92,6 @@ class OptunaSweeper(JobSweeper):
         seed: Natural,
         params: DictConfig,
     ) -> None:
-        from dagrec_cli.config.build import plain
-
         self.study_name: Any = study_name  # checked before it is used
         self.storage = storage
         self.n_trials = n_trials
@@ -108,8 +116,6 @@ class OptunaSweeper(JobSweeper):
         path = Path(self._config.hydra.sweep.dir).absolute()
         engine = Engine(self._config, self._context, path)
         space = self._space(engine, arguments)  # before anything is imported that needs Optuna
-        from dagrec_cli.jobs.study import Trial, open_study, trials_of
-
         check_free(path, SWEEP, "hydra.sweep.dir", besides=self._check_storage(path))
         with self._in_use(RunFolder(path)) as folder:
             study = open_study(self.study_name, self.storage, space, self._config)
@@ -121,10 +127,7 @@ class OptunaSweeper(JobSweeper):
             ]
             self._finish(trials, space, engine)
 
-    def _space(self, engine: Engine, arguments: list[str]) -> "SearchSpace":
-        from dagrec_cli.config.kinds import check
-        from dagrec_cli.jobs.search_space import SearchSpace, check_optuna
-
+    def _space(self, engine: Engine, arguments: list[str]) -> SearchSpace:
         check("hydra.sweeper.study_name", self.study_name, str)
         check_optuna("hydra/sweeper=optuna")
         space = SearchSpace.of(engine.parse([*self.params, *arguments]))
@@ -154,8 +157,6 @@ class OptunaSweeper(JobSweeper):
         RunError
             If one of them is none of its own.
         """
-        from dagrec_cli.data.plain_files import open_plain
-
         file = Path(self.storage.removeprefix("sqlite:///"))
         if file == Path(self.storage) or file.absolute().parent != folder:
             return []
@@ -192,11 +193,9 @@ class OptunaSweeper(JobSweeper):
         finally:
             folder.remove_if_empty()
 
-    def _run(self, study: "Study", space: "SearchSpace", engine: Engine) -> None:
+    def _run(self, study: "Study", space: SearchSpace, engine: Engine) -> None:
         """Run the trials that the study lacks."""
         from optuna.trial import TrialState
-
-        from dagrec_cli.jobs.study import next_trials, trials_of
 
         limits = {"n_trials": self.n_trials, "n_jobs": self.n_jobs, "seed": self.seed}
         monitor = str(self._config.trainer.monitor)
@@ -213,7 +212,7 @@ class OptunaSweeper(JobSweeper):
                     value = run.finished.metrics[monitor]["mean"] if run else None
                     study.tell(trial.number, value, TrialState.COMPLETE if run else TrialState.FAIL)
 
-    def _finish(self, trials: "Sequence[Trial]", space: "SearchSpace", engine: Engine) -> None:
+    def _finish(self, trials: Sequence[Trial], space: SearchSpace, engine: Engine) -> None:
         """Write the trials down, run the best one's settings in ``best/``, and print what came out.
 
         What has been run there before is not run again: the test set is looked at once.
@@ -224,13 +223,6 @@ class OptunaSweeper(JobSweeper):
             If no trial succeeded, or the best one did not when it was run again.
         """
         from dagrec_cli.experiment.result import table_of
-        from dagrec_cli.jobs.study import (
-            STUDY_TABLE,
-            best_of,
-            describe_search,
-            retraining,
-            write_study,
-        )
 
         monitor = str(self._config.trainer.monitor)
         best = best_of(trials)
@@ -255,7 +247,7 @@ class OptunaSweeper(JobSweeper):
 
 
 def _trial_job(
-    engine: Engine, name: str, space: "SearchSpace", chosen: Mapping[str, Any], number: int
+    engine: Engine, name: str, space: SearchSpace, chosen: Mapping[str, Any], number: int
 ) -> Job:
     """Return the job of some chosen values, its folder of that name in the study's."""
     words = tuple(space.overrides(chosen))

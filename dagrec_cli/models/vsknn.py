@@ -97,7 +97,7 @@ class VSKNN(CountingModel):
         votes = torch.zeros(len(entries), self.facts.n_services)
         for start in range(0, len(entries), self.table.rows_at_once):
             part = slice(start, start + self.table.rows_at_once)
-            votes[part] = self._votes(dag, entries[part])
+            votes[part] = self.table.votes(self._voters(dag, entries[part]))
         popular = self.table.popularity()
         popular = popular + self.smoothing / len(popular)  # by the uniform distribution
         share = (votes + self.smoothing * popular / popular.sum()).double()
@@ -126,11 +126,6 @@ class VSKNN(CountingModel):
             for k, row in enumerate(rows[:n_voters])
         ]
         return super().evidence(context)._replace(neighbours=neighbours)
-
-    def _votes(
-        self, dag: ContextDag, entries: NDArray[np.int32]
-    ) -> Float[Tensor, "contexts services"]:
-        return self.table.votes(self._voters(dag, entries))
 
     def _voters(
         self, dag: ContextDag, entries: NDArray[np.int32]

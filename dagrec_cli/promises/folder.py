@@ -12,9 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 from dagrec_cli.app.failures import explain
 from dagrec_cli.config.build import build, factory
 from dagrec_cli.config.compose import composed
-from dagrec_cli.config.where import is_own, short_path
+from dagrec_cli.config.where import is_own
 from dagrec_cli.data.readers.base import Reader
-from dagrec_cli.errors import ConfigError, did_you_mean, one_line
+from dagrec_cli.errors import ConfigError, did_you_mean, one_line, short_path
 from dagrec_cli.experiment.components import COMPONENT_TYPES, Components
 from dagrec_cli.jobs.job import n_parts, request_of, without_hydra
 from dagrec_cli.jobs.tables import check_table, variants_of

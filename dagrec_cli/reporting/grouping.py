@@ -208,7 +208,9 @@ def _names(rows: Sequence[Settings], *, is_about_test: bool = False) -> list[str
         for name, row in zip(names, rows, strict=True):
             seen.setdefault(name, set()).add(json.dumps(row.get(key)))
         names = [
-            f"{name} {_in_words(row, [key])}".strip() if _is_telling(key, seen[name]) else name
+            f"{name} {_in_words(row, [key])}".strip()
+            if key in ALWAYS or len(seen[name]) > 1
+            else name
             for name, row in zip(names, rows, strict=True)
         ]
     return _unique(names)
@@ -221,10 +223,6 @@ def _unique(names: Sequence[str]) -> list[str]:
         name if filled.count(name) == 1 else f"{name} {filled[: k + 1].count(name)}"
         for k, name in enumerate(filled)
     ]
-
-
-def _is_telling(key: str, values: set[str]) -> bool:
-    return key in ALWAYS or len(values) > 1
 
 
 def _rank(key: str) -> tuple[int, bool, str]:

@@ -213,7 +213,8 @@ def _build(node: DictConfig, facts: Facts, file: Path) -> Model:
     except ConfigError as error:
         raise RunError(f"{file}: {error}") from error
     except (TypeError, RuntimeError, MemoryError, OverflowError) as error:
-        raise RunError(f"{file}: its model cannot be built ({_one_line(error)}).") from error
+        reason = " ".join(str(error).split())
+        raise RunError(f"{file}: its model cannot be built ({reason}).") from error
     return model
 
 
@@ -248,7 +249,3 @@ def _load_weights(model: Model, state: Mapping[str, Tensor], file: Path) -> None
                 line = f"weight {name!r} has the shape {has}, not {shapes[name]}; {APART}"
                 raise RunError(f"{file}: {line}.") from error
         raise RunError(f"{file}: its counts are no table of contexts; train it again.") from error
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())

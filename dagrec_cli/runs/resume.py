@@ -4,7 +4,6 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 from omegaconf import DictConfig, OmegaConf
@@ -13,10 +12,10 @@ from dagrec_cli.config.build import build, plain
 from dagrec_cli.config.deciding import Effect, config_hash, effect, settings
 from dagrec_cli.config.kinds import Count, check
 from dagrec_cli.config.untrusted import checked_config, leads_out, trusted_packages
-from dagrec_cli.config.where import code_sha256, config_flag, short_path
+from dagrec_cli.config.where import code_sha256, config_flag
 from dagrec_cli.config.words import typed
 from dagrec_cli.data.plain_files import check_own_folder, read_plain, remove_leftovers
-from dagrec_cli.errors import RunError
+from dagrec_cli.errors import RunError, short_path
 from dagrec_cli.runs.folder import (
     CHECKPOINTS,
     CONFIG,
@@ -103,15 +102,8 @@ def check_same_code(path: Path, now: str) -> None:
         )
 
 
-class Resumption(NamedTuple):
-    """What to run again."""
-
-    config: DictConfig
-    request: Request
-
-
-def resumption(path: Path, words: Sequence[str]) -> Resumption:
-    """Return a run to continue.
+def resumption(path: Path, words: Sequence[str]) -> tuple[DictConfig, Request]:
+    """Return the config and the request of a run to continue.
 
     Parameters
     ----------
@@ -148,7 +140,7 @@ def resumption(path: Path, words: Sequence[str]) -> Resumption:
     code = code_sha256(plain(config))
     check_same_code(path, code)
     request = Request(start.choices, overrides, start.sweep if is_below else None, code)
-    return Resumption(config, request)
+    return config, request
 
 
 def resume_command(path: Path, request: Request) -> str:

@@ -15,10 +15,9 @@ from omegaconf import DictConfig
 
 from dagrec_cli.config.build import build, plain
 from dagrec_cli.config.deciding import config_hash
-from dagrec_cli.config.where import short_path
 from dagrec_cli.data.cache import CachedSource
 from dagrec_cli.data.plain_files import read_plain
-from dagrec_cli.errors import DagrecError, ForeignError, RunError
+from dagrec_cli.errors import DagrecError, ForeignError, RunError, short_path
 from dagrec_cli.runs.folder import CHECKPOINTS, REQUEST, RESULT, SWEEP_REQUEST, is_in_use
 from dagrec_cli.runs.record import RunStart, read_record
 from dagrec_cli.runs.run import Run

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import asdict
 
 from omegaconf import DictConfig
 
@@ -121,7 +122,7 @@ def test_groups_and_what_is_wrong_with_them_are_described(
     assert ("groups", "3 groups, the largest has 80.0%") in lines
     warnings = [text for heading, text in lines if heading == "warning"]
     assert [text.split()[0] for text in warnings] == ["one", "all", "2"]
-    assert found.to_json()["held_out"] == {
+    assert asdict(found)["held_out"] == {
         "asked": 0.3,
         "share": 0.2,
         "groups": 3,
