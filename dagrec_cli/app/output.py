@@ -101,18 +101,25 @@ def write_output(path: Path, fill: Callable[[IO[bytes]], Any]) -> None:
         RunFolder(path.parent).write(path.name, fill)
 
 
-def show_table(table: "Table") -> None:
-    """Print a table as wide as the terminal."""
+def show_tables(tables: "Iterable[Table]", *, notes: bool) -> None:
+    """Print tables as wide as the terminal, with what is said of them, once, if it is wanted."""
     from rich.console import Console
 
+    from dagrec_cli.reporting.tables import said_once
     from dagrec_cli.reporting.terminal import to_rich
 
     console = Console()
-    console.print(to_rich(table, console.width))
+    for table, new in said_once(tables):
+        console.print(to_rich(table, console.width, new if notes else ()))
 
 
 def write_tables(
-    folder: RunFolder, title: str, sheets: "Sequence[ReportSheet]", what: str = "Tables"
+    folder: RunFolder,
+    title: str,
+    sheets: "Sequence[ReportSheet]",
+    what: str = "Tables",
+    *,
+    notes: bool,
 ) -> None:
     """Write tables and their report, print the tables, and say where they are.
 
@@ -120,15 +127,18 @@ def write_tables(
     ----------
     what
         What the folder is called.
+    notes
+        Whether what is said of the tables is printed; it is written in any case.
     """
     from dagrec_cli.reporting.report import write_report
+    from dagrec_cli.training.progress import showing
 
-    for table in (table for sheet in sheets for table in sheet.tables):
+    tables = [table for sheet in sheets for table in sheet.tables]
+    for table in tables:
         table.save(folder)
-        show_table(table)
-    if sys.stderr.isatty():  # why it takes some more seconds
-        sys.stderr.write("Drawing the report …\n")
-    report = write_report(folder, title, sheets)
+    show_tables(tables, notes=notes)
+    with showing("drawing the report"):
+        report = write_report(folder, title, sheets)
     sys.stdout.write(f"{what}: {short_path(folder.path)}\nReport: {short_path(report)}\n")
 
 

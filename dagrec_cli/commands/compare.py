@@ -32,7 +32,7 @@ def compare(config: DictConfig) -> None:
     from dagrec_cli.training.progress import showing
 
     names = str | list[str]
-    kinds = {"metric": Metric, "average": Averages, "overwrite": bool}
+    kinds = {"metric": Metric, "average": Averages, "overwrite": bool, "notes": bool}
     check_settings(config, "metrics", runs=names, by=names | None, **kinds)
     metrics = metrics_of("metrics", config.metrics)
     averages_of(config.average, config.metric)  # a wrong one stops here
@@ -50,7 +50,7 @@ def compare(config: DictConfig) -> None:
         tables = compare_averages(entries, config.average, **about)
         tables += strata_tables(entries, "strata")
     with folder.locked():
-        write_tables(folder, "dagrec compare", [ReportSheet(tables, entries)])
+        write_tables(folder, "dagrec compare", [ReportSheet(tables, entries)], notes=config.notes)
     if any(entry.reason for entry in entries):
         sys.exit(1)
 

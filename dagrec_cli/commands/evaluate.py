@@ -13,7 +13,7 @@ def evaluate(config: DictConfig) -> None:
     """Print the table and write the run folder."""
     from hydra.core.hydra_config import HydraConfig
 
-    from dagrec_cli.app.output import command_folder, show_table
+    from dagrec_cli.app.output import command_folder, show_tables
     from dagrec_cli.config.metric_names import metrics_of
     from dagrec_cli.experiment.evaluate import Side, evaluate_run
     from dagrec_cli.experiment.result import table_of
@@ -23,7 +23,7 @@ def evaluate(config: DictConfig) -> None:
     from dagrec_cli.training.progress import showing
 
     hydra = HydraConfig.get()
-    kinds = {"side": Side, "overwrite": bool}
+    kinds = {"side": Side, "overwrite": bool, "notes": bool}
     check_settings(config, "data", "split", "run", "trust", "metrics", **kinds)
     folder = command_folder(EVALUATION, asked=config.overwrite)
     metrics = metrics_of("metrics", config.metrics)
@@ -37,5 +37,5 @@ def evaluate(config: DictConfig) -> None:
     request = Request({**run.result.choices, **named}, overrides_of(hydra)["task"])
     with folder.locked(), showing("evaluating"):
         result = evaluate_run(run, given, folder, request, side=config.side, metrics=metrics)
-    show_table(table_of(result))
+    show_tables([table_of(result)], notes=config.notes)
     sys.stdout.write(f"Run folder: {short_path(folder.path)}\n")

@@ -39,6 +39,7 @@ def reproduce(config: DictConfig) -> None:
         *("table", "seeds", "overrides", "metrics", "progress"),
         n_jobs=Count,
         resume=bool,
+        notes=bool,
         metric=Metric,
         average=Averages | None,
         tune=Tune | None,
@@ -56,7 +57,8 @@ def reproduce(config: DictConfig) -> None:
     with engine.display(len(jobs)) as display:
         engine.run(list(jobs.values()), display, resume=config.resume)
     with folder.locked():
-        write_tables(folder, f"dagrec reproduce table={name}", _sheets(runs, settings))
+        sheets = _sheets(runs, settings)
+        write_tables(folder, f"dagrec reproduce table={name}", sheets, notes=config.notes)
         write_experiments(folder, experiments)
     if experiments:
         sys.stdout.write(_again(short_path(folder.path), name))

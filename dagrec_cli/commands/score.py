@@ -24,7 +24,7 @@ def score(config: DictConfig) -> None:
     """Print the table and write the run folder."""
     from hydra.core.hydra_config import HydraConfig
 
-    from dagrec_cli.app.output import command_folder, show_table
+    from dagrec_cli.app.output import command_folder, show_tables
     from dagrec_cli.config.compose import composed
     from dagrec_cli.config.metric_names import metrics_of, of_lists
     from dagrec_cli.experiment.result import table_of
@@ -34,8 +34,9 @@ def score(config: DictConfig) -> None:
     from dagrec_cli.training.progress import showing
 
     hydra = HydraConfig.get()
-    kinds = {"input": str | None, "name": str | None, "seed": Seed, "overwrite": bool}
-    check_settings(config, "data", "split", "metrics", **kinds)
+    kinds = {"seed": Seed, "overwrite": bool, "notes": bool}
+    named = dict.fromkeys(("input", "name"), str | None)
+    check_settings(config, "data", "split", "metrics", **named, **kinds)
     folder = command_folder(SCORE, asked=config.overwrite)
     metrics = metrics_of("metrics", config.metrics)
     if lists := of_lists(metrics):
@@ -55,5 +56,5 @@ def score(config: DictConfig) -> None:
     request = Request({**choices, "model": name}, overrides_of(hydra)["task"])
     with folder.locked(), showing("evaluating"):
         result = score_file(path, OmegaConf.create(settings), folder, request, metrics)
-    show_table(table_of(result))
+    show_tables([table_of(result)], notes=config.notes)
     sys.stdout.write(f"Run folder: {short_path(folder.path)}\n")

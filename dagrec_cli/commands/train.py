@@ -90,7 +90,7 @@ def train(config: DictConfig) -> float | None:
         return None
     check_new(path, TRAINING, word="rerun", asked=config.rerun)
     result = _run(config, path, request)
-    _show(result, path)
+    _show(result, path, notes=config.notes)
     sys.stdout.write(_hint(hydra.runtime.choices, request.overrides))
     return _objective(config, result)
 
@@ -135,19 +135,18 @@ def _resume(place: str, words: list[str]) -> None:
             result = _run(config, path, request, resume=True)
         except ConfigError as error:
             raise RunError(f"{path / CONFIG}: {error}") from error
-    _show(result, path)
+    _show(result, path, notes=config.notes)
     if n_before == config.trainer.epochs:
         sys.stdout.write(FINISHED)
 
 
-def _show(result: "Finished", path: Path) -> None:
-    from dagrec_cli.app.output import show_table
+def _show(result: "Finished", path: Path, *, notes: bool) -> None:
+    from dagrec_cli.app.output import show_tables
     from dagrec_cli.experiment.result import table_of
     from dagrec_cli.reporting.comparison import strata_of
     from dagrec_cli.runs.folder import FINAL
 
-    for table in (table_of(result), *strata_of(result)):
-        show_table(table)
+    show_tables([table_of(result), *strata_of(result)], notes=notes)
     sys.stdout.write(f"Run folder: {short_path(path)}\n")
     if result.has_final:
         n = result.data.pairs

@@ -23,6 +23,7 @@ TRAIN: dict[str, Any] = {  # what it has beside these and its groups
     "threads": Literal["auto"] | Count,
     "keep_checkpoints": bool,
     "rerun": bool,
+    "notes": bool,
 }
 COMPLETED = {"model"}  # groups whose options need not name what all of ours agree on
 REPLACED = {  # settings that were, and what says the same

@@ -28,7 +28,7 @@ ALL = frozenset(Effect)
 EFFECTS = {
     **dict.fromkeys(("progress", "threads", "logger", "rerun", "resume", "hydra"), Effect.NOTHING),
     **dict.fromkeys(("data.cache", "trainer.checkpoint_every"), Effect.NOTHING),
-    **dict.fromkeys(("keep_checkpoints", "metrics"), Effect.NOTHING),
+    **dict.fromkeys(("keep_checkpoints", "metrics", "notes"), Effect.NOTHING),
     **dict.fromkeys(("data.path", "data.default_path", "data.download"), Effect.PLACE),
     **dict.fromkeys(("seed", "seeds", "split.part"), Effect.SEED),
     "trainer.fit_on": Effect.FINAL,

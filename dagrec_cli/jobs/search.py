@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from msgspec import Meta
 from omegaconf import DictConfig
 
-from dagrec_cli.app.output import show_table
+from dagrec_cli.app.output import show_tables
 from dagrec_cli.config.build import plain
 from dagrec_cli.config.kinds import Count, Natural, check
 from dagrec_cli.config.words import as_typed
@@ -239,7 +239,7 @@ class OptunaSweeper(JobSweeper):
             raise RunError(f"{place}: the best trial could not be run again: {state.reason}")
         lines = "\n".join(describe_search(trials, best, monitor))
         sys.stdout.write(f"{lines}\nThe same settings on all training pairs, evaluated once:\n")
-        show_table(table_of(state.run.finished))
+        show_tables([table_of(state.run.finished)], notes=engine.config.notes)
         sys.stdout.write(
             f"Again: {visible(state.run.result.command_line)}\n"
             f"Trials: {place.parent / STUDY_TABLE}.csv, {STUDY_TABLE}.png\nBest run: {place}\n"

@@ -256,7 +256,7 @@ def _show_sweep(
     columns = metrics_of("metrics", config.metrics)
     table = sweep_table(entries, n_jobs=len(jobs), metric=config.trainer.monitor, metrics=columns)
     sheet = ReportSheet([table, *strata_tables(entries, "sweep_strata")], entries)
-    write_tables(folder, "dagrec train -m", [sheet], "Sweep folder")
+    write_tables(folder, "dagrec train -m", [sheet], "Sweep folder", notes=config.notes)
     add_reasons(table, folder)
     if any(not entry.reason for entry in entries):  # else its logger may be what is missing
         logger = build(config.logger, "logger")

@@ -1,12 +1,15 @@
 """One table, five ways to read it: terminal, CSV, Markdown, LaTeX, JSON."""
 
+import hashlib
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
+from markupsafe import Markup, escape
 
 from dagrec_cli.errors import visible
 from dagrec_cli.runs.csv_files import csv_text
@@ -22,7 +25,7 @@ HEADINGS = {"f1": "F1", "ndcg": "nDCG", "mrr": "MRR", "hr": "HR", "seconds_per_e
 # Of a row; for people they are words in its cells and notes.
 ROW_FLAGS = ("is_reference", "p_is_floor", "parts")
 MEAN_RANK = "mean_rank"  # a column
-LATEX_COLUMNS = 9  # what a page holds
+PAGE_COLUMNS = 9  # what a page holds
 SPARE = (
     *("hr@1", "precision", "recall", "hr@5", "mrr", "hr@3", "seconds_per_epoch", "seeds"),
     *("detectable", "f1", "ndcg", "accuracy", "difference", "p"),
@@ -49,6 +52,9 @@ LATEX = str.maketrans(
         "≈": r"$\approx$",
         "≤": r"$\leq$",
         "–": "--",
+        "“": "``",
+        "”": "''",
+        '"': "''",
         "→": r"$\rightarrow$",
         "χ": r"$\chi$",
         "²": "$^2$",
@@ -132,16 +138,34 @@ class Table:
         return template("table.md.jinja").render(table=self, cells=cells)
 
     def to_latex(self) -> str:
-        """Return a floating table with rules of booktabs, intervals below their means.
+        """Return a floating table with rules of booktabs, intervals below their means, best bold.
 
-        Of more than :data:`LATEX_COLUMNS` columns the spare ones are left out; a table that is
+        Of more than :data:`PAGE_COLUMNS` columns the spare ones are left out; a table that is
         still wider than the text is scaled down to it.
         """
-        spare = self.spare[: max(0, len(self.columns) - LATEX_COLUMNS)]
-        columns = [c for c in self.columns if c not in spare]
-        label = re.sub("[^a-zA-Z0-9]+", "-", self.name)
-        shown = {"label": label, "columns": columns, "cells": self.cells(columns)}
+        columns, _ = self.kept_and_spared
+        # A paper may hold several tables of one name: what they are about tells them apart.
+        about = [self.title, self.notes[:1], [row.get(columns[0]) for row in self.rows]]
+        digest = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:6]
+        label = re.sub("[^a-zA-Z0-9]+", "-", f"{self.name}-{digest}")
+        best = [[self._is_best(row, column) for column in columns] for row in self.rows]
+        shown = {"label": label, "columns": columns, "best": best, "cells": self.cells(columns)}
         return template("table.tex.jinja").render(table=self, **shown)
+
+    def _is_best(self, row: Mapping[str, Any], column: str) -> bool:
+        """Return whether a row has the highest mean about its test; ceilings have no seeds."""
+        alike = [r for r in self.rows if r.get("seeds") and r.get("test") == row.get("test")]
+        means = [r[column]["mean"] for r in alike if isinstance(r.get(column), Mapping)]
+        is_one = row in alike and row.get(column) and column != "difference"
+        return bool(is_one) and len(means) > 1 and row[column]["mean"] == max(means)
+
+    @property
+    def kept_and_spared(self) -> tuple[list[str], list[str]]:
+        """The columns that a page has room for, and the spare ones that it has not."""
+        n_over = max(0, len(self.columns) - PAGE_COLUMNS)
+        spared = [column for column in self.spare if column in self.columns][:n_over]
+        kept = [column for column in self.columns if column not in spared]
+        return kept, [column for column in self.columns if column in spared]
 
     def cells(self, columns: Sequence[str]) -> list[list[Value]]:
         """Return some columns as people read them, ``[rows][columns]``."""
@@ -195,6 +219,19 @@ def interval(value: Value) -> str:
     return f"[{_digits(value['low'], 3)}, {_digits(value['high'], 3)}]"
 
 
+def said_once(tables: Iterable[Table]) -> Iterator[tuple[Table, list[str]]]:
+    """Yield tables, each with those of its notes that none before it has."""
+    said: set[str] = set()
+    for table in tables:
+        yield table, [note for note in table.notes if note not in said]
+        said.update(table.notes)
+
+
+def breakable(text: str) -> Markup:
+    """Return text for a page, where a long name may continue in the next line after its signs."""
+    return Markup(re.sub(r"(?<=\w)([._=/])(?=\w)", r"\1<wbr>", str(escape(visible(text)))))
+
+
 def markdown_text(text: str) -> str:
     """Return text in one line that Markdown shows as it stands, without links and images."""
     shown = re.sub(r"[\\`*|<]", r"\\\g<0>", visible(" ".join(text.split())))
@@ -207,7 +244,8 @@ def latex_text(text: str) -> str:
     >>> latex_text("service_1 & 50 %")
     'service\\_1 \\& 50 \\%'
     """
-    return visible(text.replace("-.", "−.").replace("\n", " ")).translate(LATEX)
+    text = re.sub('"([^"]*)"', r"“\1”", text.replace("-.", "−.").replace("\n", " "))
+    return visible(text).translate(LATEX)
 
 
 @cache
@@ -223,16 +261,9 @@ def template(name: str) -> Template:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {
-        "displayed": displayed,
-        "short": short,
-        "spell": spell,
-        "interval": interval,
-        "heading": heading,
-        "order": _order,
-        "markdown": markdown_text,
-        "latex": latex_text,
-    }
+    own = (displayed, short, spell, interval, heading, said_once, breakable)
+    environment.filters |= {function.__name__: function for function in own}
+    environment.filters |= {"order": _order, "markdown": markdown_text, "latex": latex_text}
     return environment.get_template(name)
 
 

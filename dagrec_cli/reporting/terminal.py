@@ -17,8 +17,8 @@ BORDER = 3
 LEAST_NAME, MOST_NAME = 13, 28  # a longer name continues in the next line
 
 
-def to_rich(table: Table, width: int) -> "Group":
-    """Return a table and its notes for a terminal of ``width`` characters.
+def to_rich(table: Table, width: int, notes: Sequence[str] | None = None) -> "Group":
+    """Return a table, with its notes or others below, for a terminal of ``width`` characters.
 
     A few rows are turned on their side, so that intervals fit; many rows show means only, and leave
     out spare columns one after another until they fit. Columns that are empty are not shown.
@@ -26,7 +26,7 @@ def to_rich(table: Table, width: int) -> "Group":
     from rich.console import Group
 
     columns = [c for c in table.columns if any(row.get(c) is not None for row in table.rows)]
-    notes = list(table.notes)
+    left_out: list[str] = []
     if not table.rows:
         body: Text | RichTable = _text(table.title)
     elif len(table.rows) <= TURNED_ROWS:
@@ -34,9 +34,10 @@ def to_rich(table: Table, width: int) -> "Group":
     else:
         fitting = _fitting(table, [c for c in columns if c != SECTION], width)
         body = _upright(table, fitting)
-        if left_out := [heading(c) for c in columns if c not in (*fitting, SECTION)]:
-            notes.append(f"Only in the files: {', '.join(left_out)}.")
-    return Group(body, *(_text(note, style="dim") for note in notes))
+        left_out = [heading(c) for c in columns if c not in (*fitting, SECTION)]
+    below = table.notes if notes is None else notes
+    only = [f"Only in the files: {', '.join(left_out)}."] if left_out else []
+    return Group(body, *(_text(note, style="dim") for note in (*below, *only)))
 
 
 def _turned(table: Table, columns: Sequence[str]) -> "RichTable":

@@ -17,6 +17,7 @@ SUMMARY = {"mean": 0.541, "std": 0.0021, "low": 0.485, "high": 0.5971}
         ("-.0049", "$-$.0049"),
         ("DAG-GNN", "DAG-GNN"),
         ("two\nlines", "two lines"),
+        ('"a" and "b", 3"', "``a'' and ``b'', 3''"),
     ],
 )
 def test_text_is_printed_as_it_stands(text: str, expected: str) -> None:
@@ -44,3 +45,27 @@ def test_a_wide_table_leaves_out_what_can_be_spared() -> None:
     columns = ["row", *METRICS, "seconds_per_epoch"]
     text = Table("", columns, [{"row": "a"}]).to_latex()
     assert r"row & accuracy & recall & F1 & nDCG & MRR & HR@3 & HR@5 & s/epoch \\" in text
+
+
+def test_the_best_of_each_test_is_bold_and_bounds_are_not() -> None:
+    def row(name: str, test: str, mean: float, seeds: int | None = 1) -> dict[str, object]:
+        return {"row": name, "test": test, "f1": {**SUMMARY, "mean": mean}, "seeds": seeds}
+
+    rows = [row("a", "x", 0.5), row("b", "x", 0.25), row("ceiling", "x", 0.75, None)]
+    text = Table("T", ["row", "f1"], [*rows, row("a", "y", 0.25)]).to_latex()
+    assert [line.split(" $")[0] for line in text.splitlines() if "$" in line] == [
+        r"a & \textbf{.5000",
+        "b & .2500",
+        "ceiling & .7500",
+        "a & .2500",  # alone on its test
+    ]
+    assert r"\textbf{.5000 $\pm$ .002} \\" in text
+
+
+def test_tables_of_one_name_have_labels_of_their_own() -> None:
+    def label(*notes: str, row: str = "a") -> str:
+        text = Table("T", ["row"], [{"row": row}], [*notes], "my_table").to_latex()
+        return next(line for line in text.splitlines() if line.startswith(r"\label{tab:my-table-"))
+
+    assert label("n = 3") == label("n = 3", "more")
+    assert len({label("n = 3"), label("n = 4"), label("n = 3", row="b")}) == 3

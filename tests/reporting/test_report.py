@@ -13,11 +13,11 @@ from dagrec_cli.reporting.comparison import compare_rows
 from dagrec_cli.reporting.plots.drawing import VARIABLES, Picture, PictureForm
 from dagrec_cli.reporting.report import ReportSheet, write_report
 from dagrec_cli.reporting.rows import TableRow
-from dagrec_cli.reporting.tables import Table
+from dagrec_cli.reporting.tables import Table, breakable
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.run import Run
 
-VOID = {"meta", "link", "br", "path", "use", "image", "rect"}
+VOID = {"meta", "link", "br", "wbr", "path", "use", "image", "rect"}
 EVIL = "<script>alert('&\"$x$')</script>"
 FIRST = "service_<script>alert('&\"$x$')</script>"  # the first target of a run built by hand
 RunOf = Callable[..., Run]
@@ -128,6 +128,21 @@ def test_every_part_is_there(page: Page) -> None:
         assert page.text.count(name) >= 2  # a column and a picture
     assert "Not finished: broken" in headings
     assert "Without epochs, since they count: popularity." in headings
+
+
+def test_what_a_screen_has_room_for_comes_first_and_the_reference_is_marked(page: Page) -> None:
+    heads = re.findall("<button>(.+?)</button>", page.html)
+    shown = ["row", "mark", "accuracy", "F1", "nDCG", "difference", "p", "detectable"]
+    assert heads[: len(shown)] == shown
+    assert heads.index("precision") == heads.index("seeds") + 1
+    assert re.findall(r"\$x\$&#39;\)&lt;/script&gt;<small>reference</small>", page.html)
+    assert page.html.count("<small>reference</small>") == 1
+
+
+def test_a_long_name_may_break_after_its_signs() -> None:
+    assert breakable("model.edge_dropout=0.1 <b>") == (
+        "model.<wbr>edge_<wbr>dropout=<wbr>0.<wbr>1 &lt;b&gt;"
+    )
 
 
 def test_a_counting_row_has_no_learning_curve(page: Page) -> None:

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from dagrec_cli.app.output import show_tables
 from dagrec_cli.reporting.tables import Table, spell
 from dagrec_cli.reporting.terminal import to_rich
 from dagrec_cli.runs.folder import RunFolder
 
 SUMMARY = {"mean": 0.5410, "std": None, "low": 0.4852, "high": 0.5967}
+NOTED = {"one": ["n = 3", "Ties"], "two": ["Ties", "Means"]}
 METRICS = ["accuracy", "precision", "recall", "f1", "ndcg", "mrr", "hr@1", "hr@3", "hr@5"]
 
 
@@ -48,6 +50,17 @@ def render(table: Table, width: int) -> str:
 )
 def test_spell(value: Any, text: str) -> None:
     assert spell(value) == text
+
+
+def test_notes_are_said_once_or_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    tables = [Table(name, ["row"], [{"row": 1}], notes) for name, notes in NOTED.items()]
+    show_tables(tables, notes=True)
+    shown = capsys.readouterr().out
+    assert [shown.count(note) for note in ("n = 3", "Ties", "Means")] == [1, 1, 1]
+    show_tables(tables, notes=False)
+    bare = capsys.readouterr().out
+    assert not any(note in bare for note in ("n = 3", "Ties", "Means"))
+    assert len(tables[1].notes) == 2  # for the files
 
 
 def test_csv_has_plain_numbers() -> None:

@@ -48,6 +48,7 @@ PIXELS_PER_INCH = 96
 STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": PALE,
+    "axes.facecolor": "none",
     "axes.labelcolor": INK,
     "axes.spines.right": False,
     "axes.spines.top": False,

@@ -35,6 +35,7 @@ SHOWN_METRICS = ("accuracy", "ndcg", "f1")
 SVG = "http://www.w3.org/2000/svg"
 XLINK = "http://www.w3.org/1999/xlink"
 NOT_IN_A_PAGE = (f"{{{SVG}}}metadata", f"{{{SVG}}}style")
+OF_THE_PAGE = (*AROUND, "patch_1")  # ids of words around the figure, and of its own paper
 
 
 def table_pictures(
@@ -182,8 +183,9 @@ def inline(svg: str, prefix: str, label: str, view_box: str) -> str:
     ElementTree.register_namespace("xlink", XLINK)
     root = ElementTree.fromstring(svg)
     for parent in list(root.iter()):
-        for child in [c for c in parent if c.tag in NOT_IN_A_PAGE or c.get("id") in AROUND]:
-            parent.remove(child)
+        for child in list(parent):
+            if child.tag in NOT_IN_A_PAGE or child.get("id") in OF_THE_PAGE:
+                parent.remove(child)
         for key, value in parent.attrib.items():
             parent.set(key, _for_page(key, value, prefix))
     for key in ("width", "height"):  # the style sheet decides
