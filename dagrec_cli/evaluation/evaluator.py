@@ -55,10 +55,13 @@ class Evaluation(NamedTuple):
         Prediction and rank.
     probability
         The target's share of the softmax over all services, or over those that the mask allows.
+    confidence
+        That of the first service; None if it is not what the model believes.
     """
 
     outcomes: Outcomes
     probability: Float[np.ndarray, " pairs"]
+    confidence: Float[np.ndarray, " pairs"] | None
 
 
 @torch.no_grad()
@@ -109,15 +112,18 @@ def evaluate_rows(model: Model, dataset: Dataset, rows: Rows) -> Evaluation:
     is_left, is_lost = context != NONE, pairs.target >= n_services
     predicted, better = np.zeros((2, len(rows)), np.int64)
     tied = np.full(len(rows), n_services - 1)
-    probability = np.full(len(rows), 1 / n_services)
+    probability, confidence = np.full((2, len(rows)), 1 / n_services)
     if is_left.any():
         known = Pairs(context, np.where(is_lost, 0, pairs.target), pairs.composition)
         owner = dataset.owner_as_read[pairs.composition[is_left]]
-        found, chance = evaluate_model(model, contexts, known.take(np.flatnonzero(is_left)), owner)
+        found, *chances = evaluate_model(
+            model, contexts, known.take(np.flatnonzero(is_left)), owner
+        )
         predicted[is_left], better[is_left], tied[is_left] = found[1:]
-        probability[is_left] = chance
+        probability[is_left], confidence[is_left] = chances
     better[is_lost], tied[is_lost], probability[is_lost] = UNRANKED, 0, 0
-    return Evaluation(Outcomes(pairs.target, predicted, better, tied), probability)
+    believed = confidence if model.is_probabilistic else None
+    return Evaluation(Outcomes(pairs.target, predicted, better, tied), probability, believed)
 
 
 def probabilities(
@@ -166,8 +172,9 @@ def _evaluate(
     choices = model.hard_mask.choices(contexts.last) if model.hard_mask else None
     if choices is None or choices.is_dense or not _scores_lists(model):
         scores = _score_table(model, contexts, choices)
-        chance = probabilities(scores.masked)[row, target]
-        return Evaluation(outcomes(scores.own, row, target, scores.ruled_out), chance)
+        chance = probabilities(scores.masked)
+        found = outcomes(scores.own, row, target, scores.ruled_out)
+        return Evaluation(found, chance[row, target], chance[row, found.predicted])
     return _evaluate_lists(model, contexts, choices, row, target)
 
 
@@ -194,8 +201,9 @@ def _evaluate_lists(
         column, is_listed = (each.numpy() for each in part.find(where[1], torch.from_numpy(own)))
         found = outcomes(scores, place, column)
         whole = found._replace(target=own, predicted=part.classes.numpy()[place, found.predicted])
-        chance = probabilities(scores)[place, column]
-        parts.append(Evaluation(whole, np.where(is_listed, chance, 0)))
+        chance = probabilities(scores)
+        of_target = np.where(is_listed, chance[place, column], 0)
+        parts.append(Evaluation(whole, of_target, chance[place, found.predicted]))
         order.append(mine)
         is_below[mine] = ~is_listed
     evaluation = joined(parts, np.concatenate(order))
@@ -233,6 +241,6 @@ def _ranks_below(
 def joined(parts: list[Evaluation], order: NDArray[np.int64]) -> Evaluation:
     """Return parts as one; ``order`` says which pair each of their entries is."""
     back = np.argsort(order)
-    columns = zip(*((*part.outcomes, part.probability) for part in parts), strict=True)
-    *four, probability = (np.concatenate(column)[back] for column in columns)
-    return Evaluation(Outcomes(*four), probability)
+    columns = zip(*((*part.outcomes, *part[1:]) for part in parts), strict=True)
+    *four, probability, confidence = (np.concatenate(column)[back] for column in columns)
+    return Evaluation(Outcomes(*four), probability, confidence)

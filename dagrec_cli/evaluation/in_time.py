@@ -73,9 +73,10 @@ def evaluate_in_time(
         )
         # A service that nothing was known of stands below all others; as a target it has no rank.
         scores = of_each.where(popularity > 0, -torch.inf).numpy()
-        chance = probabilities(scores)[number, target]
+        chance = probabilities(scores)
         found = outcomes(scores, number, target)
         is_lost = np.isneginf(scores[number, target])
         found.better[is_lost], found.tied[is_lost] = UNRANKED, 0
-        parts.append(Evaluation(found, chance))
-    return joined(parts, order)
+        parts.append(Evaluation(found, chance[number, target], chance[number, found.predicted]))
+    whole = joined(parts, order)
+    return whole if model.is_probabilistic else whole._replace(confidence=None)

@@ -28,7 +28,7 @@ from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.split_base import Split
 from dagrec_cli.loggers.base import RunLogger
 from dagrec_cli.losses.base import Loss
-from dagrec_cli.models.base import CountingModel, Facts, Model
+from dagrec_cli.models.base import CountingModel, Facts, Model, TorchModel
 from dagrec_cli.samplers.base import Sampler
 from dagrec_cli.training.split_data import SplitData
 from dagrec_cli.training.trainer import Trainer
@@ -123,7 +123,10 @@ class Components:
     def start(self, seed: int, facts: Facts) -> "Start":
         """Return a seed's untrained model; its random numbers follow."""
         generator = seed_everything(seed)
-        return Start(seed, generator, self.model(facts))
+        model = self.model(facts)
+        if isinstance(model, TorchModel):
+            model.is_probabilistic = self.loss.is_probabilistic
+        return Start(seed, generator, model)
 
     def starts(self, facts: Facts) -> Iterator["Start"]:
         """Yield each seed's untrained model when it is asked for."""

@@ -89,6 +89,7 @@ def finished(
             epochs=[len(run.history.rows) for run in runs],
             best_epoch=[run.history.best_epoch for run in runs],
             refit=any(run.history.refit for run in runs),
+            is_probabilistic=runs[0].evaluation.confidence is not None,
         ),
         seconds=Seconds(
             data=seconds_data,

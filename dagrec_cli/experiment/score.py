@@ -110,7 +110,7 @@ def score_file(
     chance = np.zeros(len(data.test))  # of the target, which no file tells
     model, seed = Elsewhere(data.facts, mask="none"), int(config.seed)
     seconds = time.perf_counter() - start - seconds_data
-    run = SeedRun(seed, model, History(), Evaluation(found, chance), 0.0, seconds)
+    run = SeedRun(seed, model, History(), Evaluation(found, chance, None), 0.0, seconds)
     bounds = ceilings(data.dataset, data.test, getattr(source, "truth", None))
     folder.remove(RESULT)  # of a file before
     write_setup(folder, config, data.dataset, data.facts.graph)

@@ -18,9 +18,8 @@ from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import Rows
 from dagrec_cli.data.plain_files import kind_of, open_plain
 from dagrec_cli.errors import ForeignError
-from dagrec_cli.runs.csv_files import csv_text
+from dagrec_cli.runs.csv_files import ARROW, csv_text
 from dagrec_cli.runs.folder import RunFolder
-from dagrec_cli.runs.predictions import ARROW
 from dagrec_cli.training.split_data import SplitData
 
 SESSION_COLUMNS = ("SessionId", "ItemId", "Time")

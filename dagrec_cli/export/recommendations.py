@@ -9,8 +9,7 @@ import msgspec
 from dagrec_cli.errors import plural, visible
 from dagrec_cli.evaluation.recommender import Answer
 from dagrec_cli.evaluation.why import Counted, Why
-from dagrec_cli.runs.csv_files import csv_text
-from dagrec_cli.runs.predictions import ARROW
+from dagrec_cli.runs.csv_files import ARROW, csv_text
 
 Form = Literal["auto", "table", "json", "csv"]
 NODES_TOLD = 5  # nodes of a generation, or of a similar context, in a table

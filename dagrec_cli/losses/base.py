@@ -10,10 +10,12 @@ class Loss(ABC):
     """Base of all losses.
 
     A loss with ``needs_negatives`` is given the target's score and sampled services' scores; any
-    other loss is given the scores of the whole catalogue.
+    other loss is given the scores of the whole catalogue. With ``is_probabilistic`` it makes the
+    softmax of the scores the probability of each service.
     """
 
     needs_negatives: bool
+    is_probabilistic = False
 
 
 class CatalogueLoss(Loss):

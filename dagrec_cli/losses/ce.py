@@ -23,6 +23,8 @@ class CrossEntropy(CatalogueLoss):
         mask allows.
     """
 
+    is_probabilistic = True
+
     def __init__(self, *, label_smoothing: Share) -> None:
         self.label_smoothing = label_smoothing
 

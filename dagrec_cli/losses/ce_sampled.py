@@ -28,7 +28,7 @@ class SampledCrossEntropy(SampledLoss):
     """
 
     def __init__(self, *, log_q: bool) -> None:
-        self.needs_correction = log_q
+        self.needs_correction = self.is_probabilistic = log_q
 
     def __call__(
         self, positive: Float[Tensor, "rows 1"], negatives: Float[Tensor, "rows samples"]

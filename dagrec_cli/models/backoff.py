@@ -87,6 +87,8 @@ class Backoff(Truncating):
         The settings of :class:`Truncating`.
     """
 
+    is_probabilistic = True
+
     def __init__(self, facts: Facts, *, smoothing: Positive, **shared: Any) -> None:
         super().__init__(facts, **shared)
         self.smoothing = smoothing

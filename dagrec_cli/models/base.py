@@ -117,7 +117,14 @@ class Model(nn.Module, ABC):
         ``hard`` rules out services that never followed the context's last node: cross-entropy
         gives them a score of minus infinity, and they rank behind all others; ``none`` does not;
         ``prior``, of a network, adds what counting believes to its scores.
+
+    Attributes
+    ----------
+    is_probabilistic
+        Whether the softmax of its scores is what it believes; of a network its loss decides.
     """
+
+    is_probabilistic = False
 
     def __init__(self, facts: Facts, *, mask: Mask) -> None:
         super().__init__()

@@ -35,6 +35,8 @@ class Markov(CountingModel):
         With ``prior``, the most generations that were seen for the composition's owner decide.
     """
 
+    is_probabilistic = True
+
     def __init__(
         self,
         facts: Facts,

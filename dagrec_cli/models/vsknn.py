@@ -68,6 +68,8 @@ class VSKNN(CountingModel):
         See :class:`~dagrec_cli.models.base.Model`.
     """
 
+    is_probabilistic = True
+
     def __init__(
         self,
         facts: Facts,

@@ -16,13 +16,16 @@ from math import isfinite
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.plain_files import open_plain
-from dagrec_cli.runs.folder import CONTEXTS, METRICS_FILE, VOCABULARY, RunFolder
+from dagrec_cli.runs.folder import CONTEXTS, METRICS_FILE, RESULT, VOCABULARY, RunFolder
 
 RETURN = "\r\n"
+ARROW = " -> "
+DIGITS = 5e-6  # of a rank: a file has six
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 EPOCH = ("epoch", "loss", "seconds")  # what every row of metrics.csv has beside its seed
 CONTEXT_COLUMNS = {"context": "int64", "node": "str", "parents": "str"}  # read by pandas as these
@@ -198,3 +201,15 @@ def _cell(value: object) -> object:
     if isinstance(value, str) and value.startswith(FORMULA_STARTS):
         return f"'{value}"
     return value
+
+
+def check_ranks(rank: Float[np.ndarray, " rows"], ties: Int[np.ndarray, " rows"]) -> None:
+    """Raise MisfitError unless each mean rank can be one where as many services tie."""
+    is_rank = (rank >= 1) & (ties >= 0)
+    # The mean of the ranks b+1 … b+t+1 is b + 1 + t/2, so b, computed back, is a whole number.
+    better = np.where(is_rank & np.isfinite(rank), rank - 1 - ties / 2, 0)
+    is_rank &= np.abs(better - np.rint(better)) <= DIGITS * np.abs(better)
+    is_rank &= np.rint(better) >= 0
+    if not is_rank.all():
+        row = int(np.flatnonzero(~is_rank)[0])
+        raise MisfitError(f"line {row + 2} has rank {rank[row]:g} with {ties[row]} ties", RESULT)

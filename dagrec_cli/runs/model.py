@@ -107,6 +107,7 @@ def load_model(run: Run, seed: int | None = None, *, is_final: bool = False) -> 
     with _no_larger_than(shapes, file):
         model = _build(node, facts, file)
     _load_weights(model, state, weights)
+    model.is_probabilistic = run.is_finished and run.finished.model.is_probabilistic
     if not is_final:
         _check_size(model, run)
     return model.eval()

@@ -6,10 +6,10 @@ a run is shown only if the two files fit each other.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import StringIO
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -23,6 +23,7 @@ from dagrec_cli.runs.csv_files import (
     MisfitError,
     SavedContext,
     as_written,
+    check_ranks,
     csv_text,
     write_contexts,
 )
@@ -32,7 +33,7 @@ from dagrec_cli.runs.result import CLOSE, Finished
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
-ARROW = " -> "
+Chances: TypeAlias = Float[np.ndarray, " pairs"]
 COLUMNS = {  # and how pandas is to read them
     "seed": "int64",
     "pair": "int64",
@@ -46,9 +47,9 @@ COLUMNS = {  # and how pandas is to read them
     "ties": "int64",
     "probability": "float64",
 }
+CONFIDENCE = "confidence"  # a column more, of a probabilistic model: of the first service
 OWNER = "owner"  # a column more, where a model reads owners: their numbers in the data, -1: unknown
 ABOUT = ("pair", "depth", "group", "composition", "context")  # of a pair, whatever the seed
-DIGITS = 5e-6  # of a rank: the file has six
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ class Predictions:
         Nodes on the longest path to each test pair's last node, it included, ``[pairs]``.
     owner
         Number of each pair's owner, -1 where unknown, ``[pairs]``; None if the model reads none.
+    confidence
+        By seed, the probability of the first service; empty if the model is not probabilistic.
     """
 
     outcomes: dict[int, Outcomes]
@@ -74,6 +77,7 @@ class Predictions:
     membership: Membership
     depth: Int[np.ndarray, " pairs"]
     owner: Int[np.ndarray, " pairs"] | None = None
+    confidence: Mapping[int, Chances] = field(default_factory=dict)
 
     @property
     def target(self) -> Int[np.ndarray, " pairs"]:
@@ -85,7 +89,7 @@ def write_predictions(
     folder: RunFolder,
     dataset: Dataset,
     test: Rows,
-    evaluations: Mapping[int, tuple[Outcomes, Float[np.ndarray, " pairs"]]],
+    evaluations: Mapping[int, tuple[Outcomes, Chances, Chances | None]],
 ) -> None:
     """Write a line per seed and test pair, and what the contexts' numbers mean.
 
@@ -94,7 +98,7 @@ def write_predictions(
     test
         The pairs, as rows of ``dataset.pairs``.
     evaluations
-        By seed: the outcomes, and the probability that the model gave each target.
+        By seed: outcomes, and the probability of each target and, if it is one, the first service.
     """
     services = dataset.vocabulary.services
     pairs = dataset.pairs.take(test)
@@ -103,10 +107,11 @@ def write_predictions(
     about = [each.tolist() for each in (*numbers, dataset.contexts.depth[context])]
     reads_owner = bool(dataset.vocabulary.owners)
     owner = dataset.owner[composition, None][:, :reads_owner].tolist()
+    believes = all(confidence is not None for _, _, confidence in evaluations.values())
 
     def lines() -> Iterator[tuple[object, ...]]:
-        for seed, (outcomes, probability) in evaluations.items():
-            rank = outcomes.mean_rank
+        for seed, (outcomes, *chances) in evaluations.items():
+            rank, shares = outcomes.mean_rank, [each for each in chances if each is not None]
             for k, five in enumerate(zip(*about, strict=True)):
                 yield (
                     seed,
@@ -115,11 +120,12 @@ def write_predictions(
                     services[outcomes.predicted[k]],
                     f"{rank[k]:g}",
                     int(outcomes.tied[k]),
-                    f"{probability[k]:.6g}",
+                    *(f"{share[k]:.6g}" for share in shares),
                     *owner[k],
                 )
 
-    folder.write_text(PREDICTIONS, csv_text([*COLUMNS, *[OWNER] * reads_owner], lines()))
+    columns = [*COLUMNS, *[CONFIDENCE] * believes, *[OWNER] * reads_owner]
+    folder.write_text(PREDICTIONS, csv_text(columns, lines()))
     write_contexts(folder, dataset, pairs.context)
 
 
@@ -154,7 +160,8 @@ def read_predictions(
     # Names become classes once per distinct name: a file has many lines and few services.
     ties, seed, rank = (table[name].to_numpy() for name in ("ties", "seed", "rank"))
     check_ranks(rank, ties)
-    if not table["probability"].between(0, 1).all():
+    believes = [CONFIDENCE] * result.model.is_probabilistic
+    if not all(table[name].between(0, 1).all() for name in ("probability", *believes)):
         raise MisfitError("a probability is not from 0 to 1")
 
     def class_of(cell: str) -> int:
@@ -171,10 +178,12 @@ def read_predictions(
     if any((column[r] != column[rows[0]]).any() for r in rows for column in (target, *about)):
         raise MisfitError("other pairs for another seed", RESULT)
     made = (target, predicted, better_than(rank, ties), ties)
-    by_seed = zip(seeds, rows, strict=True)
-    outcomes = {number: Outcomes(*(column[r] for column in made)) for number, r in by_seed}
+    by_seed = dict(zip(seeds, rows, strict=True))
+    outcomes = {n: Outcomes(*(column[r] for column in made)) for n, r in by_seed.items()}
     pair, depth, *belongs = (column[rows[0]] for column in about)
-    predictions = Predictions(outcomes, pair, Membership(*belongs[:3]), depth, *belongs[3:])
+    confidence = {n: table[CONFIDENCE].to_numpy()[r] for n, r in by_seed.items() if believes}
+    owner, belong = next(iter(belongs[3:]), None), Membership(*belongs[:3])
+    predictions = Predictions(outcomes, pair, belong, depth, owner, confidence)
     _check_contexts(predictions, contexts)
     _check_fit(result, predictions, len(services))
     return predictions
@@ -192,19 +201,8 @@ def _table(lines: StringIO, result: Finished) -> "DataFrame":
     import pandas as pd
 
     kinds = COLUMNS | ({OWNER: "int64"} if OWNER in result.ceilings else {})
+    kinds |= {CONFIDENCE: "float64"} if result.model.is_probabilistic else {}
     return pd.read_csv(lines, usecols=list(kinds), dtype=kinds, na_filter=False)
-
-
-def check_ranks(rank: Float[np.ndarray, " rows"], ties: Int[np.ndarray, " rows"]) -> None:
-    """Raise MisfitError unless each mean rank can be one where as many services tie."""
-    is_rank = (rank >= 1) & (ties >= 0)
-    # The mean of the ranks b+1 … b+t+1 is b + 1 + t/2, so b, computed back, is a whole number.
-    better = np.where(is_rank & np.isfinite(rank), rank - 1 - ties / 2, 0)
-    is_rank &= np.abs(better - np.rint(better)) <= DIGITS * np.abs(better)
-    is_rank &= np.rint(better) >= 0
-    if not is_rank.all():
-        row = int(np.flatnonzero(~is_rank)[0])
-        raise MisfitError(f"line {row + 2} has rank {rank[row]:g} with {ties[row]} ties", RESULT)
 
 
 def _check_contexts(predictions: Predictions, contexts: Mapping[int, SavedContext]) -> None:

@@ -87,7 +87,8 @@ class ModelFacts(Struct, frozen=True):
     """What a run's model is: its weights, and for each seed the epochs and which of them is best.
 
     A model that counts has no parameters, and no epochs. With ``refit`` the model was trained anew
-    for as many epochs as the best one, on validation pairs, too.
+    for as many epochs as the best one, on validation pairs, too. What a probabilistic one believes
+    is the softmax of its scores.
     """
 
     parameters: Tally
@@ -95,6 +96,7 @@ class ModelFacts(Struct, frozen=True):
     epochs: list[Tally]
     best_epoch: list[Tally]
     refit: bool = False
+    is_probabilistic: bool = False
 
     @property
     def rows(self) -> list[int]:

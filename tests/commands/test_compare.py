@@ -71,6 +71,8 @@ def test_the_report_of_runs_of_two_splits_and_a_missing_one(
     assert 0 < row["detectable"] < 1
     names = {file.name for file in (folder / "pictures").glob("*.svg")}
     assert {"table_1_accuracy.svg", "table_2_accuracy.svg", "table_1_markov_confusion.svg"} <= names
+    assert "table_1_markov_calibration.svg" in names
+    assert not any("popularity" in name and "calibration" in name for name in names)
     assert (folder / "report.html").stat().st_size < 1_000_000
 
 

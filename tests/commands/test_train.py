@@ -125,7 +125,10 @@ def test_accuracy_and_ranks_can_be_counted_from_predictions(trained: Any) -> Non
     assert np.mean(is_right) == pytest.approx(metrics["accuracy"]["mean"], abs=1e-12)
     ranks = np.array([float(row["rank"]) for row in rows])
     assert np.mean(ranks <= 5) == pytest.approx(metrics["hr@5"]["mean"], abs=1e-12)
-    assert all(0 < float(row["probability"]) <= 1 for row in rows)
+    assert all(0 < float(row["probability"]) <= float(row["confidence"]) <= 1 for row in rows)
+    hits = [row for row in rows if row["predicted"] == row["target"]]
+    assert hits
+    assert all(row["probability"] == row["confidence"] for row in hits)
 
 
 def test_equal_compositions_are_one_group_in_predictions(trained: Any, data: SplitData) -> None:
@@ -197,6 +200,7 @@ def test_one_seed_has_no_deviation_and_counting_no_weights(dagrec: Dagrec) -> No
     assert result["model"]["parameters"] == 0
     assert result["metrics"]["accuracy"]["mean"] == pytest.approx(0.338, abs=5e-4)  # synthetic.yaml
     assert not (answer.run / "learning_curve.png").exists()
+    assert "confidence" not in rows_of(answer.run / "predictions.csv")[0]  # a share of counts
 
 
 @pytest.mark.parametrize(
@@ -250,6 +254,7 @@ def test_bpr_trains_unmasked_and_is_masked_at_evaluation(
 ) -> None:
     words = ["trainer.epochs=1", "model.mask=hard" if is_masked else "model.mask=none"]
     answer = dagrec("train", "loss=bpr", *words)
+    assert not answer.result()["model"]["is_probabilistic"]
     vocabulary = data.dataset.vocabulary
     graph = data.facts.graph
     seen = {

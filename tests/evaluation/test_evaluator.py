@@ -106,8 +106,9 @@ def test_chunks_and_lists_change_nothing(
     found = evaluate_model(model, tiny.contexts, pairs)
     for column, wanted in zip(found.outcomes, expected, strict=True):
         assert column.tolist() == wanted.tolist()
-    chance = probabilities(scores.masked)[row, pairs.target]
-    assert found.probability == pytest.approx(chance, abs=1e-5)
+    chance = probabilities(scores.masked)
+    assert found.probability == pytest.approx(chance[row, pairs.target], abs=1e-5)
+    assert found.confidence == pytest.approx(chance.max(axis=1)[row], abs=1e-5)
 
 
 @pytest.mark.parametrize("mask", ["hard", "none"])

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from dagrec_cli.evaluation.calibration import Bin
 from dagrec_cli.evaluation.ranks import Outcomes
-from dagrec_cli.reporting.plots.charts import learning_curve, metric_bars
+from dagrec_cli.reporting.plots.charts import calibration, learning_curve, metric_bars
 from dagrec_cli.reporting.plots.drawing import (
     BLUE,
     LINE_HEIGHT,
@@ -117,6 +118,15 @@ def test_learning_curves_are_a_mean_with_a_band_over_seeds() -> None:
     assert picture.figure.legends[0].get_texts()[2].get_text() == "validation nDCG"
     alone = learning_curve("curve", "", [rows], "ndcg")
     assert (alone.caption, [len(each.collections) for each in alone.figure.axes]) == ("", [0])
+
+
+def test_calibration_is_a_point_with_an_interval_for_each_bin() -> None:
+    axes = calibration([Bin(0.25, 0.5, 0.375, 0.75, 20), Bin(1.0, 0.75, 0.5, 1.0, 20)]).axes[0]
+    even, found = axes.lines
+    assert (even.get_xdata().tolist(), even.get_ydata().tolist()) == ([0, 1], [0, 1])
+    assert (found.get_xdata().tolist(), found.get_ydata().tolist()) == ([0.25, 1], [0.5, 0.75])
+    intervals = axes.collections[0].get_segments()
+    assert np.array(intervals).tolist() == [[[0.25, 0.375], [0.25, 0.75]], [[1, 0.5], [1, 1]]]
 
 
 def test_the_legend_names_the_line_of_an_interval_and_not_its_bar() -> None:

@@ -15,9 +15,9 @@ from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.evaluation.ranks import Outcomes
 from dagrec_cli.reporting.grouping import group_runs
 from dagrec_cli.reporting.rows import TableRow
-from dagrec_cli.runs.csv_files import read_contexts
+from dagrec_cli.runs.csv_files import check_ranks, read_contexts
 from dagrec_cli.runs.folder import RunFolder
-from dagrec_cli.runs.predictions import check_ranks, write_predictions
+from dagrec_cli.runs.predictions import write_predictions
 from dagrec_cli.runs.run import Run
 
 RunOf = Callable[..., Run]
@@ -99,7 +99,7 @@ def test_contexts_are_spelt_once_by_what_leads_to_them(
     none = np.zeros(len(test), np.int64)
     outcomes = Outcomes(target, target, none, none)
     folder = RunFolder(tmp_path)
-    write_predictions(folder, dataset, test, {0: (outcomes, np.ones(len(test)))})
+    write_predictions(folder, dataset, test, {0: (outcomes, np.ones(len(test)), None)})
     lines = StringIO((tmp_path / "contexts.csv").read_text(), newline="")
     found = read_contexts(lines, dataset.vocabulary.nodes)
     contexts = dataset.pairs.context[test]

@@ -5,6 +5,7 @@ from itertools import accumulate, chain
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from dagrec_cli.evaluation.calibration import Bin
 from dagrec_cli.reporting.plots.drawing import (
     BLUE,
     INK,
@@ -140,6 +141,24 @@ def speed(rows: Sequence[Mapping[str, Any]], metric: str) -> "Figure":
     labels.keep_free(points)
     for row, point in zip(rows, points, strict=True):
         labels.write(shown(row["row"]), _around(point), fontsize=SMALL)
+    return figure
+
+
+@style()
+def calibration(bins: Sequence[Bin]) -> "Figure":
+    """Draw how often each bin is right, with its interval, over how much it was believed in."""
+    figure = canvas(4.2, 4)
+    axes = figure.add_subplot(aspect="equal")
+    axes.plot([0, 1], [0, 1], "--", color=PALE, linewidth=1, label="as right as believed")
+    x = [each.confidence for each in bins]
+    lows, highs = [each.low for each in bins], [each.high for each in bins]
+    axes.vlines(x, lows, highs, color=INK, linewidth=1, clip_on=False, label="95 % interval")
+    y = [each.accuracy for each in bins]
+    axes.plot(x, y, "o-", color=BLUE, linewidth=1, markersize=5, clip_on=False)
+    axes.set(xlim=(0, 1), ylim=(0, 1), ylabel="share of pairs that are right")
+    axes.set_xlabel("probability of the first service")
+    axes.grid()
+    put_legend(figure)
     return figure
 
 

@@ -10,10 +10,13 @@ from itertools import chain
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
+
 from dagrec_cli.config.metric_names import METRICS
 from dagrec_cli.errors import plural
+from dagrec_cli.evaluation.calibration import calibration_error, reliability
 from dagrec_cli.evaluation.strata import STRATA
-from dagrec_cli.reporting.plots.charts import learning_curve, metric_bars, speed
+from dagrec_cli.reporting.plots.charts import calibration, learning_curve, metric_bars, speed
 from dagrec_cli.reporting.plots.drawing import AROUND, VARIABLES, Picture, chosen
 from dagrec_cli.reporting.plots.matrices import (
     LENGTHS,
@@ -27,7 +30,7 @@ from dagrec_cli.reporting.plots.matrices import (
 )
 from dagrec_cli.reporting.plots.service_graph import MOST_EDGES, service_graph
 from dagrec_cli.reporting.rows import TableRow, by_test
-from dagrec_cli.reporting.tables import Table, heading
+from dagrec_cli.reporting.tables import Table, heading, short
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.run import Run
 
@@ -114,7 +117,7 @@ def _speed(name: str, about: str, rows: Sequence[Mapping[str, Any]]) -> Iterator
 
 
 def row_pictures(name: str, row: TableRow) -> Iterator[Picture]:
-    """Yield the learning curve of a row that was trained, and its confusion matrix.
+    """Yield a row's learning curve if it was trained, its calibration, its confusion matrix.
 
     Parameters
     ----------
@@ -125,6 +128,8 @@ def row_pictures(name: str, row: TableRow) -> Iterator[Picture]:
     if histories := [rows for run in row.runs for rows in run.history.values()]:
         monitor = str(row.runs[0].config["trainer"]["monitor"])
         yield learning_curve(f"{name}_learning_curve", about, histories, monitor)
+    if all(run.finished.model.is_probabilistic for run in row.runs):
+        yield _calibration(f"{name}_calibration", about, row)
     confusion = Confusion.of(row.outcomes, row.services)
     rest = f' The {MOST_CLASSES} most frequent; "{REST}" are many, so have no recall.'
     most = rest if REST in confusion.names else ""
@@ -136,6 +141,22 @@ def row_pictures(name: str, row: TableRow) -> Iterator[Picture]:
         confusion_matrix(confusion),
         about,
     )
+
+
+def _calibration(name: str, about: str, row: TableRow) -> Picture:
+    """Return how often a row's first services are right, over how probable it holds them."""
+    groups = [run.predictions.membership.group for run in row.runs for _ in run.seeds]
+    believed = [run.predictions.confidence[seed] for run in row.runs for seed in run.seeds]
+    is_right = [each.predicted == each.target for each in row.outcomes]
+    bins = reliability(*map(np.concatenate, (believed, is_right, groups)))
+    size = sum(each.n for each in bins) // len(bins)
+    caption = (
+        f"Expected calibration error {short(calibration_error(bins))}, over "
+        f"{plural(len(bins), 'bin')} of about {size:,} test pairs, seeds together. Below the "
+        "dashed line the model believes too much in its first service. Intervals: over groups "
+        "of equal compositions, for the models as they are trained."
+    )
+    return Picture(name, "Calibration", caption, calibration(bins), about)
 
 
 def graph_picture(name: str, run: Run) -> Picture | None:
