@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from dagrec_cli.evaluation.uncertainty import LEVEL, Items, bounds, spread
+from dagrec_cli.evaluation.uncertainty import Items, bounds, spread
 
 BINS = 10
 LEAST_PAIRS = 20  # of a bin, where there are so many
@@ -60,7 +60,7 @@ def reliability(
         names, of_group = np.unique(group[number == k], return_inverse=True)
         mean = float(right.mean())
         of_means = spread([Items(right[None], of_group, len(names))])
-        low, high = bounds(mean, of_means, "accuracy", LEVEL)
+        low, high = bounds(mean, of_means, "accuracy")
         bins.append(Bin(float(confidence[number == k].mean()), mean, low, high, len(right)))
     return bins
 

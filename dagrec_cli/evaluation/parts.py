@@ -40,7 +40,7 @@ from dagrec_cli.evaluation.significance import (
     judged,
     paired_difference,
 )
-from dagrec_cli.evaluation.uncertainty import LEVEL, MetricSummary, Spread, bounds, metric_summaries
+from dagrec_cli.evaluation.uncertainty import MetricSummary, Spread, bounds, metric_summaries
 
 
 class PartOutcomes(NamedTuple):
@@ -171,7 +171,7 @@ def difference(
 
 def _summary(figures: Sequence[float], parts: Sequence[PartOutcomes], metric: str) -> MetricSummary:
     mean = float(np.mean(figures))
-    low, high = bounds(mean, _spread_over_parts(figures, parts), metric, LEVEL)
+    low, high = bounds(mean, _spread_over_parts(figures, parts), metric)
     return MetricSummary(mean=mean, std=float(np.std(figures, ddof=1)), low=low, high=high)
 
 

@@ -40,7 +40,7 @@ from dagrec_cli.evaluation.student import above, critical, two_sided
 
 Values: TypeAlias = Float[np.ndarray, "_ items"]  # a row per seed; two sides may differ in theirs
 
-LEVEL = 0.95  # of an interval
+LEVEL = 0.95  # share of intervals that are to hold the figure
 NEGLIGIBLE = 1e-12  # a smaller part is a zero that the order of summation blurred
 
 
@@ -181,8 +181,6 @@ def metric_summaries(
     membership: Membership | None = None,
     metrics: Sequence[str] = METRICS,
     average: Average = "step",
-    *,
-    level: float = LEVEL,
 ) -> dict[str, MetricSummary]:
     """Return mean, spread over seeds (None for one seed) and interval of metrics.
 
@@ -199,8 +197,6 @@ def metric_summaries(
         What the pairs belong to; None if every pair is a group.
     average
         Over what a figure is the mean, see :func:`~dagrec_cli.evaluation.metrics.gains`.
-    level
-        Share of intervals that are to hold the figure, in ``(0, 1)``.
 
     Raises
     ------
@@ -213,13 +209,13 @@ def metric_summaries(
     for name, parts in items(per_seed, membership, metrics, average).items():
         column = np.array([value[name] for value in values])
         mean = float(column.mean())
-        low, high = bounds(mean, spread([parts]), name, level)
+        low, high = bounds(mean, spread([parts]), name)
         std = float(column.std(ddof=1)) if len(per_seed) > 1 else None
         summaries[name] = MetricSummary(mean=mean, std=std, low=low, high=high)
     return {name: summaries[name] for name in metrics}
 
 
-def bounds(mean: float, spread: Spread, name: str, level: float) -> tuple[float, float]:
+def bounds(mean: float, spread: Spread, name: str) -> tuple[float, float]:
     """Return the figures between 0 and 1 that a mean is not too far from.
 
     A figure ``p`` is inside if ``(mean - p)² <= t² v(p)``, where the variance ``v`` shrinks towards
@@ -237,7 +233,7 @@ def bounds(mean: float, spread: Spread, name: str, level: float) -> tuple[float,
     relative = spread.variance / inside if inside > 0 else 1 / spread.effective
     if name not in MACRO:
         relative += 1 / (spread.effective + 2) ** 2
-    k = spread.critical(level) ** 2 * relative
+    k = spread.critical(LEVEL) ** 2 * relative
     middle, half = mean + k / 2, np.sqrt(k * inside + k * k / 4)
     low, high = (middle - half) / (1 + k), (middle + half) / (1 + k)
     return float(min(mean, max(low, 0.0))), float(max(mean, min(high, 1.0)))

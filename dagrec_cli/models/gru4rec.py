@@ -83,8 +83,7 @@ class GRU4Rec(TorchModel):
         super().__init__(facts, hidden=hidden, **shared)
         self.embedding = NodeEmbedding(facts, embedding_dim, self.node_dropout)
         if tie_weights:
-            service_nodes = torch.from_numpy(facts.vocabulary.service_nodes).long()
-            self.head = TiedHead(self.embedding, service_nodes)
+            self.head = TiedHead(self.embedding, facts.vocabulary.service_nodes)
         self.encoding = encoding
         self.dropout_embed = nn.Dropout(dropout_embed)
         between_layers = dropout_hidden if num_layers > 1 else 0.0

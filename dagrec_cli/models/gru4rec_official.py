@@ -165,7 +165,7 @@ class _NodeHead(TiedHead):
     """Scores of services by vectors and biases that all nodes have."""
 
     def __init__(self, vectors: nn.Embedding, bias: nn.Embedding, facts: Facts) -> None:
-        super().__init__(vectors, torch.from_numpy(facts.vocabulary.service_nodes).long() - 1)
+        super().__init__(vectors, facts.vocabulary.service_nodes - 1)
         self.register_parameter("bias", None)
         self._shared.append(bias)
 

@@ -75,8 +75,7 @@ class SASRec(TorchModel):
         self.position = nn.Parameter(torch.empty(max_len, hidden))
         nn.init.normal_(self.position, std=hidden**-0.5)  # so that tied scores are about 1
         if tie_weights:
-            service_nodes = torch.from_numpy(facts.vocabulary.service_nodes).long()
-            self.head = TiedHead(self.embedding, service_nodes)
+            self.head = TiedHead(self.embedding, facts.vocabulary.service_nodes)
         self.dropout = nn.Dropout(dropout_embed)
         self.blocks = nn.ModuleList(
             AttentionBlock(hidden, heads, dropout_hidden) for _ in range(num_layers)

@@ -66,8 +66,7 @@ class SRGNN(TorchModel):
         self.steps = steps
         self.order = order
         self.embedding = NodeEmbedding(facts, hidden, self.node_dropout, std=hidden**-0.5)
-        service_nodes = torch.from_numpy(facts.vocabulary.service_nodes).long()
-        self.head = TiedHead(self.embedding, service_nodes)
+        self.head = TiedHead(self.embedding, facts.vocabulary.service_nodes)
         self.incoming, self.outgoing = nn.Linear(hidden, hidden), nn.Linear(hidden, hidden)
         self.cell = nn.GRUCell(2 * hidden, hidden)
         self.asking, self.asked = nn.Linear(hidden, hidden), nn.Linear(hidden, hidden, bias=False)

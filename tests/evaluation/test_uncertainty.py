@@ -118,10 +118,6 @@ def test_every_metric_is_inside_its_interval_and_between_0_and_1(unit):
         assert 0 <= found["low"] <= found["mean"] <= found["high"] <= 1, name
 
 
-def test_a_higher_level_is_wider():
-    assert width([model(1)], level=0.99) > width([model(1)]) > width([model(1)], level=0.5)
-
-
 def test_order_and_names_of_groups_do_not_matter():
     unit, order = np.random.default_rng(7).integers(12, size=60), np.random.default_rng(8)
     shuffled = order.permutation(60)

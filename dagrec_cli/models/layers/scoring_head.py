@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -97,7 +98,7 @@ class TiedHead(ScoringHead):
     embedding
         The input embedding, as wide as the states.
     service_nodes
-        Row of each class in the embedding.
+        Row of each class in the embedding, ``[services]``.
 
     Source: Hidasi & Karatzoglou, "Recurrent Neural Networks with Top-k Gains for Session-based
     Recommendations", CIKM 2018, §3.3 (constrained embedding).
@@ -105,10 +106,13 @@ class TiedHead(ScoringHead):
 
     service_nodes: Tensor
 
-    def __init__(self, embedding: nn.Embedding, service_nodes: Int[Tensor, " services"]) -> None:
+    def __init__(
+        self, embedding: nn.Embedding, service_nodes: Int[np.ndarray, " services"]
+    ) -> None:
         super().__init__(embedding.embedding_dim, len(service_nodes))
         self.register_parameter("weight", None)
-        self.register_buffer("service_nodes", service_nodes, persistent=False)
+        rows = torch.from_numpy(service_nodes).long()
+        self.register_buffer("service_nodes", rows, persistent=False)
         self._shared = [embedding]  # in a list: the model owns and saves it, once
 
     def forward(self, states: Float[Tensor, "rows hidden"]) -> Float[Tensor, "rows services"]:
