@@ -11,7 +11,7 @@ import msgspec
 from dagrec_cli.data.composition import Composition, Invalid, Source
 from dagrec_cli.data.naming import NAMED, PREFIXES, Naming, OnUnknown, UnknownNameError
 from dagrec_cli.data.paths import COUNTED, neighbours, topological
-from dagrec_cli.data.readers.json_keys import repeated_key
+from dagrec_cli.data.readers.json_graph import repeated_key
 from dagrec_cli.data.vocabulary import UNKNOWN_OWNER, Vocabulary
 from dagrec_cli.errors import DataError
 

@@ -1,17 +1,23 @@
-"""One composition's JSON decoded: nodes and links under the keys that a file uses; and encoded."""
+"""One composition's JSON decoded: nodes and links under the keys that a file uses; and encoded.
 
-from collections.abc import Sequence
+Of a key that an object has twice a decoder would keep the last value without a word, so these are
+looked for.
+"""
+
+import json
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Any, NamedTuple
 
 import msgspec
 
 from dagrec_cli.data.composition import PREFIX_SERVICE, PREFIX_TABLE, Composition
-from dagrec_cli.data.readers.json_keys import Repeated, repeated_key
 
 UNSET = msgspec.UNSET
 ID = "id"
 TABLE, IS_SERVICE = "table", "is_service"
+KEY_SHOWN = 100  # characters of a key that a message repeats
 GRAPH_KEYS = ("nodes", "links", "edges", "directed", "composition")
 
 Id = int | str
@@ -31,6 +37,26 @@ class GraphLink(msgspec.Struct, gc=False):
 
     source: Id
     target: Id
+
+
+class Repeated(NamedTuple):
+    """A key that an object has twice.
+
+    Attributes
+    ----------
+    place
+        Path of the object, such as ``.nodes[3]``; empty for the whole.
+    key
+        The key.
+    """
+
+    place: str
+    key: str
+
+    @property
+    def problem(self) -> str:
+        """What is wrong, for a fault."""
+        return f"duplicate key {self.key[:KEY_SHOWN]!r}; give it once"
 
 
 def decoded(text: bytes, keys: Keys) -> Any:
@@ -142,3 +168,64 @@ def _may_repeat(text: str, key: str, name: str, holders: Sequence[Any]) -> bool:
         return False
     values = [getattr(each, name) for each in holders]
     return n_found > len(values) - values.count(UNSET)
+
+
+class _RepeatedError(Exception):
+    """Some object has a key twice."""
+
+
+class _Object(list[tuple[str, Any]]):
+    """Keys and values of an object."""
+
+
+def repeated_key(text: bytes | str, keys: Collection[str] | None = None) -> Repeated | None:
+    """Return the first key that an object in a JSON text has twice; None for a text that is broken.
+
+    Parameters
+    ----------
+    keys
+        Those that count; None for all.
+
+    Raises
+    ------
+    RecursionError
+        If the text is nested too deeply.
+    """
+
+    def look(pairs: list[tuple[str, Any]]) -> None:
+        if len(dict(pairs)) < len(pairs) and _twice(pairs, keys) is not None:
+            raise _RepeatedError
+
+    with suppress(ValueError):  # no JSON to this decoder; the reader's own says what is wrong
+        try:
+            _loads(text, look)
+        except _RepeatedError:  # before the end of the text, which may be broken further on
+            return _placed(_loads(text, _Object), keys)
+    return None
+
+
+def _loads(text: bytes | str, hook: Any) -> Any:
+    # numbers stay text, since int() refuses digits by the thousand
+    return json.loads(text, object_pairs_hook=hook, parse_int=str, parse_float=str, strict=False)
+
+
+def _twice(pairs: list[tuple[str, Any]], keys: Collection[str] | None) -> str | None:
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen and (keys is None or key in keys):
+            return key
+        seen.add(key)
+    return None
+
+
+def _placed(whole: Any, keys: Collection[str] | None) -> Repeated | None:
+    stack = [("", whole)]
+    while stack:
+        place, value = stack.pop()
+        if isinstance(value, _Object):
+            if (key := _twice(value, keys)) is not None:
+                return Repeated(place, key)
+            stack += [(f"{place}.{key[:KEY_SHOWN]}", inner) for key, inner in reversed(value)]
+        elif isinstance(value, list):
+            stack += [(f"{place}[{k}]", inner) for k, inner in enumerate(value)][::-1]
+    return None

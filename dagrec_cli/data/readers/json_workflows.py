@@ -22,7 +22,7 @@ from dagrec_cli.data.composition import (
 )
 from dagrec_cli.data.readers.base import Reader
 from dagrec_cli.data.readers.draft import TooLargeError
-from dagrec_cli.data.readers.json_keys import repeated_key
+from dagrec_cli.data.readers.json_graph import repeated_key
 from dagrec_cli.data.readers.json_records import decoding_fault, records
 
 Name = Annotated[str, msgspec.Meta(pattern=r"\S")]

@@ -11,7 +11,7 @@ from dagrec_cli.data.naming import Naming
 from dagrec_cli.data.queries import Unanswerable, read_queries
 from dagrec_cli.data.readers.galaxy_workflows import GalaxyWorkflows
 from dagrec_cli.data.readers.json_file import JsonFile
-from dagrec_cli.data.readers.json_keys import repeated_key
+from dagrec_cli.data.readers.json_graph import repeated_key
 from dagrec_cli.data.vocabulary import Vocabulary
 from read_items import SETTINGS
 
