@@ -151,11 +151,11 @@ def _origin() -> str:
     from importlib.metadata import PackageNotFoundError, distribution
 
     try:
-        told = json.loads(distribution("dagrec").read_text("direct_url.json") or "{}")
+        source = json.loads(distribution("dagrec").read_text("direct_url.json") or "{}")
     except (PackageNotFoundError, ValueError):
         return ""
-    vcs = told.get("vcs_info", {}).get("vcs")
-    return f" @ {f'{vcs}+' if vcs else ''}{told['url']}" if "url" in told else ""
+    vcs = source.get("vcs_info", {}).get("vcs")
+    return f" @ {f'{vcs}+' if vcs else ''}{source['url']}" if "url" in source else ""
 
 
 def short_path(path: Path) -> Path:

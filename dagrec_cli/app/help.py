@@ -44,8 +44,8 @@ def print_command_help(command: str, words: Sequence[str], folders: Sequence[str
     values: Any = OmegaConf.to_container(config, resolve=False)
     groups = [group for group in group_words() if group in chosen]
     parts = [group for group in groups if is_part(group) and chosen[group]]
-    own = option_of(OF_COMMANDS, command.replace(" ", "_"))
-    sections = {f"dagrec {command}": _settings_text(own, "", values)} | {
+    option = option_of(OF_COMMANDS, command.replace(" ", "_"))
+    sections = {f"dagrec {command}": _settings_text(option, "", values)} | {
         f"{group}={chosen[group]}": _settings_text(
             option_of(group, chosen[group], folders), f"{group}.", values
         )

@@ -19,8 +19,8 @@ def export(config: DictConfig) -> None:
     path = output_file(config.output)
     run = named_run(config.run, "export", config.trust)
     check_replaces(path, run.files, asked=config.overwrite)
-    (model, told), data = deployed_model(run, config.seed), run.result.data
-    sys.stderr.write(told)
+    (model, note), data = deployed_model(run, config.seed), run.result.data
+    sys.stderr.write(note)
     content, difference = onnx_bytes(model, merges=data is None or data.merges)
     write_output(path, lambda file: file.write(content))
     sys.stdout.write(

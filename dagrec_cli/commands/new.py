@@ -60,10 +60,10 @@ def main() -> None:
             _check_name(kind, name)
             files = filled(kind, name, folder)
             _write_new(files)
-            told = "".join(f"Wrote {short_path(file)}\n" for file in files)
+            text = "".join(f"Wrote {short_path(file)}\n" for file in files)
             commands = ["dagrec check {folder}", NEXT[kind]]
-            told += "".join(f"Next: {c.format(folder=folder, name=name)}\n" for c in commands)
-            sys.stdout.write(told)
+            text += "".join(f"Next: {c.format(folder=folder, name=name)}\n" for c in commands)
+            sys.stdout.write(text)
         case [kind, *_] if kind not in kinds:
             hint = did_you_mean(kind, kinds)
             raise ConfigError(

@@ -111,8 +111,8 @@ def entry_of(source: Source, sha256: str) -> Path:
     kind = type(source)
     names = [k for k in parameters_of(kind) if effect(f"data.{k}") is Effect.FIGURES]
     settings = {k: getattr(source, k) for k in names}
-    own = code_sha256({"data": {"_target_": kind.__module__}})
-    key = json.dumps([_code() + own, kind.__name__, settings, sha256], sort_keys=True)
+    code = code_sha256({"data": {"_target_": kind.__module__}})
+    key = json.dumps([_code() + code, kind.__name__, settings, sha256], sort_keys=True)
     return cache_dir() / "prepared" / hashlib.sha256(key.encode()).hexdigest()[:32]
 
 

@@ -193,8 +193,8 @@ def check_acyclic(
     if not faults:
         for walk, target in closing_links(n_nodes, links):
             cycle = [*walk[walk.index(target) :], target]
-            told = " -> ".join(ids[node] for node in cycle)
-            return [Fault(inside(place, ".links"), f"cycle {told}; {REMEDY}")]
+            shown = " -> ".join(ids[node] for node in cycle)
+            return [Fault(inside(place, ".links"), f"cycle {shown}; {REMEDY}")]
     return faults
 
 

@@ -269,14 +269,14 @@ def assemble(found: Collection, source: Source, sha256: str) -> Dataset:
 def _vocabulary(found: Collection) -> tuple[Vocabulary, Int32]:
     """Return the sorted vocabulary, and the node index of each name's number."""
     if not len(found.start_time):
-        told = summarise(found.skipped) or "the data holds none"
-        raise DataError(f"no composition to learn from ({told}); give at least one that is valid.")
+        why = summarise(found.skipped) or "the data holds none"
+        raise DataError(f"no composition to learn from ({why}); give at least one that is valid.")
     followers = np.unique(found.node[found.n_parents > 0])
     services = sorted([found.names[n] for n in followers if found.is_service[n]])
     if len(services) < 2:
-        told = f"only {services[0]!r} ever comes next" if services else "no service comes next"
+        problem = f"only {services[0]!r} ever comes next" if services else "no service comes next"
         raise DataError(
-            f"{told} in {plural(len(found.start_time), 'composition')}; recommending needs at "
+            f"{problem} in {plural(len(found.start_time), 'composition')}; recommending needs at "
             "least two services that follow another node (a node with `mid` is a service)."
         )
     order = sorted(range(len(found.names)), key=found.names.__getitem__)

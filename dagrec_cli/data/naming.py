@@ -124,11 +124,11 @@ class Naming:
 
     def told(self, names: Sequence[str], kind: str = "") -> str:
         """Return the first of some unknown names, each with what is near."""
-        told = []
+        parts = []
         for name in names[:NAMED]:
             near = ", ".join(self.near(kind + name))
-            told.append(f"{name!r} ({near and 'nearest known names: '}{near or NONE_NEAR})")
-        return ", ".join([*told, *["…"] * (len(names) > NAMED)])
+            parts.append(f"{name!r} ({near and 'nearest known names: '}{near or NONE_NEAR})")
+        return ", ".join([*parts, *["…"] * (len(names) > NAMED)])
 
     @cached_property
     def _bare(self) -> list[tuple[str, str]]:

@@ -255,15 +255,15 @@ def check_answerable(queries: Iterable[Asked], vocabulary: Vocabulary) -> None:
             is_name |= asked.is_name
     if not problems:
         return
-    told = "; ".join([*islice(problems, NAMED), *["…"] * (len(problems) > NAMED)])
+    reasons = "; ".join([*islice(problems, NAMED), *["…"] * (len(problems) > NAMED)])
     remedies = ["skip answers the others"] if total > 1 else []
     if is_name and vocabulary.unknown is None:
         remedies += ["nearest takes near names (the model has no UNKNOWN node)"]
     elif is_name:
         remedies += ["nearest takes near names", "model its UNKNOWN node"]
     if total > 1:
-        told = f"{problems.total():,} of {total:,} cannot be answered, so none is: {told}"
-    raise DataError(f"{told}. on_unknown={', '.join(remedies)}." if remedies else f"{told}.")
+        reasons = f"{problems.total():,} of {total:,} cannot be answered, so none is: {reasons}"
+    raise DataError(f"{reasons}. on_unknown={', '.join(remedies)}." if remedies else f"{reasons}.")
 
 
 def _ancestors(order: list[int], parents: list[list[int]], end: int) -> list[Key]:

@@ -158,8 +158,8 @@ class Split(ABC):
     ) -> Sides:
         """Return sides of rows neither of which is empty."""
         if not len(sides.kept) or not len(sides.held_out):
-            told = self.report(dataset, sides, share)
-            groups = "" if told.groups is None else f" in {told.in_groups}"
+            held_out = self.report(dataset, sides, share)
+            groups = "" if held_out.groups is None else f" in {held_out.in_groups}"
             purpose = f" for {setting}" if setting else ""
             instead = f", or {setting}=0 trainer.patience=0" if setting else ""
             n_compositions = len(np.unique(dataset.pairs.composition[rows]))

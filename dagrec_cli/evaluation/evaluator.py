@@ -95,9 +95,9 @@ def evaluate_model(
     order = np.argsort(row, kind="stable")
     parts = []
     for start, stop in pairwise(_cuts(model, dag.node[contexts.entries])):
-        mine = order[slice(*np.searchsorted(row, (start, stop), sorter=order))]
+        pair = order[slice(*np.searchsorted(row, (start, stop), sorter=order))]
         some = contexts.take(slice(start, stop))
-        parts.append(_evaluate(model, some, row[mine] - start, pairs.target[mine]))
+        parts.append(_evaluate(model, some, row[pair] - start, pairs.target[pair]))
     return joined(parts, order)
 
 
@@ -194,18 +194,18 @@ def _evaluate_lists(
     parts, order = [], []
     is_below: Bool[np.ndarray, " pairs"] = np.zeros(len(row), bool)
     for part, *where in choices.split(torch.from_numpy(row)):
-        mine, place = (each.numpy() for each in where)
-        own = target[mine]
+        pair, place = (each.numpy() for each in where)
+        truth = target[pair]
         listed = part.classes.to(states.device)
         scores = model.head.listed(states[part.context], listed).cpu().numpy()
-        column, is_listed = (each.numpy() for each in part.find(where[1], torch.from_numpy(own)))
+        column, is_listed = (each.numpy() for each in part.find(where[1], torch.from_numpy(truth)))
         found = outcomes(scores, place, column)
-        whole = found._replace(target=own, predicted=part.classes.numpy()[place, found.predicted])
+        whole = found._replace(target=truth, predicted=part.classes.numpy()[place, found.predicted])
         chance = probabilities(scores)
         of_target = np.where(is_listed, chance[place, column], 0)
         parts.append(Evaluation(whole, of_target, chance[place, found.predicted]))
-        order.append(mine)
-        is_below[mine] = ~is_listed
+        order.append(pair)
+        is_below[pair] = ~is_listed
     evaluation = joined(parts, np.concatenate(order))
     below = np.flatnonzero(is_below)
     for chosen, better, tied in _ranks_below(model, states, choices, row[below], target[below]):
@@ -231,11 +231,11 @@ def _ranks_below(
     at_once = max(1, SCORES_AT_ONCE // choices.n_services)
     for start in range(0, len(distinct), at_once):
         contexts = torch.from_numpy(distinct[start : start + at_once])
-        mine = order[slice(*np.searchsorted(place, (start, start + at_once), sorter=order))]
+        pair = order[slice(*np.searchsorted(place, (start, start + at_once), sorter=order))]
         scores = model.head(states[contexts.to(states.device)]).cpu().numpy()
         ruled_out = choices.of(contexts).forbidden.numpy()
-        found = outcomes(scores, place[mine] - start, target[mine], ruled_out)
-        yield mine, found.better, found.tied
+        found = outcomes(scores, place[pair] - start, target[pair], ruled_out)
+        yield pair, found.better, found.tied
 
 
 def joined(parts: list[Evaluation], order: NDArray[np.int64]) -> Evaluation:

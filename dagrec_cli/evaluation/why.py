@@ -134,9 +134,9 @@ class EarlierSteps:
 
     def like(self, dag: ContextDag, entry: NDArray[np.int32], best: Sequence[int]) -> SeenBefore:
         """Return what is like a context, furthest back; ``best`` are the classes recommended."""
-        own = list(truncated(dag, entry, min(GENERATIONS, int(dag.depth[entry[0]]))))
-        for generations in range(len(own), 0, -1):
-            hashed = self.hashes[generations - 1] == own[generations - 1]
+        of_context = list(truncated(dag, entry, min(GENERATIONS, int(dag.depth[entry[0]]))))
+        for generations in range(len(of_context), 0, -1):
+            hashed = self.hashes[generations - 1] == of_context[generations - 1]
             is_alike = hashed & (self.depth >= generations)
             if is_alike.any():
                 return self._summary(generations, np.flatnonzero(is_alike[self.entry]), best)

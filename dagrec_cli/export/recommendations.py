@@ -69,8 +69,8 @@ def _table_lines(answer: Answer) -> Iterator[str]:
         times = f"seen {plural(each.seen, 'time')}" if each.seen else "never seen"
         out = "" if each.allowed else ", so the mask rules it out"
         parts = _alone(answer.why, each.service)
-        told = f"{times} after {answer.last}{out}{parts}"
-        yield f"  {each.service:<{width}}  {each.probability:.4f}  {told}"
+        about = f"{times} after {answer.last}{out}{parts}"
+        yield f"  {each.service:<{width}}  {each.probability:.4f}  {about}"
     if answer.why is not None:
         yield from (f"  {line}" for line in _why_lines(answer.why))
 
@@ -124,8 +124,8 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _then(services: Mapping[str, float]) -> str:
-    told = ", ".join(f"{name} {count:,}" for name, count in services.items())
-    return f", then {told}"
+    counts = ", ".join(f"{name} {count:,}" for name, count in services.items())
+    return f", then {counts}"
 
 
 def _answer_rows(number: int, answer: Answer) -> Iterator[tuple[object, ...]]:

@@ -112,11 +112,11 @@ def _choose(
         shown: dict[str, Any] = {"row": row["name"], "experiment": f"{TUNED}/{name}"}
         about = f"{run.title}, row {row['name']}"
         if tuning is None:
-            told = (
+            in_words = (
                 f"as it stands: there is no {SEARCH}/{config.hydra.runtime.choices['model']}.yaml"
             )
         else:
-            first, best, told = tuning.trials[0], tuning.best, _told(tuning)
+            first, best, in_words = tuning.trials[0], tuning.best, _told(tuning)
             shown |= {"trials": len(tuning.settings), "as_it_stands": first.value}
             if best:
                 shown |= {"chosen": best.value, "epochs": best.best_epoch or None}
@@ -124,7 +124,7 @@ def _choose(
                 words = tuning.words
                 job = row_job(engine, f"{run.name}: {row['name']}", [*run.words[k], *words])
                 run.jobs[k], config = by_part(job), job.config
-        cells.append({**shown, "settings": told})
+        cells.append({**shown, "settings": in_words})
         experiments[name] = _experiment(engine, config, words, about)
     run.tuning = _tuning_note(run, tunings)
     run.chosen = Table(
@@ -150,15 +150,15 @@ def _tuning_note(run: TableRun, tunings: Mapping[int, RowTuning]) -> str:
     """Return what a table says of its tuning."""
     n_trials = run.content["tune"]
     monitors = " or ".join(sorted({heading(tuning.monitor) for tuning in tunings.values()}))
-    told = (
+    note = (
         f"Tuned: every row has the best of {plural(n_trials, 'setting')}, or of all that there are "
         f"to try, by {monitors} on validation steps of its training side; {run.name}_{TUNED} has "
         "them."
     )
     tried = [k for k, tuning in tunings.items() if tuning.best]
     rest = [row["name"] for k, row in enumerate(run.content["rows"]) if k not in tried]
-    told += f" As they stand: {', '.join(rest)}." if rest else ""
-    return told + _doubt(run)
+    note += f" As they stand: {', '.join(rest)}." if rest else ""
+    return note + _doubt(run)
 
 
 def _doubt(run: TableRun) -> str:

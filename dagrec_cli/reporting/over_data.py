@@ -110,7 +110,7 @@ def _what_ranks_tell(compared: RankComparison, n_data: int, about: str) -> list[
     p_value = (
         f"= {short(compared.p_value)}" if compared.p_value >= LEAST_P else f"< {short(LEAST_P)}"
     )
-    told = "these rows are not all alike" if is_rejected else "no row is told from another"
+    verdict = "these rows are not all alike" if is_rejected else "no row is told from another"
     few = f"no more than {most} can be, thus so few data sets cannot tell any two rows apart"
     reach = f"{most} is the most there can be" if limit <= most else few
     return [
@@ -118,7 +118,7 @@ def _what_ranks_tell(compared: RankComparison, n_data: int, about: str) -> list[
         "Each data set counts the same, however well it is measured; intervals and tests on each "
         "stand in its own table.",
         f"Friedman: χ² = {short(compared.statistic)}, p {p_value}, of ranks "
-        f"permuted {PERMUTATIONS:,} times within data sets; {told}.",
+        f"permuted {PERMUTATIONS:,} times within data sets; {verdict}.",
         f"Nemenyi: two mean ranks differ significantly ({all_pairs}) from {limit:.2f} on; {reach}. "
         f'"{AS_GOOD}": nearer than that to the best.',
     ]

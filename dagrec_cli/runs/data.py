@@ -139,12 +139,13 @@ def _likely_option(given: Given) -> str:
 def _reader(run: Run, like: str) -> tuple[dict[str, Any], str]:
     """Return the settings of what reads a file that looks like an option, and the option's name."""
     option = options("data").get(like)
-    own = {str(key): value for key, value in own_data(run).items()}
-    is_others = not own["_target_"].startswith(f"{PACKAGE.name}.")
-    if "path" in own and (is_others or option is None or option["_target_"] == own["_target_"]):
-        node, like = own, run.result.choices.get("data", like)
-    else:  # before there was a choice of contexts, they were paths
-        node = {**(option or options("data")[UNLIKE_ANY]), "context": own.get("context", "path")}
+    node = {str(key): value for key, value in own_data(run).items()}
+    is_others = not node["_target_"].startswith(f"{PACKAGE.name}.")
+    if "path" in node and (is_others or option is None or option["_target_"] == node["_target_"]):
+        like = run.result.choices.get("data", like)
+    else:
+        context = node.get("context", "path")  # before there was a choice, they were paths
+        node = {**(option or options("data")[UNLIKE_ANY]), "context": context}
     return node | ({"on_cycle": "cut"} if "on_cycle" in node else {}), like or UNLIKE_ANY
 
 

@@ -115,8 +115,8 @@ def load_model(run: Run, seed: int | None = None, *, is_final: bool = False) -> 
 
 def _check_size(model: Model, run: Run) -> None:
     n = sum(weight.numel() for weight in model.parameters())
-    if run.is_finished and n != (told := run.finished.model.parameters):
-        raise RunError(f"{run.path / RESULT}: the model has {n:,} parameters, not {told:,}.")
+    if run.is_finished and n != (stated := run.finished.model.parameters):
+        raise RunError(f"{run.path / RESULT}: the model has {n:,} parameters, not {stated:,}.")
 
 
 def _read_weights(file: Path) -> dict[str, Tensor]:

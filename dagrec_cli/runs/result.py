@@ -185,18 +185,18 @@ class Finished(Origin, frozen=True, kw_only=True, tag="finished"):
 
     def other_settings(self, given: Mapping[str, Any]) -> Iterator[str]:
         """Yield what this says of the settings of a config, by dotted key, and that does not."""
-        told: dict[str, object] = {
+        stated: dict[str, object] = {
             "model.mask": self.model.mask,
             "data.context": self.data.context,
             "evaluate_on": self.evaluated_on,
         }
         if self.run:  # a saved model is evaluated on what its user asks for
-            del told["evaluate_on"]
+            del stated["evaluate_on"]
         if self.data.part:
-            told["split.part"] = self.data.part.number
+            stated["split.part"] = self.data.part.number
         if self.model.refit:
-            told["trainer.refit"] = True
-        for key, value in told.items():
+            stated["trainer.refit"] = True
+        for key, value in stated.items():
             if (setting := given.get(key, value)) != value:
                 yield f"{key} is {setting} there, not {value}"
         if tuple(seeds_of(given.get("seed"), given.get("seeds"))) != self.seeds:

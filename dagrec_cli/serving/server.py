@@ -116,10 +116,10 @@ def supervise(listener: socket.socket, service: Service, n_workers: int) -> NoRe
         while True:
             connection.wait([process.sentinel for process in begun])
             for process in [process for process in begun if process.exitcode is not None]:
-                told = f"a worker died (exit code {process.exitcode})"
+                line = f"a worker died (exit code {process.exitcode})"
                 if monotonic() - begun.pop(process) < LEAST_SECONDS:
-                    raise RunError(f"{told} as soon as it was started; try workers=1.")
-                sys.stderr.write(f"dagrec serve: {told}; another one is started.\n")
+                    raise RunError(f"{line} as soon as it was started; try workers=1.")
+                sys.stderr.write(f"dagrec serve: {line}; another one is started.\n")
                 begin()
     finally:
         for process in begun:

@@ -230,9 +230,9 @@ class _Draft(Draft):
         self.budget.spend(1, text)
         inputs = [self.add_node("", f"{'/'.join(way)}.{slot.name}") for slot in subgraph.inputs]
         outputs = [self.add_node("", f"{'/'.join(way)}.{slot.name}") for slot in subgraph.outputs]
-        own = {INPUTS: _Ends((), inputs), OUTPUTS: _Ends(outputs, ())}
+        ends = {INPUTS: _Ends((), inputs), OUTPUTS: _Ends(outputs, ())}
         with self.inside():
-            self._add_graph(subgraph, place, own, way)
+            self._add_graph(subgraph, place, ends, way)
         return _Ends(
             _shown(node.inputs, subgraph.inputs, inputs),
             _shown(node.outputs, subgraph.outputs, outputs),

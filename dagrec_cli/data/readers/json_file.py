@@ -264,8 +264,8 @@ def _other_format(body: Any, text: bytes) -> str:
         if all(each is UNSET for each in given):
             keys = list(_OBJECT.decode(text))
             more = ", …" if len(keys) > NAMED_KEYS else ""
-            told = ", ".join(str(key)[:SHORT] for key in keys[:NAMED_KEYS]) + more
-            return f"no {wanted} among its keys ({told or 'it has none'})"
+            shown = ", ".join(str(key)[:SHORT] for key in keys[:NAMED_KEYS]) + more
+            return f"no {wanted} among its keys ({shown or 'it has none'})"
     return ""
 
 
