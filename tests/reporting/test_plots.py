@@ -1,9 +1,11 @@
 import re
+from itertools import combinations
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from dagrec_cli.evaluation.calibration import Bin
@@ -13,11 +15,14 @@ from dagrec_cli.reporting.plots.drawing import (
     BLUE,
     LINE_HEIGHT,
     LONGEST_NAME,
+    ORANGE,
+    PALE,
     Picture,
     PictureForm,
     shown,
 )
 from dagrec_cli.reporting.plots.gallery import SVG, XLINK, inline
+from dagrec_cli.reporting.plots.layered import layered
 from dagrec_cli.reporting.plots.matrices import (
     MOST_CLASSES,
     REST,
@@ -26,7 +31,12 @@ from dagrec_cli.reporting.plots.matrices import (
     accuracy_cells,
     by_length,
 )
-from dagrec_cli.reporting.plots.service_graph import layers
+from dagrec_cli.reporting.plots.service_graph import (
+    MOST_DRAWN,
+    directed,
+    heaviest,
+    service_graph,
+)
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.run import Edge
 
@@ -86,20 +96,36 @@ def test_each_part_has_a_column_that_says_how_many_pairs_it_is() -> None:
     assert boxes[0].x1 < boxes[1].x0
 
 
-def test_layers_run_from_left_to_right() -> None:
-    edges = [Edge("t", "a", 9), Edge("a", "b", 5), Edge("t", "b", 4), Edge("u", "b", 3)]
-    assert [set(layer) for layer in layers(edges)] == [{"t", "u"}, {"a"}, {"b"}]
+def test_the_lightest_edge_of_a_cycle_is_drawn_against_the_others() -> None:
+    edges = [Edge("a", "b", 9), Edge("b", "c", 8), Edge("c", "a", 1), Edge("b", "a", 1)]
+    assert directed(edges) == [("a", "b"), ("b", "c"), ("a", "c"), ("a", "b")]
+    figure = service_graph([*edges, Edge("c", "c", 1)], frozenset("bc"))
+    colours = [to_hex(p.get_edgecolor()) for p in figure.axes[0].patches if not p.get_fill()]
+    assert colours == [PALE, PALE, ORANGE, ORANGE]
 
 
-def test_the_lightest_edge_of_a_cycle_has_no_say() -> None:
-    edges = [Edge("a", "b", 9), Edge("b", "c", 8), Edge("c", "a", 1), Edge("c", "c", 1)]
-    assert layers(edges) == [["a"], ["b"], ["c"]]
-
-
-def test_layers_are_ordered_so_that_edges_do_not_cross() -> None:
-    crossed = [Edge("a", "z", 1), Edge("b", "y", 1), Edge("c", "x", 1)]
-    first, second = layers(crossed)
+def test_layers_are_ordered_so_that_links_do_not_cross() -> None:
+    layering = layered("abcxyz", [("a", "z"), ("b", "y"), ("c", "x")])
+    first, second = layering.layers
     assert [("z", "y", "x")["abc".index(node)] for node in first] == second
+
+
+def test_a_large_graph_shows_its_heaviest_edges_and_numbers_that_cover_nothing() -> None:
+    rng = np.random.default_rng(0)
+    nodes = [f"service_node_{k}" for k in range(300)]
+    drawn = np.triu_indices(len(nodes), 1)
+    pairs = rng.permutation(np.array(drawn).T)[:2_000].tolist()
+    edges = [Edge(nodes[a], nodes[b], 9_000 - k) for k, (a, b) in enumerate(pairs)]
+    kept = heaviest(edges)
+    assert len({node for edge in kept for node in edge[:2]}) == MOST_DRAWN
+    assert kept[:10] == edges[:10]
+    axes = service_graph(kept, frozenset(nodes)).axes[0]
+    axes.figure.draw_without_rendering()
+    numbers = [text.get_window_extent() for text in axes.texts if "," in text.get_text()]
+    assert len(numbers) > 0.9 * len(kept)
+    boxes = [p.get_window_extent() for p in axes.patches if p.get_fill()]
+    assert not any(one.overlaps(other) for one, other in combinations(numbers, 2))
+    assert not any(one.overlaps(box) for one in numbers for box in boxes)
 
 
 def test_learning_curves_are_a_mean_with_a_band_over_seeds() -> None:

@@ -28,7 +28,7 @@ from dagrec_cli.reporting.plots.matrices import (
     by_length,
     confusion_matrix,
 )
-from dagrec_cli.reporting.plots.service_graph import MOST_EDGES, service_graph
+from dagrec_cli.reporting.plots.service_graph import heaviest, service_graph
 from dagrec_cli.reporting.rows import TableRow, by_test
 from dagrec_cli.reporting.tables import Table, heading, short
 from dagrec_cli.runs.folder import RunFolder
@@ -163,19 +163,18 @@ def graph_picture(name: str, run: Run) -> Picture | None:
     """Return the service graph of a run's data, if the run folder holds it."""
     if not run.edges:
         return None
-    edges, vocabulary = run.edges[:MOST_EDGES], run.vocabulary
+    edges, vocabulary = heaviest(run.edges), run.vocabulary
     flags: dict[str, Any] = dict(zip(vocabulary.nodes, vocabulary.is_service, strict=True))
     services = frozenset(node for node, is_service in flags.items() if is_service)
     caption = (
-        f"{plural(len(flags), 'node')}: {plural(len(flags) - len(services), 'table')} (squares), "
-        f"{plural(len(services), 'service')} (circles). {plural(len(run.edges), 'edge')}; width, "
-        "and number where there is room: how often walked. "
+        f"{plural(len(flags), 'node')}: {plural(len(flags) - len(services), 'table')}, "
+        f"{plural(len(services), 'service')}. {plural(len(run.edges), 'edge')}; width, and number "
+        "where there is room: how often walked; ↻: to itself; orange: against the others."
     )
     if len(edges) < len(run.edges):
         share = sum(e.weight for e in edges) / sum(e.weight for e in run.edges)
-        caption += f"Only the {len(edges)} heaviest are drawn, {share:.0%} of all steps. "
+        caption += f" Only {len(edges)} of the heaviest are drawn, {share:.0%} of all steps."
     figure = service_graph(edges, services)
-    caption += "Orange: back to an earlier layer."
     about = chosen(run.result.choices, ("data",))
     return Picture(name, "Service graph", caption, figure, about)
 

@@ -1,60 +1,62 @@
-"""The service graph, drawn in layers from left to right, frequent steps as broad lines.
+"""The service graph: its heaviest edges, in layers, frequent steps as broad lines.
 
-A step that would close a cycle with heavier ones is drawn, but has no say in the layers.
+An edge that would close a cycle with heavier ones is drawn against the direction of the others.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import networkx as nx
 import numpy as np
-from jaxtyping import Float
 
-from dagrec_cli.reporting.plots.drawing import (
-    BACKGROUND,
-    BLUE,
-    ORANGE,
-    PALE,
-    Labels,
-    Spot,
-    canvas,
-    room,
-    shown,
-    style,
-)
-from dagrec_cli.reporting.plots.layered import even_heights, untangled
+from dagrec_cli.reporting.plots.boxes import Box, BoxDrawing, Curve, Line, label
+from dagrec_cli.reporting.plots.drawing import BACKGROUND, ORANGE, PALE, Labels, Spot, style
 from dagrec_cli.runs.run import Edge
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_EDGES = 100
-FAN, GAP = 1.8, 1.0  # inches right of the first layer, and right of another layer's names
-LABEL_SHARES = (0.3, 0.4, 0.5, 0.2, 0.6, 0.7, 0.15, 0.8)  # of the way along an edge
-Place = tuple[float, float]
-Curve: TypeAlias = Float[np.ndarray, "4 2"]
+MOST_DRAWN, MOST_EDGES = 40, 80
+GAP = 0.9  # inches
+NUMBER_SIZE = 6.5  # points
+SHARES = (0.5, 0.6, 0.4, 0.7, 0.3)  # of the way along an edge, between layers: for its number
 
 
-def layers(edges: Sequence[Edge]) -> list[list[str]]:
-    """Return the nodes by layer, each right of all that come before it; few edges cross.
+def heaviest(edges: Sequence[Edge]) -> list[Edge]:
+    """Return as many edges, heaviest first, as a picture has room for, also for their nodes."""
+    nodes: set[str] = set()
+    kept = []
+    for edge in edges:
+        new = {edge.source, edge.target} - nodes
+        if len(nodes) + len(new) <= MOST_DRAWN:
+            nodes |= new
+            kept.append(edge)
+            if len(kept) == MOST_EDGES:
+                break
+    return kept
+
+
+def directed(edges: Sequence[Edge]) -> list[tuple[str, str]]:
+    """Return each edge's link from left to right: turned round where it closes a cycle.
 
     Parameters
     ----------
     edges
-        Heaviest first: of the edges of a cycle the lightest is turned a blind eye.
+        Heaviest first, so that of a cycle the lightest is turned; none from a node to itself.
     """
     dag: nx.DiGraph[str] = nx.DiGraph()
+    links = []
     for source, target, _ in edges:
         dag.add_nodes_from((source, target))
-        if not nx.has_path(dag, target, source):
-            dag.add_edge(source, target)
-    return untangled([sorted(layer) for layer in nx.topological_generations(dag)], dag)
+        is_back = nx.has_path(dag, target, source)
+        links.append((target, source) if is_back else (source, target))
+        dag.add_edge(*links[-1])
+    return links
 
 
 @style()
 def service_graph(edges: Sequence[Edge], services: frozenset[str]) -> "Figure":
-    """Draw edges, with their weights where there is room; tables are squares, services circles.
+    """Draw edges, with their weights where there is room.
 
     Parameters
     ----------
@@ -63,55 +65,31 @@ def service_graph(edges: Sequence[Edge], services: frozenset[str]) -> "Figure":
     services
         Names of the nodes that are services.
     """
-    # A layer's names stand right of its nodes, but those of the first stand left of them; the gap
-    # to the next layer has room for the longest, the first gap for the edges that fan out there.
-    columns = layers(edges)
-    height = {node: y for layer in columns for node, y in even_heights(layer).items()}
-    before, *between = 0.3 + room(columns[0]), FAN, *(GAP + room(layer) for layer in columns[1:])
-    *lefts, right = np.cumsum([0, *between]).tolist()
-    at = zip(lefts, columns, strict=True)
-    place = {node: (x, height[node]) for x, layer in at for node in layer}
-    figure = canvas(before + right, 0.4 + 0.26 * max(map(len, columns)))
-    axes = figure.add_subplot()
-    figure.set_layout_engine("none")
-    axes.set_position((0, 0, 1, 1))
-    axes.set(xlim=(-before, right), ylim=(1, 0))
-    axes.set_axis_off()
-    labels = Labels(axes)  # names first: they must stand, while weights may be left out
-    for node, point in place.items():
-        is_first, is_service = point[0] == 0, node in services
-        axes.plot(*point, "os"[not is_service], color=BLUE if is_service else PALE, zorder=3)
-        spot = Spot(point, (-7, 0), "right") if is_first else Spot(point, (7, 0), "left")
-        labels.write(shown(node), [spot], fontsize=8, bbox=BACKGROUND)
-    for edge in edges:
-        curve = _curve(place[edge.source], place[edge.target])
-        _draw(axes, curve, edge.weight / edges[0].weight)
-        spots = [Spot(_on(curve, share)) for share in LABEL_SHARES]
-        labels.write(f"{edge.weight:,}", spots, fontsize=6.5, bbox=BACKGROUND)
-    return figure
+    itself = {edge.source: edge.weight for edge in edges if edge.source == edge.target}
+    between = [edge for edge in edges if edge.source != edge.target]
+    boxes = {}
+    for name in dict.fromkeys(node for edge in edges for node in edge[:2]):
+        again = f" ↻ {itself[name]:,}" if name in itself else ""
+        boxes[name] = Box("service" if name in services else "table", [Line(label(name) + again)])
+    drawing = BoxDrawing(boxes, directed(between), GAP)
+    labels = Labels(drawing.axes)
+    for edge, way in zip(between, drawing.ways, strict=True):
+        is_back = way[0] == edge.target
+        curve = drawing.draw_link(
+            way,
+            is_back=is_back,
+            edgecolor=ORANGE if is_back else PALE,
+            linewidth=0.5 + 4.5 * np.sqrt(edge.weight / edges[0].weight),
+            alpha=0.45,
+        )
+        spots = [Spot(_on(curve, share)) for share in SHARES]
+        labels.write(f"{edge.weight:,}", spots, fontsize=NUMBER_SIZE, bbox=BACKGROUND)
+    return drawing.figure
 
 
-def _curve(start: Place, end: Place) -> Curve:
-    """Return the control points of a curve, level at both ends."""
-    (x0, y0), (x1, y1) = start, end
-    bend = (x1 - x0) / 2 if x1 > x0 else GAP / 2
-    return np.array([(x0, y0), (x0 + bend, y0), (x1 - bend, y1), (x1, y1)])
-
-
-def _on(curve: Curve, share: float) -> Place:
+def _on(curve: Curve, share: float) -> tuple[float, float]:
     """Return the point of a curve after a share of its way (Bernstein polynomials)."""
     rest = 1 - share
     weights = np.array([rest**3, 3 * rest**2 * share, 3 * rest * share**2, share**3])
     x, y = weights @ curve
     return float(x), float(y)
-
-
-def _draw(axes: "Axes", curve: Curve, weight: float) -> None:
-    """Draw an edge, whose weight is a share of the heaviest."""
-    from matplotlib.patches import PathPatch
-    from matplotlib.path import Path
-
-    path = Path(curve, [Path.MOVETO, Path.CURVE4, Path.CURVE4, Path.CURVE4])
-    colour = PALE if curve[0, 0] < curve[-1, 0] else ORANGE
-    width = 0.5 + 4.5 * np.sqrt(weight)
-    axes.add_patch(PathPatch(path, fill=False, edgecolor=colour, linewidth=width, alpha=0.45))
