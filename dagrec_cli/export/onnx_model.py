@@ -27,6 +27,7 @@ from dagrec_cli.data.contexts import Numbering
 from dagrec_cli.errors import DagrecError, install
 from dagrec_cli.models.base import Model, TorchModel
 from dagrec_cli.models.context_batch import Contexts
+from dagrec_cli.models.layers.node_graph import Distances
 
 ONNX_PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 TOLERANCE = 1e-5  # between the two programs' scores, relative to scores above 1
@@ -61,6 +62,11 @@ def onnx_bytes(model: Model, *, merges: bool) -> tuple[bytes, float]:
         )
     if model.owners is not None:
         raise OnnxError("ONNX takes no owner yet; train with model.owner=none.")
+    if any(isinstance(part, Distances) for part in model.modules()):
+        raise OnnxError(
+            "ONNX has no form for distances in the graph of all services; train with "
+            "model.distances=0."
+        )
     if merges and not _reads_rows_alone(model):
         raise OnnxError(
             f"{type(model).__name__} reads merging contexts along their links, but ONNX takes rows "

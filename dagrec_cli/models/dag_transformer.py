@@ -2,9 +2,14 @@
 
 Source: Luo et al., "Transformers over Directed Acyclic Graphs", NeurIPS 2023, §3 (attention by
 reachability, positions by depth).
+With ``distances`` the graph transformer of a later work: a bias by distance in the graph of all
+services (github.com/TylerCreator/sequential-recommendation-for-scientific-workflows, May 2026),
+after Ying et al., "Do Transformers Really Perform Badly for Graph Representation?", NeurIPS 2021,
+eq. 6.
 Differs from the source: a node attends to what leads to it, not to what it leads to, so that a
 state is one for all contexts that share the node; what sublayers read is normalised, not what they
-return; the last node is read out, which sees all others.
+return; the last node is read out, which sees all others; the later work's nodes see all others,
+too, and have positions in place of depths.
 """
 
 from collections.abc import Sequence
@@ -15,12 +20,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from dagrec_cli.config.kinds import Count, Share
+from dagrec_cli.config.kinds import Count, Natural, Share
 from dagrec_cli.models.base import Facts, TorchModel
 from dagrec_cli.models.context_batch import ContextRows, Contexts
 from dagrec_cli.models.layers.edge_attention import AttentionBlock
 from dagrec_cli.models.layers.node_features import NodeEmbedding
-from dagrec_cli.models.layers.node_graph import EdgeList
+from dagrec_cli.models.layers.node_graph import Distances, EdgeList
 
 
 class DAGTransformer(TorchModel):
@@ -41,6 +46,10 @@ class DAGTransformer(TorchModel):
     order
         How many generations up a node attends, its own included, 1 and up: the source's reach and
         one. Memory grows with the pairs of nodes that it lets through.
+    distances
+        How many edges on the shortest path from node to node, in the graph of all services, an
+        additive bias of each head tells apart, more being one; 0 for no bias. Memory grows with the
+        pairs of nodes so near.
     dropout_embed
         Probability, in ``[0, 1)``, of zeroing an embedding coordinate while training.
     dropout_hidden
@@ -62,6 +71,7 @@ class DAGTransformer(TorchModel):
         num_layers: Count,
         heads: Count,
         order: Count,
+        distances: Natural,
         dropout_embed: Share,
         dropout_hidden: Share,
         **shared: Any,
@@ -74,6 +84,13 @@ class DAGTransformer(TorchModel):
             AttentionBlock(hidden, heads, dropout_hidden) for _ in range(num_layers)
         )
         self.norm = nn.LayerNorm(hidden)
+        self.distances = Distances(facts.graph, distances) if distances else None
+        # From a node to itself, at each distance, and farther; of each block.
+        self.near = nn.ModuleList(
+            nn.Embedding(distances + 2, heads) for _ in range(num_layers if distances else 0)
+        )
+        for table in cast(Sequence[nn.Embedding], self.near):
+            nn.init.zeros_(table.weight)
 
     def encode(self, contexts: Contexts) -> Float[Tensor, "contexts hidden"]:
         """Return the state of each context's last node."""
@@ -82,12 +99,15 @@ class DAGTransformer(TorchModel):
         reach = Reach.of(contexts, self.order)
         states = self._start(reach.node, reach.depth)
         *blocks, last = cast(Sequence[AttentionBlock], self.blocks)
-        for block in blocks:
+        far = self._far(reach.node, reach.node, reach.every)
+        for number, block in enumerate(blocks):
             known = block.norm(states)
-            states = block(states, block.attention(known, known, reach.every))
+            heard = block.attention(known, known, reach.every, self._bias(number, far))
+            states = block(states, heard)
         known = last.norm(states)
         own = known.index_select(0, reach.entry)
-        heard = last.attention(own, known, reach.contexts)
+        far = self._far(reach.node, reach.node[reach.entry], reach.contexts)
+        heard = last.attention(own, known, reach.contexts, self._bias(-1, far))
         states = last(states.index_select(0, reach.entry), heard)
         state: Tensor = self.norm(states).index_select(0, reach.context)
         return state
@@ -97,11 +117,26 @@ class DAGTransformer(TorchModel):
         states = self._start(rows.nodes, 1 + step)
         up = step[:, None] - step
         edges = ((up >= 0) & (up < self.order)).expand(states.shape[0], -1, -1)
-        for block in cast(Sequence[AttentionBlock], self.blocks):
+        far = None
+        if self.distances is not None:
+            far = self.distances(rows.nodes[:, None], rows.nodes[:, :, None])
+        for number, block in enumerate(cast(Sequence[AttentionBlock], self.blocks)):
             known = block.norm(states)
-            states = block(states, block.attention.over_rows(known, known, edges))
+            heard = block.attention.over_rows(known, known, edges, self._bias(number, far))
+            states = block(states, heard)
         state: Tensor = self.norm(rows.at_last(states))
         return state
+
+    def _far(self, senders: Tensor, receivers: Tensor, edges: EdgeList) -> Tensor | None:
+        """Return how far each edge's ends are apart in the graph of all services, given nodes."""
+        if self.distances is None:
+            return None
+        far: Tensor = self.distances(senders[edges.source], receivers[edges.target])
+        return far
+
+    def _bias(self, block: int, far: Tensor | None) -> Tensor | None:
+        """Return what each head of a block adds to a match."""
+        return None if far is None else self.near[block](far)
 
     def _start(self, node: Tensor, depth: Tensor) -> Tensor:
         width = self.embedding.embedding_dim

@@ -70,22 +70,34 @@ class EdgeAttention(nn.Module):
         receivers: Float[Tensor, "receivers hidden"],
         senders: Float[Tensor, "senders hidden"],
         edges: EdgeList,
+        bias: Float[Tensor, "edges heads"] | None = None,
     ) -> Float[Tensor, "receivers hidden"]:
-        """Return what each receiver gathers."""
-        return self.gather(self.query(receivers), senders, edges)
+        """Return what each receiver gathers.
+
+        Parameters
+        ----------
+        bias
+            What is added to each edge's match before the softmax.
+        """
+        return self.gather(self.query(receivers), senders, edges, bias)
 
     def gather(
         self,
         asked: Float[Tensor, "receivers hidden"],
         senders: Float[Tensor, "senders hidden"],
         edges: EdgeList,
+        bias: Float[Tensor, "edges heads"] | None = None,
     ) -> Float[Tensor, "receivers hidden"]:
         """Return what each receiver gathers; ``asked`` is its ``query``."""
         known = self.key_value(senders)
         if edges.closed is None:
-            heard = self._by_edge(asked, known, edges)
+            heard = self._by_edge(asked, known, edges, bias)
         else:
-            heard = self._by_table(asked, known, edges.closed)
+            closed = edges.closed
+            if bias is not None:
+                of_heads = closed[:, :, None].repeat(1, 1, self.heads).to(bias.dtype)
+                closed = of_heads.index_put((edges.target, edges.source), bias).movedim(2, 0)
+            heard = self._by_table(asked, known, closed)
         out: Tensor = self.out(heard)
         return out
 
@@ -94,6 +106,7 @@ class EdgeAttention(nn.Module):
         receivers: Float[Tensor, "rows receivers hidden"],
         senders: Float[Tensor, "rows senders hidden"],
         edges: Bool[Tensor, "rows receivers senders"],
+        bias: Float[Tensor, "rows receivers senders heads"] | None = None,
     ) -> Float[Tensor, "rows receivers hidden"]:
         """Return the same of rows of states; each receiver has an edge at least."""
         query, key, value = (
@@ -101,15 +114,21 @@ class EdgeAttention(nn.Module):
             for states in (self.query(receivers), *self.key_value(senders).chunk(2, dim=2))
         )
         dropout = self.dropout.p if self.training else 0.0
-        heard = scaled_dot_product_attention(query, key, value, edges[:, None], dropout_p=dropout)
+        mask = edges[:, None]
+        if bias is not None:
+            mask = bias.movedim(3, 1).masked_fill(~mask, -torch.inf).to(query.dtype)
+        heard = scaled_dot_product_attention(query, key, value, mask, dropout_p=dropout)
         out: Tensor = self.out(heard.transpose(1, 2).flatten(2))
         return out
 
-    def _by_edge(self, asked: Tensor, known: Tensor, edges: EdgeList) -> Tensor:
+    def _by_edge(
+        self, asked: Tensor, known: Tensor, edges: EdgeList, bias: Tensor | None
+    ) -> Tensor:
         key, value = known.index_select(0, edges.source).chunk(2, dim=1)
         heads = (len(edges.source), self.heads, asked.shape[1] // self.heads)
-        match = (asked.index_select(0, edges.target) * key).view(heads).sum(dim=2)
-        attention = self.dropout(segment_softmax(match * self.scale, edges.target, len(asked)))
+        match = (asked.index_select(0, edges.target) * key).view(heads).sum(dim=2) * self.scale
+        match = match if bias is None else match + bias
+        attention = self.dropout(segment_softmax(match, edges.target, len(asked)))
         sent = (value.view(heads) * attention[:, :, None]).flatten(1)
         heard: Tensor = sent.new_zeros(asked.shape).index_add(0, edges.target, sent)
         return heard

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from dagrec_cli.data.ragged import find_sorted, gather_places
 from dagrec_cli.data.service_graph import ServiceGraph
 
 SMALL_CLOSURE = 5_000  # cells of a table that take no longer than a list, however short
@@ -41,6 +42,45 @@ def node_levels(graph: ServiceGraph) -> NDArray[np.int64]:
         for component in generation:
             level[list(cycles.nodes[component]["members"])] = depth
     return level
+
+
+class Distances(nn.Module):
+    """Edges on the shortest path from node to node, looked up for many pairs at once.
+
+    Kept are pairs of nodes that are near, sorted: ``source * nodes + target``.
+
+    Parameters
+    ----------
+    most
+        The longest that is told apart, 1 and up.
+    """
+
+    pairs: Tensor
+    edges: Tensor
+
+    def __init__(self, graph: ServiceGraph, most: int) -> None:
+        super().__init__()
+        self.n_nodes, self.most = len(graph.service_class), most
+        start = np.searchsorted(graph.source, np.arange(self.n_nodes + 1))
+        now = np.arange(self.n_nodes) * (self.n_nodes + 1)  # from each node to itself
+        met, edges = now, np.zeros(len(now), np.int64)
+        for distance in range(1, most + 1):
+            source, target = np.divmod(now, self.n_nodes)
+            pair, edge = gather_places(start[target], np.diff(start)[target])
+            now = np.setdiff1d(source[pair] * self.n_nodes + graph.target[edge], met)
+            met = np.concatenate([met, now])
+            edges = np.concatenate([edges, np.full(len(now), distance)])
+        order = np.argsort(met)
+        self.register_buffer("pairs", torch.from_numpy(met[order]), persistent=False)
+        self.register_buffer("edges", torch.from_numpy(edges[order]), persistent=False)
+
+    def forward(self, source: Tensor, target: Tensor) -> Int[Tensor, "*shape"]:
+        """Return the distances between node indices, ``most + 1`` where there is no short path.
+
+        Shapes of source and target are broadcast.
+        """
+        place, is_near = find_sorted(self.pairs, source * self.n_nodes + target)
+        return self.edges[place].where(is_near, self.most + 1)
 
 
 class EdgeMatrix(nn.Module):

@@ -1,9 +1,12 @@
+import networkx as nx
 import numpy as np
+import pytest
 import torch
 
 from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.models.layers import node_graph
 from dagrec_cli.models.layers.node_graph import (
+    Distances,
     EdgeList,
     EdgeMatrix,
     graph_levels,
@@ -20,6 +23,17 @@ def graph_of(*edges: tuple[int, int], n_nodes: int) -> ServiceGraph:
 def test_a_node_s_level_is_the_longest_path_to_it() -> None:
     graph = graph_of((1, 2), (2, 3), (1, 3), (3, 4), (1, 4), n_nodes=5)
     assert node_levels(graph).tolist() == [0, 1, 2, 3, 0]
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_distances_are_those_of_networkx(most: int) -> None:
+    drawn = nx.gnp_random_graph(12, 0.15, seed=4, directed=True)
+    graph = graph_of(*((a + 1, b + 1) for a, b in drawn.edges), n_nodes=12)
+    lengths = dict(nx.all_pairs_shortest_path_length(drawn))
+    found = Distances(graph, most)(torch.arange(13)[:, None], torch.arange(13))
+    expected = [[min(lengths[a].get(b, 99), most + 1) for b in drawn] for a in drawn]
+    assert found[1:, 1:].tolist() == expected
+    assert {*range(most + 2)} == {*np.ravel(expected).tolist()}
 
 
 def test_the_nodes_of_a_cycle_share_a_level() -> None:
