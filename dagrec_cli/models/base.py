@@ -253,6 +253,10 @@ class TorchModel(Model):
     def encode(self, contexts: Contexts) -> Float[Tensor, "contexts hidden"]:
         """Return one state per context, whoever asks."""
 
+    def inner_loss(self, contexts: Contexts) -> Float[Tensor, " contexts"] | None:
+        """Return what training adds to the loss of each row of a context; None for nothing."""
+        return None
+
     def states(self, contexts: Contexts) -> Float[Tensor, "contexts hidden"]:
         """Return one state per context, of which the head's scores are."""
         states = self.encode(contexts)

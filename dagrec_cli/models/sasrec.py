@@ -21,6 +21,7 @@ from dagrec_cli.models.layers.edge_attention import AttentionBlock
 from dagrec_cli.models.layers.node_features import NodeEmbedding
 from dagrec_cli.models.layers.scoring_head import TiedHead
 
+LAST = slice(-1, None)
 ROWS_OF_A_PART, MOST_PARTS = 64, 16  # rows of about one length, so that few cells are padding
 
 
@@ -86,28 +87,35 @@ class SASRec(TorchModel):
         """Return the state of each context's last node."""
         nodes = contexts.last_nodes(self.max_len)
         if contexts.dag is None:  # an exported model cannot choose by length
-            return self.read(nodes)
+            return self.read(nodes)[:, -1]
         length = (nodes != PAD).sum(1)
         order = length.argsort(stable=True)
         size = max(ROWS_OF_A_PART, -(-len(order) // MOST_PARTS))
         # The last of a part is its longest; what stands before that one's nodes is padding.
         parts = [nodes[part, -int(length[part[-1]]) :] for part in torch.split(order, size)]
-        states = torch.cat([self.read(part) for part in parts])
+        states = torch.cat([self.read(part)[:, -1] for part in parts])
         return torch.empty_like(states).index_copy(0, order, states)
 
-    def read(self, nodes: Int[Tensor, "contexts width"]) -> Float[Tensor, "contexts hidden"]:
-        """Return the state at the end of each left-padded row."""
-        width = nodes.shape[1]
+    def read(
+        self, nodes: Int[Tensor, "contexts width"], asked: slice = LAST
+    ) -> Float[Tensor, "contexts asked hidden"]:
+        """Return the states of some places of each left-padded row, by default the last one."""
+        steps = torch.arange(nodes.shape[1], device=nodes.device)
         scale = self.embedding.embedding_dim**0.5
-        states = self.dropout(self.embedding(nodes) * scale + self.position[-width:])
-        steps = torch.arange(width, device=nodes.device)
+        states = self.dropout(self.embedding(nodes) * scale + self.places(nodes))
         is_known = (nodes != PAD)[:, None] | (steps[:, None] == steps)  # padding sees itself
         edges = is_known & (steps[:, None] >= steps)
         blocks = cast(Sequence[AttentionBlock], self.blocks)
         for block in blocks:
-            asking = slice(-1, None) if block is blocks[-1] else slice(None)
+            asking = asked if block is blocks[-1] else slice(None)
             known = block.norm(states)
             heard = block.attention.over_rows(known[:, asking], known, edges[:, asking])
             states = block(states[:, asking], heard)
-        state: Tensor = self.norm(states[:, -1])
-        return state
+        read: Tensor = self.norm(states)
+        return read
+
+    def places(
+        self, nodes: Int[Tensor, "contexts width"]
+    ) -> Float[Tensor, "*contexts width hidden"]:
+        """Return what is added to each node of left-padded rows for where it stands."""
+        return self.position[-nodes.shape[1] :]

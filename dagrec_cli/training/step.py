@@ -47,6 +47,10 @@ class BatchLoss:
             per_row = self._dense(cast(CatalogueLoss, self.loss), batch)
         else:
             per_row = self._allowed_only(cast(CatalogueLoss, self.loss), batch, batch.choices)
+        with self.precision:
+            inner = self.model.inner_loss(batch.contexts)
+        if inner is not None:
+            per_row = per_row + inner.float().index_select(0, batch.row)
         return per_row @ batch.weight / batch.total
 
     def _dense(self, loss: CatalogueLoss, batch: Batch) -> Tensor:
