@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 from dagrec_cli.config.build import plain, seeds_of
 from dagrec_cli.config.deciding import config_hash
 from dagrec_cli.config.kinds import Natural
-from dagrec_cli.config.metric_names import Averages, averages_of, metrics_of
+from dagrec_cli.config.metric_names import AnyMetric, Averages, averages_of, metrics_of
 from dagrec_cli.config.where import read_yaml
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.jobs.job import Job, by_part, check_number, without_hydra
@@ -20,7 +20,7 @@ from dagrec_cli.jobs.run import Engine
 from dagrec_cli.reporting.comparison import compare_averages, strata_tables
 from dagrec_cli.reporting.rows import TableRow, by_reason
 from dagrec_cli.reporting.tables import Table
-from dagrec_cli.reporting.verdict import verdict_table
+from dagrec_cli.reporting.verdict import names_claimed, verdict_tables
 from dagrec_cli.runs.state import state_of
 
 Text = Annotated[str, Meta(min_length=1)]
@@ -57,13 +57,18 @@ class Tolerance(Struct, forbid_unknown_fields=True):
 
 
 class Row(Struct, forbid_unknown_fields=True):
-    """One row: overrides of ``dagrec train``, and what is published of it."""
+    """One row: overrides of ``dagrec train``, and what is published of it.
+
+    ``paper`` needs what its code gives; ``published`` and ``notebook`` are figures by metric.
+    """
 
     name: Text
     overrides: list[str]
     paper: Published | None = None
     reference: Reference | None = None
     tolerance: Tolerance | None = None
+    published: dict[AnyMetric, float] = {}
+    notebook: dict[AnyMetric, float] = {}
     why: str = ""
 
 
@@ -161,13 +166,10 @@ class TableRun:
         tables = compare_averages(table_rows, average, metrics=metrics, **about)
         for table in tables:
             table.notes.append(self.tuning)
-        pairs = zip(self.content["rows"], table_rows, strict=True)
-        judged = [(row, result) for row, result in pairs if row.get("paper") and result.runs]
-        tables += strata_tables(table_rows, f"{self.name}_strata")
-        if judged:
-            verdicts, missed = verdict_table(judged, self.title, self.name)
-            self.problems += missed
-            tables.append(verdicts)
+        pairs = list(zip(self.content["rows"], table_rows, strict=True))
+        verdicts, missed = verdict_tables(pairs, tables[0].rows, self.title, self.name)
+        self.problems += missed
+        tables += [*strata_tables(table_rows, f"{self.name}_strata"), *verdicts]
         return [*tables, *([self.chosen] if self.chosen else [])]
 
 
@@ -210,7 +212,8 @@ def read_tables(
         ]
     given = {key: settings[key] for key in BY_COMMAND if settings[key] is not None}
     table = {"seeds": [0], "metrics": [], "average": "step", "tune": 0, **table, **given}
-    table["metrics"] = metrics_of("metrics", table["metrics"])
+    claimed = [name for row in table["rows"] for name in names_claimed(row)]
+    table["metrics"] = metrics_of("metrics", [*table["metrics"], *claimed])
     averages_of(table["average"], settings["metric"])  # a wrong one stops here
     seeds = seeds_of(0, table["seeds"])
     if not isinstance(settings["overrides"], list):

@@ -123,9 +123,28 @@ def test_verdicts_beside_what_is_published(tabled: Tabled, tmp_path: Path) -> No
         for metric in ("accuracy", "nDCG", "F1")
     ]
     assert told[3]["difference"] == pytest.approx(-0.1)
-    answer = tabled([row("missed", "model=popularity", paper=paper, **other)])
+    claims = {
+        "published": {"accuracy": 0.9, "ndcg@3": 0.3},
+        "notebook": {"accuracy": ours["accuracy"] + 0.01, "f1": ours["f1"] + 0.5},
+    }
+    answer = tabled(
+        [
+            row("missed", "model=popularity", paper=paper, **other),
+            row("claimed", "model=popularity", **claims),
+        ]
+    )
     assert answer.code == 1
     assert "mine: row 'missed': MISSED in 2 of 2 seeds" in answer.err
+    assert "mine: row 'claimed': F1 -0.500 to its notebook" in answer.err
+    bounds = rows_of(tmp_path)[CEILINGS["context"][0]]
+    above = 0.9 - bounds["accuracy"]["mean"]
+    told = json.loads((newest(tmp_path) / "mine_published.json").read_text())["rows"]
+    assert [(each["metric"], each["verdict"]) for each in told] == [
+        ("accuracy", f"above the bound of its own test labels by {above:.4f}; as its notebook"),
+        ("nDCG@3", "within its bound"),
+        ("F1", "-0.500 to its notebook"),
+    ]
+    assert [each["bound"] for each in told] == [bounds["accuracy"], bounds["ndcg@3"], None]
 
 
 @pytest.mark.slow
