@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from dagrec_cli.evaluation.calibration import Bin
 from dagrec_cli.evaluation.ranks import Outcomes
+from dagrec_cli.reporting.plots import drawing
 from dagrec_cli.reporting.plots.charts import calibration, learning_curve, metric_bars
 from dagrec_cli.reporting.plots.drawing import (
     BLUE,
@@ -19,6 +20,7 @@ from dagrec_cli.reporting.plots.drawing import (
     PALE,
     Picture,
     PictureForm,
+    room,
     shown,
 )
 from dagrec_cli.reporting.plots.gallery import SVG, XLINK, inline
@@ -200,6 +202,22 @@ def test_a_file_says_what_its_page_says_around_it() -> None:
     legend = picture.figure.legends[0].get_window_extent()
     assert 0 <= legend.y0 < legend.y1 < picture.figure.axes[0].get_window_extent().y0
     assert above > 3 * 72 * LINE_HEIGHT > below > 72 * LINE_HEIGHT  # of the long line two
+
+
+def test_what_no_font_has_is_said_unless_one_is_installed_that_has_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def told(title: str) -> bool:
+        picture = Picture("p", title, "", calibration([Bin(1, 1, 1, 1, 1)]))
+        svg = picture.drawn("svg").decode()
+        assert title in svg
+        return "Boxes are characters" in svg
+
+    assert not told("Größe ↻")
+    assert told("\u1d81")  # of another font that comes with matplotlib
+    monkeypatch.setattr(drawing, "OTHER_FONTS", ("STIXGeneral", "Not Installed"))
+    assert not told("\u1d81")
+    assert room(["服务"]) == pytest.approx(1.6 * room(["ab"]))
 
 
 def test_each_file_is_drawn_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,10 @@
-"""What all pictures share: title and caption, type, colours, cells, labels, names from data.
+"""What all pictures share: title and caption, type, colours, labels, names from data.
 
 Each colour has a name, which the report's style sheet gives a second value for dark screens.
 Pictures are drawn without pyplot: no window, no global state, less time to import.
 """
 
+import logging
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,9 +13,7 @@ from functools import cached_property
 from io import BytesIO
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
-
-import numpy as np
-from jaxtyping import Float
+from unicodedata import east_asian_width
 
 from dagrec_cli.errors import visible
 from dagrec_cli.runs.folder import RunFolder
@@ -65,9 +64,13 @@ STYLE: dict[Any, Any] = {
     "ytick.color": PALE,
     "ytick.labelcolor": INK,
 }
-HALF = 0.47  # of a cell's side
-CORNERS = ((-HALF, -HALF), (HALF, -HALF), (HALF, HALF), (-HALF, HALF))
-FULLEST = 0.6  # opacity of a cell; text stays readable on it
+FONT = "DejaVu Sans"  # it comes with matplotlib
+OTHER_FONTS = (  # of which those that are installed have Chinese, Japanese and Korean
+    *("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Source Han Sans SC"),
+    *("WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "Droid Sans Fallback", "Unifont"),
+    *("Microsoft YaHei", "Malgun Gothic", "PingFang SC", "Hiragino Sans", "Arial Unicode MS"),
+)
+NOT_SHOWN = "Boxes are characters that no installed font has; as SVG they are shown."
 BACKGROUND = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.8}  # of a label
 POINT = 8  # pixels that a point takes up
 
@@ -77,9 +80,30 @@ def style() -> Iterator[None]:
     """Draw and save in this style; as a decorator, or with ``with``."""
     from matplotlib import rc_context
 
-    with rc_context(STYLE), warnings.catch_warnings():
+    with rc_context({**STYLE, "font.family": _fonts()}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # names from data
         yield
+
+
+def _fonts() -> list[str]:
+    """Return the fonts to draw with: each has what those before it lack."""
+    from matplotlib.font_manager import fontManager
+
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # not all can be bold
+    installed = {entry.name for entry in fontManager.ttflist}
+    return [FONT, *(name for name in OTHER_FONTS if name in installed)]
+
+
+def _is_shown(figure: "Figure") -> bool:
+    """Return whether the fonts have all characters that are written on a figure."""
+    from matplotlib.font_manager import findfont, get_font
+    from matplotlib.text import Text
+
+    texts = (text.get_text() for text in figure.findobj(Text))
+    lacking = {ord(c) for text in texts for c in text if not c.isascii()}
+    for name in _fonts() if lacking else ():
+        lacking -= get_font(findfont(name)).get_charmap().keys()
+    return not lacking
 
 
 def canvas(width: float, height: float) -> "Figure":
@@ -168,7 +192,8 @@ class Picture:
 
         top += put("about", self.about, top, SMALL, va="bottom", color=PALE)
         top += put("title", self.title, top, SIZE, va="bottom", weight="bold")
-        bottom -= put("caption", self.caption, bottom, SMALL, va="top", color=PALE)
+        caption = self.caption if _is_shown(figure) else f"{self.caption} {NOT_SHOWN}".lstrip()
+        bottom -= put("caption", caption, bottom, SMALL, va="top", color=PALE)
         return Bbox([[0, bottom - MARGIN], [width, top + MARGIN]])
 
 
@@ -187,42 +212,13 @@ def shown(name: str) -> str:
 
 
 def room(names: Iterable[str]) -> float:
-    """Return how many inches the longest of some names takes up."""
-    return LETTER * max(len(shown(name)) for name in names)
+    """Return how many inches the longest of some names takes up; some letters are wide."""
+    return LETTER * max(sum(1 + 0.6 * is_wide(c) for c in shown(name)) for name in names)
 
 
-def draw_cells(
-    axes: "Axes",
-    shares: Float[np.ndarray, "rows columns"],
-    texts: list[list[str]],
-    *,
-    fontsize: float = 8,
-) -> None:
-    """Draw a cell per share: the larger the share, the fuller the colour; row 0 is on top.
-
-    The colour is see-through, so that the same cell is pale on a light page and dim on a dark one.
-
-    Parameters
-    ----------
-    shares
-        Numbers in ``[0, 1]``; NaN for no cell.
-    texts
-        What stands in each cell, ``[rows][columns]``; without a text there is no cell.
-    """
-    from matplotlib.collections import PolyCollection
-    from matplotlib.colors import to_rgba
-
-    n_rows, n_columns = shares.shape
-    filled = [(r, c) for r, c in np.argwhere(~np.isnan(shares)) if texts[r][c]]
-    corners = [[(c + x, r + y) for x, y in CORNERS] for r, c in filled]
-    colours = [to_rgba(BLUE, FULLEST * float(shares[cell])) for cell in filled]
-    axes.add_collection(PolyCollection(corners, facecolors=colours, linewidths=0), autolim=False)
-    for r, c in filled:
-        text = axes.text(c, r, texts[r][c], ha="center", va="center", fontsize=fontsize)
-        text.set_in_layout(False)  # it lies inside; to measure hundreds of them takes longest
-    axes.set(xlim=(-0.5, n_columns - 0.5), ylim=(n_rows - 0.5, -0.5))
-    axes.tick_params(length=0)
-    axes.hlines(np.arange(n_rows) + 0.5, -0.5, n_columns - 0.5, color=LINE, linewidth=0.5)
+def is_wide(letter: str) -> bool:
+    """Return whether a letter takes up about twice the room of others, as Chinese ones do."""
+    return east_asian_width(letter) in "WF"
 
 
 class Spot(NamedTuple):

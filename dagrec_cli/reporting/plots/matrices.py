@@ -8,14 +8,18 @@ from jaxtyping import Float, Int
 
 from dagrec_cli.evaluation.metrics import gains
 from dagrec_cli.evaluation.ranks import Outcomes
-from dagrec_cli.reporting.plots.drawing import BLUE, canvas, draw_cells, room, shown, style
+from dagrec_cli.reporting.plots.drawing import BLUE, LINE, canvas, room, shown, style
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MOST_CLASSES = 20  # the rest is one class
 REST = "all others"
 CELL, BAR = 0.25, 0.8  # inches
+HALF = 0.47  # of a cell's side
+CORNERS = ((-HALF, -HALF), (HALF, -HALF), (HALF, HALF), (-HALF, HALF))
+FULLEST = 0.6  # opacity of a cell; text stays readable on it
 LONGEST_CONTEXT = 8  # longer contexts share a column
 LENGTHS = (*map(str, range(1, LONGEST_CONTEXT)), f"{LONGEST_CONTEXT}+")
 
@@ -101,7 +105,7 @@ def confusion_matrix(confusion: Confusion) -> "Figure":
     figure = canvas(0.8 + room(heads) + CELL * n + BAR, 0.8 + room(names) + CELL * n)
     axes, bars = figure.subplots(1, 2, sharey=True, width_ratios=(n, BAR / CELL))
     texts = [[f"{count:.3g}" if count else "" for count in row] for row in confusion.counts]
-    draw_cells(axes, confusion.shares, texts, fontsize=7)
+    _draw_cells(axes, confusion.shares, texts, fontsize=7)
     axes.set_xticks(range(n), names, rotation=90)
     axes.set_yticks(range(n), heads)
     axes.set(xlabel="predicted", ylabel="target (test pairs)")
@@ -138,11 +142,45 @@ def accuracy_cells(
     figure = canvas(max(4.0, 0.4 + room(rows) + wide * len(parts)), 0.8 + 0.27 * len(rows))
     axes = figure.add_subplot()
     texts = [[_share(cell.accuracy, 3) if cell.n else "" for cell in row] for row in table]
-    draw_cells(axes, np.array([[cell.accuracy for cell in row] for row in table]), texts)
+    _draw_cells(axes, np.array([[cell.accuracy for cell in row] for row in table]), texts)
     axes.set_yticks(range(len(rows)), [shown(name) for name in rows])
     axes.set_xticks(range(len(parts)), heads)
     axes.set_xlabel(axis)
     return figure
+
+
+def _draw_cells(
+    axes: "Axes",
+    shares: Float[np.ndarray, "rows columns"],
+    texts: list[list[str]],
+    *,
+    fontsize: float = 8,
+) -> None:
+    """Draw a cell per share: the larger the share, the fuller the colour; row 0 is on top.
+
+    The colour is see-through, so that the same cell is pale on a light page and dim on a dark one.
+
+    Parameters
+    ----------
+    shares
+        Numbers in ``[0, 1]``; NaN for no cell.
+    texts
+        What stands in each cell, ``[rows][columns]``; without a text there is no cell.
+    """
+    from matplotlib.collections import PolyCollection
+    from matplotlib.colors import to_rgba
+
+    n_rows, n_columns = shares.shape
+    filled = [(r, c) for r, c in np.argwhere(~np.isnan(shares)) if texts[r][c]]
+    corners = [[(c + x, r + y) for x, y in CORNERS] for r, c in filled]
+    colours = [to_rgba(BLUE, FULLEST * float(shares[cell])) for cell in filled]
+    axes.add_collection(PolyCollection(corners, facecolors=colours, linewidths=0), autolim=False)
+    for r, c in filled:
+        text = axes.text(c, r, texts[r][c], ha="center", va="center", fontsize=fontsize)
+        text.set_in_layout(False)  # it lies inside; to measure hundreds of them takes longest
+    axes.set(xlim=(-0.5, n_columns - 0.5), ylim=(n_rows - 0.5, -0.5))
+    axes.tick_params(length=0)
+    axes.hlines(np.arange(n_rows) + 0.5, -0.5, n_columns - 0.5, color=LINE, linewidth=0.5)
 
 
 def _share(number: float, digits: int) -> str:
