@@ -58,7 +58,8 @@ def rank_sheet(
         notes = [*_what_ranks_tell(compared, len(figures), about), *left_out]
         cells = _cells(figures, compared)
         columns = ["row", "mark", MEAN_RANK, *figures]
-        tables.append(Table(f"{title}, mean ranks, {about}", columns, cells, notes, file, ()))
+        spare = [*reversed(figures)]  # what is on single data sets stands in their tables
+        tables.append(Table(f"{title}, mean ranks, {about}", columns, cells, notes, file, spare))
         rows = list(next(iter(figures.values())))
         pictures.append(_picture(file, f"{title}: {about}, {', '.join(figures)}", rows, compared))
     return ReportSheet(tables, [], pictures)

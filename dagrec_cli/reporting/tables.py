@@ -143,13 +143,14 @@ class Table:
         Of more than :data:`PAGE_COLUMNS` columns the spare ones are left out; a table that is
         still wider than the text is scaled down to it.
         """
-        columns, _ = self.kept_and_spared
+        columns, spared = self.kept_and_spared
         # A paper may hold several tables of one name: what they are about tells them apart.
         about = [self.title, self.notes[:1], [row.get(columns[0]) for row in self.rows]]
         digest = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:6]
         label = re.sub("[^a-zA-Z0-9]+", "-", f"{self.name}-{digest}")
         best = [[self._is_best(row, column) for column in columns] for row in self.rows]
         shown = {"label": label, "columns": columns, "best": best, "cells": self.cells(columns)}
+        shown["left_out"] = ", ".join(map(heading, spared))
         return template("table.tex.jinja").render(table=self, **shown)
 
     def _is_best(self, row: Mapping[str, Any], column: str) -> bool:

@@ -45,6 +45,7 @@ def test_a_wide_table_leaves_out_what_can_be_spared() -> None:
     columns = ["row", *METRICS, "seconds_per_epoch"]
     text = Table("", columns, [{"row": "a"}]).to_latex()
     assert r"row & accuracy & recall & F1 & nDCG & MRR & HR@3 & HR@5 & s/epoch \\" in text
+    assert "% Left out, since a page is too narrow: precision, HR@1" in text.splitlines()
 
 
 def test_the_best_of_each_test_is_bold_and_bounds_are_not() -> None:

@@ -1,15 +1,18 @@
 """The page of mean ranks: which data sets count, what is said of few, and what is drawn."""
 
 from collections.abc import Mapping
+from io import StringIO
 from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
+from rich.console import Console
 
 from dagrec_cli.reporting.over_data import rank_sheet
 from dagrec_cli.reporting.report import ReportSheet
 from dagrec_cli.reporting.rows import TableRow
 from dagrec_cli.reporting.tables import Table
+from dagrec_cli.reporting.terminal import to_rich
 from dagrec_cli.runs.run import Run
 
 ROWS = {"net": 0.5, "counts": 0.4, "last node": 0.3, "popularity": 0.1}
@@ -42,6 +45,12 @@ def test_a_page_a_paper_could_print() -> None:
     assert table.to_csv().splitlines()[1] == "net,best,1.0,0.5,0.5,0.5,0.5,0.5"
     assert r"net & best & 1.00 & .5000" in table.to_latex()
     assert r"$\chi$$^2$ = 15.0000, p < .0001" in table.to_latex().replace(r"\textless{}", "<")
+    console = Console(width=50, file=StringIO(), color_system=None)
+    console.print(to_rich(table, 50))
+    assert isinstance(console.file, StringIO)
+    shown = console.file.getvalue()
+    assert "│ last node  │ ≈ best │      3.00 │  .3000 │" in shown
+    assert "Only in the files: data 1, data 2, data 3, data 4." in " ".join(shown.split())
     texts = [text.get_text() for text in picture.figure.axes[0].texts]
     assert texts[:5] == ["1", "2", "3", "4", "critical difference 2.10"]
     assert texts[5:] == ["net  1.00", "counts  2.00", "3.00  last node", "4.00  popularity"]

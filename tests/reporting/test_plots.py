@@ -32,6 +32,7 @@ from dagrec_cli.reporting.plots.matrices import (
     PartAccuracy,
     accuracy_cells,
     by_length,
+    confusion_matrix,
 )
 from dagrec_cli.reporting.plots.service_graph import (
     MOST_DRAWN,
@@ -56,6 +57,12 @@ def test_confusion_counts_pairs_as_a_mean_over_seeds() -> None:
     assert found.names == ["c", "b", "a"]  # a is no target, but was predicted
     assert found.counts.tolist() == [[1.5, 0.5, 0], [0, 0.5, 0.5], [0, 0, 0]]
     assert found.shares.tolist() == [[0.75, 0.25, 0], [0, 0.5, 0.5], [0, 0, 0]]
+
+
+def test_means_of_counts_stay_in_their_cells() -> None:
+    counts = np.array([[120, 1 / 3, 0], [9.96, 2.5, 1], [0, 0.02, 12 + 2 / 3]])
+    texts = confusion_matrix(Confusion(["a", "b", "c"], counts)).axes[0].texts
+    assert [text.get_text() for text in texts] == ["120", ".3", "10", "2.5", "1", ".0", "13"]
 
 
 def test_rare_classes_share_the_last_place() -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 # In inches: a line, between boxes, beside a text in its box.
 ROW, BOXES_APART, TEXT_ROOM = 0.2, 0.14, 0.1
 EDGE, HEAD = 0.2, 0.3
+FEW_BOXES = 10  # boxes in a layer
 SHAPE = 1.6  # width of a page by its height
 HEAD_SIZE = 0.03  # of an arrow
 FACES = {"table": LINE, "service": PAPER, "end": PAPER, "list": PAPER}
@@ -74,7 +75,7 @@ class BoxDrawing:
     links
         Between them, acyclic.
     apart
-        Inches between layers.
+        Inches between layers of few boxes.
     """
 
     def __init__(
@@ -85,12 +86,14 @@ class BoxDrawing:
         sizes = {name: _size(self.figure, box) for name, box in boxes.items()}
         layering = layered(boxes, links)
         self.ways = layering.ways
+        most = max(sum(name in boxes for name in layer) for layer in layering.layers)
+        between = apart * max(1.0, most / FEW_BOXES)  # links of many boxes need room to fan out
 
         def spread_out(along: int) -> tuple[float, float]:
             """Place all, links along the first coordinate or the second; return what it takes."""
             self.turn = 1 - 2 * along  # of a pair along and across, to x and y
             self.sizes = {name: (size[along], size[1 - along]) for name, size in sizes.items()}
-            self.placing = placed(layering, self.sizes, apart=BOXES_APART, between=apart)
+            self.placing = placed(layering, self.sizes, apart=BOXES_APART, between=between)
             width, height = self.placing.extent[:: self.turn]
             return width, height
 

@@ -104,7 +104,7 @@ def confusion_matrix(confusion: Confusion) -> "Figure":
     heads = [f"{name} ({k:.0f})" for name, k in zip(names, confusion.support, strict=True)]
     figure = canvas(0.8 + room(heads) + CELL * n + BAR, 0.8 + room(names) + CELL * n)
     axes, bars = figure.subplots(1, 2, sharey=True, width_ratios=(n, BAR / CELL))
-    texts = [[f"{count:.3g}" if count else "" for count in row] for row in confusion.counts]
+    texts = [[_count(count) for count in row] for row in confusion.counts.tolist()]
     _draw_cells(axes, confusion.shares, texts, fontsize=7)
     axes.set_xticks(range(n), names, rotation=90)
     axes.set_yticks(range(n), heads)
@@ -181,6 +181,13 @@ def _draw_cells(
     axes.set(xlim=(-0.5, n_columns - 0.5), ylim=(n_rows - 0.5, -0.5))
     axes.tick_params(length=0)
     axes.hlines(np.arange(n_rows) + 0.5, -0.5, n_columns - 0.5, color=LINE, linewidth=0.5)
+
+
+def _count(mean: float) -> str:
+    """Return a mean of counts in three letters, so that it stays in its cell; none for 0."""
+    if not mean or mean.is_integer() or mean >= 9.95:
+        return f"{mean:.0f}" if mean else ""
+    return f"{mean:.1f}".removeprefix("0")
 
 
 def _share(number: float, digits: int) -> str:
