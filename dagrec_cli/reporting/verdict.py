@@ -22,8 +22,8 @@ VERDICT = "difference: ours − paper. reproduced: as published within the row's
 
 AS_NOTEBOOK = 0.02  # of a notebook's figure, whose seed is not given
 CLAIM = (
-    "bound: the best function of what the row reads, chosen on its own test pairs, which no figure "
-    f"of them is above. As its notebook: ours is within {AS_NOTEBOOK} of it."
+    "bound: of the best function of what the row reads, chosen on its own test pairs; nothing that "
+    f"reads as much gets above it on them. As its notebook: ours is within {AS_NOTEBOOK} of it."
 )
 
 
