@@ -37,9 +37,9 @@ SAID = re.compile(  # what may be said besides: of one epoch, a model of all ste
 NOT_RUN = {  # how a command begins, and why it is not run
     "make ": "what these tests themselves are run by",
     'eval "$(dagrec -sc install=bash)"': "a shell's; test_cli.py asks for what completes",
-    "python3 -m venv": "test_wheel.py installs the wheel",
-    ". env/bin/activate": "test_wheel.py installs the wheel",
-    "pip install": "test_wheel.py installs the wheel",
+    "python3 -m venv": "test_newcomer.py installs the wheel",
+    ". env/bin/activate": "test_newcomer.py installs the wheel",
+    "pip install": "test_newcomer.py installs the wheel",
     "dagrec reproduce table=summary": "takes minutes, and the paper's data: test_reproduce.py",
     "dagrec reproduce -cd outputs": "takes minutes: test_tune.py",
     "dagrec train -cd outputs": "takes what tuning writes: test_tune.py",
