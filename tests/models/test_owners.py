@@ -72,6 +72,20 @@ def test_counts_by_owner_come_first_and_fall_back(owned: Dataset, counted: Count
     assert first.tolist() == [0, 1, 0]
 
 
+def test_what_the_owner_has_most_is_popular(owned: Dataset, counted: Counted) -> None:
+    popular, asks = np.array([4, 2, 1]) / 7, asked(owned, "table_1", 1, 2, 0)
+    model = counted("popularity", owned, ranking="counts", owner="prior")
+    ann, bob, other = model(asks).numpy()
+    assert ann == pytest.approx(popular + np.array([4, 0, 0]))
+    assert bob == pytest.approx(popular + np.array([0, 2, 0]))
+    assert other == pytest.approx(popular)
+    first = counted("popularity", owned, ranking="one_hot", owner="prior")(asks)
+    assert first.tolist() == [[1, 0, 0], [0, 1, 0], [1, 0, 0]]
+    of_bob = model.evidence(asks.take(slice(1, 2))).of_owner
+    assert of_bob is not None
+    assert of_bob.tolist() == [[0, 2, 0]]
+
+
 def test_why_says_what_followed_for_the_owner(owned: Dataset, counted: Counted) -> None:
     model, path = counted("backoff", owned, owner="prior"), [(owned.vocabulary.index["table_1"],)]
     query = Query(About(after="table_1"), [path, path], owner=1)

@@ -17,9 +17,8 @@ CONTEXTS = Contexts(*paths([[1], [2, 3]]))
 
 
 def counted(tiny: Dataset, ranking: str, target: list[int], weight: list[float]) -> Popularity:
-    model = Popularity(
-        Facts(tiny.vocabulary, tiny.graph(), tiny.followed), ranking=ranking, mask="none"
-    )
+    facts = Facts(tiny.vocabulary, tiny.graph(), tiny.followed)
+    model = Popularity(facts, ranking=ranking, mask="none", owner="none")
     pairs = WeightedPairs(
         np.zeros(len(target), np.int32), np.array(target, np.int32), np.array(weight, np.float32)
     )
