@@ -77,8 +77,8 @@ def _sheets(runs: "Sequence[TableRun]", settings: Mapping[str, Any]) -> "list[Re
         of_table = [ReportSheet(run.tables(settings), run.table_rows) for run in alike]
         content, metric = alike[0].content, settings["metric"]
         by_data = dict(zip((run.variant for run in alike), of_table, strict=True))
-        about = table.replace("/", "_"), content.get("title") or table
-        ranks = rank_sheet(*about, by_data, metric, averages_of(content["average"], metric))
+        about = table.replace("/", "_"), content.title or table
+        ranks = rank_sheet(*about, by_data, metric, averages_of(content.average, metric))
         sheets += of_table
         if ranks:
             for each in ranks.tables:

@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 from dagrec_cli.config.build import plain, seeds_of
 from dagrec_cli.config.deciding import config_hash
 from dagrec_cli.config.kinds import Natural
-from dagrec_cli.config.metric_names import AnyMetric, Averages, averages_of, metrics_of
+from dagrec_cli.config.metric_names import Averages, averages_of, metrics_of
 from dagrec_cli.config.where import read_yaml
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.jobs.job import Job, by_part, check_number, without_hydra
@@ -20,56 +20,15 @@ from dagrec_cli.jobs.run import Engine
 from dagrec_cli.reporting.comparison import compare_averages, strata_tables
 from dagrec_cli.reporting.rows import TableRow, by_reason
 from dagrec_cli.reporting.tables import Table
-from dagrec_cli.reporting.verdict import names_claimed, verdict_tables
+from dagrec_cli.reporting.verdict import Row, Text, verdict_tables
 from dagrec_cli.runs.state import state_of
 
-Text = Annotated[str, Meta(min_length=1)]
 BY_COMMAND = ("seeds", "metrics", "average", "tune")  # of a table, if the command has them too
-TUNED_BEFORE = "chosen"  # by an earlier tuning, which has left experiment/tuned/*.yaml
-Tune = Natural | Literal["chosen"]
+Tune = Natural | Literal["chosen"]  # by an earlier tuning, which left experiment/tuned/*.yaml
 UNTUNED = (
     "Untuned: every row has the settings of its YAML; tune=N tries N on validation steps first."
 )
 ROWS = "rows"  # folder of all rows, beside those of the tables
-
-
-class Published(Struct, forbid_unknown_fields=True):
-    """What the paper prints."""
-
-    accuracy: float
-    ndcg: float
-    f1: float
-    seconds_per_epoch: float | None = None
-
-
-class Reference(Struct, forbid_unknown_fields=True):
-    """What the published code gives: pairs of accuracy and F1; lowest and highest nDCG."""
-
-    outcomes: Annotated[list[tuple[float, float]], Meta(min_length=1)]
-    ndcg: tuple[float, float]
-
-
-class Tolerance(Struct, forbid_unknown_fields=True):
-    """How near ours must be."""
-
-    outcome: float
-    ndcg: float
-
-
-class Row(Struct, forbid_unknown_fields=True):
-    """One row: overrides of ``dagrec train``, and what is published of it.
-
-    ``paper`` needs what its code gives; ``published`` and ``notebook`` are figures by metric.
-    """
-
-    name: Text
-    overrides: list[str]
-    paper: Published | None = None
-    reference: Reference | None = None
-    tolerance: Tolerance | None = None
-    published: dict[AnyMetric, float] = {}
-    notebook: dict[AnyMetric, float] = {}
-    why: str = ""
 
 
 class Variant(Struct, forbid_unknown_fields=True):
@@ -94,6 +53,12 @@ class RowsTable(Struct, forbid_unknown_fields=True):
     metrics: list[str] = []
     average: Averages = "step"
     tune: Tune = 0
+
+    @property
+    def variants(self) -> list[Variant]:
+        """What it is made on; one variant without a name where nothing varies."""
+        entries = self.vary or [Variant("", [])]
+        return [each if isinstance(each, Variant) else Variant(each, [each]) for each in entries]
 
 
 class Tables(Struct, forbid_unknown_fields=True):
@@ -134,7 +99,7 @@ class TableRun:
     table: str
     name: str
     title: str
-    content: Mapping[str, Any]
+    content: RowsTable
     variant: str
     words: Sequence[Sequence[str]]
     jobs: list[list[Job]]
@@ -146,12 +111,12 @@ class TableRun:
     def table_rows(self) -> list[TableRow]:
         """What came of each row, once all have run."""
         rows = []
-        for row, jobs in zip(self.content["rows"], self.jobs, strict=True):
+        for row, jobs in zip(self.content.rows, self.jobs, strict=True):
             states = [state_of(job.folder) for job in jobs]
             reasons = [state.reason for state in states if not state.run]
             runs = [state.run for state in states if state.run]
             # A row that lacks a part is about other test pairs than the rows beside it.
-            rows.append(TableRow(row["name"], [] if reasons else runs, "".join(reasons[:1])))
+            rows.append(TableRow(row.name, [] if reasons else runs, "".join(reasons[:1])))
         return rows
 
     def tables(self, settings: Mapping[str, Any]) -> list[Table]:
@@ -162,11 +127,11 @@ class TableRun:
             for reason, names in by_reason(table_rows).items()
         ]
         about = {"title": self.title, "metric": settings["metric"], "name": self.name}
-        average, metrics = (self.content[key] for key in ("average", "metrics"))
+        average, metrics = self.content.average, self.content.metrics
         tables = compare_averages(table_rows, average, metrics=metrics, **about)
         for table in tables:
             table.notes.append(self.tuning)
-        pairs = list(zip(self.content["rows"], table_rows, strict=True))
+        pairs = list(zip(self.content.rows, table_rows, strict=True))
         verdicts, missed = verdict_tables(pairs, tables[0].rows, self.title, self.name)
         self.problems += missed
         tables += [*strata_tables(table_rows, f"{self.name}_strata"), *verdicts]
@@ -175,7 +140,7 @@ class TableRun:
 
 def read_tables(
     name: str,
-    table: Mapping[str, Any],
+    table: Any,
     settings: Mapping[str, Any],
     engine: Engine,
     inside: Sequence[str] = (),
@@ -187,7 +152,7 @@ def read_tables(
     name
         The table's name, for files.
     table
-        Content of its YAML.
+        Content of its YAML, as plain containers.
     settings
         Those of the command, and ``own_configs``, the folders of the user's own.
     engine
@@ -200,53 +165,58 @@ def read_tables(
     ConfigError
         If the YAML, seeds or overrides are not as they must be.
     """
-    check_table(name, table)
+    content = checked_table(name, table)
     if name in inside:
         raise ConfigError(f"table {name} is part of itself ({' > '.join([*inside, name])}).")
-    if "tables" in table:
-        parts = {part: _read_table(part, settings["own_configs"]) for part in table["tables"]}
+    if isinstance(content, Tables):
+        parts = {part: _read_table(part, settings["own_configs"]) for part in content.tables}
         return [
             run
-            for part, content in parts.items()
-            for run in read_tables(part, content, settings, engine, [*inside, name])
+            for part, of_part in parts.items()
+            for run in read_tables(part, of_part, settings, engine, [*inside, name])
         ]
     given = {key: settings[key] for key in BY_COMMAND if settings[key] is not None}
-    table = {"seeds": [0], "metrics": [], "average": "step", "tune": 0, **table, **given}
-    claimed = [name for row in table["rows"] for name in names_claimed(row)]
-    table["metrics"] = metrics_of("metrics", [*table["metrics"], *claimed])
-    averages_of(table["average"], settings["metric"])  # a wrong one stops here
-    seeds = seeds_of(0, table["seeds"])
+    content = msgspec.structs.replace(content, **given)
+    claimed = [metric for row in content.rows for metric in row.claimed]
+    content.metrics = list(metrics_of("metrics", [*content.metrics, *claimed]))
+    averages_of(content.average, settings["metric"])  # a wrong one stops here
+    seeds = seeds_of(0, content.seeds)
     if not isinstance(settings["overrides"], list):
         raise ConfigError(
             f"overrides is {settings['overrides']!r}; give a list: overrides=[trainer.epochs=5]."
         )
-    shared = [*table.get("base", []), f"seeds={list(seeds)}".replace(" ", "")]
-    variants, runs = variants_of(table), []
-    check_number(len(variants) * len(table["rows"]))
-    for varied in variants:
+    shared = [*content.base, f"seeds={seeds}".replace(" ", "")]
+    runs = []
+    check_number(len(content.variants) * len(content.rows))
+    for varied in content.variants:
         suffix, title = (f"_{slug(varied.name)}", f", {varied.name}") if varied.name else ("", "")
         file = f"{name}{suffix}".replace("/", "_")
         common = [*shared, *varied.overrides]
-        of_rows = [[*common, *row["overrides"], *settings["overrides"]] for row in table["rows"]]
+        of_rows = [[*common, *row.overrides, *settings["overrides"]] for row in content.rows]
         jobs: list[list[Job]] = []
-        for row, words in zip(table["rows"], of_rows, strict=True):
+        for row, words in zip(content.rows, of_rows, strict=True):
             try:
-                jobs.append(by_part(row_job(engine, f"{file}: {row['name']}", words)))
+                jobs.append(by_part(row_job(engine, f"{file}: {row.name}", words)))
             except Exception as error:
-                error.add_note(f"table {name}, row {row['name']!r}")
+                error.add_note(f"table {name}, row {row.name!r}")
                 raise
-        title = f"{table.get('title') or name}{title}"
-        runs.append(TableRun(name, file, title, table, varied.name, of_rows, jobs))
+        title = f"{content.title or name}{title}"
+        runs.append(TableRun(name, file, title, content, varied.name, of_rows, jobs))
     return runs
 
 
-def check_table(name: str, table: Any) -> None:
-    """Raise ConfigError if a table's content, as plain containers, is not as it must be."""
+def checked_table(name: str, table: Any) -> RowsTable | Tables:
+    """Return a table, from its YAML's content as plain containers.
+
+    Raises
+    ------
+    ConfigError
+        If it is not as it must be.
+    """
     is_several = isinstance(table, dict) and "tables" in table
     try:
         if is_several:
-            msgspec.convert(table, Tables)
-            return
+            return msgspec.convert(table, Tables)
         content = msgspec.convert(table, RowsTable)
     except msgspec.ValidationError as error:
         reason = str(error).replace(" - at `$.", " at `").replace(" - at `$`", "")
@@ -259,13 +229,14 @@ def check_table(name: str, table: Any) -> None:
             )
     for kind, names in (
         ("rows", [row.name for row in content.rows]),
-        ("entries of vary", [slug(variant.name) for variant in variants_of(table)]),
+        ("entries of vary", [slug(variant.name) for variant in content.variants]),
     ):
         (most, times), *_ = Counter(names).most_common()
         if times > 1:
             raise ConfigError(
                 f"table {name}: {times} {kind} are called {most!r}; give each its own name."
             )
+    return content
 
 
 def row_job(engine: Engine, name: str, words: Sequence[str]) -> Job:
@@ -277,14 +248,6 @@ def row_job(engine: Engine, name: str, words: Sequence[str]) -> Job:
     config = engine.compose(words)
     digest = config_hash(plain(without_hydra(config)), with_place=True)
     return Job(name, (*words, "threads=1"), engine.folder / digest[:16], config)
-
-
-def variants_of(table: Mapping[str, Any]) -> list[Variant]:
-    """Return what a table is made on; one variant without a name where nothing varies."""
-    if not table.get("vary"):
-        return [Variant("", [])]
-    entries = msgspec.convert(table["vary"], list[str | Variant])
-    return [Variant(entry, [entry]) if isinstance(entry, str) else entry for entry in entries]
 
 
 def slug(override: str) -> str:

@@ -23,7 +23,7 @@ from dagrec_cli.jobs.job import by_part, without_hydra
 from dagrec_cli.jobs.row_tuning import SEARCH, SHARE, Ranges, RowTuning
 from dagrec_cli.jobs.run import Engine
 from dagrec_cli.jobs.search_space import check_optuna
-from dagrec_cli.jobs.tables import TUNED_BEFORE, TableRun, row_job, slug
+from dagrec_cli.jobs.tables import TableRun, row_job, slug
 from dagrec_cli.reporting.tables import Table, heading, short
 from dagrec_cli.runs.folder import RunFolder
 
@@ -73,8 +73,8 @@ def tune_rows(runs: Sequence[TableRun], engine: Engine, settings: Mapping[str, A
     tunings: dict[tuple[Path, int], RowTuning] = {}
     of_rows: dict[tuple[str, int], RowTuning] = {}
     for run in runs:
-        n_trials = run.content["tune"]
-        if n_trials == TUNED_BEFORE:
+        n_trials = run.content.tune
+        if isinstance(n_trials, str):
             _take_chosen(run, names, engine, settings)
         elif n_trials:
             check_optuna("tune")
@@ -106,11 +106,11 @@ def _choose(
 ) -> Experiments:
     """Give the rows of a table what was chosen, and the table what is to be said of it."""
     experiments, cells = {}, []
-    for k, row in enumerate(run.content["rows"]):
+    for k, row in enumerate(run.content.rows):
         tuning, name, config = tunings.get(k), names[run.name, k], run.jobs[k][0].config
         words: Sequence[str] = ()
-        shown: dict[str, Any] = {"row": row["name"], "experiment": f"{TUNED}/{name}"}
-        about = f"{run.title}, row {row['name']}"
+        shown: dict[str, Any] = {"row": row.name, "experiment": f"{TUNED}/{name}"}
+        about = f"{run.title}, row {row.name}"
         if tuning is None:
             in_words = (
                 f"as it stands: there is no {SEARCH}/{config.hydra.runtime.choices['model']}.yaml"
@@ -122,7 +122,7 @@ def _choose(
                 shown |= {"chosen": best.value, "epochs": best.best_epoch or None}
                 about += f": {heading(tuning.monitor)} {short(best.value)} on validation steps"
                 words = tuning.words
-                job = row_job(engine, f"{run.name}: {row['name']}", [*run.words[k], *words])
+                job = row_job(engine, f"{run.name}: {row.name}", [*run.words[k], *words])
                 run.jobs[k], config = by_part(job), job.config
         cells.append({**shown, "settings": in_words})
         experiments[name] = _experiment(engine, config, words, about)
@@ -148,7 +148,7 @@ def _told(tuning: RowTuning) -> str:
 
 def _tuning_note(run: TableRun, tunings: Mapping[int, RowTuning]) -> str:
     """Return what a table says of its tuning."""
-    n_trials = run.content["tune"]
+    n_trials = int(run.content.tune)
     monitors = " or ".join(sorted({heading(tuning.monitor) for tuning in tunings.values()}))
     note = (
         f"Tuned: every row has the best of {plural(n_trials, 'setting')}, or of all that there are "
@@ -156,7 +156,7 @@ def _tuning_note(run: TableRun, tunings: Mapping[int, RowTuning]) -> str:
         "them."
     )
     tried = [k for k, tuning in tunings.items() if tuning.best]
-    rest = [row["name"] for k, row in enumerate(run.content["rows"]) if k not in tried]
+    rest = [row.name for k, row in enumerate(run.content.rows) if k not in tried]
     note += f" As they stand: {', '.join(rest)}." if rest else ""
     return note + _doubt(run)
 
@@ -179,7 +179,7 @@ def _experiment_names(runs: Sequence[TableRun]) -> RowNames:
         often = Counter(chosen["model"] for chosen in choices)
         for k, chosen in enumerate(choices):
             model = chosen["model"]
-            row = model if often[model] == 1 else run.content["rows"][k]["name"]
+            row = model if often[model] == 1 else run.content.rows[k].name
             name = base = slug(f"{run.variant or chosen['data']}_{row}").lower()
             number = 1
             while name in names.values():
@@ -193,17 +193,17 @@ def _take_chosen(
     run: TableRun, names: RowNames, engine: Engine, settings: Mapping[str, Any]
 ) -> None:
     """Let each row be what an earlier tuning chose for it."""
-    for k, row in enumerate(run.content["rows"]):
+    for k, row in enumerate(run.content.rows):
         name = names[run.name, k]
         content, places = read_yaml(f"{EXPERIMENT}/{TUNED}", name, settings["own_configs"])
         if content is None:
             raise ConfigError(
-                f"{run.name}, row {row['name']!r}: {EXPERIMENT}/{TUNED}/{name}.yaml does not "
+                f"{run.name}, row {row.name!r}: {EXPERIMENT}/{TUNED}/{name}.yaml does not "
                 f"exist; it would be {places}: name a tuned table's folder by -cd, or use tune=30."
             )
         seeds = [word for word in run.words[k] if word.startswith("seeds=")]
         words = [*seeds, f"{EXPERIMENT}={TUNED}/{name}", *settings["overrides"]]
-        run.jobs[k] = by_part(row_job(engine, f"{run.name}: {row['name']}", words))
+        run.jobs[k] = by_part(row_job(engine, f"{run.name}: {row.name}", words))
     run.tuning = TAKEN + _doubt(run)
 
 

@@ -17,7 +17,7 @@ from dagrec_cli.data.readers.base import Reader
 from dagrec_cli.errors import ConfigError, did_you_mean, one_line, short_path
 from dagrec_cli.experiment.components import COMPONENT_TYPES, Components
 from dagrec_cli.jobs.job import n_parts, request_of, without_hydra
-from dagrec_cli.jobs.tables import check_table, variants_of
+from dagrec_cli.jobs.tables import Tables, checked_table
 from dagrec_cli.losses.base import Loss
 from dagrec_cli.promises.models import PROMISES, ModelOption
 from dagrec_cli.promises.parts import (
@@ -173,15 +173,15 @@ def _composes(asked: tuple[str, Path]) -> str:
         _components((*BESIDE.get(group, ()), option), folder)
         return ""
     content: Any = OmegaConf.to_container(OmegaConf.load(folder / "table" / f"{name}.yaml"))
-    check_table(name, content)
-    for row in content.get("rows", ()):
-        for variant in variants_of(content):
+    table = checked_table(name, content)
+    if isinstance(table, Tables):
+        return ""
+    for row in table.rows:
+        for variant in table.variants:
             try:
-                _components(
-                    [*content.get("base", ()), *variant.overrides, *row["overrides"]], folder
-                )
+                _components([*table.base, *variant.overrides, *row.overrides], folder)
             except Exception as error:
-                return f"row {row['name']!r}: {_what_broke(error, folder)}"
+                return f"row {row.name!r}: {_what_broke(error, folder)}"
     return ""
 
 

@@ -9,12 +9,17 @@ to be near. The verdict then says whether the former can be at all.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
+from msgspec import Meta, Struct
+
+from dagrec_cli.config.metric_names import AnyMetric
 from dagrec_cli.evaluation.ceiling import CEILINGS
 from dagrec_cli.reporting.notes import basis
 from dagrec_cli.reporting.rows import TableRow
 from dagrec_cli.reporting.tables import Table, heading
+
+Text = Annotated[str, Meta(min_length=1)]
 
 REPRODUCED = "reproduced"
 COMPARED = ("accuracy", "ndcg", "f1")
@@ -27,6 +32,50 @@ CLAIM = (
 )
 
 
+class Published(Struct, forbid_unknown_fields=True):
+    """What the paper prints."""
+
+    accuracy: float
+    ndcg: float
+    f1: float
+    seconds_per_epoch: float | None = None
+
+
+class Reference(Struct, forbid_unknown_fields=True):
+    """What the published code gives: pairs of accuracy and F1; lowest and highest nDCG."""
+
+    outcomes: Annotated[list[tuple[float, float]], Meta(min_length=1)]
+    ndcg: tuple[float, float]
+
+
+class Tolerance(Struct, forbid_unknown_fields=True):
+    """How near ours must be."""
+
+    outcome: float
+    ndcg: float
+
+
+class Row(Struct, forbid_unknown_fields=True):
+    """One row: overrides of ``dagrec train``, and what is published of it.
+
+    ``paper`` needs what its code gives; ``published`` and ``notebook`` are figures by metric.
+    """
+
+    name: Text
+    overrides: list[str]
+    paper: Published | None = None
+    reference: Reference | None = None
+    tolerance: Tolerance | None = None
+    published: dict[AnyMetric, float] = {}
+    notebook: dict[AnyMetric, float] = {}
+    why: str = ""
+
+    @property
+    def claimed(self) -> dict[str, None]:
+        """The metrics of which there are published figures, or those of a notebook."""
+        return dict.fromkeys([*self.published, *self.notebook])
+
+
 class Verdict(NamedTuple):
     """The words, and whether the row gives what it must."""
 
@@ -35,7 +84,7 @@ class Verdict(NamedTuple):
 
 
 def verdict_tables(
-    rows: Sequence[tuple[Mapping[str, Any], TableRow]],
+    rows: Sequence[tuple[Row, TableRow]],
     compared: Sequence[Mapping[str, Any]],
     title: str,
     name: str,
@@ -50,59 +99,57 @@ def verdict_tables(
         Of the comparison of all rows: its cells, what it is called, its files.
     """
     tables, missed = [], []
-    if claims := [(row, of) for row, of in rows if of.runs and names_claimed(row)]:
+    if claims := [(row, of) for row, of in rows if of.runs and row.claimed]:
         table, lines = claim_table(claims, compared, title, name)
         tables.append(table)
         missed += lines
-    if judged := [(row, of) for row, of in rows if of.runs and row.get("paper")]:
+    judged = [
+        (of, row.paper, judge(row.paper, row.reference, row.tolerance, row.why, of))
+        for row, of in rows
+        if of.runs and row.paper and row.reference and row.tolerance
+    ]
+    if judged:
         table, lines = verdict_table(judged, title, name)
         tables.append(table)
         missed += lines
     return tables, missed
 
 
-def names_claimed(row: Mapping[str, Any]) -> list[str]:
-    """Return the metrics of a row that are published, or in its authors' notebook."""
-    return [*row.get("published", {}), *row.get("notebook", {})]
-
-
 def verdict_table(
-    rows: Sequence[tuple[Mapping[str, Any], TableRow]], title: str, name: str
+    judged: Sequence[tuple[TableRow, Published, Verdict]], title: str, name: str
 ) -> tuple[Table, list[str]]:
     """Return published numbers and ours side by side, and a line per row that misses what it must.
 
     Parameters
     ----------
-    rows
-        Those of ``configs/table`` with published numbers, see :func:`judge`, and what came of each.
+    judged
+        Finished rows, what is published of each, and what :func:`judge` says of it.
     title, name
         Of the table that all rows are in.
     """
     lines, missed = [], []
-    for row, table_row in rows:
-        result = table_row.runs[0].finished
-        verdict = judge(row, list(result.per_seed.values()))
+    for row, published, verdict in judged:
         if not verdict.is_as_it_must:
-            missed.append(f"{name}: row {table_row.name!r}: {verdict.text}")
+            missed.append(f"{name}: row {row.name!r}: {verdict.text}")
         for metric in COMPARED:
-            paper, ours = row["paper"][metric], result.metrics[metric]
+            paper, ours = getattr(published, metric), row.runs[0].finished.metrics[metric]
             lines.append(
                 {
-                    "row": table_row.name,
+                    "row": row.name,
                     "metric": heading(metric),
-                    "paper": float(paper),
+                    "paper": paper,
                     "ours": ours,
                     "difference": ours["mean"] - paper,
                     "verdict": verdict.text,
                 }
             )
     columns = ["row", "metric", "paper", "ours", "difference", "verdict"]
-    notes = [VERDICT, *basis([table_row for _, table_row in rows])]
+    notes = [VERDICT, *basis([row for row, *_ in judged])]
     return Table(f"{title}: paper and ours", columns, lines, notes, f"{name}_paper"), missed
 
 
 def claim_table(
-    rows: Sequence[tuple[Mapping[str, Any], TableRow]],
+    rows: Sequence[tuple[Row, TableRow]],
     compared: Sequence[Mapping[str, Any]],
     title: str,
     name: str,
@@ -123,29 +170,28 @@ def claim_table(
     test_of = {row["row"]: row.get("test") for row in compared}
     lines, missed = [], []
     for row, table_row in rows:
-        published, notebook = (row.get(key) or {} for key in ("published", "notebook"))
         test = test_of[table_row.name]
         reads = "owner" if "owner" in table_row.runs[0].finished.ceilings else "context"
         bounds = cells[test, CEILINGS[reads][0]]
-        for metric in dict.fromkeys([*published, *notebook]):
+        for metric in row.claimed:
             ours = cells[test, table_row.name][metric]
             line = {
-                "published": published.get(metric),
-                "notebook": notebook.get(metric),
+                "published": row.published.get(metric),
+                "notebook": row.notebook.get(metric),
                 "ours": ours,
                 "bound": bounds.get(metric),
             }
-            verdict = claimed(line, row.get("why", ""))
+            verdict = claim_verdict(line, row.why)
             if not verdict.is_as_it_must:
                 missed.append(f"{name}: row {table_row.name!r}: {heading(metric)} {verdict.text}")
-            told = {"verdict": verdict.text}
-            lines.append({"row": table_row.name, "metric": heading(metric), **line, **told})
+            about = {"row": table_row.name, "metric": heading(metric)}
+            lines.append({**about, **line, "verdict": verdict.text})
     notes = [CLAIM, *basis([table_row for _, table_row in rows])]
-    about = f"{title}: published, notebook, ours"
-    return Table(about, list(lines[0]), lines, notes, f"{name}_published"), missed
+    title = f"{title}: published, notebook, ours"
+    return Table(title, list(lines[0]), lines, notes, f"{name}_published"), missed
 
 
-def claimed(line: Mapping[str, Any], why: str) -> Verdict:
+def claim_verdict(line: Mapping[str, Any], why: str) -> Verdict:
     """Return the verdict on one figure.
 
     Parameters
@@ -174,48 +220,41 @@ def claimed(line: Mapping[str, Any], why: str) -> Verdict:
     return Verdict("; ".join(words), is_met)
 
 
-def judge(row: Mapping[str, Any], per_seed: Sequence[Mapping[str, float]]) -> Verdict:
-    """Return the verdict on a row of ``configs/table``.
+def judge(
+    paper: Published, reference: Reference, tolerance: Tolerance, why: str, row: TableRow
+) -> Verdict:
+    """Return the verdict on a row that has finished.
 
     Parameters
     ----------
-    row
-        ``paper`` (published numbers), ``reference`` (``outcomes``: pairs of accuracy and F1;
-        ``ndcg``: lowest and highest), ``tolerance`` (``outcome`` and ``ndcg``), and ``why`` where
-        the published numbers do not come back.
-    per_seed
-        Our metrics, one mapping per seed.
+    why
+        The published numbers do not come back; empty if nothing is said.
     """
-    missed = [
-        k for k, metrics in enumerate(per_seed) if not _is_given(row["reference"], row, metrics)
-    ]
+    per_seed = list(row.runs[0].finished.per_seed.values())
+    missed = [seed for seed in per_seed if not _is_given(reference, tolerance, seed)]
     if missed:
-        seen = per_seed[missed[0]]
-        values = ", ".join(f"{name} {seen[name]:.4f}" for name in COMPARED)
+        values = ", ".join(f"{name} {missed[0][name]:.4f}" for name in COMPARED)
         return Verdict(f"MISSED in {len(missed)} of {len(per_seed)} seeds ({values})", False)
-    n_hits = sum(_is_published(row, metrics) for metrics in per_seed)
+    n_hits = sum(_is_published(paper, tolerance, seed) for seed in per_seed)
     if n_hits:
         often = "" if n_hits == len(per_seed) else f" in {n_hits} of {len(per_seed)} seeds"
         return Verdict(f"{REPRODUCED}{often}", True)
-    return Verdict(f"not {REPRODUCED}: {row.get('why', 'the published code gives ours')}", True)
+    return Verdict(f"not {REPRODUCED}: {why or 'the published code gives ours'}", True)
 
 
-def _is_given(
-    reference: Mapping[str, Any], row: Mapping[str, Any], metrics: Mapping[str, float]
-) -> bool:
+def _is_given(reference: Reference, tolerance: Tolerance, seed: Mapping[str, float]) -> bool:
     """Return whether a seed has one of the reference's outcomes, and an nDCG in its range."""
-    near, slack = row["tolerance"]["outcome"], row["tolerance"]["ndcg"]
-    low, high = reference["ndcg"]
-    return low - slack <= metrics["ndcg"] <= high + slack and any(
-        abs(metrics["accuracy"] - accuracy) <= near and abs(metrics["f1"] - f1) <= near
-        for accuracy, f1 in reference["outcomes"]
+    low, high = reference.ndcg
+    return low - tolerance.ndcg <= seed["ndcg"] <= high + tolerance.ndcg and any(
+        abs(seed["accuracy"] - accuracy) <= tolerance.outcome
+        and abs(seed["f1"] - f1) <= tolerance.outcome
+        for accuracy, f1 in reference.outcomes
     )
 
 
-def _is_published(row: Mapping[str, Any], metrics: Mapping[str, float]) -> bool:
-    near = {"ndcg": row["tolerance"]["ndcg"]}
-    return all(
-        abs(metrics[name] - number) <= near.get(name, row["tolerance"]["outcome"])
-        for name, number in row["paper"].items()
-        if name in COMPARED
+def _is_published(paper: Published, tolerance: Tolerance, seed: Mapping[str, float]) -> bool:
+    return (
+        abs(seed["accuracy"] - paper.accuracy) <= tolerance.outcome
+        and abs(seed["f1"] - paper.f1) <= tolerance.outcome
+        and abs(seed["ndcg"] - paper.ndcg) <= tolerance.ndcg
     )
