@@ -272,7 +272,7 @@ def compare(
     if not given:
         raise ConfigError("no runs given; name run folders, or a folder that holds some.")
     folders = [run.folder if isinstance(run, TrainedRun) else Path(run) for run in given]
-    about = (average, "", metric, metrics_of("metrics", metrics))
+    about = (average, "", metric, metrics_of(metrics))
     return compare_averages(group_runs(folders, by), *about)[0].to_frame()
 
 

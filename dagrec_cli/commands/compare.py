@@ -34,7 +34,7 @@ def compare(config: DictConfig) -> None:
     names = str | list[str]
     kinds = {"metric": Metric, "average": Averages, "overwrite": bool, "notes": bool}
     check_settings(config, "metrics", runs=names, by=names | None, **kinds)
-    metrics = metrics_of("metrics", config.metrics)
+    metrics = metrics_of(config.metrics)
     averages_of(config.average, config.metric)  # a wrong one stops here
     if not config.runs:
         raise ConfigError("no runs given; write dagrec compare FOLDER [FOLDER …].")

@@ -26,7 +26,7 @@ def evaluate(config: DictConfig) -> None:
     kinds = {"side": Side, "overwrite": bool, "notes": bool}
     check_settings(config, "data", "split", "run", "trust", "metrics", **kinds)
     folder = command_folder(EVALUATION, asked=config.overwrite)
-    metrics = metrics_of("metrics", config.metrics)
+    metrics = metrics_of(config.metrics)
     run = named_run(config.run, "evaluate", config.trust)
     if folder.path.samefile(run.path):
         raise ConfigError(

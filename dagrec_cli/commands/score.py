@@ -38,7 +38,7 @@ def score(config: DictConfig) -> None:
     named = dict.fromkeys(("input", "name"), str | None)
     check_settings(config, "data", "split", "metrics", **named, **kinds)
     folder = command_folder(SCORE, asked=config.overwrite)
-    metrics = metrics_of("metrics", config.metrics)
+    metrics = metrics_of(config.metrics)
     if lists := of_lists(metrics):
         raise ConfigError(
             f"metrics: {lists[0]} is of what a model recommends after each context, which a file "

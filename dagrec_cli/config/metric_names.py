@@ -48,8 +48,8 @@ Metric = Annotated[str, MetricName()]
 AnyMetric = Annotated[str, MetricName(*OF_LISTS)]
 
 
-def metrics_of(name: str, value: object) -> tuple[str, ...]:
-    """Return the metrics of a setting that holds one or a list of them.
+def metrics_of(value: object) -> tuple[str, ...]:
+    """Return the metrics of the setting ``metrics``, which holds one or a list of them.
 
     Raises
     ------
@@ -58,9 +58,9 @@ def metrics_of(name: str, value: object) -> tuple[str, ...]:
     """
     names: Any = [value] if isinstance(value, str) else value
     names = [*names] if isinstance(names, Sequence) else names
-    check(name, names, list[str])
+    check("metrics", names, list[str])
     for each in names:
-        check(name, each, AnyMetric)
+        check("metrics", each, AnyMetric)
     return tuple(dict.fromkeys(each for each in names if each not in METRICS))
 
 

@@ -72,7 +72,7 @@ class Components:
         built = {
             group: build(config[group], group, kind=kind) for group, kind in COMPONENT_TYPES.items()
         }
-        asked = metrics_of("metrics", config.metrics)
+        asked = metrics_of(config.metrics)
         metrics = (built["trainer"].monitor, *asked)
         model = factory(config.model, "model", Model)
         kind = cast(type, model.func)

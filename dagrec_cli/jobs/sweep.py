@@ -253,7 +253,7 @@ def _show_sweep(
 
     config = engine.config
     entries = sweep_entries(jobs, reached)
-    columns = metrics_of("metrics", config.metrics)
+    columns = metrics_of(config.metrics)
     table = sweep_table(entries, n_jobs=len(jobs), metric=config.trainer.monitor, metrics=columns)
     sheet = ReportSheet([table, *strata_tables(entries, "sweep_strata")], entries)
     write_tables(folder, "dagrec train -m", [sheet], "Sweep folder", notes=config.notes)

@@ -178,7 +178,7 @@ def read_tables(
     given = {key: settings[key] for key in BY_COMMAND if settings[key] is not None}
     content = msgspec.structs.replace(content, **given)
     claimed = [metric for row in content.rows for metric in row.claimed]
-    content.metrics = list(metrics_of("metrics", [*content.metrics, *claimed]))
+    content.metrics = list(metrics_of([*content.metrics, *claimed]))
     averages_of(content.average, settings["metric"])  # a wrong one stops here
     seeds = seeds_of(0, content.seeds)
     if not isinstance(settings["overrides"], list):

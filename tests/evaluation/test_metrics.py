@@ -156,8 +156,8 @@ def test_cut_offs_and_next_sets_are_means_over_all_orders_of_ties(seed):
 
 
 def test_names_have_one_grammar():
-    assert metrics_of("metrics", ["ndcg@10", "hr@3", "ndcg@10"]) == ("ndcg@10",)  # beside the rest
-    assert metrics_of("metrics", "recall@5") == ("recall@5",)
+    assert metrics_of(["ndcg@10", "hr@3", "ndcg@10"]) == ("ndcg@10",)  # beside the rest
+    assert metrics_of("recall@5") == ("recall@5",)
     for name, near in {"ndgc@12": "ndcg@12", "hr10": "hr@10", "hits@5": "hit@5"}.items():
         with pytest.raises(ConfigError) as error:
             check("metric", name, Metric)
