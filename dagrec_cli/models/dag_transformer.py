@@ -105,9 +105,9 @@ class DAGTransformer(TorchModel):
             heard = block.attention(known, known, reach.every, self._bias(number, far))
             states = block(states, heard)
         known = last.norm(states)
-        own = known.index_select(0, reach.entry)
+        asking = known.index_select(0, reach.entry)
         far = self._far(reach.node, reach.node[reach.entry], reach.contexts)
-        heard = last.attention(own, known, reach.contexts, self._bias(-1, far))
+        heard = last.attention(asking, known, reach.contexts, self._bias(-1, far))
         states = last(states.index_select(0, reach.entry), heard)
         state: Tensor = self.norm(states).index_select(0, reach.context)
         return state

@@ -262,8 +262,8 @@ def template(name: str) -> Template:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    own = (displayed, short, spell, interval, heading, said_once, breakable)
-    environment.filters |= {function.__name__: function for function in own}
+    by_name = (displayed, short, spell, interval, heading, said_once, breakable)
+    environment.filters |= {function.__name__: function for function in by_name}
     environment.filters |= {"order": _order, "markdown": markdown_text, "latex": latex_text}
     return environment.get_template(name)
 
