@@ -42,7 +42,6 @@ def paired_difference(
     metric: str = "accuracy",
     average: Average = "step",
     *,
-    level: float = LEVEL,
     n_tests: int = 1,
 ) -> Difference:
     """Compare two models on the same test pairs.
@@ -55,10 +54,10 @@ def paired_difference(
 
     Where the sides differ in m groups, p is at least ``2 / 2^m``, the least that an exact test
     could give which swaps the sides within groups, and at least :data:`LEAST_P`. The interval
-    excludes 0 only if p is below ``1 - level``.
+    excludes 0 only if p is below ``1 - LEVEL``.
 
     Models whose outcomes spread as these do, and whose figures differ by ``detectable``, have a p
-    below ``(1 - level) / n_tests`` with a chance of :data:`POWER` (noncentral t; simulated: .72 to
+    below ``(1 - LEVEL) / n_tests`` with a chance of :data:`POWER` (noncentral t; simulated: .72 to
     .84). Few groups cannot show a p so small, whatever the difference.
 
     Parameters
@@ -70,8 +69,8 @@ def paired_difference(
     metric
         What is compared.
     n_tests
-        How many tests share the level ``1 - level`` (Bonferroni's share, Holm's strictest step).
-    membership, average, level
+        How many tests share the level ``1 - LEVEL`` (Bonferroni's share, Holm's strictest step).
+    membership, average
         As in :func:`~dagrec_cli.evaluation.uncertainty.metric_summaries`.
 
     Raises
@@ -91,7 +90,6 @@ def paired_difference(
         spread(sides),
         n_differ=len(groups_that_differ(a, b, membership.group)),
         n_groups=int(membership.group.max()) + 1,
-        level=level,
         n_tests=n_tests,
     )
 
@@ -102,7 +100,6 @@ def judged(
     *,
     n_differ: int,
     n_groups: int,
-    level: float = LEVEL,
     n_tests: int = 1,
 ) -> Difference:
     """Return a difference with its interval and p-value, see :func:`paired_difference`.
@@ -121,11 +118,11 @@ def judged(
     error = math.sqrt(uncertainty.variance + 1 / (uncertainty.effective + 2) ** 2)
     p_value = float(uncertainty.two_sided(float(difference / error)))
     floor = _floor(n_differ)
-    half = float(error * uncertainty.critical(level))
-    if floor > 1 - level:
+    half = float(error * uncertainty.critical())
+    if floor > 1 - LEVEL:
         half = max(half, abs(difference))
     low, high = max(-1.0, difference - half), min(1.0, difference + half)
-    alpha = (1 - level) / n_tests
+    alpha = (1 - LEVEL) / n_tests
     is_blind = _floor(n_groups) > alpha  # whatever the difference
     detectable = np.inf if is_blind else error * uncertainty.detectable(alpha, POWER)
     return Difference(

@@ -86,7 +86,7 @@ class Spread(NamedTuple):
         """Return the chance of a figure ``t`` standard errors or more off, either way."""
         return self._mixed(lambda df: two_sided(t, df))
 
-    def critical(self, level: float) -> float:
+    def critical(self, level: float = LEVEL) -> float:
         """Return how many standard errors hold a share of ``level``."""
         return critical(self.two_sided, 1 - level)
 
@@ -233,7 +233,7 @@ def bounds(mean: float, spread: Spread, name: str) -> tuple[float, float]:
     relative = spread.variance / inside if inside > 0 else 1 / spread.effective
     if name not in MACRO:
         relative += 1 / (spread.effective + 2) ** 2
-    k = spread.critical(LEVEL) ** 2 * relative
+    k = spread.critical() ** 2 * relative
     middle, half = mean + k / 2, np.sqrt(k * inside + k * k / 4)
     low, high = (middle - half) / (1 + k), (middle + half) / (1 + k)
     return float(min(mean, max(low, 0.0))), float(max(mean, min(high, 1.0)))
