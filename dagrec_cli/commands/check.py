@@ -17,8 +17,9 @@ CHECK_HELP = """\
 Usage: dagrec check FOLDER [group=option …]
 
 Ask what is in a folder of your own, whose code is run for that, to keep what every model, loss,
-sampler, reader and table of dagrec promises: finite scores, gradients that reach every weight, the
-same bytes again, …. Say what was seen of a broken promise, and what to do. Exit code 1 if one is.
+sampler, reader, split, trainer, logger and table of dagrec promises: finite scores, gradients that
+reach every weight, the same bytes again, …. Say what was seen of a broken promise, and what to do.
+Exit code 1 if one is.
 
 Examples
   dagrec check mine                 all that is in it

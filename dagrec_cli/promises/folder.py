@@ -26,6 +26,7 @@ from dagrec_cli.promises.parts import (
     SAMPLER_PROMISES,
     ReaderOption,
 )
+from dagrec_cli.promises.training import LOGGER_PROMISES, SPLIT_PROMISES, TRAINER_PROMISES
 
 OWN_GROUPS = ("model", *COMPONENT_TYPES, "experiment", "table")
 BESIDE = {"sampler": ("loss=bpr",)}  # without which an option of a group does not make sense
@@ -179,19 +180,27 @@ def _composes(asked: tuple[str, Path]) -> str:
     for row in table.rows:
         for variant in table.variants:
             try:
-                _components([*table.base, *variant.overrides, *row.overrides], folder)
+                words = [*table.base, *variant.overrides, *row.overrides]
+                _find_data(_components(words, folder))
             except Exception as error:
                 return f"row {row.name!r}: {_what_broke(error, folder)}"
     return ""
 
 
-def _components(words: Sequence[str], folder: Path) -> None:
-    """Build what a training needs, but for its model and its data."""
+def _components(words: Sequence[str], folder: Path) -> Components:
+    """Build what a training needs, but for its model."""
     whole = composed("train", words, [str(folder)])
     config = without_hydra(whole)
     if n_parts(config) > 1:
         config.split.part = 0
-    Components.of(config, request_of(whole.hydra, config, words).choices)
+    return Components.of(config, request_of(whole.hydra, config, words).choices)
+
+
+def _find_data(components: Components) -> None:
+    """Raise DataError if the files to read are not there; what may be downloaded stays there."""
+    data = components.data
+    if isinstance(data, Reader) and (data.path or not getattr(data, "download", None)):
+        data.shards()
 
 
 def questions_of(option: str, folder: Path) -> tuple[dict[str, str], list[Demand]]:
@@ -218,4 +227,7 @@ PROMISED: dict[str, tuple[Sequence[Callable[[Any], str]], Callable[[DictConfig, 
     "loss": (LOSS_PROMISES, lambda node, _: build(node, "loss", kind=Loss)),
     "sampler": (SAMPLER_PROMISES, lambda node, _: node),
     "data": (READER_PROMISES, ReaderOption),
+    "split": (SPLIT_PROMISES, lambda node, _: node),
+    "trainer": (TRAINER_PROMISES, lambda node, _: node),
+    "logger": (LOGGER_PROMISES, lambda node, _: node),
 }

@@ -179,8 +179,11 @@ def test_a_broken_yaml_and_a_broken_row_are_told(dagrec: Dagrec, tmp_path: Path)
     dagrec("new", "table", "t1")
     yaml = tmp_path / "mine/model/m1.yaml"
     yaml.write_text(yaml.read_text().replace("hidden: 64", "hidden: 0"))
+    words = "[data=compositions, data.path=nowhere.jsonl, model=markov]"
+    (tmp_path / "mine/table/t2.yaml").write_text(f"rows: [{{name: a, overrides: {words}}}]")
     answer = dagrec("check", "mine")
     assert answer.code == 1
+    assert "seen: row 'a': nowhere.jsonl: no such file" in answer.out
     assert "seen: model.hidden is 0; use a whole number of 1 or more." in answer.out
     assert "seen: row 'm1': model.hidden is 0; use" in answer.out
-    assert answer.out.splitlines()[-1] == "2 BROKEN."
+    assert answer.out.splitlines()[-1] == "3 BROKEN."
