@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -73,13 +74,20 @@ def times_torch(python: Python, *words: str) -> float:
 
 
 @pytest.mark.slow
-def test_help_takes_a_tenth_of_torch_s_import(python: Python) -> None:
-    assert times_torch(python, "--help") <= 0.1  # measured: 0.01
+def test_help_takes_a_twentieth_of_a_second(python: Python) -> None:
+    def seconds() -> float:
+        """Return the processor's time, which others that compute change less than the clock's."""
+        start = getrusage(RUSAGE_CHILDREN)
+        assert "Usage: dagrec COMMAND" in python(COMMAND, "--help")
+        end = getrusage(RUSAGE_CHILDREN)
+        return end.ru_utime + end.ru_stime - start.ru_utime - start.ru_stime
+
+    assert min(seconds() for _ in range(4 * N_ROUNDS)) <= 0.05  # measured: 0.04
 
 
 @pytest.mark.slow
-def test_a_prediction_takes_half_as_long_again(python: Python, trained: Trained) -> None:
-    assert times_torch(python, *prediction(trained)) <= 1.5  # measured: 1.15
+def test_a_prediction_takes_less_than_a_third_more(python: Python, trained: Trained) -> None:
+    assert times_torch(python, *prediction(trained)) <= 1.3  # measured: 1.1
 
 
 @pytest.mark.slow
