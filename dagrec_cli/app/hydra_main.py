@@ -3,7 +3,8 @@
 import os
 import sys
 from argparse import ArgumentError, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -13,7 +14,7 @@ from omegaconf import DictConfig
 from dagrec_cli.app.hints import unknown_flag
 from dagrec_cli.config.comments import option_names
 from dagrec_cli.config.deciding import is_part
-from dagrec_cli.config.where import config_dir, use_code
+from dagrec_cli.config.where import config_dir, installed, use_code
 from dagrec_cli.config.words import typed
 from dagrec_cli.errors import ConfigError
 
@@ -70,9 +71,27 @@ def run_with_hydra(command: str, task: Callable[[DictConfig], object]) -> None:
         print_command_help(command, flags.overrides, folders)
         return
     name = command.replace(" ", "_")
-    hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=name)(run_task)()
+    with nullcontext() if folders or _search_path() or installed() else _composed_once():
+        hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=name)(run_task)()
     if failures:
         raise failures[0]
+
+
+@contextmanager
+def _composed_once() -> Iterator[None]:
+    """Spare Hydra the first of two compositions, a third of the time until a small task begins.
+
+    It looks there for ``hydra.mode``, which no config of ours sets.
+    """
+    from hydra._internal.hydra import Hydra
+
+    plain = Hydra.get_mode
+    if not any(word.lstrip("+").startswith("hydra.mode=") for word in sys.argv[1:]):
+        Hydra.get_mode = lambda *_, **__: None  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Hydra.get_mode = plain  # type: ignore[method-assign]
 
 
 def _check_words(command: str) -> None:

@@ -5,6 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from omegaconf import OmegaConf
+
+from dagrec_cli.config.where import config_dir
 
 Dagrec = Callable[..., Any]
 
@@ -51,3 +55,26 @@ def test_files_with_names_of_their_own_work(dagrec: Dagrec, tmp_path: Path) -> N
     answer = dagrec("train", "-cd", "mine", "model=mine", "experiment=quick")
     assert (answer.code, answer.err) == (0, "")
     assert answer.result()["choices"]["model"] == "mine"
+
+
+def test_a_config_is_composed_once_unless_one_of_the_user_s_may_ask_for_jobs(
+    dagrec: Dagrec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hydra looks for its mode in a composition of its own, where no built-in config has one."""
+    for file in config_dir().rglob("*.yaml"):
+        assert "mode" not in (OmegaConf.load(file).get("hydra") or {}), file
+    composed: list[str] = []
+    plain = ConfigLoaderImpl.load_configuration
+
+    def counted(self: Any, config_name: str, *rest: Any, **named: Any) -> Any:
+        composed.append(config_name)
+        return plain(self, config_name, *rest, **named)
+
+    monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", counted)
+    assert dagrec("data", "describe").code == 0
+    assert composed == ["data_describe"]
+    many = "# @package _global_\nhydra: {mode: MULTIRUN, sweeper: {params: {seed: '0,1'}}}"
+    put(tmp_path, "experiment/many.yaml", many)
+    for words in (["-cd", "mine", "experiment=many"], ["hydra.mode=MULTIRUN", "seed=0,1"]):
+        answer = dagrec("train", *words, "model=popularity")
+        assert "job 1 seed=1: accuracy" in answer.out, answer
