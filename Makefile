@@ -37,7 +37,7 @@ test: $(VENV)/.installed-dev ## run the tests; some of them: make test ARGS="tes
 	$(PYTEST) -m "not slow" $(ARGS)
 
 real: $(VENV)/.installed-dev ## run the tests on real data, which lie in $DAGREC_DATA_DIR
-	$(PYTEST) -m "real and not slow" $(ARGS)
+	$(PYTEST) -m "real and not slow" $(or $(ARGS),$$(grep -rl mark.real tests --include="test_*.py"))
 
 slow: $(VENV)/.installed-dev ## run the tests that take minutes: whole trainings, kills, the wheel
 	$(BIN)/python -m pytest -m slow $(ARGS)

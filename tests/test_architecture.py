@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -11,8 +12,6 @@ PACKAGE = Path(dagrec_cli.__file__).parent
 FILES = {
     file.relative_to(PACKAGE).with_suffix("").as_posix(): file for file in PACKAGE.rglob("*.py")
 }
-TREES = {name: ast.parse(file.read_text()) for name, file in FILES.items()}
-
 PAGE = (PACKAGE.parent / ".github/ARCHITECTURE.md").read_text()
 
 RANK = {  # a part may import itself and parts of a greater rank
@@ -48,10 +47,15 @@ def part_of(name: str) -> str:
     return name.split("/")[0]
 
 
+@cache
+def tree_of(name: str) -> ast.Module:
+    return ast.parse(FILES[name].read_text())
+
+
 def imports_of(name: str) -> list[str]:
     """Return the dotted names that a file imports, wherever in the file."""
     imported = []
-    for node in ast.walk(TREES[name]):
+    for node in ast.walk(tree_of(name)):
         if isinstance(node, ast.Import):
             imported += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -66,13 +70,13 @@ def parts_imported(name: str) -> set[str]:
 
 
 def test_every_part_has_its_place_in_the_list() -> None:
-    assert {part_of(name) for name in TREES} <= set(RANK)
+    assert {part_of(name) for name in FILES} <= set(RANK)
 
 
 def test_the_page_names_every_part_in_its_order() -> None:
     first_cells = re.findall(r"^\| (`[^|]+)", PAGE[: PAGE.index("## From")], re.MULTILINE)
     named = re.findall(r"`(\w+)(?:/|\.py)`", " ".join(first_cells))
-    assert set(named) == {part_of(name) for name in TREES}
+    assert set(named) == {part_of(name) for name in FILES}
     assert named == sorted(named, key=RANK.__getitem__)
 
 
@@ -89,7 +93,7 @@ def test_what_the_page_names_is_there() -> None:
 def test_imports_run_down_the_list() -> None:
     upward = [
         f"{name} imports {part}"
-        for name in TREES
+        for name in FILES
         for part in parts_imported(name) - {part_of(name)}
         if RANK[part] <= RANK[part_of(name)]
     ]
@@ -98,7 +102,7 @@ def test_imports_run_down_the_list() -> None:
 
 def test_no_file_imports_itself_by_way_of_others() -> None:
     """Inside parts too, and wherever in a file the import stands."""
-    modules = {name.removesuffix("/__init__").replace("/", "."): name for name in TREES}
+    modules = {name.removesuffix("/__init__").replace("/", "."): name for name in FILES}
     imported = {
         name: {
             modules[dotted]
@@ -107,20 +111,20 @@ def test_no_file_imports_itself_by_way_of_others() -> None:
             for dotted in (names[11:], names[11:].rpartition(".")[0])
             if dotted in modules
         }
-        for name in TREES
+        for name in FILES
     }
     assert imported["cli"]
     TopologicalSorter(imported).prepare()  # raises CycleError, which names the files
 
 
 def test_training_does_not_know_of_evaluation() -> None:
-    training = [name for name in TREES if part_of(name) == "training"]
+    training = [name for name in FILES if part_of(name) == "training"]
     assert [name for name in training if "evaluation" in parts_imported(name)] == []
     assert "training/trainer" in training
 
 
 def test_no_import_is_relative() -> None:
-    assert [name for name in TREES if any(m.startswith(".") for m in imports_of(name))] == []
+    assert [name for name in FILES if any(m.startswith(".") for m in imports_of(name))] == []
 
 
 def test_files_are_short() -> None:
@@ -129,7 +133,7 @@ def test_files_are_short() -> None:
 
 
 def test_what_computes_does_not_read_write_log_or_seed() -> None:
-    pure = [name for name in TREES if name.startswith(PURE)]
+    pure = [name for name in FILES if name.startswith(PURE)]
     impure = [
         f"{name} imports {module}"
         for name in pure
@@ -138,7 +142,7 @@ def test_what_computes_does_not_read_write_log_or_seed() -> None:
     ] + [
         f"{name}:{node.lineno} calls {called}"
         for name in pure
-        for node in ast.walk(TREES[name])
+        for node in ast.walk(tree_of(name))
         if isinstance(node, ast.Call)
         and (called := getattr(node.func, "id", getattr(node.func, "attr", ""))) in IMPURE_CALLS
     ]
@@ -150,8 +154,8 @@ def test_every_protocol_can_be_asked_for() -> None:
     """``isinstance`` and the tests' shape checker need ``@runtime_checkable``."""
     protocols = {
         f"{name}.{node.name}": [getattr(each, "id", "") for each in node.decorator_list]
-        for name, tree in TREES.items()
-        for node in ast.walk(tree)
+        for name in FILES
+        for node in ast.walk(tree_of(name))
         if isinstance(node, ast.ClassDef)
         and "Protocol" in [getattr(base, "id", "") for base in node.bases]
     }
