@@ -49,6 +49,10 @@ class VSKNN(CountingModel):
     contexts with the highest cosine gives what followed it that many votes, for each occurrence;
     ``smoothing`` votes go by popularity. A context that shares no node with any has these alone.
 
+    A node that no training context has draws no neighbour; the others of its context do. Counts
+    learn what follows UNKNOWN nodes from copies of contexts in which what one unit alone has is
+    UNKNOWN; here a copy would vote a second time for all contexts that share its other nodes.
+
     Parameters
     ----------
     k

@@ -109,8 +109,8 @@ class Trainer(ABC):
         Validation metric, higher is better, whose best epoch is chosen.
     refit
         Whether the model is then trained anew, on all training pairs and for as many epochs, which
-        is kept; else the weights of the best epoch are. An epoch stays a pass over the pairs, of
-        some more mini-batches. Not with ``evaluate_on=validation``.
+        is kept; else the weights of the best epoch are. Epochs keep their learning rates and are
+        passes over the pairs, of some more mini-batches. Not with ``evaluate_on=validation``.
     patience, patience_steps
         Validations, and at least as many steps, without a new best before training stops; patience
         0 never stops early.
