@@ -19,6 +19,7 @@ LAUNCHERS = ("joblib", "submitit_local", "submitit_slurm", "ray")  # of extras, 
 OF_HYDRA = ("hydra.run.dir", "hydra.verbose")  # settings of Hydra's that others have as their own
 SPELLED_ALIKE = 0.7  # how much, of names that were meant for one another
 MOST = 4  # options that a line names
+DECIMAL = re.compile(r"-?\d+,\d+")  # a number, where a comma begins its decimals
 A_FILE = re.compile(r"[./~]")  # in a word that is likely the name of a file
 
 
@@ -54,10 +55,13 @@ def unknown_flag(word: str, known: Iterable[str], command: str) -> str:
     return f"unknown flag {flag!r}; {hint}."
 
 
-def several_values(key: str, values: str) -> str:
+def several_values(key: str, values: str, command: str) -> str:
     """Return the line for a setting with commas and without ``-m``."""
     if option_names(key):
         return f"{key} has several options; add -m to run each."
+    if isinstance(_setting(key, command), float) and DECIMAL.fullmatch(values):
+        number = values.replace(",", ".")
+        return f"{key} has several values; write {key}={number}, or add -m to run each."
     a_list = f"seeds=[{values}]" if key == "seed" else f"write a list: {key}=[{values}]"
     return f"{key} has several values; add -m to run each, or {a_list}."
 
@@ -93,6 +97,8 @@ def unknown_setting(key: str, command: str) -> str:
         return f"unknown setting {key!r}; {place} has {', '.join(names) or 'none'}."
     words = _offer(key, _value_of(key), command)
     hint = f"did you mean {words}? " if words else ""
+    if not hint and (others := commands_with(key)):
+        hint = f"{' and '.join(f'dagrec {other}' for other in others)} has it. "
     return f"unknown setting {key!r}; {hint}dagrec {command} --help lists all of them."
 
 
@@ -154,11 +160,9 @@ def _meaning(word: str, command: str) -> str:
     if "--run" in sys.argv and "run" in _known(command):
         return f"--run is a flag of Hydra's; write run={word}"
     near = _near_setting(word, command)
-    return (
-        f"write {near}={value_after or 'VALUE'}"
-        if near
-        else "write setting=value, and a list as seeds=[0,1]"
-    )
+    is_no_run = f"no folder {word} is here to be run={word}; " * ("run" in _known(command))
+    other = f"{is_no_run}write setting=value, and a list as seeds=[0,1]"
+    return f"write {near}={value_after or 'VALUE'}" if near else other
 
 
 def _reading(path: str) -> str:
@@ -177,6 +181,13 @@ def _reading(path: str) -> str:
     return f"data={option or 'READER'} data.path={path}{which}"
 
 
+def _setting(key: str, command: str) -> object:
+    """Return the value that a command's setting has by itself."""
+    from omegaconf import OmegaConf
+
+    return OmegaConf.select(_config(command), key)
+
+
 def _value_of(key: str) -> str:
     """Return what was typed for a setting, if it was."""
     words = (word.lstrip("+").partition("=") for word in sys.argv)
@@ -185,15 +196,13 @@ def _value_of(key: str) -> str:
 
 def _offer(key: str, value: str, command: str) -> str:
     """Return right words for what a wrong setting may mean; empty if nothing is near."""
-    from omegaconf import OmegaConf
-
     near = _near_setting(key, command)
     if near is None:
         return ""
     is_chosen = near in _known(command)
     if (near == "data.path" and not is_chosen) or (near == "data" and A_FILE.search(value)):
         return _reading(value or "PATH")
-    is_switch = OmegaConf.select(_config(command), near) in (True, False)
+    is_switch = _setting(near, command) in (True, False)
     text = f"{near}={value or ('true' if is_switch else 'VALUE')}"
     return text if is_chosen else f"{text} with {_any_of(_options_with(near))}"
 

@@ -35,8 +35,9 @@ def output_path(output: object) -> Path:
     ConfigError
         If none is given.
     """
-    if output is None:
-        raise ConfigError("output is null; say where to write with output=PATH.")
+    if output in (None, ""):
+        given = "null" if output is None else "empty"
+        raise ConfigError(f"output is {given}; say where to write with output=PATH.")
     return user_path(output)
 
 

@@ -106,10 +106,10 @@ def group_words() -> dict[str, str]:
     return found
 
 
-def commands_with(group: str) -> list[str]:
-    """Return the commands that have a group."""
-    files = sorted(config_dir().glob("*.yaml"))
-    has = [f for f in files if any(line.startswith(f"  - {group}:") for line in _text_lines(f))]
+def commands_with(name: str) -> list[str]:
+    """Return the commands that have a group, or a setting beside their groups."""
+    files, begins = sorted(config_dir().glob("*.yaml")), (f"  - {name}:", f"{name}:")
+    has = [f for f in files if any(line.startswith(begins) for line in _text_lines(f))]
     return [file.stem.replace("_", " ", 1) for file in has]
 
 

@@ -66,7 +66,7 @@ def find_files(path: str | Sequence[str], suffixes: tuple[str, ...], holds: str)
     """
     found: dict[str, Path] = {}
     repeated: list[str] = []
-    for each in [path] if isinstance(path, str) else path:
+    for each in filter(None, [path] if isinstance(path, str) else path):
         files = _files_of(expanded(each), suffixes)
         if not files:
             kinds = ", ".join(suffixes)

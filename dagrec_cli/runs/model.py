@@ -58,8 +58,11 @@ def named_run(path: object, command: str, trust: object = None) -> Run:
     RunError
         If the folder holds no run.
     """
-    if path is None:
-        raise ConfigError(f"run is null; name a run folder: dagrec {command} run=outputs/train/RUN")
+    if path in (None, ""):
+        given = "null" if path is None else "empty"
+        raise ConfigError(
+            f"run is {given}; name a run folder: dagrec {command} run=outputs/train/RUN"
+        )
     folder = user_path(path)
     inside = sorted(file.parent for file in folder.glob(f"*/{RESULT}"))
     if inside and not (folder / RESULT).exists():

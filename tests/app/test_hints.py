@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from dagrec_cli.app.hints import unknown_flag, unknown_option, unknown_setting, unreadable
+from dagrec_cli.app.hints import (
+    several_values,
+    unknown_flag,
+    unknown_option,
+    unknown_setting,
+    unreadable,
+)
 from dagrec_cli.config.comments import commands_with, group_words, option_names
 
 FLAGS = ("--help", "--multirun", "--version", "-m")
@@ -101,6 +107,8 @@ def line_of(command: str, words: list[str]) -> str:
             "leave data.path out, or write data=edges data.path=x.csv.",
         ),
         ("reproduce suite", "write table=suite."),
+        ("train top_k=5", "'top_k'; dagrec predict has it. dagrec train --help lists all of them."),
+        ("serve x", "no folder x is here to be run=x; write setting=value, and"),
     ],
 )
 def test_a_wrong_line_leads_to_the_right_one(
@@ -111,3 +119,18 @@ def test_a_wrong_line_leads_to_the_right_one(
     command, *words = line.split(" ")
     monkeypatch.setattr(sys, "argv", ["dagrec", *words])
     assert lead in line_of(command, [word for word in words if word != "-m"])
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "lead"),
+    [
+        ("split.test_share", "0,3", "write split.test_share=0.3, or add -m to run each."),
+        ("split.test_share", "0.1,0.3", "add -m to run each, or write a list:"),
+        ("seed", "0,1", "add -m to run each, or seeds=[0,1]."),
+    ],
+)
+def test_a_comma_may_begin_decimals(
+    monkeypatch: pytest.MonkeyPatch, key: str, values: str, lead: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["dagrec", f"{key}={values}"])
+    assert lead in several_values(key, values, "train")

@@ -157,6 +157,7 @@ def test_what_it_leaves_reads_as_a_run(trained: Any, dagrec: Dagrec, tmp_path: P
     ("words", "expected"),
     [
         ([], "run is null; name a run folder: dagrec evaluate run="),
+        (["run="], "run is empty; name a run folder: dagrec evaluate run="),
         (["run=nowhere"], "nowhere: no such folder"),
         (["run=RUN", "side=both"], "side is 'both'; use one of test, train, all."),
         (["run=RUN", "data=compositions", "data.path=no.json"], "no.json: no such file"),

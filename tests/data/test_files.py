@@ -83,6 +83,12 @@ def test_a_folder_that_cannot_be_looked_into_is_said(
         find_files("2020", (".txt",), "a text")
 
 
+@pytest.mark.parametrize("path", ["", [], [""]])
+def test_no_path_is_no_folder(path: str | list[str]) -> None:
+    with pytest.raises(DataError, match=r"data\.path is empty; name a file of a text"):
+        find_files(path, (".txt",), "a text")
+
+
 @pytest.mark.parametrize(
     ("content", "kind"),
     [(b"PK\x03\x04", "a zip"), (b"\xfd7zXZ\0", "an xz"), ("é".encode("utf-16"), "a UTF-16")],
