@@ -181,7 +181,7 @@ def end_queries(
             continue
         place = item.place or f"compositions[{number}]"
         parents, children = neighbours(len(item.names), item.links)
-        order = topological(parents, children)
+        order = {node: k for k, node in enumerate(topological(parents, children))}
         ends = {node: _calls(item, node) & wanted.keys() for node in order}
         there = set[str]().union(*ends.values())
         for name in (name for name in wanted if name not in there):
@@ -266,14 +266,14 @@ def check_answerable(queries: Iterable[Asked], vocabulary: Vocabulary) -> None:
     raise DataError(f"{reasons}. on_unknown={', '.join(remedies)}." if remedies else f"{reasons}.")
 
 
-def _ancestors(order: list[int], parents: list[list[int]], end: int) -> list[Key]:
+def _ancestors(order: dict[int, int], parents: list[list[int]], end: int) -> list[Key]:
     """Return all nodes that lead to one, and it, each with the positions of what leads there."""
     leads, stack = {end}, [end]
     while stack:
         new = [parent for parent in parents[stack.pop()] if parent not in leads]
         leads.update(new)
         stack += new
-    nodes = [node for node in order if node in leads and node != end] + [end]
+    nodes = [*sorted(leads - {end}, key=order.__getitem__), end]  # none that does not lead there
     place = {node: k for k, node in enumerate(nodes)}
     return [(node, *[place[parent] for parent in parents[node]]) for node in nodes]
 

@@ -1,3 +1,4 @@
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -87,6 +88,18 @@ def test_a_ladder_is_no_context_for_each_of_its_paths(
     assert (query.about.contexts, len(query.contexts[0])) == (1, 181)
     with pytest.raises(DataError, match=r"1,152,921,504,606,846,976 paths, more than 100"):
         check_answerable(Asked([ladder], "path").ends(naming), naming.vocabulary)
+
+
+def test_many_ends_take_time_by_what_leads_to_them() -> None:
+    """And not by the other nodes: it would take half a minute, and of 100,000 ends five."""
+    n = 30_000
+    names, links = ("table_t", *["service_a"] * (n - 1)), tuple((0, k) for k in range(1, n))
+    star = Composition(names, (False, *[True] * (n - 1)), links)
+    naming = Naming(Vocabulary.fitted({"table_t": False, "service_a": True}, ["service_a"]))
+    start = time.process_time()
+    ends = list(Asked([star], "dag").ends(naming))
+    assert (len(ends), len(ends[-1].contexts[0])) == (n - 1, 2)
+    assert time.process_time() - start < 8
 
 
 def test_paths_are_contexts_of_one_parent_each() -> None:
