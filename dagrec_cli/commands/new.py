@@ -5,6 +5,7 @@ import sys
 from importlib.util import find_spec
 from keyword import iskeyword
 from pathlib import Path
+from shlex import quote
 from string import Template
 
 from dagrec_cli.config.where import config_dir, user_path
@@ -62,7 +63,8 @@ def main() -> None:
             _write_new(files)
             text = "".join(f"Wrote {short_path(file)}\n" for file in files)
             commands = ["dagrec check {folder}", NEXT[kind]]
-            text += "".join(f"Next: {c.format(folder=folder, name=name)}\n" for c in commands)
+            typed = {"folder": quote(str(folder)), "name": name}
+            text += "".join(f"Next: {command.format(**typed)}\n" for command in commands)
             sys.stdout.write(text)
         case [kind, *_] if kind not in kinds:
             hint = did_you_mean(kind, kinds)
@@ -104,7 +106,6 @@ def filled(kind: str, name: str, folder: Path) -> dict[Path, str]:
     text = Template((TEMPLATES / f"{kind}.txt").read_text(encoding="utf-8")).substitute(
         name=name,
         Name="".join(part.capitalize() for part in name.split("_")),
-        folder=folder,
         shared=built_in[built_in.find(start) :],
         rows="\n".join(rows) or "  # - {name: mine, overrides: [model=NAME]}",
     )

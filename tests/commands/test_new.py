@@ -48,6 +48,17 @@ def test_what_is_begun_keeps_every_promise(dagrec: Dagrec, tmp_path: Path) -> No
     assert table.endswith("- {name: m1, overrides: [model=m1]}\n")
 
 
+def test_any_folder_will_do(dagrec: Dagrec, tmp_path: Path) -> None:
+    """No name of a folder is read as code or as several words."""
+    folder = '\\x a""" b'
+    answer = dagrec("new", "loss", "own_loss", f"folder={folder}")
+    assert answer.out.splitlines()[-2] == f"Next: dagrec check '{folder}'"
+    codes = list((tmp_path / folder).rglob("*.py"))
+    assert len(codes) == 2
+    for file in codes:
+        compile(file.read_text(), file.name, "exec")
+
+
 @pytest.mark.slow
 def test_what_is_begun_runs(dagrec: Dagrec, tmp_path: Path) -> None:
     *trainings, table = begin_all(dagrec)
