@@ -18,7 +18,7 @@ from dagrec_cli.data.composition import PREFIX_SERVICE, Composition, Invalid
 from dagrec_cli.data.invalid import valid
 from dagrec_cli.data.naming import PREFIXES
 from dagrec_cli.data.plain_files import open_plain
-from dagrec_cli.data.queries import Asked
+from dagrec_cli.data.queries import Asked, Query
 from dagrec_cli.data.readers.json_graph import encoded
 from dagrec_cli.data.vocabulary import UNKNOWN_NODES
 from dagrec_cli.errors import DataError
@@ -28,6 +28,7 @@ from dagrec_cli.runs.recommend import Recommender
 
 MOST_ANSWERS = 1_000  # of one request
 MOST_SERVICES = 100_000  # of all its answers together
+MOST_NODES = 100_000  # in the contexts of one answer, which are scored in one go
 MOST_EXPLAINED = 20  # of its answers
 
 COMPOSITION = (
@@ -158,6 +159,10 @@ def answer(
                     f"more than {MOST_ANSWERS:,} answers, or {MOST_SERVICES:,} services in all of "
                     "them; ask for fewer at a time."
                 )
+            if isinstance(each, Query) and sum(map(len, each.contexts)) > MOST_NODES:
+                raise DataError(
+                    f"more than {MOST_NODES:,} nodes in the paths to {each.about.after}."
+                )
             if monotonic() > end:
                 raise TimeoutError
             yield each
@@ -225,18 +230,11 @@ def chosen_lines(recommender: Recommender, chosen: Chosen) -> tuple[int, bytes]:
         If one is none.
     """
     skipped: list[Invalid] = []
-    found = valid(
-        recommender.compositions(_readable(recommender, chosen.composition)), "error", skipped
-    )
-    lines = [
-        encoded(
-            each._replace(
-                owner=each.owner or chosen.owner,
-                start_time=round(time(), 3) if each.start_time is None else each.start_time,
-            )
-        )
-        for each in found
-    ]
+    made = recommender.compositions(_readable(recommender, chosen.composition))
+    lines = []
+    for each in valid(made, "error", skipped):
+        start = round(time(), 3) if each.start_time is None else each.start_time
+        lines.append(encoded(each._replace(owner=each.owner or chosen.owner, start_time=start)))
     if not lines:
         raise DataError(f"{skipped[0].faults[0].problem if skipped else 'no composition'}.")
     return len(lines), b"".join(lines)

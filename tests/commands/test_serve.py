@@ -263,6 +263,13 @@ def test_answers_have_a_bounded_size(ask: Ask, monkeypatch: pytest.MonkeyPatch) 
     assert (reply.status, "or 5 services in all of them" in reply.content["error"]) == (422, True)
 
 
+def test_what_is_scored_in_one_go_is_bounded(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests, "MOST_NODES", 2)
+    assert ask("/recommend", {"contexts": [["a", "b"]] * 2}).status == 200
+    reply = ask("/recommend", {"context": ["a", "b", "c"]})
+    assert reply.content == {"error": "more than 2 nodes in the paths to service_c."}
+
+
 def test_what_takes_too_long_is_ended(ask: Ask, recommender: Recommender) -> None:
     reply = ask("/recommend", chunks=[b"{", None], seconds=0.05)
     assert (reply.status, "within 0.05 seconds" in reply.content["error"]) == (503, True)
