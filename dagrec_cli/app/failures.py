@@ -113,7 +113,7 @@ def _line_for(message: str, command: str) -> str:
     if match := re.search(r"Could not override '([^']+)'", message):
         return unknown_setting(match[1], command)
     if match := re.search(r"Ambiguous value for argument '([^=]+)=([^']+)'", message):
-        return several_values(*match.groups(), command)
+        return several_values(match[1], match[2], command)
     text, _, rest = message.partition(FULL_KEY)
     key = f"{rest.split()[0]}: " if rest else ""
     return f"{key}{' '.join(text.split()).rstrip('.')}."

@@ -97,8 +97,8 @@ def unknown_setting(key: str, command: str) -> str:
         return f"unknown setting {key!r}; {place} has {', '.join(names) or 'none'}."
     words = _offer(key, _value_of(key), command)
     hint = f"did you mean {words}? " if words else ""
-    if not hint and (others := commands_with(key)):
-        hint = f"{' and '.join(f'dagrec {other}' for other in others)} has it. "
+    if not hint and (having := [f"dagrec {other}" for other in commands_with(key)]):
+        hint = f"{' and '.join(having)} has it. "
     return f"unknown setting {key!r}; {hint}dagrec {command} --help lists all of them."
 
 
