@@ -28,7 +28,7 @@ from dagrec_cli.runs.recommend import Recommender
 
 MOST_ANSWERS = 1_000  # of one request
 MOST_SERVICES = 100_000  # of all its answers together
-MOST_NODES = 100_000  # in the contexts of one answer, which are scored in one go
+NODES_AT_ONCE = 100_000  # in the contexts of one answer, which are scored in one go
 MOST_EXPLAINED = 20  # of its answers
 
 COMPOSITION = (
@@ -159,9 +159,9 @@ def answer(
                     f"more than {MOST_ANSWERS:,} answers, or {MOST_SERVICES:,} services in all of "
                     "them; ask for fewer at a time."
                 )
-            if isinstance(each, Query) and sum(map(len, each.contexts)) > MOST_NODES:
+            if isinstance(each, Query) and sum(map(len, each.contexts)) > NODES_AT_ONCE:
                 raise DataError(
-                    f"more than {MOST_NODES:,} nodes in the paths to {each.about.after}."
+                    f"more than {NODES_AT_ONCE:,} nodes in the paths to {each.about.after}."
                 )
             if monotonic() > end:
                 raise TimeoutError

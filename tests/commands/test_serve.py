@@ -264,7 +264,7 @@ def test_answers_have_a_bounded_size(ask: Ask, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_what_is_scored_in_one_go_is_bounded(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(requests, "MOST_NODES", 2)
+    monkeypatch.setattr(requests, "NODES_AT_ONCE", 2)
     assert ask("/recommend", {"contexts": [["a", "b"]] * 2}).status == 200
     reply = ask("/recommend", {"context": ["a", "b", "c"]})
     assert reply.content == {"error": "more than 2 nodes in the paths to service_c."}
