@@ -7,7 +7,7 @@ so the entries of chains are a prefix trie; the paper's 1,016 pairs have 51 diff
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagrec_cli.data.ragged import block_starts, gather_places
-from dagrec_cli.data.vocabulary import PAD
+from dagrec_cli.data.vocabulary import PAD, UnknownNames, Vocabulary
 from dagrec_cli.errors import DataError
 
 MOST_CELLS = 2**28  # of contexts written out as rows, 1 GiB
@@ -41,12 +41,15 @@ class ContextDag:
     depth
         Nodes on the longest path to the last node, it included, 1 and up, ``[entries]``. On a
         chain that is the number of nodes.
+    unknown
+        What those are called that are UNKNOWN to the model whose node indices these are, if any is.
     """
 
     node: Int32
     n_parents: Int32
     parents: Int32
     depth: Int32
+    unknown: UnknownNames | None = None
 
     def __len__(self) -> int:
         return len(self.node)
@@ -122,6 +125,19 @@ class ContextDag:
         every = np.arange(len(self), dtype=np.int32)
         lengths = [self.padded(every[at : at + ROWS_AT_ONCE])[1] for at in parts]
         return max(int(length.max()) for length in lengths)
+
+    def read_by(self, model: Vocabulary) -> "ContextDag":
+        """Return the contexts as a model reads them: nodes that it does not know are UNKNOWN."""
+        names = model.nodes[len(model.of_model.nodes) :]
+        if not names or model.unknown is None:
+            return self
+        unknown = UnknownNames(names, self.node, model.as_read)
+        return replace(self, node=model.as_read[self.node], unknown=unknown)
+
+    @property
+    def spelled(self) -> "ContextDag":
+        """The same with the node indices of :class:`UnknownNames`."""
+        return self if self.unknown is None else replace(self, node=self.unknown.node)
 
     def first(self, n: int) -> "ContextDag":
         """Return the first ``n`` entries; nothing else leads to them."""

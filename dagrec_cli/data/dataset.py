@@ -146,11 +146,8 @@ class Dataset:
 
     @cached_property
     def as_read(self) -> ContextDag:
-        """The contexts as a model reads them: nodes that it does not know are UNKNOWN."""
-        as_read, node = self.vocabulary.as_read, self.contexts.node
-        if len(as_read) == len(self.vocabulary.of_model.nodes) + 1:
-            return self.contexts
-        return replace(self.contexts, node=as_read[node])
+        """The contexts as a model reads them."""
+        return self.contexts.read_by(self.vocabulary)
 
     def nodes_in(self, rows: Rows) -> tuple[Int32, Int32]:
         """Return the nodes in some steps, and the classes that are their targets, each once."""

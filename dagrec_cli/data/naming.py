@@ -28,10 +28,21 @@ class UnknownNameError(DataError):
 
 
 class Found(NamedTuple):
-    """The index of each node, and what was taken for names that are not known."""
+    """The nodes that names are of.
+
+    Attributes
+    ----------
+    nodes
+        The index of each; behind those of the model, the position in ``unknown``.
+    replaced
+        What was taken for names that are not known.
+    unknown
+        In full, names that the model reads as UNKNOWN nodes.
+    """
 
     nodes: list[int]
     replaced: dict[str, str]
+    unknown: tuple[str, ...] = ()
 
 
 class Naming:
@@ -81,8 +92,11 @@ class Naming:
         found |= taken
         if missing := [name for name in unknown if name not in taken]:
             raise UnknownNameError(f"unknown node {self.told(missing)}")
-        nodes = [self.vocabulary.index[known] for name in names if (known := found[name])]
-        return Found(nodes, taken)
+        index = {name: self.vocabulary.index[known] for name, known in found.items() if known}
+        if on_unknown != "model":
+            return Found([index[name] for name in names], taken)
+        index |= {name: k for k, name in enumerate(taken, start=1 + len(self.vocabulary.nodes))}
+        return Found([index[name] for name in names], taken, tuple(map(self._in_full, taken)))
 
     def known(self, name: str, *, is_whole: bool = False) -> str | None:
         """Return a node's name in full, None if it is unknown; see :meth:`nodes`."""
@@ -96,8 +110,14 @@ class Naming:
             return found[0]
         if name.startswith(PREFIX_TABLE) or (is_whole and not name.startswith(PREFIX_SERVICE)):
             return None
-        service = PREFIX_SERVICE + self.service_name(name.removeprefix(PREFIX_SERVICE))
+        service = self._in_full(name)
         return service if service in index else None
+
+    def _in_full(self, name: str) -> str:
+        """Return a name that is not known as the data would have it."""
+        if name.startswith(PREFIX_TABLE):
+            return name
+        return PREFIX_SERVICE + self.service_name(name.removeprefix(PREFIX_SERVICE))
 
     def _instead(self, name: str, on_unknown: OnUnknown) -> str | None:
         """Return what is taken for an unknown name."""
@@ -115,8 +135,7 @@ class Naming:
         return self._kept_near(name)
 
     def _nearest(self, name: str) -> list[str]:
-        kind = next(filter(name.startswith, PREFIXES), "")
-        word = name.removeprefix(kind).casefold()
+        kind, word = kind_of(name), word_of(name)
         bare = {each: whole for each, whole in self._bare if whole.startswith(kind)}
         same = [whole for each, whole in self._bare if each == word]
         close = [bare[each] for each in get_close_matches(word, bare, cutoff=NEAR_ENOUGH)]
@@ -133,12 +152,18 @@ class Naming:
     @cached_property
     def _bare(self) -> list[tuple[str, str]]:
         """Every name as it is compared, and in full."""
-        kinds = zip(self.vocabulary.nodes, self.vocabulary.is_service, strict=True)
-        return [
-            (name.removeprefix(PREFIXES[kind]).casefold(), name)
-            for name, kind in kinds
-            if name not in UNKNOWN_NODES
-        ]
+        names = (name for name in self.vocabulary.nodes if name not in UNKNOWN_NODES)
+        return [(word_of(name), name) for name in names]
+
+
+def kind_of(name: str) -> str:
+    """Return the prefix that says what kind of node has a name; empty if none does."""
+    return next(filter(name.startswith, PREFIXES), "")
+
+
+def word_of(name: str) -> str:
+    """Return a name as it is compared: without the prefix of its kind, in small letters."""
+    return name.removeprefix(kind_of(name)).casefold()
 
 
 def allowed_services(

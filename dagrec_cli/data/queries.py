@@ -73,11 +73,14 @@ class Query(NamedTuple):
         probabilities are averaged.
     owner
         Who asks, by the model's number.
+    unknown
+        Names of nodes that the model does not know, whose indices are behind those of the others.
     """
 
     about: About
     contexts: list[list[Key]]
     owner: int = UNKNOWN_OWNER
+    unknown: tuple[str, ...] = ()
 
     @classmethod
     def of_paths(cls, about: About, paths: Iterable[list[int]]) -> "Query":
@@ -85,11 +88,6 @@ class Query(NamedTuple):
         return cls(
             about, [[(node, *([k - 1] if k else [])) for k, node in enumerate(p)] for p in paths]
         )
-
-    @property
-    def last(self) -> int:
-        """Index of the last node, which all contexts share."""
-        return self.contexts[0][-1][0]
 
 
 class Unanswerable(NamedTuple):
@@ -119,11 +117,12 @@ def query_of(
         problem = f"a context of {len(names):,} nodes; give 1 to {LONGEST:,}"
         return Unanswerable(about, place, problem)
     try:
-        path, replaced = naming.nodes(names, on_unknown)
+        path, replaced, unknown = naming.nodes(names, on_unknown)
     except DataError as error:
         return Unanswerable(about, place, str(error), isinstance(error, UnknownNameError))
     last = names[-1] if names[-1] in replaced else naming.vocabulary.nodes[path[-1] - 1]
-    return Query.of_paths(About(context=names, after=last, replaced=replaced), [path])
+    about = About(context=names, after=last, replaced=replaced)
+    return Query.of_paths(about, [path])._replace(unknown=unknown)
 
 
 def read_queries(
@@ -226,7 +225,7 @@ def _end_query(
         return Unanswerable(about, place, f"{problem}; ask with context=[...]")
     names = list(dict.fromkeys(composition.names[node] for node, *_ in context))
     try:
-        nodes, replaced = naming.nodes(names, on_unknown, is_whole=True)
+        nodes, replaced, unknown = naming.nodes(names, on_unknown, is_whole=True)
     except DataError as error:
         return Unanswerable(about, place, str(error), isinstance(error, UnknownNameError))
     index = dict(zip(names, nodes, strict=True))
@@ -235,8 +234,8 @@ def _end_query(
     owner = naming.vocabulary.number_of_owner(composition.owner)
     if is_path:
         query = Query.of_paths(about, [[keys[k][0] for k in path] for path in paths])
-        return query._replace(owner=owner)
-    return Query(about, [keys], owner)
+        return query._replace(owner=owner, unknown=unknown)
+    return Query(about, [keys], owner, unknown)
 
 
 def check_answerable(queries: Iterable[Asked], vocabulary: Vocabulary) -> None:

@@ -7,6 +7,7 @@ to what followed them; after a context with nothing left all services of the mod
 Either way, a target that the model does not know has no rank: it gains 0 in every metric.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
@@ -15,9 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagrec_cli.config.kinds import Natural
+from dagrec_cli.data.composition import PREFIX_TABLE
 from dagrec_cli.data.contexts import ContextDag, Numbering
 from dagrec_cli.data.dataset import Dataset
+from dagrec_cli.data.naming import kind_of
 from dagrec_cli.data.pairs import Rows
+from dagrec_cli.data.queries import Query
 from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.data.vocabulary import Vocabulary
 
@@ -80,6 +84,26 @@ def as_model_reads(dataset: Dataset) -> ReadContexts:
     kept = number.dag()
     entry = [max(each, key=lambda e: (kept.depth[e], e), default=NONE) for each in stand_ins]
     return ReadContexts(kept, np.array(entry, np.int32))
+
+
+def as_asked(queries: Iterable[Query], model: Vocabulary) -> tuple[ContextDag, list[Int32]]:
+    """Return the contexts of queries as a model reads them, and which of them each query has."""
+    number, n_known = Numbering(), len(model.nodes)
+    behind: dict[str, int] = {}  # index of each name that the model does not know
+    asked = []
+    for query in queries:
+        for name in query.unknown:
+            behind.setdefault(name, n_known + 1 + len(behind))
+        contexts = query.contexts
+        if own := [behind[name] for name in query.unknown]:
+            contexts = [
+                [(n if n <= n_known else own[n - n_known - 1], *up) for n, *up in context]
+                for context in contexts
+            ]
+        asked.append(np.array([number.context(context) for context in contexts], np.int32))
+    is_service = tuple(kind_of(name) != PREFIX_TABLE for name in behind)
+    names = model.and_beyond(Vocabulary(tuple(behind), is_service, ()))
+    return number.dag().read_by(names), asked
 
 
 def count_unseen(dataset: Dataset, rows: Rows) -> Unseen:

@@ -39,6 +39,24 @@ class Known(NamedTuple):
     services: Natural
 
 
+class UnknownNames(NamedTuple):
+    """What nodes are called that a model does not know and reads as UNKNOWN.
+
+    Attributes
+    ----------
+    names
+        In full; the first one's node index is one more than the model has nodes.
+    node
+        Node index of each context's last node, ``[entries]``.
+    as_read
+        Under which index the model reads each node index, ``[nodes + 1]``.
+    """
+
+    names: tuple[str, ...]
+    node: Int32
+    as_read: Int32
+
+
 @dataclass(frozen=True)
 class Vocabulary:
     """Every node of the data, and which of them are services that can be recommended.

@@ -1,7 +1,6 @@
 """The services that a model recommends, best first, for a stream of queries in bounded memory."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import pairwise
 
 import msgspec
 import numpy as np
@@ -9,13 +8,12 @@ from jaxtyping import Bool, Float, Int
 from msgspec.structs import asdict
 
 from dagrec_cli.data.composition import CLOSING
-from dagrec_cli.data.contexts import Numbering
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.naming import NAMED
 from dagrec_cli.data.pairs import Rows
 from dagrec_cli.data.queries import About, Asked, Query
 from dagrec_cli.data.service_graph import ServiceGraph
-from dagrec_cli.data.unseen import NONE, as_model_reads
+from dagrec_cli.data.unseen import NONE, as_asked, as_model_reads
 from dagrec_cli.evaluation.evaluator import Scores, probabilities, score_contexts
 from dagrec_cli.evaluation.why import Why
 from dagrec_cli.models.base import Model
@@ -112,22 +110,22 @@ def _answers(
     allowed: Bool[np.ndarray, " services"],
     explain: SaysWhy | None,
 ) -> Iterator[Answer]:
-    number = Numbering()
-    asked = [(number.context(c), query.owner) for query in queries for c in query.contexts]
-    contexts, row = Contexts.asked(number.dag(), *np.array(asked, np.int32).T)
+    facts = model.facts
+    dag, entries = as_asked(queries, facts.vocabulary)
+    sizes = list(map(len, entries))
+    owner = np.repeat(np.array([query.owner for query in queries], np.int32), sizes)
+    contexts, row = Contexts.asked(dag, np.concatenate(entries), owner)
     scores = score_contexts(model, contexts)
     chance = probabilities(scores.masked)
-    ends = np.cumsum([0, *(len(query.contexts) for query in queries)])
-    facts = model.facts
     names = facts.vocabulary.services
-    for query, (start, end) in zip(queries, pairwise(ends), strict=True):
-        of_query = row[start:end]
+    for query, own, end in zip(queries, entries, np.cumsum(sizes), strict=True):
+        of_query = row[end - len(own) : end]
         mean = chance[of_query].mean(axis=0)
         # of all contexts of a query the last node is one, so a mask rules out the same after each
         ruled_out = None if scores.ruled_out is None else scores.ruled_out[of_query[0]]
         best = _ranking(scores.own[of_query], ruled_out, mean)
         best = best[allowed[best]][:top_k]
-        seen = facts.graph.times_seen(query.last, len(names))
+        seen = facts.graph.times_seen(int(dag.node[own[0]]), len(names))
         n_known = int(np.count_nonzero(seen))
         services = [
             Recommendation(

@@ -9,11 +9,11 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dagrec_cli.data.contexts import ContextDag, Numbering
+from dagrec_cli.data.contexts import ContextDag
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import Rows
 from dagrec_cli.data.queries import Query
-from dagrec_cli.data.unseen import NONE, as_model_reads
+from dagrec_cli.data.unseen import NONE, as_asked, as_model_reads
 from dagrec_cli.data.vocabulary import UNKNOWN_OWNER
 from dagrec_cli.models.base import Evidence, Model
 from dagrec_cli.models.context_batch import Contexts
@@ -180,9 +180,9 @@ class Explainer:
     @torch.no_grad()
     def __call__(self, query: Query, best: Sequence[int]) -> Why:
         """Return what the answer to a query rests on; ``best`` are the classes recommended."""
-        number = Numbering()
-        entry = np.array([number.context(query.contexts[0])], np.int32)
-        dag, names = number.dag(), self.model.facts.vocabulary
+        names = self.model.facts.vocabulary
+        dag, (every,) = as_asked([query], names)
+        entry = every[:1]
         context = Contexts(dag, entry, owner=np.array([query.owner], np.int32))
         evidence = self.model.evidence(context.to(self.model.device))
         parts = {name: scores.softmax(0) for name, scores in evidence.parts.items()}

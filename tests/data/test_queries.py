@@ -62,7 +62,7 @@ def test_all_that_leads_to_a_sink_is_one_context(
         assert isinstance(query, Query)
         (context,) = query.contexts
         entry = number.context(context)
-        assert dataset.contexts.node[entry] == query.last
+        assert dataset.contexts.node[entry] == context[-1][0]
         ends.setdefault(query.about.composition or 0, []).append(entry)
     assert len(number.keys) == len(dataset.contexts)  # none of them is new
     for position, composition in enumerate(linked):
@@ -105,7 +105,6 @@ def test_many_ends_take_time_by_what_leads_to_them() -> None:
 def test_paths_are_contexts_of_one_parent_each() -> None:
     query = Query.of_paths(About(), [[4, 7, 7], [7]])
     assert query.contexts == [[(4,), (7, 0), (7, 1)], [(7,)]]
-    assert query.last == 7
     number = Numbering()
     entries = np.array([number.context(context) for context in query.contexts], np.int32)
     assert number.dag().padded(entries)[0].tolist() == [[4, 7, 7], [7, 0, 0]]
