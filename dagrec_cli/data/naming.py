@@ -135,7 +135,7 @@ class Naming:
         return self._kept_near(name)
 
     def _nearest(self, name: str) -> list[str]:
-        kind, word = kind_of(name), word_of(name)
+        kind, word = prefix_of(name), word_of(name)
         bare = {each: whole for each, whole in self._bare if whole.startswith(kind)}
         same = [whole for each, whole in self._bare if each == word]
         close = [bare[each] for each in get_close_matches(word, bare, cutoff=NEAR_ENOUGH)]
@@ -156,14 +156,14 @@ class Naming:
         return [(word_of(name), name) for name in names]
 
 
-def kind_of(name: str) -> str:
+def prefix_of(name: str) -> str:
     """Return the prefix that says what kind of node has a name; empty if none does."""
     return next(filter(name.startswith, PREFIXES), "")
 
 
 def word_of(name: str) -> str:
     """Return a name as it is compared: without the prefix of its kind, in small letters."""
-    return name.removeprefix(kind_of(name)).casefold()
+    return name.removeprefix(prefix_of(name)).casefold()
 
 
 def allowed_services(

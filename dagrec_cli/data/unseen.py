@@ -19,7 +19,7 @@ from dagrec_cli.config.kinds import Natural
 from dagrec_cli.data.composition import PREFIX_TABLE
 from dagrec_cli.data.contexts import ContextDag, Numbering
 from dagrec_cli.data.dataset import Dataset
-from dagrec_cli.data.naming import kind_of
+from dagrec_cli.data.naming import prefix_of
 from dagrec_cli.data.pairs import Rows
 from dagrec_cli.data.queries import Query
 from dagrec_cli.data.service_graph import ServiceGraph
@@ -95,13 +95,13 @@ def as_asked(queries: Iterable[Query], model: Vocabulary) -> tuple[ContextDag, l
         for name in query.unknown:
             behind.setdefault(name, n_known + 1 + len(behind))
         contexts = query.contexts
-        if own := [behind[name] for name in query.unknown]:
+        if indices := [behind[name] for name in query.unknown]:
             contexts = [
-                [(n if n <= n_known else own[n - n_known - 1], *up) for n, *up in context]
+                [(n if n <= n_known else indices[n - n_known - 1], *up) for n, *up in context]
                 for context in contexts
             ]
         asked.append(np.array([number.context(context) for context in contexts], np.int32))
-    is_service = tuple(kind_of(name) != PREFIX_TABLE for name in behind)
+    is_service = tuple(prefix_of(name) != PREFIX_TABLE for name in behind)
     names = model.and_beyond(Vocabulary(tuple(behind), is_service, ()))
     return number.dag().read_by(names), asked
 

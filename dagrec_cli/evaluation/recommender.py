@@ -118,14 +118,14 @@ def _answers(
     scores = score_contexts(model, contexts)
     chance = probabilities(scores.masked)
     names = facts.vocabulary.services
-    for query, own, end in zip(queries, entries, np.cumsum(sizes), strict=True):
-        of_query = row[end - len(own) : end]
+    for query, asked, end in zip(queries, entries, np.cumsum(sizes), strict=True):
+        of_query = row[end - len(asked) : end]
         mean = chance[of_query].mean(axis=0)
         # of all contexts of a query the last node is one, so a mask rules out the same after each
         ruled_out = None if scores.ruled_out is None else scores.ruled_out[of_query[0]]
         best = _ranking(scores.own[of_query], ruled_out, mean)
         best = best[allowed[best]][:top_k]
-        seen = facts.graph.times_seen(int(dag.node[own[0]]), len(names))
+        seen = facts.graph.times_seen(int(dag.node[asked[0]]), len(names))
         n_known = int(np.count_nonzero(seen))
         services = [
             Recommendation(

@@ -28,6 +28,7 @@ from dagrec_cli.errors import DagrecError, install
 from dagrec_cli.models.base import Model, TorchModel
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.node_graph import Distances
+from dagrec_cli.models.layers.node_names import NodeNames
 
 ONNX_PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 TOLERANCE = 1e-5  # between the two programs' scores, relative to scores above 1
@@ -66,6 +67,10 @@ def onnx_bytes(model: Model, *, merges: bool) -> tuple[bytes, float]:
         raise OnnxError(
             "ONNX has no form for distances in the graph of all services; train with "
             "model.distances=0."
+        )
+    if any(isinstance(part, NodeNames) for part in model.modules()):
+        raise OnnxError(
+            "ONNX takes indices of nodes, which say no unknown name; train with model.names=false."
         )
     if merges and not _reads_rows_alone(model):
         raise OnnxError(

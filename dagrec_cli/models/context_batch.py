@@ -14,7 +14,7 @@ from dagrec_cli.data.contexts import ContextDag
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import Pairs, Rows
 from dagrec_cli.data.ragged import block_starts
-from dagrec_cli.data.vocabulary import PAD, UNKNOWN_OWNER
+from dagrec_cli.data.vocabulary import PAD, UNKNOWN_OWNER, UnknownNames
 
 CPU = torch.device("cpu")
 
@@ -134,20 +134,9 @@ class Levels(NamedTuple):
         return cls(
             tensor(dag.node[every].astype(np.int64)),
             sizes.tolist(),
-            [
-                ContextLevel(
-                    tensor(source),
-                    None if target is None else tensor(target),
-                    tensor(share),
-                    tensor(kept),
-                )
-                for source, target, share, kept in _deeper(dag, every, place, sizes)
-            ],
+            list(_deeper(dag, every, place, sizes, tensor)),
             tensor(place[contexts]),
         )
-
-
-_Level = tuple[NDArray[np.int64], NDArray[np.int64] | None, NDArray[np.float32], NDArray[np.int64]]
 
 
 def _deeper(
@@ -155,7 +144,8 @@ def _deeper(
     every: NDArray[np.int32],
     place: NDArray[np.int64],
     sizes: NDArray[np.int64],
-) -> Iterator[_Level]:
+    tensor: Callable[[NDArray[np.generic]], Tensor],
+) -> Iterator[ContextLevel]:
     """Yield each level but the first; ``place`` is the position of an entry in ``every``."""
     child, parent = dag.parents_of(every)
     source = place[parent]
@@ -171,11 +161,11 @@ def _deeper(
         n_above = n_parents[start : start + size]
         kept = np.flatnonzero(last_use[pool] > depth)
         is_single = links.stop - links.start == size
-        yield (
-            in_pool[source[links]],
-            None if is_single else child[links] - start,
-            np.repeat((1 / n_above).astype(np.float32), n_above),
-            kept,
+        yield ContextLevel(
+            tensor(in_pool[source[links]]),
+            None if is_single else tensor(child[links] - start),
+            tensor(np.repeat((1 / n_above).astype(np.float32), n_above)),
+            tensor(kept),
         )
         pool = np.concatenate([pool[kept], np.arange(start, start + size)])
 
@@ -272,6 +262,17 @@ class Contexts:
         dag, entries = self.known
         nodes, length = map(torch.from_numpy, dag.padded(entries))
         return ContextRows(nodes.long().to(self.device), length.long().to(self.device))
+
+    @cached_property
+    def spelled(self) -> "Contexts":
+        """The same with a node index of its own for each name, also for an unknown one."""
+        dag, entries = self.known
+        return Contexts(dag.spelled, entries, self.device, self.owner)
+
+    @property
+    def unknown(self) -> UnknownNames | None:
+        """What nodes are called that the model does not know; None if it knows all."""
+        return None if self.dag is None else self.dag.unknown
 
     def last_nodes(self, most: int) -> Int[Tensor, "contexts width"]:
         """Return the last nodes of each context, ``most`` or fewer, left-padded with 0."""

@@ -21,6 +21,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dagrec_cli.config.kinds import Count, Natural, Share
+from dagrec_cli.data.vocabulary import UnknownNames
 from dagrec_cli.models.base import Facts, TorchModel
 from dagrec_cli.models.context_batch import ContextRows, Contexts
 from dagrec_cli.models.layers.edge_attention import AttentionBlock
@@ -54,6 +55,8 @@ class DAGTransformer(TorchModel):
         Probability, in ``[0, 1)``, of zeroing an embedding coordinate while training.
     dropout_hidden
         The same for attentions and what they and the layers add to a state.
+    names
+        See :class:`~dagrec_cli.models.layers.node_features.NodeEmbedding`.
     shared
         The other settings of :class:`~dagrec_cli.models.base.TorchModel`.
 
@@ -74,11 +77,12 @@ class DAGTransformer(TorchModel):
         distances: Natural,
         dropout_embed: Share,
         dropout_hidden: Share,
+        names: bool,
         **shared: Any,
     ) -> None:
         super().__init__(facts, hidden=hidden, **shared)
         self.order = order
-        self.embedding = NodeEmbedding(facts, hidden, self.node_dropout)
+        self.embedding = NodeEmbedding(facts, hidden, self.node_dropout, names=names)
         self.dropout = nn.Dropout(dropout_embed)
         self.blocks = nn.ModuleList(
             AttentionBlock(hidden, heads, dropout_hidden) for _ in range(num_layers)
@@ -96,17 +100,19 @@ class DAGTransformer(TorchModel):
         """Return the state of each context's last node."""
         if contexts.dag is None:  # rows are paths
             return self._along_rows(contexts.rows)
+        contexts = self.embedding.as_named(contexts)
         reach = Reach.of(contexts, self.order)
-        states = self._start(reach.node, reach.depth)
+        states = self._start(reach.node, reach.depth, contexts.unknown)
         *blocks, last = cast(Sequence[AttentionBlock], self.blocks)
-        far = self._far(reach.node, reach.node, reach.every)
+        node = self.embedding.as_read(reach.node, contexts.unknown)
+        far = self._far(node, node, reach.every)
         for number, block in enumerate(blocks):
             known = block.norm(states)
             heard = block.attention(known, known, reach.every, self._bias(number, far))
             states = block(states, heard)
         known = last.norm(states)
         asking = known.index_select(0, reach.entry)
-        far = self._far(reach.node, reach.node[reach.entry], reach.contexts)
+        far = self._far(node, node[reach.entry], reach.contexts)
         heard = last.attention(asking, known, reach.contexts, self._bias(-1, far))
         states = last(states.index_select(0, reach.entry), heard)
         state: Tensor = self.norm(states).index_select(0, reach.context)
@@ -138,9 +144,9 @@ class DAGTransformer(TorchModel):
         """Return what each head of a block adds to a match."""
         return None if far is None else self.near[block](far)
 
-    def _start(self, node: Tensor, depth: Tensor) -> Tensor:
+    def _start(self, node: Tensor, depth: Tensor, unknown: UnknownNames | None = None) -> Tensor:
         width = self.embedding.embedding_dim
-        states: Tensor = self.dropout(self.embedding(node) + waves(depth, width))
+        states: Tensor = self.dropout(self.embedding(node, unknown) + waves(depth, width))
         return states
 
 

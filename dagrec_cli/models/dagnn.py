@@ -46,6 +46,8 @@ class DAGNN(TorchModel):
         Probability, in ``[0, 1)``, of zeroing an embedding coordinate while training.
     dropout_hidden
         The same for the states between layers and before the head.
+    names
+        See :class:`~dagrec_cli.models.layers.node_features.NodeEmbedding`.
     shared
         The other settings of :class:`~dagrec_cli.models.base.TorchModel`.
     """
@@ -60,12 +62,13 @@ class DAGNN(TorchModel):
         readout: Readout,
         dropout_embed: Share,
         dropout_hidden: Share,
+        names: bool,
         **shared: Any,
     ) -> None:
         width = (num_layers + 1) * hidden
         super().__init__(facts, hidden=width, **shared)
         self.readout = readout
-        self.embedding = NodeEmbedding(facts, hidden, self.node_dropout)
+        self.embedding = NodeEmbedding(facts, hidden, self.node_dropout, names=names)
         self.dropout_embed = nn.Dropout(dropout_embed)
         self.layers = nn.ModuleList(
             ContextGRU(hidden, hidden, merge=merge, batch_first=True) for _ in range(num_layers)
@@ -76,8 +79,9 @@ class DAGNN(TorchModel):
         """Return the states that are read of each context."""
         if contexts.dag is None:  # rows are paths
             return self._along_rows(contexts.rows)
+        contexts = self.embedding.as_named(contexts)
         levels = contexts.levels
-        states = [self.dropout_embed(self.embedding(levels.node))]
+        states = [self.dropout_embed(self.embedding(levels.node, contexts.unknown))]
         for layer in cast(Iterable[ContextGRU], self.layers):
             states.append(self.dropout_hidden(layer.along(states[-1], levels)))
         every = torch.cat(states, dim=1)

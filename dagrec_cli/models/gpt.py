@@ -53,6 +53,6 @@ class GPT(SASRec):
         nodes = contexts.last_nodes(self.max_len)
         row, step = (nodes[:, :-1] != PAD).nonzero(as_tuple=True)
         states = self.read(nodes, slice(0, -1))[row, step]
-        scores = (states @ self.embedding.weight.T).index_fill(1, self.never, -torch.inf)
+        scores = (states @ self.embedding.table.T).index_fill(1, self.never, -torch.inf)
         loss = cross_entropy(scores, nodes[row, step + 1], reduction="none")
         return loss.new_zeros(len(nodes)).index_add(0, row, loss)

@@ -13,12 +13,12 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dagrec_cli.config.kinds import Count, Share
+from dagrec_cli.data.vocabulary import UnknownNames
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.models.base import Facts, TorchModel
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.context_gru import ContextGRU, Merge
-from dagrec_cli.models.layers.node_features import NodeEmbedding
-from dagrec_cli.models.layers.scoring_head import TiedHead
+from dagrec_cli.models.layers.node_features import NodeEmbedding, TiedHead
 
 CELLS_PER_ENTRY = 1.5  # padded cells that take the time of one entry of a small batch
 
@@ -52,6 +52,8 @@ class GRU4Rec(TorchModel):
     merge
         How several parents' states become one; see
         :class:`~dagrec_cli.models.layers.context_gru.ContextGRU`.
+    names
+        See :class:`~dagrec_cli.models.layers.node_features.NodeEmbedding`.
     shared
         The other settings of :class:`~dagrec_cli.models.base.TorchModel`.
 
@@ -73,6 +75,7 @@ class GRU4Rec(TorchModel):
         tie_weights: bool,
         encoding: Literal["auto", "padded", "entries"],
         merge: Merge,
+        names: bool,
         **shared: Any,
     ) -> None:
         if tie_weights and embedding_dim != hidden:
@@ -81,7 +84,7 @@ class GRU4Rec(TorchModel):
                 f"and model.hidden {hidden}; use model.embedding_dim={hidden}."
             )
         super().__init__(facts, hidden=hidden, **shared)
-        self.embedding = NodeEmbedding(facts, embedding_dim, self.node_dropout)
+        self.embedding = NodeEmbedding(facts, embedding_dim, self.node_dropout, names=names)
         if tie_weights:
             self.head = TiedHead(self.embedding, facts.vocabulary.service_nodes)
         self.encoding = encoding
@@ -97,18 +100,23 @@ class GRU4Rec(TorchModel):
 
     def encode(self, contexts: Contexts) -> Float[Tensor, "contexts hidden"]:
         """Return the state after each context's last node."""
+        contexts = self.embedding.as_named(contexts)
         if self._reads_rows(contexts):
-            return self.read(contexts.rows.nodes, contexts.rows.length - 1)
+            return self.read(contexts.rows.nodes, contexts.rows.length - 1, contexts.unknown)
         levels = contexts.levels
-        states = self.gru.along(self.dropout_embed(self.embedding(levels.node)), levels)
+        inputs = self.dropout_embed(self.embedding(levels.node, contexts.unknown))
+        states = self.gru.along(inputs, levels)
         state: Tensor = self.dropout_hidden(states.index_select(0, levels.context))
         return state
 
     def read(
-        self, rows: Int[Tensor, "contexts steps"], step: Int[Tensor, " contexts"]
+        self,
+        rows: Int[Tensor, "contexts steps"],
+        step: Int[Tensor, " contexts"],
+        unknown: UnknownNames | None = None,
     ) -> Float[Tensor, "contexts hidden"]:
         """Run the GRU over padded rows and return each row's state at its own step, from 0."""
-        states, _ = self.gru(self.dropout_embed(self.embedding(rows)))
+        states, _ = self.gru(self.dropout_embed(self.embedding(rows, unknown)))
         picked = states[torch.arange(states.shape[0], device=states.device), step]
         state: Tensor = self.dropout_hidden(picked)
         return state

@@ -20,8 +20,7 @@ from torch import Tensor, nn
 from dagrec_cli.config.kinds import Count, Share
 from dagrec_cli.models.base import Facts, PlainMask, TorchModel
 from dagrec_cli.models.context_batch import ContextLevel, Contexts
-from dagrec_cli.models.layers.node_features import NodeEmbedding
-from dagrec_cli.models.layers.scoring_head import TiedHead
+from dagrec_cli.models.layers.node_features import NodeEmbedding, TiedHead
 
 Layers = Annotated[list[Count], Meta(min_length=1)]
 
@@ -164,7 +163,7 @@ class OneHotGRU(nn.Module):
 class _NodeHead(TiedHead):
     """Scores of services by vectors and biases that all nodes have."""
 
-    def __init__(self, vectors: nn.Embedding, bias: nn.Embedding, facts: Facts) -> None:
+    def __init__(self, vectors: NodeEmbedding, bias: NodeEmbedding, facts: Facts) -> None:
         super().__init__(vectors, facts.vocabulary.service_nodes - 1)
         self.register_parameter("bias", None)
         self._shared.append(bias)

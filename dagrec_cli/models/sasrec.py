@@ -14,12 +14,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dagrec_cli.config.kinds import Count, Share
-from dagrec_cli.data.vocabulary import PAD
+from dagrec_cli.data.vocabulary import PAD, UnknownNames
 from dagrec_cli.models.base import Facts, TorchModel
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.edge_attention import AttentionBlock
-from dagrec_cli.models.layers.node_features import NodeEmbedding
-from dagrec_cli.models.layers.scoring_head import TiedHead
+from dagrec_cli.models.layers.node_features import NodeEmbedding, TiedHead
 
 LAST = slice(-1, None)
 ROWS_OF_A_PART, MOST_PARTS = 64, 16  # rows of about one length, so that few cells are padding
@@ -48,6 +47,8 @@ class SASRec(TorchModel):
         The same for attentions and what they and the layers add to a state.
     tie_weights
         True to score services by their input embeddings, as the paper has it.
+    names
+        See :class:`~dagrec_cli.models.layers.node_features.NodeEmbedding`.
     shared
         The other settings of :class:`~dagrec_cli.models.base.TorchModel`.
 
@@ -68,13 +69,15 @@ class SASRec(TorchModel):
         dropout_embed: Share,
         dropout_hidden: Share,
         tie_weights: bool,
+        names: bool,
         **shared: Any,
     ) -> None:
         super().__init__(facts, hidden=hidden, **shared)
         self.max_len = max_len
-        self.embedding = NodeEmbedding(facts, hidden, self.node_dropout, std=hidden**-0.5)
+        std = hidden**-0.5
+        self.embedding = NodeEmbedding(facts, hidden, self.node_dropout, names=names, std=std)
         self.position = nn.Parameter(torch.empty(max_len, hidden))
-        nn.init.normal_(self.position, std=hidden**-0.5)  # so that tied scores are about 1
+        nn.init.normal_(self.position, std=std)  # so that tied scores are about 1
         if tie_weights:
             self.head = TiedHead(self.embedding, facts.vocabulary.service_nodes)
         self.dropout = nn.Dropout(dropout_embed)
@@ -85,6 +88,7 @@ class SASRec(TorchModel):
 
     def encode(self, contexts: Contexts) -> Float[Tensor, "contexts hidden"]:
         """Return the state of each context's last node."""
+        contexts = self.embedding.as_named(contexts)
         nodes = contexts.last_nodes(self.max_len)
         if contexts.dag is None:  # an exported model cannot choose by length
             return self.read(nodes)[:, -1]
@@ -93,16 +97,19 @@ class SASRec(TorchModel):
         size = max(ROWS_OF_A_PART, -(-len(order) // MOST_PARTS))
         # The last of a part is its longest; what stands before that one's nodes is padding.
         parts = [nodes[part, -int(length[part[-1]]) :] for part in torch.split(order, size)]
-        states = torch.cat([self.read(part)[:, -1] for part in parts])
+        states = torch.cat([self.read(part, unknown=contexts.unknown)[:, -1] for part in parts])
         return torch.empty_like(states).index_copy(0, order, states)
 
     def read(
-        self, nodes: Int[Tensor, "contexts width"], asked: slice = LAST
+        self,
+        nodes: Int[Tensor, "contexts width"],
+        asked: slice = LAST,
+        unknown: UnknownNames | None = None,
     ) -> Float[Tensor, "contexts asked hidden"]:
         """Return the states of some places of each left-padded row, by default the last one."""
         steps = torch.arange(nodes.shape[1], device=nodes.device)
         scale = self.embedding.embedding_dim**0.5
-        states = self.dropout(self.embedding(nodes) * scale + self.places(nodes))
+        states = self.dropout(self.embedding(nodes, unknown) * scale + self.places(nodes))
         is_known = (nodes != PAD)[:, None] | (steps[:, None] == steps)  # padding sees itself
         edges = is_known & (steps[:, None] >= steps)
         blocks = cast(Sequence[AttentionBlock], self.blocks)

@@ -14,12 +14,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dagrec_cli.config.kinds import Count, Natural, Share
-from dagrec_cli.data.vocabulary import PAD
+from dagrec_cli.data.vocabulary import PAD, UnknownNames
 from dagrec_cli.models.base import Facts, TorchModel
 from dagrec_cli.models.context_batch import ContextRows, Contexts
-from dagrec_cli.models.layers.node_features import NodeEmbedding
+from dagrec_cli.models.layers.node_features import NodeEmbedding, TiedHead
 from dagrec_cli.models.layers.node_graph import edge_rows
-from dagrec_cli.models.layers.scoring_head import TiedHead
 
 
 class SRGNN(TorchModel):
@@ -44,6 +43,9 @@ class SRGNN(TorchModel):
         Probability, in ``[0, 1)``, of zeroing an embedding coordinate while training.
     dropout_hidden
         The same for the state that is scored.
+    names
+        See :class:`~dagrec_cli.models.layers.node_features.NodeEmbedding`; the graph of all
+        services has no node of an unknown name.
     shared
         The other settings of :class:`~dagrec_cli.models.base.TorchModel`.
     """
@@ -60,12 +62,14 @@ class SRGNN(TorchModel):
         order: Count,
         dropout_embed: Share,
         dropout_hidden: Share,
+        names: bool,
         **shared: Any,
     ) -> None:
         super().__init__(facts, hidden=hidden, **shared)
         self.steps = steps
         self.order = order
-        self.embedding = NodeEmbedding(facts, hidden, self.node_dropout, std=hidden**-0.5)
+        std = hidden**-0.5
+        self.embedding = NodeEmbedding(facts, hidden, self.node_dropout, names=names, std=std)
         self.head = TiedHead(self.embedding, facts.vocabulary.service_nodes)
         self.incoming, self.outgoing = nn.Linear(hidden, hidden), nn.Linear(hidden, hidden)
         self.cell = nn.GRUCell(2 * hidden, hidden)
@@ -79,12 +83,14 @@ class SRGNN(TorchModel):
 
     def encode(self, contexts: Contexts) -> Float[Tensor, "contexts hidden"]:
         """Return what is read of each context's graph."""
+        if self.edges is None:
+            contexts = self.embedding.as_named(contexts)
         if contexts.dag is None:  # rows are paths
             graphs = ContextGraphs.of_rows(contexts.rows, self.order)
         else:
             graphs = ContextGraphs.of(contexts, self.order)
         if self.edges is None:
-            states = self._along(graphs.node, graphs.links)
+            states = self._along(graphs.node, graphs.links, contexts.unknown)
         else:
             every = torch.arange(1, self.facts.n_nodes + 1, device=graphs.node.device)
             source, target = self.edges
@@ -97,9 +103,11 @@ class SRGNN(TorchModel):
         state: Tensor = self.dropout_hidden(self.both(torch.cat([last, total], 1)))
         return state
 
-    def _along(self, nodes: Tensor, links: "WeightedLinks") -> Tensor:
+    def _along(
+        self, nodes: Tensor, links: "WeightedLinks", unknown: UnknownNames | None = None
+    ) -> Tensor:
         """Return the states of nodes after all steps."""
-        states: Tensor = self.dropout_embed(self.embedding(nodes))
+        states: Tensor = self.dropout_embed(self.embedding(nodes, unknown))
         for _ in range(self.steps):
             came = links.mean(self.incoming(states))
             went = links.reversed().mean(self.outgoing(states))

@@ -1,4 +1,4 @@
-"""What a model knows of a node before it reads anything else: an embedding, or its kind."""
+"""What a model knows of a node before it reads anything else: an embedding, its name, its kind."""
 
 from typing import Literal
 
@@ -6,11 +6,15 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn.functional import embedding
 
 from dagrec_cli.config.kinds import Share
-from dagrec_cli.data.vocabulary import PAD
+from dagrec_cli.data.vocabulary import PAD, UnknownNames
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.models.base import Facts
+from dagrec_cli.models.context_batch import Contexts
+from dagrec_cli.models.layers.node_names import NodeNames
+from dagrec_cli.models.layers.scoring_head import ScoringHead
 
 KnownOfNode = Literal["type", "embedding"]
 
@@ -18,7 +22,8 @@ KnownOfNode = Literal["type", "embedding"]
 class NodeEmbedding(nn.Embedding):
     """A vector for each node index; those that nothing may train begin at 0, and so say nothing.
 
-    They are of UNKNOWN nodes, and of nodes that are targets alone.
+    They are of UNKNOWN nodes, and of nodes that are targets alone. With names, the vector of what a
+    node is called is added to its own, or to the UNKNOWN one's.
 
     Parameters
     ----------
@@ -26,7 +31,10 @@ class NodeEmbedding(nn.Embedding):
         Of a vector, 1 and up.
     node_dropout
         Probability, in ``[0, 1)``, that while training the vector that is looked up is the one of
-        the UNKNOWN node of the same kind, which is how that is trained.
+        the UNKNOWN node of the same kind, which is how that is trained. Its name is read as ever.
+    names
+        Whether to read names, by :class:`~dagrec_cli.models.layers.node_names.NodeNames`; they come
+        after padding.
     std
         Deviation of the other vectors at the beginning, above 0.
     has_padding
@@ -46,6 +54,7 @@ class NodeEmbedding(nn.Embedding):
         width: int,
         node_dropout: Share,
         *,
+        names: bool = False,
         std: float = 1.0,
         has_padding: bool = True,
     ) -> None:
@@ -65,13 +74,79 @@ class NodeEmbedding(nn.Embedding):
                 f"model.node_dropout is {node_dropout}, but with split=paper a model knows all "
                 "names and has no UNKNOWN node; use another split, or model.node_dropout=0."
             )
+        self.names = NodeNames(facts.vocabulary, width, std) if names else None
 
-    def forward(self, nodes: Int[Tensor, "*shape"]) -> Float[Tensor, "*shape width"]:
-        """Return the vectors of node indices."""
+    def forward(
+        self, nodes: Int[Tensor, "*shape"], unknown: UnknownNames | None = None
+    ) -> Float[Tensor, "*shape width"]:
+        """Return the vectors of node indices.
+
+        Parameters
+        ----------
+        unknown
+            What nodes are called that the model does not know, of contexts :meth:`as_named`.
+        """
+        read = self.as_read(nodes, unknown)
         if self.training and self.node_dropout:
             is_dropped = torch.rand(nodes.shape, device=nodes.device) < self.node_dropout
-            nodes = self.unknown[nodes].where(is_dropped, nodes)
-        return super().forward(nodes - self.before if self.before else nodes)
+            read = self.unknown[read].where(is_dropped, read)
+        vectors = super().forward(read - self.before if self.before else read)
+        if self.names is None:
+            return vectors
+        return vectors + embedding(nodes, self.names(unknown.names if unknown else ()))
+
+    def as_named(self, contexts: Contexts) -> Contexts:
+        """Return the contexts in which unknown nodes have indices of their own, if names are read.
+
+        What they are called is ``unknown`` of these contexts.
+        """
+        is_named = self.names is not None and contexts.unknown is not None
+        return contexts.spelled if is_named else contexts
+
+    def as_read(
+        self, nodes: Int[Tensor, "*shape"], unknown: UnknownNames | None
+    ) -> Int[Tensor, "*shape"]:
+        """Return the indices that the model knows nodes by, UNKNOWN's for those in ``unknown``."""
+        if self.names is None or unknown is None:
+            return nodes
+        return torch.from_numpy(unknown.as_read).long().to(nodes.device)[nodes]
+
+    @property
+    def table(self) -> Float[Tensor, "rows width"]:
+        """The vector of each node that the model knows."""
+        return self.weight if self.names is None else self.weight + self.names()
+
+
+class TiedHead(ScoringHead):
+    """Services' weight vectors are their nodes' input embeddings; only the biases are its own.
+
+    Parameters
+    ----------
+    vectors
+        The input embedding, as wide as the states.
+    service_nodes
+        Row of each class in the embedding, ``[services]``.
+
+    Source: Hidasi & Karatzoglou, "Recurrent Neural Networks with Top-k Gains for Session-based
+    Recommendations", CIKM 2018, §3.3 (constrained embedding).
+    """
+
+    service_nodes: Tensor
+
+    def __init__(self, vectors: NodeEmbedding, service_nodes: Int[np.ndarray, " services"]) -> None:
+        super().__init__(vectors.embedding_dim, len(service_nodes))
+        self.register_parameter("weight", None)
+        rows = torch.from_numpy(service_nodes).long()
+        self.register_buffer("service_nodes", rows, persistent=False)
+        self._shared = [vectors]  # in a list: the model owns and saves it, once
+
+    def forward(self, states: Float[Tensor, "rows hidden"]) -> Float[Tensor, "rows services"]:
+        """Return the scores of the whole catalogue."""
+        return nn.functional.linear(states, self._shared[0].table[self.service_nodes], self.bias)
+
+    def vectors(self, classes: Int[Tensor, "*shape"]) -> tuple[Tensor, Int[Tensor, "*shape"]]:
+        """Return the embedding and the rows of it that are the classes' nodes."""
+        return self._shared[0].table, self.service_nodes[classes]
 
 
 class NodeFeatures(nn.Module):

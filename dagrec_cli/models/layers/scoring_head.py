@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -88,37 +87,3 @@ class CandidateScores(torch.autograd.Function):
             None,
             None,
         )
-
-
-class TiedHead(ScoringHead):
-    """Services' weight vectors are their nodes' input embeddings; only the biases are its own.
-
-    Parameters
-    ----------
-    embedding
-        The input embedding, as wide as the states.
-    service_nodes
-        Row of each class in the embedding, ``[services]``.
-
-    Source: Hidasi & Karatzoglou, "Recurrent Neural Networks with Top-k Gains for Session-based
-    Recommendations", CIKM 2018, §3.3 (constrained embedding).
-    """
-
-    service_nodes: Tensor
-
-    def __init__(
-        self, embedding: nn.Embedding, service_nodes: Int[np.ndarray, " services"]
-    ) -> None:
-        super().__init__(embedding.embedding_dim, len(service_nodes))
-        self.register_parameter("weight", None)
-        rows = torch.from_numpy(service_nodes).long()
-        self.register_buffer("service_nodes", rows, persistent=False)
-        self._shared = [embedding]  # in a list: the model owns and saves it, once
-
-    def forward(self, states: Float[Tensor, "rows hidden"]) -> Float[Tensor, "rows services"]:
-        """Return the scores of the whole catalogue."""
-        return nn.functional.linear(states, self._shared[0].weight[self.service_nodes], self.bias)
-
-    def vectors(self, classes: Int[Tensor, "*shape"]) -> tuple[Tensor, Int[Tensor, "*shape"]]:
-        """Return the embedding and the rows of it that are the classes' nodes."""
-        return self._shared[0].weight, self.service_nodes[classes]
