@@ -206,10 +206,10 @@ def short(value: Value) -> str:
     if value is None:
         return "–"
     if isinstance(value, Mapping):
-        mean = _digits(value["mean"], 4)
-        return mean if value.get("std") is None else f"{mean} ± {_digits(value['std'], 3)}"
+        mean = digits(value["mean"], 4)
+        return mean if value.get("std") is None else f"{mean} ± {digits(value['std'], 3)}"
     if isinstance(value, float):
-        return _digits(value, 4)
+        return digits(value, 4)
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
@@ -217,7 +217,7 @@ def interval(value: Value) -> str:
     """Return a summary's interval, ``[.485, .597]``; empty where there is none."""
     if not isinstance(value, Mapping) or value.get("low") is None:
         return ""
-    return f"[{_digits(value['low'], 3)}, {_digits(value['high'], 3)}]"
+    return f"[{digits(value['low'], 3)}, {digits(value['high'], 3)}]"
 
 
 def said_once(tables: Iterable[Table]) -> Iterator[tuple[Table, list[str]]]:
@@ -279,7 +279,7 @@ def _order(value: Value) -> str | int | float:
     return "" if value is None else value
 
 
-def _digits(number: float | None, places: int) -> str:
+def digits(number: float | None, places: int) -> str:
     """Return a number without the zero before its point, as tables of shares have it."""
     text = "–" if number is None else f"{round(number, places) + 0.0:.{places}f}"  # no "-.0000"
     return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from dagrec_cli.evaluation.metrics import gains
 from dagrec_cli.evaluation.ranks import Outcomes
 from dagrec_cli.reporting.plots.drawing import BLUE, LINE, canvas, room, shown, style
+from dagrec_cli.reporting.tables import digits
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -114,7 +115,7 @@ def confusion_matrix(confusion: Confusion) -> "Figure":
     recall = np.where(is_rest, np.nan, np.diag(confusion.shares))
     bars.barh(range(n), recall, height=0.62, color=BLUE, alpha=0.75)
     for k in np.flatnonzero(confusion.support * ~np.isnan(recall)):
-        bars.text(recall[k] + 0.05, k, _share(recall[k], 2), va="center", fontsize=7)
+        bars.text(recall[k] + 0.05, k, digits(recall[k], 2), va="center", fontsize=7)
     bars.set(xlim=(0, 1.55), xticks=[0, 1], title="recall")
     bars.tick_params(axis="y", length=0, labelleft=False)
     return figure
@@ -141,7 +142,7 @@ def accuracy_cells(
     wide = 0.1 + max(room(head.split("\n")) for head in heads)
     figure = canvas(max(4.0, 0.4 + room(rows) + wide * len(parts)), 0.8 + 0.27 * len(rows))
     axes = figure.add_subplot()
-    texts = [[_share(cell.accuracy, 3) if cell.n else "" for cell in row] for row in table]
+    texts = [[digits(cell.accuracy, 3) if cell.n else "" for cell in row] for row in table]
     _draw_cells(axes, np.array([[cell.accuracy for cell in row] for row in table]), texts)
     axes.set_yticks(range(len(rows)), [shown(name) for name in rows])
     axes.set_xticks(range(len(parts)), heads)
@@ -187,12 +188,7 @@ def _count(mean: float) -> str:
     """Return a mean of counts in three letters, so that it stays in its cell; none for 0."""
     if not mean or mean.is_integer() or mean >= 9.95:
         return f"{mean:.0f}" if mean else ""
-    return f"{mean:.1f}".removeprefix("0")
-
-
-def _share(number: float, digits: int) -> str:
-    """Return a share without the zero before its point."""
-    return f"{number:.{digits}f}".removeprefix("0")
+    return digits(mean, 1)
 
 
 def _head(part: str, column: Sequence[PartAccuracy]) -> str:
