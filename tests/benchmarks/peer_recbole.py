@@ -10,7 +10,7 @@ versions of numpy and pandas, so it lives in an environment of its own::
     peer/bin/python tests/benchmarks/peer_recbole.py dataset/portal recbole.csv --seed=0
     dagrec score recbole.csv data=geoportal seed=0
 
-``--key=value`` is a setting of RecBole, such as ``--model=SASRec``; the others are its defaults and
+``--key=value`` is a setting of RecBole, such as ``--epochs=50``; the others are its defaults and
 those of its example for sessions. That example chooses the epoch on the test. Here it is chosen as
 with its ``--validation``, on a random tenth of the training steps, and then another model is
 trained on all of them for as many epochs.
