@@ -30,7 +30,7 @@ def error_of(*words: str, command: str = "train") -> Exception:
         (
             "split=papr",
             "split=papr does not exist; did you mean paper? split is one of cold, composition, "
-            "paper, prequential, temporal.",
+            "graphs_2026, paper, prequential, temporal.",
         ),
         (
             "trainer.epoch=1",
