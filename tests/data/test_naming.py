@@ -86,9 +86,10 @@ def test_near_names_are_of_the_whole_vocabulary(
     with pytest.raises(DataError, match=rf"unknown node '{name}' \({said}\)"):
         Naming(tools).nodes([name])
     if near:
-        (index,), replaced = Naming(tools).nodes([name], "nearest")
-        assert NAMES[index - 1] == near[0]
-        assert replaced == {name: near[0]}
+        found = Naming(tools).nodes([name], "nearest")
+        assert [NAMES[index - 1] for index in found.nodes] == [near[0]]
+        assert found.replaced == {name: near[0]}
+        assert found.unknown == ()
 
 
 def test_near_names_of_very_many_are_not_looked_for(tools: Vocabulary) -> None:
@@ -100,9 +101,12 @@ def test_near_names_of_very_many_are_not_looked_for(tools: Vocabulary) -> None:
 def test_a_model_may_know_what_is_unknown(tools: Vocabulary) -> None:
     fitted = Vocabulary.fitted(dict(zip(NAMES, tools.is_service, strict=True)), tools.services)
     naming = Naming(fitted)
-    nodes, replaced = naming.nodes(["table_x", "whatever"], "model")
-    assert replaced == {"table_x": "UNKNOWN table", "whatever": "UNKNOWN service"}
-    assert [fitted.nodes[k - 1] for k in nodes] == [*replaced.values()]
+    found = naming.nodes(["table_x", "plot", "whatever"], "model")
+    assert found.replaced == {"table_x": "UNKNOWN table", "whatever": "UNKNOWN service"}
+    # Behind the model's nodes, in the order of their names in full.
+    behind = 1 + len(fitted.nodes)
+    assert found.nodes == [behind, fitted.index["service_plot"], behind + 1]
+    assert found.unknown == ("table_x", "service_whatever")
     assert naming.near("UNKNOWN servic") == []  # nobody means that
     with pytest.raises(DataError, match="unknown node 'whatever'"):
         naming.nodes(["whatever"])
