@@ -123,6 +123,7 @@ def _train(config: Any, rows: Any, n_epochs: int, *validation: Any) -> Any:
     trainer.epochs = n_epochs
     data, callback = validation or (None, None)
     trainer.fit(loader, data, verbose=False, saved=False, callback_fn=callback)
+    trainer.tensorboard.close()  # else it writes on in its own thread, when the folder is gone
     return model.eval()
 
 
