@@ -390,7 +390,7 @@ def test_two_processes_on_one_run_folder(dagrec: Dagrec, run: Path) -> None:
     with RunFolder(run).locked():
         refused = "run is in use by another process; wait for it, or write elsewhere"
         check_refused(dagrec("train", "resume=run"), refused)
-        check_refused(dagrec("train", *WORDS, "hydra.run.dir=run"), refused)
+        check_refused(dagrec("train", *WORDS, "rerun=true", "hydra.run.dir=run"), refused)
         words = ["-m", "hydra.sweep.dir=s", "hydra.sweep.subdir=../run"]
         told = " ".join(dagrec("train", *words, *WORDS).out.split())
         assert "in use by another process" in told
@@ -401,8 +401,14 @@ def test_two_processes_on_one_run_folder(dagrec: Dagrec, run: Path) -> None:
     assert dagrec("train", "resume=run").code == 0
 
 
-def test_a_new_run_in_an_old_folder_begins_anew(dagrec: Dagrec, run: Path, whole: Path) -> None:
-    assert dagrec("train", *WORDS, "hydra.run.dir=run").code == 0
+def test_a_new_run_in_an_old_folder_begins_anew_if_that_is_asked(
+    dagrec: Dagrec, run: Path, whole: Path
+) -> None:
+    begun = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    answer = dagrec("train", *WORDS, "hydra.run.dir=run")
+    check_refused(answer, "run: it holds a training already; resume=run continues it, rerun=true")
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == begun
+    assert dagrec("train", *WORDS, "rerun=true", "hydra.run.dir=run").code == 0
     assert contents(run) == contents(whole)
     assert not (run / "checkpoints").exists()
 

@@ -75,6 +75,8 @@ def test_what_tuning_chose_can_be_run() -> None:
     assert tuned
     for path in tuned:
         config = composed(f"experiment=tuned/{path.stem}")
-        assert path.stem.endswith(config.hydra.runtime.choices.model)
+        reads_names = path.stem.endswith("_names")
+        assert path.stem.removesuffix("_names").endswith(config.hydra.runtime.choices.model)
+        assert config.model.get("names", False) is reads_names
         build(config.trainer, "trainer", kind=Trainer)
         factory(config.model, "model", Model)  # raises, as does build, if there is no such setting
