@@ -98,7 +98,7 @@ def unknown_setting(key: str, command: str) -> str:
     words = _offer(key, _value_of(key), command)
     hint = f"did you mean {words}? " if words else ""
     if not hint and (having := [f"dagrec {other}" for other in commands_with(key)]):
-        hint = f"{' and '.join(having)} has it. "
+        hint = f"{' and '.join(having)} {'has' if len(having) == 1 else 'have'} it. "
     return f"unknown setting {key!r}; {hint}dagrec {command} --help lists all of them."
 
 

@@ -108,6 +108,7 @@ def line_of(command: str, words: list[str]) -> str:
         ),
         ("reproduce suite", "write table=suite."),
         ("train top_k=5", "'top_k'; dagrec predict has it. dagrec train --help lists all of them."),
+        ("compare progress=false", "dagrec reproduce and dagrec train have it. dagrec compare"),
         ("serve x", "no folder x is here to be run=x; write setting=value, and"),
     ],
 )
