@@ -9,20 +9,8 @@ from scipy.stats import ttest_rel
 
 from dagrec_cli.config.metric_names import METRICS
 from dagrec_cli.evaluation import significance
-from dagrec_cli.evaluation.ranks import Membership, Outcomes
 from dagrec_cli.evaluation.significance import LEAST_P, holm, paired_difference
-
-
-def first_or_second(right):
-    """Two services, target 0: predicted where ``right``, otherwise ranked second."""
-    right = np.asarray(right, dtype=bool)
-    zeros = np.zeros(len(right), dtype=int)
-    return Outcomes(zeros, (~right).astype(int), (~right).astype(int), zeros)
-
-
-def grouped(unit):
-    """Every group is one composition, with one context."""
-    return None if unit is None else Membership(unit, unit, unit)
+from hand_outcomes import first_or_second, grouped
 
 
 def draw(rng, share, n_pairs=100):

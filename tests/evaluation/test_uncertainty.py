@@ -4,8 +4,9 @@ from scipy.stats import t as student_t
 
 from dagrec_cli.config.metric_names import METRICS
 from dagrec_cli.evaluation.metrics import evaluate
-from dagrec_cli.evaluation.ranks import Membership, Outcomes, outcomes
+from dagrec_cli.evaluation.ranks import Outcomes, outcomes
 from dagrec_cli.evaluation.uncertainty import metric_summaries
+from hand_outcomes import first_or_second, grouped
 
 
 def model(seed, n_pairs=60, n_services=5):
@@ -14,18 +15,6 @@ def model(seed, n_pairs=60, n_services=5):
     rows, target = pairs.integers(8, size=n_pairs), pairs.integers(n_services, size=n_pairs)
     scores = np.random.default_rng(seed).integers(0, 4, size=(8, n_services)).astype(float)
     return outcomes(scores, rows, target)
-
-
-def first_or_second(right):
-    """Two services, target 0: predicted where ``right``, otherwise ranked second."""
-    right = np.asarray(right, dtype=bool)
-    zeros = np.zeros(len(right), dtype=int)
-    return Outcomes(zeros, (~right).astype(int), (~right).astype(int), zeros)
-
-
-def grouped(unit):
-    """Every group is one composition, with one context."""
-    return None if unit is None else Membership(unit, unit, unit)
 
 
 def bounds(runs, unit=None, metric="accuracy", **settings):
