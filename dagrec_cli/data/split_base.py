@@ -6,7 +6,8 @@ a part, and a run is of one part, as it is of its seeds.
 """
 
 from abc import ABC, abstractmethod
-from typing import Annotated, Any, Literal, NamedTuple
+from copy import copy
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
 from msgspec import Meta
@@ -87,11 +88,14 @@ class Split(ABC):
     is_pooled
         Whether the tests of all parts are one test together, as no pair is in two of them. Else a
         figure is the mean over parts.
+    seed
+        Of what it draws; None if it draws nothing.
     """
 
     n_parts: int = 1
     part: int | None = None
     is_pooled: bool = False
+    seed: int | None = None
 
     def __init__(self, *, test_share: TestShare, graph: Graph) -> None:
         self.test_share = test_share
@@ -142,16 +146,36 @@ class Split(ABC):
         rows = np.arange(len(dataset.pairs.context))
         return self._checked(dataset, self._test(dataset, rows), rows, self.test_share)
 
-    def hold_out(self, dataset: Dataset, rows: Rows, share: float) -> Sides:
+    def hold_out(self, dataset: Dataset, rows: Rows, share: float, draw: int = 0) -> Sides:
         """Return ``rows`` without a held-out share, and that share, by this split's rule.
+
+        Parameters
+        ----------
+        draw
+            Another one holds out others, if the split draws at all.
 
         Raises
         ------
+        ConfigError
+            If the split does not draw, so that there is no other share.
         DataError
             If one side would be empty.
         """
-        sides = self._hold_out(dataset, rows, share)
+        sides = self._redrawn(draw)._hold_out(dataset, rows, share)
         return self._checked(dataset, sides, rows, share, "trainer.validation_share")
+
+    def _redrawn(self, draw: int) -> Self:
+        """Return this split with another draw of what it holds out."""
+        if not draw:
+            return self
+        if self.seed is None:
+            raise ConfigError(
+                f"trainer.validation_draw is {draw}, but the split draws nothing: it holds out "
+                "the same pairs each time; use trainer.validation_draw=0."
+            )
+        other = copy(self)
+        other.seed = (self.seed + draw) % 2**32
+        return other
 
     def _checked(
         self, dataset: Dataset, sides: Sides, rows: Rows, share: float, setting: str = ""

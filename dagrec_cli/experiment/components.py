@@ -117,7 +117,7 @@ class Components:
         data = SplitData.of(dataset, self.split, reads_owners=self.reads_owners)
         if not self.validation_share:
             return data, data
-        chosen_on = data.validated(self.split, self.validation_share)
+        chosen_on = data.validated(self.split, self.validation_share, self.trainer.validation_draw)
         return (data if self.refits else chosen_on), chosen_on
 
     def start(self, seed: int, facts: Facts) -> "Start":

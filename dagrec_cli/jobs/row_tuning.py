@@ -3,8 +3,10 @@
 A trial is the row with other settings, drawn from the ranges of ``configs/search/MODEL.yaml``, with
 one seed. What a row, its table or the command sets itself stays as it is. A trial trains on four
 fifths of the row's training side and is judged on the last one, which the row's split holds out by
-its own rule; it reads no test step. Trials lie among the rows, in folders named by what decides
-their files, so that a tuning that was stopped continues, and equal rows are tuned once.
+its own rule; it reads no test step. Those that train whole are judged by three draws of that fifth,
+as the best of many by one is too often the best by that one alone. Trials lie among the rows, in
+folders named by what decides their files, so that a tuning that was stopped continues, and equal
+rows are tuned once.
 
 The first trial is the row as it stands, and trains whole. The others are drawn at once. Those of
 networks are pruned by successive halving: all train for a ninth of the epochs that the first one
@@ -19,15 +21,17 @@ Differs from the source: a third stays, not a half, and trains anew; the first t
 from collections.abc import Iterator, Mapping, Sequence
 from math import ceil, inf
 from operator import attrgetter
+from statistics import fmean
 from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
 from omegaconf import DictConfig, OmegaConf
 
-from dagrec_cli.config.build import seeds_of
+from dagrec_cli.config.build import build, seeds_of
 from dagrec_cli.config.where import read_yaml
 from dagrec_cli.config.words import as_typed
+from dagrec_cli.data.split_base import Split
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.jobs.job import Job
 from dagrec_cli.jobs.run import Engine
@@ -37,6 +41,7 @@ from dagrec_cli.runs.state import state_of
 
 SEARCH = "search"  # folder of configs
 SHARE = 0.2  # of the training side, for validation
+DRAWS = 3  # of that share, for those that train whole
 STAY = 3  # one of so many trials trains longer
 LEAST_EPOCHS = 10  # that tell trials apart; of full batches each is a single step
 SEED = 0  # of what is drawn: the same for equal ranges, whatever the data
@@ -78,7 +83,7 @@ class Outcome(NamedTuple):
     settings
         What was chosen for it, by key; nothing for the row as it stands.
     value
-        On validation steps; None if it failed.
+        On validation steps, a mean over their draws; None if it failed.
     epochs
         How many it trained; 0 for models that count.
     best_epoch
@@ -99,6 +104,16 @@ class Outcome(NamedTuple):
         return -inf if self.value is None else self.value
 
 
+def mean_of(outcomes: Sequence[Outcome]) -> Outcome:
+    """Return what came of one trial by several draws; that of one that failed if one did."""
+    worst = min(outcomes, key=attrgetter("merit"))
+    if worst.value is None:
+        return worst
+    value = fmean(each.merit for each in outcomes)
+    best_epoch = round(fmean(each.best_epoch for each in outcomes))
+    return outcomes[0]._replace(value=value, best_epoch=best_epoch)
+
+
 class RowTuning:
     """The trials of a row.
 
@@ -114,7 +129,7 @@ class RowTuning:
     Attributes
     ----------
     trials
-        What came of each that was run, the longest training of it, by number.
+        What came of each that was run, of its longest trainings, by number.
     """
 
     def __init__(self, engine: Engine, row: Job, ranges: Ranges, n_trials: int) -> None:
@@ -124,6 +139,8 @@ class RowTuning:
             *row.overrides,
             *(f"trainer.validation_share={SHARE}", "evaluate_on=validation", f"seeds=[{seed}]"),
         )
+        split: Split = build(row.config.split, "split", kind=Split)
+        self._draws = DRAWS if split.seed is not None else 1
         space = SearchSpace.of(engine.parse([*ranges.words(row.config), *self._words]))
         as_it_stands = space.standing(row.config)
         drawn = [each for each in space.draw(n_trials, SEED) if each != as_it_stands]
@@ -170,17 +187,26 @@ class RowTuning:
                 left.sort(key=lambda k: self.trials[k].merit, reverse=True)
                 left = sorted(left[: ceil(len(left) / STAY)])
         self._last = [0, *left]
+        outcomes = [[self.trials[k]] for k in self._last]
+        for draw in range(1, self._draws):
+            yield from self._run(self._last, None, draw)
+            for k, of_trial in zip(self._last, outcomes, strict=True):
+                of_trial.append(self.trials[k])
+        self.trials |= {k: mean_of(each) for k, each in zip(self._last, outcomes, strict=True)}
 
-    def _run(self, numbers: Sequence[int], epochs: int | None) -> Iterator[list[Job]]:
+    def _run(
+        self, numbers: Sequence[int], epochs: int | None, draw: int = 0
+    ) -> Iterator[list[Job]]:
         """Yield the jobs of some trials, and take in what came of them."""
         if not numbers:
             return
         for k in numbers:
             chosen = [f"{key}={value}" for key, value in self.settings[k].items()]
-            length = [f"trainer.epochs={epochs}"] if epochs else []
-            words = [*self._words, *chosen, *length]
+            more = [f"trainer.epochs={epochs}"] if epochs else []
+            more += [f"trainer.validation_draw={draw}"] if draw else []
+            words = [*self._words, *chosen, *more]
             name = f"{self._row.name}, trial {k + 1} of {len(self.settings)}"
-            about = f": {' '.join(chosen + length)}" if chosen else ", as it stands"
+            about = f": {' '.join(chosen + more)}" if chosen else ", as it stands"
             self._jobs[k] = row_job(self._engine, name + about, words)
         yield [self._jobs[k] for k in numbers]
         for k in numbers:

@@ -20,7 +20,7 @@ from dagrec_cli.config.where import read_yaml
 from dagrec_cli.data.split_base import Split
 from dagrec_cli.errors import ConfigError, plural, visible
 from dagrec_cli.jobs.job import by_part, without_hydra
-from dagrec_cli.jobs.row_tuning import SEARCH, SHARE, Ranges, RowTuning
+from dagrec_cli.jobs.row_tuning import DRAWS, SEARCH, SHARE, Ranges, RowTuning
 from dagrec_cli.jobs.run import Engine
 from dagrec_cli.jobs.search_space import check_optuna
 from dagrec_cli.jobs.tables import TableRun, row_job, slug
@@ -33,8 +33,8 @@ Experiments = dict[str, str]  # content by name
 DECIDING = {Effect.FIGURES, Effect.PLACE, Effect.FINAL}  # what makes a row, but for its seeds
 JUDGED = (
     "as it stands, chosen: of one seed, on validation steps, {:.0%} of the training side (of the "
-    "split's first part), held out by the row's split; no test step was read. The best of many "
-    "flatters."
+    "split's first part), held out by the row's split, the mean of {} draws if it draws; no test "
+    "step was read. The best of many flatters."
 )
 PRUNED = (
     "Trials of networks are pruned: all train for a ninth of the epochs that the row as it stands "
@@ -131,7 +131,7 @@ def _choose(
         f"What tuning chose, {run.title}",
         ["row", "trials", "as_it_stands", "chosen", "epochs", "experiment", "settings"],
         cells,
-        [JUDGED.format(SHARE), PRUNED],
+        [JUDGED.format(SHARE, DRAWS), PRUNED],
         f"{run.name}_{TUNED}",
         spare=(),
     )

@@ -84,7 +84,9 @@ def _fitted(run: Run, dataset: Dataset) -> Rows:
     split: Split = build(node, "split", kind=Split)
     data = SplitData.of(dataset, split)
     if result.data.validation and not result.model.refit:
-        data = data.validated(split, float(run.config["trainer"]["validation_share"]))
+        trainer = run.config["trainer"]
+        draw = int(trainer.get("validation_draw", 0))
+        data = data.validated(split, float(trainer["validation_share"]), draw)
     return data.train
 
 

@@ -98,13 +98,13 @@ class SplitData:
             stream=stream,
         )
 
-    def validated(self, split: Split, share: float) -> "SplitData":
+    def validated(self, split: Split, share: float, draw: int = 0) -> "SplitData":
         """Return the same data with a share of the training pairs held out for validation.
 
         Raises
         ------
         ConfigError
-            If each pair has a training of its own.
+            If each pair has a training of its own, or the split cannot draw so.
         DataError
             If one of the two sides would be empty.
         """
@@ -113,7 +113,7 @@ class SplitData:
                 "with split.blocks=each no pair is held out for validation; use model=backoff "
                 "model.mask=none, which needs none, or split.blocks=10."
             )
-        train, validation = sides = split.hold_out(self.dataset, self.train, share)
+        train, validation = sides = split.hold_out(self.dataset, self.train, share, draw)
         dataset = split.known(self.dataset, train)
         if self.facts.vocabulary.owners:
             dataset = dataset.with_owners_of(train)

@@ -98,11 +98,11 @@ class Trainer(ABC):
         False for one row per pair, as the paper has it.
     repeat_alpha
         In the loss and in counts, ``k`` equal steps of one unit that the split keeps apart are
-        worth ``k ** repeat_alpha``, ``[0, 1]``. Models that count obey it; with one row per pair
-        each is worth one.
-    validation_share
-        Share of the training pairs held out for validation, by the split's own rule, ``[0, 1)``;
-        0 trains on all of them.
+        worth ``k ** repeat_alpha``, ``[0, 1]``; one each with one row per pair. Models that count
+        obey it.
+    validation_share, validation_draw
+        Share of the training pairs held out by the split's own rule, ``[0, 1)``; 0 trains on all.
+        Which draw of them, 0 and up; only 0 with a split that draws nothing.
     validate_every
         Epochs between two validations.
     monitor
@@ -141,6 +141,7 @@ class Trainer(ABC):
     distinct_contexts: bool
     repeat_alpha: Probability
     validation_share: Share
+    validation_draw: Natural
     validate_every: Count
     monitor: Metric
     refit: bool
@@ -191,7 +192,7 @@ class Trainer(ABC):
         Parameters
         ----------
         callback
-            Where training starts, what it is validated on and who watches it.
+            Where training starts, what it is validated on, who watches it.
 
         Raises
         ------
@@ -204,13 +205,8 @@ class Trainer(ABC):
         n_epochs = task.epochs or self.epochs
         task.sampler.prepare(task.pairs.counts(model.facts.n_services))
         best = EarlyStopping(model, self.monitor, self.patience, self.patience_steps)
-        optimizer = Optimizer(
-            self.rule,
-            model.parameters(),
-            self.learning_rate,
-            weight_decay=self.weight_decay,
-            momentum=self.momentum,
-        )
+        settings = {"weight_decay": self.weight_decay, "momentum": self.momentum}
+        optimizer = Optimizer(self.rule, model.parameters(), self.learning_rate, **settings)
         state = TrainingState(task, optimizer, best)
         callback.load(state)
         objective = self.objective(task)

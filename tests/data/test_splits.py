@@ -397,6 +397,23 @@ def test_no_side_may_be_empty(walks: Walks, dataset_of: DatasetOf) -> None:
             split.hold_out(dataset, np.array([0, 1]), 0.3)
 
 
+@pytest.mark.parametrize("option", DRAWN)
+def test_another_draw_of_validation_is_that_of_another_seed(
+    tiny: Dataset, config: Callable[..., DictConfig], option: str
+) -> None:
+    seeds = [build(config("split", option, seed=k, graph="train"), "split") for k in range(3, 9)]
+    rows = np.arange(len(tiny.pairs.context))
+    draws = [tuple(seeds[0].hold_out(tiny, rows, 0.4, draw).held_out) for draw in range(6)]
+    assert draws == [tuple(split.hold_out(tiny, rows, 0.4).held_out) for split in seeds]
+    assert len(set(draws)) > 1
+
+
+def test_a_split_that_draws_nothing_has_one_validation_side(tiny: Dataset) -> None:
+    split = temporal_split()
+    with pytest.raises(ConfigError, match=r"trainer.validation_draw is 1, but the split draws no"):
+        split.hold_out(tiny, split.split(tiny).kept, 0.4, 1)
+
+
 def test_leakage_by_hand(walks: Walks, dataset_of: DatasetOf) -> None:
     dataset = dataset_of([walks(each) for each in ("t1 s1 s2", "t1 s1 s2", "t1 s2", "t2 s1")])
     # rows: 0 2 (t1)->s1, 1 3 (t1 s1)->s2, 4 (t1)->s2, 5 (t2)->s1

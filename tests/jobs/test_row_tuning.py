@@ -35,9 +35,12 @@ def parse(words: Sequence[str]) -> list[Override]:
 
 
 class Stub(Engine):
-    """Stands for an engine and for what its jobs leave, of values from 0 to 19."""
+    """Stands for an engine and for what its jobs leave, of values from 0 to 19.
 
-    def __init__(self, taken: int, failed: Sequence[int] = ()) -> None:
+    By draw 1 of the validation pairs each is less by 10 where it is odd; by draw 2 all are 0.
+    """
+
+    def __init__(self, taken: int, failed: Sequence[str] = ()) -> None:
         self.taken, self.failed = taken, failed
         self.trained: list[dict[int, int]] = []
 
@@ -48,29 +51,38 @@ class Stub(Engine):
         given = dict(word.split("=", 1) for word in words)
         epochs = int(given.get("trainer.epochs", self.taken))
         config = OmegaConf.create({"trainer": {"epochs": epochs}})
-        return Job(name, tuple(words), Path(given.get("rate", "0"), str(epochs)), config)
+        draw = given.get("trainer.validation_draw", "0")
+        folder = Path(given.get("rate", "0"), str(epochs), draw)
+        return Job(name, tuple(words), folder, config)
 
     def state(self, folder: Path) -> State:
-        rate, epochs = map(int, folder.parts)
-        if rate in self.failed:
+        rate, epochs, draw = map(int, folder.parts)
+        if f"{rate}/{draw}" in self.failed:
             return State("stopped", "no luck")
         model = SimpleNamespace(epochs=[epochs], best_epoch=[epochs // 2])
-        metrics = {"ndcg": {"mean": float(rate % 20)}}
+        value = (rate % 20 - 10 * (rate % 2) * draw) * (draw < 2)
+        metrics = {"ndcg": {"mean": float(value)}}
         finished = Mock(spec=Finished, model=model, metrics=metrics)
         return State("finished", run=Mock(spec=Run, finished=finished))
 
 
 @pytest.fixture
-def tuning_of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[RowTuning, list[list[str]]]]:
+def tuning_of(
+    monkeypatch: pytest.MonkeyPatch, config: Config
+) -> Callable[..., tuple[RowTuning, list[list[str]]]]:
     """A function of a stub and a number: the tuning of a row with so many trials, all run."""
 
-    def tuned(stub: Stub, n_trials: int, share: float = 0.0) -> tuple[RowTuning, list[list[str]]]:
+    def tuned(
+        stub: Stub, n_trials: int, share: float = 0.0, split: str = "temporal"
+    ) -> tuple[RowTuning, list[list[str]]]:
         monkeypatch.setattr("dagrec_cli.jobs.row_tuning.row_job", stub.job)
         monkeypatch.setattr("dagrec_cli.jobs.row_tuning.state_of", stub.state)
         trainer = {"monitor": "ndcg", "validation_share": share}
-        config = OmegaConf.create({"seed": 0, "seeds": [3, 4], "rate": 0, "trainer": trainer})
+        seeds = {"seed": 0, "seeds": [3, 4]}
+        nodes = {"rate": 0, "trainer": trainer, "split": config("split", split)}
+        row = OmegaConf.create({**seeds, **nodes})
         ranges = Ranges({"rate": "range(0,40)"})
-        tuning = RowTuning(stub, Job("row", ("x=1",), Path("row"), config), ranges, n_trials)
+        tuning = RowTuning(stub, Job("row", ("x=1",), Path("row"), row), ranges, n_trials)
         return tuning, [[str(job.folder) for job in batch] for batch in tuning.batches()]
 
     return tuned
@@ -78,7 +90,7 @@ def tuning_of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[RowTuning,
 
 def test_a_third_trains_longer(tuning_of: Any) -> None:
     tuning, batches = tuning_of(Stub(taken=90), 28)
-    assert batches[0] == ["0/90"]
+    assert batches[0] == ["0/90/0"]
     assert [len(batch) for batch in batches[1:]] == [27, 9, 3]
     trained = [{folder.split("/")[1] for folder in batch} for batch in batches[1:]]
     assert trained == [{"10"}, {"30"}, {"90"}]
@@ -97,11 +109,26 @@ def test_what_counts_or_trains_shortly_is_not_pruned(tuning_of: Any) -> None:
 
 
 def test_a_trial_that_fails_is_out_and_a_row_that_fails_is_not_tried(tuning_of: Any) -> None:
-    stub = Stub(taken=0, failed=[19, 39])
+    stub = Stub(taken=0, failed=["19/0", "39/0"])
     tuning, _ = tuning_of(stub, 40)
     assert tuning.best.value == 18
-    tuning, batches = tuning_of(Stub(taken=0, failed=[0]), 40)
+    tuning, batches = tuning_of(Stub(taken=0, failed=["0/0"]), 40)
     assert (len(batches), tuning.best, tuning.words) == (1, None, ())
+
+
+def test_those_that_train_whole_are_judged_by_three_draws(tuning_of: Any) -> None:
+    tuning, batches = tuning_of(Stub(taken=90), 28, split="composition")
+    assert [len(batch) for batch in batches] == [1, 27, 9, 3, 4, 4]
+    whole = {"0/90", *(folder[:-2] for folder in batches[3])}
+    for draw in (1, 2):
+        assert set(batches[3 + draw]) == {f"{folder}/{draw}" for folder in whole}
+    # 19 and 39 are the best by the first draw alone.
+    tuning, _ = tuning_of(Stub(taken=0), 40, split="composition")
+    assert int(tuning.best.settings["rate"]) % 20 == 18
+    assert tuning.best.value == (18 + 18 + 0) / 3
+    stub = Stub(taken=0, failed=["18/1", "38/2"])
+    tuning, _ = tuning_of(stub, 40, split="composition")
+    assert tuning.best.value == (16 + 16 + 0) / 3
 
 
 def test_a_whole_grid_and_the_first_of_more_draws() -> None:
