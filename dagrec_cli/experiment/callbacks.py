@@ -41,9 +41,13 @@ class RunContext:
     histories: dict[int, History]
 
     def say_if_too_short(self, seed: int) -> None:
-        """Say what to raise if a training ended at its last epoch while it was getting better."""
+        """Say what to raise if a training ended at its last epoch while it was getting better.
+
+        One that is judged on validation pairs is a trial, and may be cut short on purpose.
+        """
         trainer, history = self.components.trainer, self.histories[seed]
-        if better := history.still_better(trainer.epochs, trainer.monitor):
+        better = history.still_better(trainer.epochs, trainer.monitor)
+        if better and self.data.side == "test":
             line = f"seed {seed}: {better} when training ended; raise trainer.epochs"
             self.progress.say(f"{line} (now {trainer.epochs}) or trainer.learning_rate.")
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -54,7 +55,7 @@ class Task:
             run_job(config, nullcontext(Silent()), resume=self.resume)
         elif not self.stop.exists():
             with _taking_ctrl_c():
-                shown = nullcontext(WorkerProgress(self.stop))
+                shown = nullcontext(WorkerProgress(self.stop, HydraConfig.get().runtime.output_dir))
                 run_job(config, shown, resume=self.resume)
 
 
@@ -77,10 +78,12 @@ class WorkerProgress(Silent):
     ----------
     stop
         The file that says so.
+    folder
+        Of the job, which stands before its lines, as they are among those of others.
     """
 
-    def __init__(self, stop: Path) -> None:
-        super().__init__()
+    def __init__(self, stop: Path, folder: str) -> None:
+        super().__init__(lambda line: sys.stderr.write(f"{os.path.relpath(folder)}: {line}\n"))
         self._stop = stop
         self._is_stopping = False
 

@@ -286,11 +286,14 @@ def test_early_stopping_adds_columns_and_keeps_the_best_epoch(dagrec: Dagrec) ->
 
 def test_a_training_that_was_too_short_says_what_to_raise(dagrec: Dagrec) -> None:
     words = ["trainer=full_batch", "trainer.epochs=20", "trainer.learning_rate=0.02"]
-    answer = dagrec("train", *words, "model.hidden=8", "model.embedding_dim=8", "model.mask=none")
-    assert answer.err == (
+    words += ["model.hidden=8", "model.embedding_dim=8", "model.mask=none"]
+    assert dagrec("train", *words).err == (
         "seed 0: the loss still fell when training ended; raise trainer.epochs (now 20) or "
         "trainer.learning_rate.\n"
     )
+    trial = ["trainer.validation_share=0.2", "evaluate_on=validation"]  # may be short on purpose
+    answer = dagrec("train", *words, *trial)
+    assert (answer.code, answer.err) == (0, "")
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from dagrec_cli.jobs.job import Job, by_part
 from dagrec_cli.jobs.plugins import PoolLauncher
 from dagrec_cli.jobs.run import Display, Engine, engine_of
 from dagrec_cli.jobs.tables import row_job
+from dagrec_cli.jobs.task import WorkerProgress
 from dagrec_cli.training.progress import Silent
 
 CtrlC = Callable[[int], Any]
@@ -95,6 +96,14 @@ def test_a_job_that_ended_just_before_ctrl_c_is_shown(
         rows.run(jobs, display, resume=True)
     assert display.reached == {jobs[0].folder}
     assert "job 0: accuracy ." in said.getvalue()
+
+
+def test_a_job_beside_others_says_which_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    WorkerProgress(tmp_path / "stop", str(tmp_path / "rows/a")).say("seed 0: it still rose")
+    assert capsys.readouterr().err == "rows/a: seed 0: it still rose\n"
 
 
 def test_a_launcher_that_cannot_start_is_one_line(
