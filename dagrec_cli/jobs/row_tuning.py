@@ -3,10 +3,10 @@
 A trial is the row with other settings, drawn from the ranges of ``configs/search/MODEL.yaml``, with
 one seed. What a row, its table or the command sets itself stays as it is. A trial trains on four
 fifths of the row's training side and is judged on the last one, which the row's split holds out by
-its own rule; it reads no test step. Those that train whole are judged by three draws of that fifth,
-as the best of many by one is too often the best by that one alone. Trials lie among the rows, in
-folders named by what decides their files, so that a tuning that was stopped continues, and equal
-rows are tuned once.
+its own rule; it reads no test step. The best third are judged by three draws of that fifth, as the
+best of many by one is too often the best by that one alone. Trials lie among the rows, in folders
+named by what decides their files, so that a tuning that was stopped continues, and equal rows are
+tuned once.
 
 The first trial is the row as it stands, and trains whole. The others are drawn at once. Those of
 networks are pruned by successive halving: all train for a ninth of the epochs that the first one
@@ -41,7 +41,7 @@ from dagrec_cli.runs.state import state_of
 
 SEARCH = "search"  # folder of configs
 SHARE = 0.2  # of the training side, for validation
-DRAWS = 3  # of that share, for those that train whole
+DRAWS = 3  # of that share, for the best of those that train whole
 STAY = 3  # one of so many trials trains longer
 LEAST_EPOCHS = 10  # that tell trials apart; of full batches each is a single step
 SEED = 0  # of what is drawn: the same for equal ranges, whatever the data
@@ -156,7 +156,7 @@ class RowTuning:
 
     @property
     def best(self) -> Outcome | None:
-        """The best of those that trained whole; None if the row cannot be tried as it stands."""
+        """The best of those that came to the end; None if the row cannot be tried as it stands."""
         whole = [self.trials[number] for number in self._last]
         there = [each for each in whole if each.value is not None]
         return max(there, key=attrgetter("merit"), default=None)
@@ -184,15 +184,21 @@ class RowTuning:
             yield from self._run([k for k in left if not self._is_over(k)], epochs)
             left = [k for k in left if self.trials[k].value is not None]
             if number < len(rungs) - 1:
-                left.sort(key=lambda k: self.trials[k].merit, reverse=True)
-                left = sorted(left[: ceil(len(left) / STAY)])
+                left = self._best(left, len(left))
         self._last = [0, *left]
+        if self._draws > 1:
+            self._last = [0, *self._best(left, len(self.settings))]
         outcomes = [[self.trials[k]] for k in self._last]
         for draw in range(1, self._draws):
             yield from self._run(self._last, None, draw)
             for k, of_trial in zip(self._last, outcomes, strict=True):
                 of_trial.append(self.trials[k])
         self.trials |= {k: mean_of(each) for k, each in zip(self._last, outcomes, strict=True)}
+
+    def _best(self, numbers: Sequence[int], among: int) -> list[int]:
+        """Return the best of some trials, as many as are a third of so many."""
+        best = sorted(numbers, key=lambda k: self.trials[k].merit, reverse=True)
+        return sorted(best[: ceil(among / STAY)])
 
     def _run(
         self, numbers: Sequence[int], epochs: int | None, draw: int = 0

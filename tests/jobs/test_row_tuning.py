@@ -116,14 +116,15 @@ def test_a_trial_that_fails_is_out_and_a_row_that_fails_is_not_tried(tuning_of: 
     assert (len(batches), tuning.best, tuning.words) == (1, None, ())
 
 
-def test_those_that_train_whole_are_judged_by_three_draws(tuning_of: Any) -> None:
+def test_the_best_third_is_judged_by_three_draws(tuning_of: Any) -> None:
     tuning, batches = tuning_of(Stub(taken=90), 28, split="composition")
     assert [len(batch) for batch in batches] == [1, 27, 9, 3, 4, 4]
     whole = {"0/90", *(folder[:-2] for folder in batches[3])}
     for draw in (1, 2):
         assert set(batches[3 + draw]) == {f"{folder}/{draw}" for folder in whole}
-    # 19 and 39 are the best by the first draw alone.
-    tuning, _ = tuning_of(Stub(taken=0), 40, split="composition")
+    # 19 and 39 are the best by the first draw alone, and 14 of 40 trials are judged by all.
+    tuning, batches = tuning_of(Stub(taken=0), 40, split="composition")
+    assert [len(batch) for batch in batches] == [1, 39, 15, 15]
     assert int(tuning.best.settings["rate"]) % 20 == 18
     assert tuning.best.value == (18 + 18 + 0) / 3
     stub = Stub(taken=0, failed=["18/1", "38/2"])
