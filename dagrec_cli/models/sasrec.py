@@ -4,10 +4,15 @@ Source: Kang & McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018, Â
 Differs from the source: contexts are nodes in topological order, a path as it is walked; only the
 last position is read, also in training, by whichever loss is chosen; queries, keys and values are
 all normalised (the paper's text; its code leaves keys and values as they are).
+With ``block=ligr`` eSASRec: Tikhonovich et al., "eSASRec: Enhancing Transformer-based
+Recommendations in a Modular Fashion", RecSys 2025 (github.com/blondered/transformer_benchmark).
+Differs from the source: as above; embeddings are scaled and the last states normalised, as SASRec's
+are; its loss, over 256 uniform negatives, is ``loss=ce_sampled loss.log_q=false sampler=uniform
+sampler.n_sample=256``.
 """
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -17,11 +22,12 @@ from dagrec_cli.config.kinds import Count, Share
 from dagrec_cli.data.vocabulary import PAD, UnknownNames
 from dagrec_cli.models.base import Facts, TorchModel
 from dagrec_cli.models.context_batch import Contexts
-from dagrec_cli.models.layers.edge_attention import AttentionBlock
+from dagrec_cli.models.layers.edge_attention import AttentionBlock, LiGRBlock
 from dagrec_cli.models.layers.node_features import NodeEmbedding, TiedHead
 
 LAST = slice(-1, None)
 ROWS_OF_A_PART, MOST_PARTS = 64, 16  # rows of about one length, so that few cells are padding
+BLOCKS = {"plain": AttentionBlock, "ligr": LiGRBlock}
 
 
 class SASRec(TorchModel):
@@ -37,6 +43,8 @@ class SASRec(TorchModel):
         Width of embeddings and states, a multiple of ``heads``.
     num_layers
         Blocks, 1 and up.
+    block
+        ``plain``, or ``ligr``: gates weigh what attention and a wider layer add to a state.
     heads
         Attention heads, 1 and up.
     max_len
@@ -64,6 +72,7 @@ class SASRec(TorchModel):
         *,
         hidden: Count,
         num_layers: Count,
+        block: Literal["plain", "ligr"],
         heads: Count,
         max_len: Count,
         dropout_embed: Share,
@@ -82,7 +91,7 @@ class SASRec(TorchModel):
             self.head = TiedHead(self.embedding, facts.vocabulary.service_nodes)
         self.dropout = nn.Dropout(dropout_embed)
         self.blocks = nn.ModuleList(
-            AttentionBlock(hidden, heads, dropout_hidden) for _ in range(num_layers)
+            BLOCKS[block](hidden, heads, dropout_hidden) for _ in range(num_layers)
         )
         self.norm = nn.LayerNorm(hidden)
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import silu
 
 from dagrec_cli.data.composition import Composition
 from dagrec_cli.data.contexts import paths
@@ -16,10 +17,17 @@ Scrambled = Callable[..., TorchModel]
 
 
 def by_hand(nodes: list[int], weights: dict[str, Tensor], heads: int) -> Tensor:
-    """Return the state of the last node, all positions computed: the paper's equations 1 to 6."""
+    """Return the state of the last node, all positions computed: the paper's equations 1 to 6.
+
+    With the weights of gates: eSASRec's code.
+    """
+    is_gated = "blocks.0.gate_heard.weight" in weights
 
     def linear(name: str, x: Tensor) -> Tensor:
-        return x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
+        return x @ weights[f"{name}.weight"].T + weights.get(f"{name}.bias", torch.zeros(()))
+
+    def gate(name: str, x: Tensor) -> Tensor:
+        return 1 / (1 + (-linear(name, x)).exp()) if is_gated else torch.ones(())
 
     def norm(name: str, x: Tensor) -> Tensor:
         x = (x - x.mean(1, keepdim=True)) / (x.var(1, keepdim=True, unbiased=False) + 1e-5).sqrt()
@@ -31,32 +39,55 @@ def by_hand(nodes: list[int], weights: dict[str, Tensor], heads: int) -> Tensor:
         known = norm(f"{block}.norm", x)
         query = linear(f"{block}.attention.query", known)
         key, value = linear(f"{block}.attention.key_value", known).chunk(2, dim=1)
-        heard = []
+        of_heads = []
         for q, k, v in zip(*(each.chunk(heads, 1) for each in (query, key, value)), strict=True):
             match = (q @ k.T / q.shape[1] ** 0.5).exp().tril()
-            heard.append(match / match.sum(1, keepdim=True) @ v)
-        x = x + linear(f"{block}.attention.out", torch.cat(heard, 1))
-        inner = linear(f"{block}.inner.1", norm(f"{block}.inner.0", x)).relu()
-        x = x + linear(f"{block}.inner.4", inner)
+            of_heads.append(match / match.sum(1, keepdim=True) @ v)
+        heard = linear(f"{block}.attention.out", torch.cat(of_heads, 1))
+        x = x + gate(f"{block}.gate_heard", x) * heard
+        inner = linear(f"{block}.inner.1", norm(f"{block}.inner.0", x))
+        inner = silu(inner[:, :24]) * inner[:, 24:] if is_gated else inner.relu()
+        x = x + gate(f"{block}.gate_inner", x) * linear(f"{block}.inner.4", inner)
     return norm("norm", x)[-1]
 
 
-@pytest.mark.parametrize("max_len", [50, 3])
+@pytest.mark.parametrize(("max_len", "block"), [(50, "plain"), (3, "plain"), (3, "ligr")])
 def test_states_equal_the_equations(
     scrambled: Scrambled,
     random_compositions: Sequence[Composition],
     dataset_of: Callable[..., Dataset],
     max_len: int,
+    block: str,
 ) -> None:
     """Of contexts that merge, the longest cut to their last nodes."""
     dataset = dataset_of(random_compositions[:40], context="dag")
-    model = scrambled("sasrec", dataset, hidden=6, heads=2, max_len=max_len)
+    model = scrambled("sasrec", dataset, hidden=6, heads=2, max_len=max_len, block=block)
     entries = np.arange(len(dataset.contexts), dtype=np.int32)
     weights = model.state_dict()
     expected = [by_hand(dataset.contexts.spell(e)[-max_len:], weights, heads=2) for e in entries]
     found = model.encode(Contexts(dataset.contexts, entries))
     assert max(map(len, map(dataset.contexts.spell, entries))) > 3
     assert torch.allclose(found, torch.stack(expected), atol=1e-4)
+
+
+@torch.no_grad()
+def test_shut_gates_let_a_state_pass_as_it_is(
+    scrambled: Scrambled, merging: Dataset, contexts_of: Callable[[Dataset], Contexts]
+) -> None:
+    """And shut to attention alone, a state is that of the last node by itself."""
+    model, contexts = scrambled("esasrec", merging), contexts_of(merging)
+    last = contexts.last
+    alone = Contexts.of_rows(last[:, None], torch.ones_like(last))
+    found = model.encode(contexts)
+    assert not torch.isclose(found, model.encode(alone), atol=1e-2).all(1).all()
+    gates = [model.get_parameter(f"blocks.0.gate_{name}.bias") for name in ("heard", "inner")]
+    gates[0].fill_(-1e4)
+    by_itself = model.encode(contexts)
+    assert torch.allclose(by_itself, model.encode(alone), atol=1e-5)
+    gates[1].fill_(-1e4)
+    assert not torch.isclose(model.encode(contexts), by_itself, atol=1e-2).all(1).any()
+    start = model.embedding(last) * 8 + model.position[-1]
+    assert torch.allclose(model.encode(contexts), model.norm(start), atol=1e-5)
 
 
 def test_memory_grows_with_the_length_alone(scrambled: Scrambled, tiny: Dataset) -> None:
