@@ -40,6 +40,12 @@ class Answer:
         (run,) = self.runs
         return run
 
+    @property
+    def refusal(self) -> str:
+        """The one line that says what was refused; nothing else is written to the terminal."""
+        assert (self.code, self.out, self.err.count("\n")) == (2, "", 1), self.out + self.err
+        return self.err
+
     def result(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads((self.run / "result.json").read_text())
         return found

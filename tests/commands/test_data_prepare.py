@@ -97,10 +97,7 @@ def test_training_on_kept_data_gives_the_same_numbers(
     ],
 )
 def test_prepare_refuses(dagrec: Dagrec, shards: Path, words: list[str], line: str) -> None:
-    answer = dagrec("data", "prepare", *words)
-    assert (answer.code, answer.out) == (2, "")
-    assert answer.err.startswith(f"dagrec data prepare: {line}")
-    assert answer.err.count("\n") == 1
+    assert dagrec("data", "prepare", *words).refusal.startswith(f"dagrec data prepare: {line}")
 
 
 def test_a_fault_names_its_file(dagrec: Dagrec, shards: Path) -> None:

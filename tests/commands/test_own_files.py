@@ -56,8 +56,7 @@ def test_a_folder_of_the_user_is_refused(
 ) -> None:
     before = content(project)
     answer = dagrec(*(word.format(run=trained.run) if "{run}" in word else word for word in words))
-    assert (answer.code, answer.err.count("\n")) == (2, 1)
-    assert "name a new folder" in answer.err
+    assert "name a new folder" in answer.refusal
     assert f"{setting}=FOLDER" in answer.err
     assert content(project) == before
 
@@ -86,8 +85,7 @@ def test_a_sweep_follows_no_link_to_a_job(dagrec: Dagrec, tmp_path: Path, job: s
     (tmp_path / "s" / job.split("/")[0]).symlink_to(tmp_path / "mine")
     before = content(tmp_path / "mine")
     answer = dagrec(*SWEEP, "hydra.sweep.dir=s", subdir)
-    assert (answer.code, answer.err.count("\n")) == (2, 1)
-    assert "a symlink, where a run folder has a folder" in answer.err
+    assert "a symlink, where a run folder has a folder" in answer.refusal
     assert content(tmp_path / "mine") == before
 
 
@@ -109,9 +107,7 @@ def test_a_command_keeps_to_its_own_folders(dagrec: Dagrec, trained: Any, tmp_pa
         ("compare", "r", "hydra.run.dir=r"): "that of a training",
         (*SWEEP, "hydra.sweep.dir=r"): "that of a training",
     }.items():
-        answer = dagrec(*words)
-        assert (answer.code, answer.err.count("\n")) == (2, 1), words
-        assert told in answer.err
+        assert told in dagrec(*words).refusal
     assert content(tmp_path) == before
 
 
@@ -132,17 +128,15 @@ def test_a_folder_of_its_own_is_filled_again(dagrec: Dagrec, trained: Any, tmp_p
         assert dagrec(*words).code == 0, words
         asked = "rerun=true" if words[0] == "train" else "overwrite=true"
         before = content(tmp_path)
-        again = dagrec(*words)
-        assert (again.code, again.out, again.err.count("\n")) == (2, "", 1), words
-        assert asked in again.err
+        assert asked in dagrec(*words).refusal
         assert content(tmp_path) == before
         assert dagrec(*words, asked).code == 0, words
     sweep = (*SWEEP, "hydra.sweep.dir=s")
     assert [dagrec(*sweep).code, dagrec(*sweep, "seed=0,1,2").code] == [0, 0]  # continues
     before = content(tmp_path)
     answer = dagrec(*sweep, "seed=1,0")
-    assert (answer.code, answer.err.count("\n")) == (2, 1)
-    assert "s/0: it holds a finished run of other settings; rerun=true replaces it" in answer.err
+    told = "s/0: it holds a finished run of other settings; rerun=true replaces it"
+    assert told in answer.refusal
     assert content(tmp_path) == before
     assert not [*tmp_path.rglob("*.tmp"), *tmp_path.rglob(".lock")]
 
@@ -162,8 +156,7 @@ def test_only_a_plain_file_is_replaced(
         output = Path(kind)
     context = ["context=[table_1]"] if command == "predict" else []
     answer = dagrec(command, f"run={trained.run}", *context, f"output={output}")
-    assert (answer.code, answer.err.count("\n")) == (2, 1)
-    assert answer.err.startswith(f"dagrec {command}: output is {str(output)!r}, ")
+    assert answer.refusal.startswith(f"dagrec {command}: output is {str(output)!r}, ")
     assert "name a plain file" in answer.err
     assert mine.read_text() == "mine"
     assert kind.startswith(("/dev", "-")) or not output.is_file() or output.is_symlink()

@@ -68,9 +68,8 @@ def test_jobs_that_would_share_a_folder_are_refused(
     dagrec: Dagrec, tmp_path: Path, subdir: str, told: str
 ) -> None:
     answer = dagrec(*TWICE, "hydra.sweep.dir=s", f"hydra.sweep.subdir={subdir}")
-    assert (answer.code, answer.err.count("\n")) == (2, 1)
     told = told.replace("{sweep}", str(tmp_path / "s")).replace("{above}", str(tmp_path))
-    assert told in answer.err
+    assert told in answer.refusal
     assert written(tmp_path) == []
 
 
@@ -88,8 +87,7 @@ def test_a_run_folder_is_no_folder_for_a_sweep(dagrec: Dagrec, tmp_path: Path) -
     assert dagrec("train", "model=popularity", "hydra.run.dir=r").code == 0
     before = written(tmp_path)
     answer = dagrec(*SWEEP, "hydra.sweep.dir=r")
-    assert (answer.code, answer.err.count("\n")) == (2, 1)
-    assert f"{tmp_path / 'r'}: that of a training; nothing is written there" in answer.err
+    assert f"{tmp_path / 'r'}: that of a training; nothing is written there" in answer.refusal
     assert written(tmp_path) == before
 
 

@@ -89,8 +89,7 @@ def test_the_name_of_a_folder_alone(run: Path, dagrec: Dagrec, tmp_path: Path) -
         shutil.copytree(run, tmp_path / name)
     assert dagrec("compare", "model=markov", "by=model").code == 0
     answer = dagrec("compare", "s1/model=marko,seed=0")
-    assert (answer.code, answer.err.count("\n")) == (2, 1)
-    assert "s1/model=marko,seed=0: no such folder; name run folders" in answer.err
+    assert "s1/model=marko,seed=0: no such folder; name run folders" in answer.refusal
 
 
 def test_a_data_file_of_any_name(dagrec: Dagrec, tmp_path: Path) -> None:
