@@ -159,7 +159,7 @@ def _cuts(model: Model, last: NDArray[np.int32]) -> list[int]:
 
 def _scores_lists(model: Model) -> TypeGuard[TorchModel]:
     """Return whether a model's head is all that scores, so that it can score services alone."""
-    return isinstance(model, TorchModel) and model.prior is None
+    return isinstance(model, TorchModel) and not model.priors
 
 
 def _evaluate(

@@ -73,7 +73,7 @@ def _fit(
         model.hard_mask,
         distinct=trainer.distinct_contexts,
         repeat_alpha=trainer.repeat_alpha,
-        prior=model.prior,
+        priors=model.priors,
         units=data.units,
     )
     costs = components.loss, components.sampler

@@ -61,7 +61,7 @@ def onnx_bytes(model: Model, *, merges: bool) -> tuple[bytes, float]:
         raise OnnxError(
             "ONNX has no form for the counts of model.mask=prior yet; train with model.mask=hard."
         )
-    if model.owners is not None:
+    if model.owners is not None or model.preferences is not None:
         raise OnnxError("ONNX takes no owner yet; train with model.owner=none.")
     if any(isinstance(part, Distances) for part in model.modules()):
         raise OnnxError(

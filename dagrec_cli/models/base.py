@@ -19,12 +19,14 @@ from dagrec_cli.errors import ConfigError
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.layers.count_prior import CountPrior
 from dagrec_cli.models.layers.dag_mask import DagMask
+from dagrec_cli.models.layers.preferences import OwnerPreferences
 from dagrec_cli.models.layers.scoring_head import ScoringHead
 
 PlainMask = Literal["hard", "none"]
 Mask = Literal[PlainMask, "prior"]
 CountedOwner = Literal["none", "prior"]
-Owner = Literal[CountedOwner, "embedding"]
+Owner = Literal[CountedOwner, "embedding", "preferences"]
+Prior = CountPrior | OwnerPreferences
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,8 @@ class TorchModel(Model):
     """A model trained by gradients: a state per context, then a linear score per service.
 
     With ``mask=prior`` a :class:`~dagrec_cli.models.layers.count_prior.CountPrior` is added to it.
-    With ``owner=embedding`` a vector of the composition's owner is added to the state.
+    With ``owner=embedding`` a vector of the composition's owner is added to the state, with
+    ``owner=preferences`` :class:`~dagrec_cli.models.layers.preferences.OwnerPreferences` to scores.
 
     Parameters
     ----------
@@ -210,7 +213,7 @@ class TorchModel(Model):
     node_dropout
         For the model's :class:`~dagrec_cli.models.layers.node_features.NodeEmbedding`.
     owner
-        ``none``, ``embedding``, or ``prior`` for a prior that counts by owner first.
+        ``none``, ``embedding``, ``preferences``, or ``prior`` for one that counts by owner first.
     owner_dropout
         For :class:`OwnerEmbedding`.
 
@@ -246,8 +249,14 @@ class TorchModel(Model):
         self.node_dropout = node_dropout
         by_owner, has_prior = owner == "prior", mask == "prior"
         self.prior = CountPrior(facts.vocabulary, edge_dropout, by_owner) if has_prior else None
-        reads_owner = owner == "embedding"
-        self.owners = OwnerEmbedding(facts, hidden, owner_dropout) if reads_owner else None
+        self.owners = OwnerEmbedding(facts, hidden, owner_dropout) if owner == "embedding" else None
+        has_preferences = owner == "preferences"
+        self.preferences = OwnerPreferences(facts.vocabulary) if has_preferences else None
+
+    @property
+    def priors(self) -> list[Prior]:
+        """What adds to the head's scores what was counted, which differs from row to row."""
+        return [prior for prior in (self.prior, self.preferences) if prior is not None]
 
     @abstractmethod
     def encode(self, contexts: Contexts) -> Float[Tensor, "contexts hidden"]:
@@ -265,7 +274,7 @@ class TorchModel(Model):
     def forward(self, contexts: Contexts) -> Float[Tensor, "contexts services"]:
         """Return the unmasked score of every service after each context."""
         scores: Tensor = self.head(self.states(contexts))
-        return scores if self.prior is None else scores + self.prior(contexts)
+        return sum((prior(contexts) for prior in self.priors), start=scores)
 
     def evidence(self, context: Contexts) -> Evidence:
         """Return what the prior counted, and what network, owner and prior give to the scores."""
@@ -273,6 +282,8 @@ class TorchModel(Model):
         parts = {"network": network}
         if self.owners is not None:
             parts["owner"] = self.head(self.states(context))[0] - network
+        if self.preferences is not None:
+            parts["owner"] = self.preferences(context)[0]
         if self.prior is not None:
             counts, of_owner = self.prior.table.by_generation(context)
             found = found._replace(counts=counts, of_owner=of_owner)

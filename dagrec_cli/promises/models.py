@@ -69,8 +69,8 @@ def _trainer(epochs: int) -> Trainer:
 
 def _training_pairs(model: Model, dataset: Dataset) -> TrainingPairs:
     rows = np.arange(len(dataset.pairs.context))
-    prior = model.prior if isinstance(model, TorchModel) else None
-    return TrainingPairs.of(dataset, rows, model.hard_mask, distinct=True, prior=prior)
+    priors = model.priors if isinstance(model, TorchModel) else ()
+    return TrainingPairs.of(dataset, rows, model.hard_mask, distinct=True, priors=priors)
 
 
 def trained(

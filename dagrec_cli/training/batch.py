@@ -14,6 +14,7 @@
                       y  z  1  1              target, weight
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -28,10 +29,12 @@ from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import Rows
 from dagrec_cli.data.ragged import block_places
 from dagrec_cli.data.split_base import SplitUnits
+from dagrec_cli.models.base import Prior
 from dagrec_cli.models.context_batch import Contexts
-from dagrec_cli.models.layers.count_prior import CountPrior, RowCounts
+from dagrec_cli.models.layers.count_prior import Hidden, RowCounts
 from dagrec_cli.models.layers.dag_mask import AllowedServices, DagMask
 from dagrec_cli.models.layers.interpolated_counts import Beliefs
+from dagrec_cli.models.layers.preferences import RowPreferences
 
 CPU = torch.device("cpu")
 
@@ -55,8 +58,7 @@ class Batch(NamedTuple):
         What the weighted sum of the rows' losses is divided by: the weight of all rows of the
         optimisation step, which may span several batches.
     beliefs
-        What the model's prior weighs, for each training row, in one or two ways
-        (:meth:`RowCounts.beliefs`); None without a prior.
+        What each of the model's priors weighs, for each training row.
     """
 
     contexts: Contexts
@@ -65,7 +67,7 @@ class Batch(NamedTuple):
     weight: Float[Tensor, " rows"]
     choices: AllowedServices | None
     total: float
-    beliefs: Beliefs | None = None
+    beliefs: tuple[Beliefs, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class TrainingPairs:
     mask
         None for a model without DAG mask.
     counts_of_rows
-        The counts that each row sees; None for a model without a prior.
+        The counts that each row sees, for each of the model's priors.
     device
         Where batches are put.
     """
@@ -93,7 +95,7 @@ class TrainingPairs:
     target: Int[Tensor, " rows"]
     weight: Float[Tensor, " rows"]
     mask: DagMask | None
-    counts_of_rows: RowCounts | None = None
+    counts_of_rows: tuple[RowCounts | RowPreferences, ...] = ()
     device: torch.device = CPU
 
     @classmethod
@@ -105,7 +107,7 @@ class TrainingPairs:
         *,
         distinct: bool,
         repeat_alpha: float = 1.0,
-        prior: CountPrior | None = None,
+        priors: Sequence[Prior] = (),
         units: SplitUnits | None = None,
     ) -> "TrainingPairs":
         """Return the given pairs.
@@ -121,13 +123,13 @@ class TrainingPairs:
             row and one encoding per pair, as the paper has it. Same loss, more work.
         repeat_alpha
             See :class:`~dagrec_cli.data.pairs.WeightedPairs`; needs ``distinct``.
-        prior
-            What counts the pairs; None for a model without.
+        priors
+            What counts the pairs: the model's own.
         units
             What is hidden from each pair in its counts; None for its own row.
         """
-        hidden = "row" if prior is None or units is None else units.kind
-        needs_units = prior is not None or repeat_alpha != 1
+        hidden: Hidden = "row" if units is None else units.kind
+        needs_units = bool(priors) or repeat_alpha != 1
         unit = units.of(rows) if units is not None and needs_units else None
         contexts, pairs = Contexts.of_pairs(dataset, rows)
         # Rows come sorted by context (or are one per context), so that their blocks lie end to end.
@@ -142,7 +144,7 @@ class TrainingPairs:
             torch.from_numpy(weighted.target).long(),
             torch.from_numpy(weighted.worth),
             mask,
-            None if prior is None else RowCounts(prior, weighted, contexts, hidden),
+            tuple(prior.fill(weighted, contexts, hidden) for prior in priors),
         )
 
     def on(self, device: torch.device) -> "TrainingPairs":
@@ -184,7 +186,6 @@ class TrainingPairs:
         contexts = self.contexts.take(chosen)
         # Rows lie in blocks, one per context: read those of the chosen ones, whatever their number.
         row, place = map(torch.from_numpy, block_places(self.size, chosen))
-        seen = self.counts_of_rows
         return Batch(
             contexts.to(self.device),
             row.to(self.device),
@@ -192,7 +193,7 @@ class TrainingPairs:
             self.weight[place].to(self.device),
             self.mask.choices(contexts.last).to(self.device) if self.mask else None,
             total,
-            None if seen is None else seen.beliefs(place).to(self.device),
+            tuple(seen.beliefs(place).to(self.device) for seen in self.counts_of_rows),
         )
 
     def counts(self, n_services: int) -> Float[Tensor, " services"]:

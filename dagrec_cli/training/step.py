@@ -43,7 +43,7 @@ class BatchLoss:
         """Return the batch's loss."""
         if self.loss.needs_negatives:
             per_row = self._sampled(cast(SampledLoss, self.loss), batch)
-        elif batch.choices is None or batch.choices.is_dense:
+        elif batch.choices is None or batch.choices.is_dense or batch.beliefs:
             per_row = self._dense(cast(CatalogueLoss, self.loss), batch)
         else:
             per_row = self._allowed_only(cast(CatalogueLoss, self.loss), batch, batch.choices)
@@ -56,17 +56,17 @@ class BatchLoss:
     def _dense(self, loss: CatalogueLoss, batch: Batch) -> Tensor:
         """Return each row's loss from a table of all scores, contexts × services."""
         with self.precision:
-            if batch.beliefs is None:
+            if not batch.beliefs:
                 scores = self.model(batch.contexts)
-            else:  # the prior differs from row to row of a context
+            else:  # priors differ from row to row of a context
                 scores = self.model.head(self.model.states(batch.contexts))
         scores = scores.float()
         if batch.choices is not None:
             scores = scores.masked_fill(batch.choices.forbidden, -torch.inf)
         # A context's scores serve all of its rows, which differ in their target.
         scores = scores.index_select(0, batch.row)
-        if self.model.prior is not None and batch.beliefs is not None:
-            scores = scores + self.model.prior.of_rows(batch.beliefs)
+        for prior, beliefs in zip(self.model.priors, batch.beliefs, strict=True):
+            scores = scores + prior.of_rows(beliefs)
         return loss(scores, batch.target)
 
     def _allowed_only(self, loss: CatalogueLoss, batch: Batch, choices: AllowedServices) -> Tensor:
@@ -96,8 +96,8 @@ class BatchLoss:
             states = self.model.states(batch.contexts).index_select(0, batch.row)
             scores = self.model.head.candidates(states, candidates)
         scores = scores.float()
-        if self.model.prior is not None and batch.beliefs is not None:
-            scores = scores + self.model.prior.of_rows(batch.beliefs).gather(1, candidates)
+        for prior, beliefs in zip(self.model.priors, batch.beliefs, strict=True):
+            scores = scores + prior.of_rows(beliefs).gather(1, candidates)
         positive, negative = scores[:, :1], scores[:, 1:]
         if loss.needs_correction:
             negative = negative - self.sampler.log_expected(batch.target, negatives, choices)

@@ -43,11 +43,11 @@ def asked(dataset: Dataset, name: str, *owners: int) -> Contexts:
     return Contexts(dataset.contexts, entry.repeat(len(owners)), owner=np.array(owners, np.int32))
 
 
-@pytest.fixture
-def net(owned: Dataset, config: Config) -> TorchModel:
+@pytest.fixture(params=["embedding"])
+def net(owned: Dataset, config: Config, request: pytest.FixtureRequest) -> TorchModel:
     torch.manual_seed(0)
     facts = Facts(owned.vocabulary, owned.graph(), owned.followed)
-    settings = {"owner": "embedding", "owner_dropout": 0.5, "mask": "none"}
+    settings = {"owner": request.param, "owner_dropout": 0.5, "mask": "none"}
     model: TorchModel = build(config("model", "gru4rec", **settings), "model", facts)
     return model
 
@@ -156,6 +156,7 @@ def test_a_prior_by_owner_needs_a_prior(owned: Dataset, config: Config, mask: st
         build(config("model", "sasrec", owner="prior", mask=mask), "model", facts, kind=Model)
 
 
+@pytest.mark.parametrize("net", ["embedding", "preferences"], indirect=True)
 def test_onnx_takes_no_owner(net: TorchModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(util, "find_spec", lambda name: name)
     with pytest.raises(OnnxError, match=r"train with model\.owner=none"):

@@ -53,6 +53,10 @@ class CountPrior(nn.Module):
         self.table = TruncatedCounts(vocabulary, GENERATIONS, by_owner=by_owner)
         self.weights = nn.Parameter(torch.tensor(FIRST_WEIGHTS))
 
+    def fill(self, pairs: WeightedPairs, contexts: Contexts, hidden: Hidden) -> "RowCounts":
+        """Count the rows to train on, and return what each of them sees of that."""
+        return RowCounts(self, pairs, contexts, hidden)
+
     def forward(self, contexts: Contexts) -> Float[Tensor, "contexts services"]:
         """Return the prior after each context, from all that was counted."""
         view = View(self.table, torch.stack(list(self.table.entries(contexts))))

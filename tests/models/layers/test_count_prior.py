@@ -88,9 +88,8 @@ class Counted:
         return [[log(p[c]), seen[c], log(popularity[c])] for c in range(N_SERVICES)]
 
 
-def table(beliefs: Beliefs | None, way: int = 0) -> torch.Tensor:
+def table(beliefs: Beliefs, way: int = 0) -> torch.Tensor:
     """Return what is weighed as a table: rows, services, log p and seen and log popularity."""
-    assert beliefs is not None
     one = beliefs._replace(shift=beliefs.shift[[way]], extra=beliefs.extra[[way]])
     return torch.stack([one.weighed(weights) for weights in torch.eye(3)], dim=2)
 
@@ -115,7 +114,7 @@ def test_a_training_row_sees_what_a_test_row_would(
         None,
         distinct=distinct,
         repeat_alpha=repeat_alpha,
-        prior=prior,
+        priors=[prior],
         units=SplitUnits(kind, np.arange(N_ROWS, dtype=np.int32) if kind == "row" else unit),  # type: ignore[arg-type]
     )
     owner = data.owner_as_read[unit]
@@ -136,7 +135,7 @@ def test_a_training_row_sees_what_a_test_row_would(
     chosen = np.random.default_rng(2).permutation(len(contexts)).astype(np.int32)
     batch = pairs.batch(chosen, pairs.total)
     found = []
-    for at, c, weight, told in zip(*batch[1:4], table(batch.beliefs), strict=True):
+    for at, c, weight, told in zip(*batch[1:4], table(*batch.beliefs), strict=True):
         walk, who = (int(each[chosen[at]]) for each in (contexts.entries, contexts.owner))
         times = round(float(weight) ** (1 / repeat_alpha))
         found += [(walk_of[walk], who, int(c), told.tolist())] * times
@@ -173,10 +172,10 @@ def test_after_a_node_of_its_group_alone_a_row_sees_what_follows_unknown_ones(
     data = every.known_by(every.vocabulary_of(rows))
     units = SplitUnits("group", data.pairs.composition)
     prior = CountPrior(data.vocabulary, 0.0)
-    pairs = TrainingPairs.of(data, rows, None, distinct=True, prior=prior, units=units)
+    pairs = TrainingPairs.of(data, rows, None, distinct=True, priors=[prior], units=units)
     p = {}
     batch = pairs.whole
-    for at, told in zip(batch.row, table(batch.beliefs), strict=True):
+    for at, told in zip(batch.row, table(*batch.beliefs), strict=True):
         last = data.vocabulary.nodes[int(batch.contexts.last[at]) - 1]
         p[last] = told[:, 0].exp().tolist()  # of service_8 and service_9
 
@@ -201,7 +200,7 @@ def trained_on_all(
     model: TorchModel = build(config("model", "gru4rec", mask="prior", **settings), "model", facts)
     rule: Split = build(config("split", split), "split")
     every = np.arange(len(dataset.pairs.context))
-    given = {"prior": model.prior, "units": rule.units(dataset)}
+    given = {"priors": model.priors, "units": rule.units(dataset)}
     return model, TrainingPairs.of(dataset, every, model.hard_mask, distinct=True, **given)  # type: ignore[arg-type]
 
 
@@ -221,7 +220,7 @@ def test_the_loss_reads_each_rows_own_prior(
     model, pairs = trained_on_all(config, tiny, split)
     batch = pairs.whole
     assert silent(model).prior is not None
-    scores = table(batch.beliefs) @ torch.tensor([0.5, 2.0, 0.25])
+    scores = table(*batch.beliefs) @ torch.tensor([0.5, 2.0, 0.25])
     every = torch.nn.functional.cross_entropy(scores, batch.target, reduction="none")
     value = BatchLoss(model, CrossEntropy(label_smoothing=0.0), NoSampler(), Generator())(batch)
     assert value.item() == pytest.approx(float(every @ batch.weight / batch.total), rel=1e-5)
@@ -252,8 +251,7 @@ def test_a_dropped_edge_was_never_seen(config: Callable[..., DictConfig], tiny: 
     model, pairs = trained_on_all(config, tiny, "paper", edge_dropout=0.5)
     batch = pairs.whole
     assert model.prior is not None
-    assert batch.beliefs is not None
-    ways = [table(batch.beliefs, way) for way in (0, 1)]
+    ways = [table(batch.beliefs[0], way) for way in (0, 1)]
     known, new = (way[torch.arange(len(batch.target)), batch.target] for way in ways)
     is_repeated = known[:, 1] == 1
     assert is_repeated.any()
@@ -262,11 +260,11 @@ def test_a_dropped_edge_was_never_seen(config: Callable[..., DictConfig], tiny: 
     assert torch.equal(new[:, 2], known[:, 2])
 
     as_counted, as_new = (way @ model.prior.weights for way in ways)
-    drawn = torch.stack([model.train().prior.of_rows(batch.beliefs) for _ in range(200)])  # type: ignore[union-attr]
+    drawn = torch.stack([model.train().prior.of_rows(*batch.beliefs) for _ in range(200)])  # type: ignore[union-attr]
     is_new = drawn.isclose(as_new, atol=1e-5).all(2)
     assert (is_new | drawn.isclose(as_counted, atol=1e-5).all(2)).all()
     assert is_new[:, is_repeated].float().mean().item() == pytest.approx(0.5, abs=0.05)
-    assert torch.allclose(model.eval().prior.of_rows(batch.beliefs), as_counted, atol=1e-5)  # type: ignore[union-attr]
+    assert torch.allclose(model.eval().prior.of_rows(*batch.beliefs), as_counted, atol=1e-5)  # type: ignore[union-attr]
 
 
 def test_edges_are_dropped_from_a_prior_alone(
