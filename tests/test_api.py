@@ -23,8 +23,7 @@ TOLD = [
     "{0: 20, 1: 20}",
     "178188 weights",
     "[3, 3]",
-    "n = 20 test pairs of 18 compositions in 18 groups, data=synthetic split=paper "
-    "(test_share=0.3 seed=42)",
+    "n = 20 test pairs in 18 groups, data=synthetic split=paper (test_share=0.3 seed=42)",
     "ConfigError: trainer.epochs is 0; use a whole number of 1 or more.",
     "DagrecError: unknown setting 'lr'; did you mean trainer.learning_rate=VALUE? dagrec train "
     "--help lists all of them.",

@@ -19,7 +19,6 @@ from dagrec_cli.experiment.fit import run_experiment
 from dagrec_cli.reporting.comparison import compare_rows
 from dagrec_cli.reporting.grouping import group_runs
 from dagrec_cli.runs.folder import RunFolder
-from dagrec_cli.runs.run import Run
 from dagrec_cli.training.progress import Silent
 from train_config import compose_train
 
@@ -31,7 +30,7 @@ GENERATIONS = 8  # that backoff counts unless told otherwise
 def row_of(folder: Path, *overrides: str) -> dict[str, MetricSummary]:
     """Return the metrics of ``dagrec train data=geoportal OVERRIDES``."""
     config, request = compose_train(["data=geoportal", *overrides])
-    return run_experiment(config, RunFolder(folder), request, Silent()).metrics
+    return run_experiment(config, RunFolder(folder), request, Silent()).finished.metrics
 
 
 @pytest.mark.parametrize(("ranking", "ndcg"), [("one_hot", 0.6597), ("counts", 0.7217)])
@@ -127,12 +126,11 @@ def test_backoff_on_merging_contexts_is_what_plain_counting_gives(tmp_path: Path
         config, request = compose_train([*words, "split.folds=5", f"split.part={part}"])
         assert (config.data.context, config.split.join) == ("dag", "duplicates")
         assert (config.model.order, config.model.smoothing) == (GENERATIONS, 1)
-        folder = RunFolder(tmp_path / str(part))
-        found = run_experiment(config, folder, request, Silent())
-        assert found.data.merges
-        test = Run.load(folder.path).predictions.membership.composition
+        run = run_experiment(config, RunFolder(tmp_path / str(part)), request, Silent())
+        assert run.finished.data.merges
+        test = run.predictions.membership.composition
         expected.append(counted_accuracy(compositions, {*test.tolist()}))
-        assert found.metrics["accuracy"]["mean"] == pytest.approx(expected[-1], abs=1e-3)
+        assert run.finished.metrics["accuracy"]["mean"] == pytest.approx(expected[-1], abs=1e-3)
     (row,) = group_runs([tmp_path], None)
     accuracy = compare_rows([row], title="", metric="accuracy").rows[0]["accuracy"]
     assert accuracy["mean"] == pytest.approx(np.mean(expected), abs=1e-3)

@@ -36,6 +36,6 @@ def evaluate(config: DictConfig) -> None:
     named = {group: hydra.runtime.choices[group] for group in given}
     request = Request({**run.result.choices, **named}, overrides_of(hydra)["task"])
     with folder.locked(), showing("evaluating"):
-        result = evaluate_run(run, given, folder, request, side=config.side, metrics=metrics)
-    show_tables([table_of(result)], notes=config.notes)
+        done = evaluate_run(run, given, folder, request, side=config.side, metrics=metrics)
+    show_tables([table_of(done)], notes=config.notes)
     sys.stdout.write(f"Run folder: {short_path(folder.path)}\n")

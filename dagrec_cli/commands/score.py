@@ -55,6 +55,6 @@ def score(config: DictConfig) -> None:
     choices = {group: hydra.runtime.choices[group] for group in ("data", "split")}
     request = Request({**choices, "model": name}, overrides_of(hydra)["task"])
     with folder.locked(), showing("evaluating"):
-        result = score_file(path, OmegaConf.create(settings), folder, request, metrics)
-    show_tables([table_of(result)], notes=config.notes)
+        run = score_file(path, OmegaConf.create(settings), folder, request, metrics)
+    show_tables([table_of(run)], notes=config.notes)
     sys.stdout.write(f"Run folder: {short_path(folder.path)}\n")

@@ -16,7 +16,7 @@ from dagrec_cli.errors import short_path
 
 if TYPE_CHECKING:
     from dagrec_cli.runs.provenance import Request
-    from dagrec_cli.runs.result import Finished
+    from dagrec_cli.runs.run import Run
 
 RESUME = "resume="
 LAUNCHED = {"RANK", "SLURM_PROCID"}  # what torchrun or srun leave in the environment
@@ -89,10 +89,10 @@ def train(config: DictConfig) -> float | None:
         sweep_parts(hydra)
         return None
     check_new(path, TRAINING, word="rerun", asked=config.rerun)
-    result = _run(config, path, request)
-    _show(result, path, notes=config.notes)
+    run = _run(config, path, request)
+    _show(run, notes=config.notes)
     sys.stdout.write(_hint(hydra.runtime.choices, request.overrides))
-    return _objective(config, result)
+    return _objective(config, run)
 
 
 def _job(config: DictConfig, path: Path) -> float | None:
@@ -110,7 +110,7 @@ def _job(config: DictConfig, path: Path) -> float | None:
         state = job_state(path, config)
     stream = sys.stdout if state.run else sys.stderr
     stream.write(f"job {hydra.job.num} {hydra.job.override_dirname}: {in_words(state)}\n")
-    return _objective(config, state.run.finished if state.run else None)
+    return _objective(config, state.run)
 
 
 def _resume(place: str, words: list[str]) -> None:
@@ -128,29 +128,31 @@ def _resume(place: str, words: list[str]) -> None:
     n_before = run and run.config["trainer"]["epochs"]  # read before it is written again
     if run and not run.counts and not has_checkpoints(path, run.seeds):
         check_nothing_new(run, config, request)
-        result = run.finished
         RunFolder(path).remove(CHECKPOINTS)  # those of some seeds: a kill while they were removed
     else:
         try:
-            result = _run(config, path, request, resume=True)
+            run = _run(config, path, request, resume=True)
         except ConfigError as error:
             raise RunError(f"{path / CONFIG}: {error}") from error
-    _show(result, path, notes=config.notes)
+    _show(run, notes=config.notes)
     if n_before == config.trainer.epochs:
         sys.stdout.write(FINISHED)
 
 
-def _show(result: "Finished", path: Path, *, notes: bool) -> None:
+def _show(run: "Run", *, notes: bool) -> None:
     from dagrec_cli.app.output import show_tables
     from dagrec_cli.experiment.result import table_of
     from dagrec_cli.reporting.comparison import strata_of
     from dagrec_cli.runs.folder import FINAL
 
-    show_tables([table_of(result), *strata_of(result)], notes=notes)
-    sys.stdout.write(f"Run folder: {short_path(path)}\n")
+    result = run.finished
+    show_tables([table_of(run), *strata_of(result)], notes=notes)
+    sys.stdout.write(f"Run folder: {short_path(run.path)}\n")
     if result.has_final:
         n = result.data.pairs
-        sys.stdout.write(f"Final model, fitted on all {n:,} steps: {short_path(path / FINAL)}\n")
+        sys.stdout.write(
+            f"Final model, fitted on all {n:,} steps: {short_path(run.path / FINAL)}\n"
+        )
 
 
 def _hint(choices: Mapping[str, str | None], words: Sequence[str]) -> str:
@@ -161,7 +163,7 @@ def _hint(choices: Mapping[str, str | None], words: Sequence[str]) -> str:
     return f"The paper's trainer: experiment={model}\n" if is_published and not is_chosen else ""
 
 
-def _run(config: DictConfig, path: Path, request: "Request", *, resume: bool = False) -> "Finished":
+def _run(config: DictConfig, path: Path, request: "Request", *, resume: bool = False) -> "Run":
     from dagrec_cli.experiment.fit import run_experiment
     from dagrec_cli.runs.folder import RunFolder
     from dagrec_cli.runs.record import write_failure
@@ -179,7 +181,7 @@ def _run(config: DictConfig, path: Path, request: "Request", *, resume: bool = F
         folder.remove_if_empty()
 
 
-def _objective(config: DictConfig, result: "Finished | None") -> float | None:
-    if config.evaluate_on != "validation" or result is None:
+def _objective(config: DictConfig, run: "Run | None") -> float | None:
+    if config.evaluate_on != "validation" or run is None:
         return None
-    return result.metrics[config.trainer.monitor]["mean"]
+    return run.finished.metrics[config.trainer.monitor]["mean"]

@@ -62,10 +62,6 @@ class HeldOut:
     warnings: tuple[str, ...] = ()
     cold: Natural | None = None
 
-    def told(self) -> list[str]:
-        """Return a line for what is held out in groups, and one for each warning."""
-        return told([self])
-
     @property
     def of_pairs(self) -> str:
         """The share, and what was asked for, in words."""
@@ -86,17 +82,22 @@ class HeldOut:
 
 def told(sides: Sequence[HeldOut]) -> list[str]:
     """Return what became of the share in each part of a split, in lines: groups, then warnings."""
-    first, shares = sides[0], [side.share for side in sides]
     lines = []
-    if first.units:
+    if sides and sides[0].units:
+        shares = [side.share for side in sides]
         low, high = f"{min(shares):.1%}", f"{max(shares):.1%}"
-        share = first.of_pairs if low == high else f"{low} to {high} of the pairs"
-        lines = [f"Split: {share} held out; {first.units}."]
+        share = sides[0].of_pairs if low == high else f"{low} to {high} of the pairs"
+        lines = [f"Split: {share} held out; {sides[0].units}."]
+    return lines + warnings_of(sides)
+
+
+def warnings_of(sides: Sequence[HeldOut], about: str = "") -> list[str]:
+    """Return a line for each warning, with how many parts of a split have it, unless all do."""
     often = Counter(warning for side in sides for warning in side.warnings)
-    for warning, n in often.items():
-        where = f" (in {n} of {len(sides)} parts)" if n < len(sides) else ""
-        lines.append(f"Warning: {warning}{where}.")
-    return lines
+    return [
+        f"Warning: {about}{warning}{f' (in {n} of {len(sides)} parts)' * (n < len(sides))}."
+        for warning, n in often.items()
+    ]
 
 
 def about_share(n_held_out: int, room: int, n_pairs: int) -> list[str]:

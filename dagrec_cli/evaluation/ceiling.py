@@ -18,19 +18,20 @@ WEIGHT_DIGITS = 9  # of a sum of weights; others are of the order of summation
 CEILINGS = {  # what the row of each is called, and what it is
     "last_node": (
         "static ceiling of the last node",
-        "the best function of the last node, chosen on these test pairs",
+        "the best function of the last node, chosen on these pairs",
     ),
     "context": (
         "static ceiling of the context",
-        "the best function of the whole context, chosen on these test pairs",
+        "the best function of the whole context, chosen on these pairs",
     ),
     "owner": (
         "static ceiling of the context and the owner",
-        "the best function of the whole context and whose it is, chosen on these test pairs",
+        "the best function of the whole context and whose it is, chosen on these pairs",
     ),
     "law": (
         "ceiling of the law",
-        "the best predictor in expectation, which knows the data's law",
+        "the best predictor in expectation, which knows the data's law; on these pairs a model may "
+        "be luckier",
     ),
 }
 STATIC = ("last_node", "context", "owner")

@@ -17,15 +17,13 @@ from dagrec_cli.data.splits import leakage
 from dagrec_cli.errors import ConfigError, RunError
 from dagrec_cli.evaluation.ceiling import ceilings
 from dagrec_cli.evaluation.evaluator import evaluate_rows
-from dagrec_cli.experiment.result import SeedRun, finished, table_of
+from dagrec_cli.experiment.result import SeedRun, finished, write_result
 from dagrec_cli.models.base import Facts, Model
 from dagrec_cli.runs.csv_files import MetricsFile
 from dagrec_cli.runs.folder import CONFIG, RESULT, RunFolder
 from dagrec_cli.runs.model import load_model, saved_facts, write_setup
 from dagrec_cli.runs.predictions import write_predictions
 from dagrec_cli.runs.provenance import Request, origin
-from dagrec_cli.runs.record import write_record
-from dagrec_cli.runs.result import Finished
 from dagrec_cli.runs.run import Run
 from dagrec_cli.training.split_data import SplitData
 from dagrec_cli.training.state import History
@@ -41,7 +39,7 @@ def evaluate_run(
     *,
     side: Side,
     metrics: Sequence[str] = (),
-) -> Finished:
+) -> Run:
     """Evaluate a run's model and fill a folder as ``dagrec train`` does.
 
     Parameters
@@ -100,9 +98,7 @@ def evaluate_run(
         if is_own_test
         else f"data={choices.get('data')} split={choices.get('split')}",
     )
-    table_of(result).save(folder)
-    write_record(folder, result)
-    return result
+    return write_result(folder, result)
 
 
 def _split_data(source: CachedSource, split: Split, facts: Facts, side: Side) -> SplitData:

@@ -30,7 +30,7 @@ from dagrec_cli.experiment.callbacks import (
     SeedCallback,
 )
 from dagrec_cli.experiment.components import Components, Start
-from dagrec_cli.experiment.result import SeedRun, data_facts, finished, table_of
+from dagrec_cli.experiment.result import SeedRun, data_facts, finished, write_result
 from dagrec_cli.loggers.base import SafeLogger
 from dagrec_cli.models.base import CountingModel, Model, TorchModel
 from dagrec_cli.models.context_batch import Contexts
@@ -42,8 +42,9 @@ from dagrec_cli.runs.model import write_facts, write_setup, write_weights
 from dagrec_cli.runs.predictions import write_predictions
 from dagrec_cli.runs.provenance import Origin, Request, origin
 from dagrec_cli.runs.record import write_record
-from dagrec_cli.runs.result import Finished, stopped
+from dagrec_cli.runs.result import stopped
 from dagrec_cli.runs.resume import begin, check_same_data, resume_command
+from dagrec_cli.runs.run import Run
 from dagrec_cli.runs.state import TRAINING, check_free
 from dagrec_cli.training.batch import TrainingPairs
 from dagrec_cli.training.hardware import set_threads
@@ -187,7 +188,7 @@ def run_experiment(
     progress: Progress,
     *,
     resume: bool = False,
-) -> Finished:
+) -> Run:
     """Run all seeds of a config and fill its run folder.
 
     Parameters
@@ -248,13 +249,12 @@ def run_experiment(
         seconds = {"seconds_data": seconds_data, "seconds_total": seconds_total}
         whole = finished(began, data, chosen_on, runs, bounds, components.metrics, **seconds)
         whole = msgspec.structs.replace(whole, has_final=has_final)
-        table_of(whole).save(folder)
-        write_record(folder, whole)
+        done = write_result(folder, whole)
         if not config.keep_checkpoints:
             folder.remove(CHECKPOINTS)
         LOGGER.info("finished in %.1f s", time.perf_counter() - start)
         logger.end(whole)
-        return whole
+        return done
 
 
 def _begin(

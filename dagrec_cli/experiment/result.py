@@ -18,10 +18,14 @@ from dagrec_cli.evaluation.recommender import list_metrics
 from dagrec_cli.evaluation.strata import strata
 from dagrec_cli.evaluation.uncertainty import metric_summaries
 from dagrec_cli.models.base import Model
-from dagrec_cli.reporting.notes import notes_of
+from dagrec_cli.reporting.notes import basis, ceilings_note
+from dagrec_cli.reporting.rows import TableRow
 from dagrec_cli.reporting.tables import Table
+from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.provenance import Origin
+from dagrec_cli.runs.record import write_record
 from dagrec_cli.runs.result import DataFacts, Finished, ModelFacts, Seconds, Stratum
+from dagrec_cli.runs.run import Run
 from dagrec_cli.training.split_data import SplitData
 from dagrec_cli.training.state import History
 
@@ -142,8 +146,17 @@ def data_facts(data: SplitData, chosen_on: SplitData) -> DataFacts:
     )
 
 
-def table_of(result: Finished) -> Table:
+def write_result(folder: RunFolder, result: Finished) -> Run:
+    """Write the table and, last of all, the result; return the run that is done."""
+    run = Run(folder.path, result, result.seeds)
+    table_of(run).save(folder)
+    write_record(folder, result)
+    return run
+
+
+def table_of(run: Run) -> Table:
     """Return the model's row and, below it, the best that is possible."""
+    result = run.finished
     choices, listed = result.choices, result.listed(result.seeds)
     row = {
         "model": choices.get("model", "model"),
@@ -161,4 +174,7 @@ def table_of(result: Finished) -> Table:
         row,
         {"model": CEILINGS[best][0], "loss": "–", **result.ceilings[best]},
     ]
-    return Table(title, columns, rows, notes_of(result))
+    notes = [*basis([TableRow("", [run])]), ceilings_note([best])]
+    if "owner" in result.ceilings:
+        notes.append("The model reads owners, so vocabulary.json holds their names.")
+    return Table(title, columns, rows, notes)

@@ -21,7 +21,7 @@ from dagrec_cli.errors import ConfigError, DataError, did_you_mean, visible
 from dagrec_cli.evaluation.ceiling import ceilings
 from dagrec_cli.evaluation.evaluator import Evaluation
 from dagrec_cli.evaluation.ranks import UNRANKED, Outcomes
-from dagrec_cli.experiment.result import SeedRun, finished, table_of
+from dagrec_cli.experiment.result import SeedRun, finished, write_result
 from dagrec_cli.export.exchange import step_names
 from dagrec_cli.models.base import Model
 from dagrec_cli.models.context_batch import Contexts
@@ -30,8 +30,7 @@ from dagrec_cli.runs.folder import RESULT, RunFolder
 from dagrec_cli.runs.model import write_setup
 from dagrec_cli.runs.predictions import write_predictions
 from dagrec_cli.runs.provenance import Request, origin
-from dagrec_cli.runs.record import write_record
-from dagrec_cli.runs.result import Finished
+from dagrec_cli.runs.run import Run
 from dagrec_cli.training.split_data import SplitData
 from dagrec_cli.training.state import History
 
@@ -80,7 +79,7 @@ def score_file(
     folder: RunFolder,
     request: Request,
     metrics: Sequence[str] = (),
-) -> Finished:
+) -> Run:
     """Evaluate a file of predictions and fill a folder as ``dagrec train`` does.
 
     Parameters
@@ -118,10 +117,7 @@ def score_file(
     write_predictions(folder, data.dataset, data.test, {seed: run.evaluation})
     took = {"seconds_data": seconds_data, "seconds_total": time.perf_counter() - start}
     result = finished(began, data, data, [run], bounds, metrics, **took)
-    result = msgspec.structs.replace(result, rule=RULE)
-    table_of(result).save(folder)
-    write_record(folder, result)
-    return result
+    return write_result(folder, msgspec.structs.replace(result, rule=RULE))
 
 
 def outcomes_of(listed: Listed, path: Path, data: SplitData) -> Outcomes:

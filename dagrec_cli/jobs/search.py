@@ -239,7 +239,7 @@ class OptunaSweeper(JobSweeper):
             raise RunError(f"{place}: the best trial could not be run again: {state.reason}")
         lines = "\n".join(describe_search(trials, best, monitor))
         sys.stdout.write(f"{lines}\nThe same settings on all training pairs, evaluated once:\n")
-        show_tables([table_of(state.run.finished)], notes=engine.config.notes)
+        show_tables([table_of(state.run)], notes=engine.config.notes)
         sys.stdout.write(
             f"Again: {visible(state.run.result.command_line)}\n"
             f"Trials: {place.parent / STUDY_TABLE}.csv, {STUDY_TABLE}.png\nBest run: {place}\n"

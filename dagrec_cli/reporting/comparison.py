@@ -14,12 +14,13 @@ from dagrec_cli.config.metric_names import (
     of_lists,
     with_default,
 )
+from dagrec_cli.errors import plural
 from dagrec_cli.evaluation.ceiling import CEILINGS, STATIC, has_ceiling, static_ceilings
 from dagrec_cli.evaluation.parts import difference, over_blocks, over_parts, summaries
 from dagrec_cli.evaluation.significance import POWER, Difference, holm
 from dagrec_cli.evaluation.strata import STRATA, STRATA_RULE, StratumName
 from dagrec_cli.evaluation.uncertainty import metric_summaries
-from dagrec_cli.reporting.notes import basis
+from dagrec_cli.reporting.notes import basis, ceilings_note
 from dagrec_cli.reporting.rows import TableRow, by_reason, by_test, catalogue
 from dagrec_cli.reporting.tables import SPARE, Table, heading
 from dagrec_cli.runs.result import Finished
@@ -30,8 +31,8 @@ OF_STRATA = ("accuracy", "f1", "ndcg", "mrr", "hr@5")  # what is shown of each
 BEST_ROW, AS_GOOD = "best", "≈ best"
 TEST_COLUMNS = ("difference", "p", "detectable")
 BY_COMPOSITION = (
-    "Every figure is a mean over compositions, of each one's own mean; means over classes "
-    "(precision, recall, F1) have no such mean."
+    "Every figure is a mean over {}, of each one's own mean; means over classes (precision, "
+    "recall, F1) have no such mean."
 )
 OVER = {False: "groups and seeds", True: "other data of this size"}  # by whether parts are averaged
 Cells = dict[str, Any]  # of a row, by column
@@ -108,10 +109,11 @@ def compare_rows(
         else:
             notes += basis(alike)
         cells += of_test
-    notes += [BY_COMPOSITION] * (average == "composition")
+    if average == "composition":
+        notes.append(BY_COMPOSITION.format(" and ".join(_compositions(rows))))
     notes += _test_notes([alike for _, alike in by_test(rows)], metric)
     if ceilings:
-        notes.append(f"Ceilings: {'; '.join(CEILINGS[name][1] for name in ceilings)}.")
+        notes.append(ceilings_note(ceilings))
     notes += [
         f"Not finished: {', '.join(names)}: {reason}" for reason, names in by_reason(rows).items()
     ]
@@ -211,6 +213,14 @@ def _ceilings_of(run: Run, metrics: Sequence[str], average: Average) -> dict[str
             found = metric_summaries([bounds[name]], belongs, new, average)
             ceilings.setdefault(name, {}).update(found)
     return ceilings
+
+
+def _compositions(rows: Sequence[TableRow]) -> Iterator[str]:
+    """Yield how many compositions each set of test pairs is of."""
+    for about, (row, *_) in by_test(rows):
+        parts = [runs[0].predictions.membership.composition for runs in row.parts]
+        n = plural(len(np.unique(np.concatenate(parts))), "composition")
+        yield f"{n} of {about}" if about else n
 
 
 def _test_notes(tests: Sequence[Sequence[TableRow]], metric: str) -> list[str]:

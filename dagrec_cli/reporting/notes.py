@@ -1,111 +1,41 @@
-"""The lines below a table: what its figures rest on, of one result and of rows side by side."""
+"""The lines below a table: what its figures rest on, of one run and of rows side by side."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from dagrec_cli.data.held_out import told
+from dagrec_cli.data.held_out import told, warnings_of
 from dagrec_cli.data.invalid import count_dropped
 from dagrec_cli.errors import plural
+from dagrec_cli.evaluation.ceiling import CEILINGS
 from dagrec_cli.reporting.rows import TableRow
-from dagrec_cli.runs.result import Finished
+from dagrec_cli.runs.result import DataFacts
 
 KNOWS_ALL = "nothing"
-TIES = "Ties: {}; accuracy takes the first of equal services."
-
-
-def notes_of(result: Finished) -> list[str]:
-    """Return the lines below a result's table: what its figures rest on."""
-    data = result.data
-    side = "" if result.evaluated_on == "all" else f"{result.evaluated_on} "
-    seeds, spread, over = "seed", "", ""
-    if len(result.seeds) > 1:
-        seeds, spread, over = "seeds", "mean ± standard deviation over them, ", " and seeds"
-    elif result.model.parameters:
-        over = "; of other seeds it knows nothing"
-    notes = [
-        f"n = {plural(data.test, f'{side}pair')} of {data.pairs:,}, in "
-        f"{plural(data.test_groups, 'group')} of equal compositions; "
-        f"{seeds} {', '.join(map(str, result.seeds))}; "
-        f"{spread}[95 % interval over groups{over}].",
-        f"Leakage: {_shared(data.leakage.pairs, data.leakage.contexts, side)}."
-        if not result.trained_on
-        else f"The model was trained on {result.trained_on}: where the data overlap, pairs tested "
-        "here may have been trained on.",
-        *_split_notes(result),
-        TIES.format(result.tie_rule),
-    ]
-    if result.model.mask == "hard":
-        n_forbidden = data.forbidden_test_targets
-        notes.append(f"Hard mask: {n_forbidden:,} {side}targets are ruled out by it.")
-    notes += _ceiling_notes(result, side)
-    if data.left_out:
-        notes.append(f"Left out: {data.left_out}.")
-    if data.dropped:
-        notes.append(f"Dropped from compositions: {count_dropped(data.dropped)}.")
-    if unseen := result.unseen:
-        left = f" ({unseen.emptied:,} with nothing else)" if unseen.emptied else ""
-        notes.append(
-            f"Unseen by the model: {plural(unseen.nodes, 'node')} and "
-            f"{plural(unseen.services, 'target service')} of the data; such a node is in the "
-            f"context of {plural(unseen.contexts, 'pair')} here{left}, such a service the target "
-            f"of {plural(unseen.targets, 'pair')}. Rule: {result.rule}."
-        )
-    return notes
-
-
-def _ceiling_notes(result: Finished, side: str) -> list[str]:
-    """Return what the ceiling below a row is, and who is named because the model reads owners."""
-    if "law" in result.ceilings:
-        return [
-            "Ceiling: the best predictor in expectation, which knows the data's law; on these "
-            "pairs a model may be luckier."
-        ]
-    if "owner" not in result.ceilings:
-        return [
-            f"Static ceiling: the best function of the whole context, chosen on these {side}pairs."
-        ]
-    return [
-        "Static ceiling: the best function of the whole context and whose it is, chosen on these "
-        f"{side}pairs.",
-        "The model reads owners, so vocabulary.json holds their names.",
-    ]
-
-
-def _split_notes(result: Finished) -> list[str]:
-    """Return how what is evaluated was held out, and what is to be said of validation."""
-    notes = []
-    for side, held_out in result.data.held_out.items():
-        if side == result.evaluated_on:
-            notes += held_out.told()
-        elif side == "validation":
-            notes += [f"Warning: validation: {warning}." for warning in held_out.warnings]
-    return notes
 
 
 def basis(rows: Sequence[TableRow]) -> list[str]:
-    """Return what the numbers of finished rows about the same test pairs rest on.
+    """Return what the numbers of finished rows about the same test pairs rest on, in lines.
 
-    That is n, split, seeds, leakage, groups, mask and ties; where rows differ, what most have
-    comes first.
+    Where rows differ, what most have comes first. What ties are is the last line.
     """
     masked = [row for row in rows if row.runs[0].finished.model.mask == "hard"]
+    unknown = _joint(rows, _not_known)
     ties = _joint(rows, lambda row: row.runs[0].finished.tie_rule)
-    spread, over = "", "groups of equal compositions"
-    if rows[0].is_averaged:
-        spread, over = "mean ± standard deviation over parts, ", "other data of this size"
-    elif any(row.n_seeds > 1 for row in rows):
-        spread, over = "mean ± standard deviation over seeds, ", f"{over} and seeds"
     return [
-        f"n = {_joint(rows, _pairs)}; seeds {_joint(rows, _seeds)}; {spread}[95 % interval "
-        f"over {over}].",
-        f"Data: {_data_size(rows[0])}.",
-        *_not_known(rows),
+        f"n = {_joint(rows, _pairs)}; seeds {_joint(rows, _seeds)}; {_interval(rows)}.",
+        *_about_data(rows[0].runs[0].finished.data),
+        *([] if unknown == KNOWS_ALL else [f"Unknown to the model: {unknown}."]),
         f"Leakage: {_joint(rows, _leakage)}.",
         *_held_out(rows),
         *([f"A hard mask knows the edges {_joint(masked, _mask)}."] if masked else []),
-        TIES.format(ties),
+        f"Ties: {ties}; accuracy takes the first of equal services.",
     ]
+
+
+def ceilings_note(names: Iterable[str]) -> str:
+    """Return what the ceilings of some names are."""
+    return f"Ceilings: {'; '.join(CEILINGS[name][1] for name in names)}."
 
 
 def _joint(rows: Sequence[TableRow], tell: Callable[[TableRow], str]) -> str:
@@ -115,46 +45,61 @@ def _joint(rows: Sequence[TableRow], tell: Callable[[TableRow], str]) -> str:
     return "; ".join([common, *(f"{n}: {text}" for n, text in texts.items() if text != common)])
 
 
+def _interval(rows: Sequence[TableRow]) -> str:
+    """Return what stands beside a mean, and over what it was drawn."""
+    over, spread = "groups of equal compositions", "mean ± standard deviation over {}, "
+    if rows[0].is_averaged:
+        over, spread = "other data of this size", spread.format("parts")
+    elif any(row.n_seeds > 1 for row in rows):
+        over, spread = f"{over} and seeds", spread.format("seeds")
+    else:
+        spread = ""
+        if len(rows) == 1 and not rows[0].is_testable:
+            over += "; of other seeds it says nothing"
+    return f"{spread}[95 % interval over {over}]"
+
+
 def _pairs(row: TableRow) -> str:
-    parts = [runs[0] for runs in row.parts]
+    parts = [runs[0].finished.data for runs in row.parts]
     choices, settings = row.runs[0].result.choices, row.runs[0].config["split"]
+    if len(parts) > 1:
+        settings = {key: value for key, value in settings.items() if key != "part"}
     split = " ".join(f"{k}={v}" for k, v in settings.items() if _is_told(k, v, settings))
-    numbers = zip(*(part.predictions.membership for part in parts), strict=True)
-    groups, n, _ = (len(np.unique(np.concatenate(each))) for each in numbers)
     return (
-        f"{_parts(row)}{_range([part.finished.data.test for part in parts])} {_side(row)} pairs of "
-        f"{plural(n, 'composition')} in {plural(groups, 'group')}, data={choices.get('data')} "
+        f"{_parts(row)}{_range([part.test for part in parts], f'{_side(row)}pair')} in "
+        f"{_range([part.test_groups for part in parts], 'group')}, data={choices.get('data')} "
         f"split={choices.get('split')}{split and f' ({split})'}"
     )
 
 
-def _data_size(row: TableRow) -> str:
-    """Return how large the data are that all rows share, and whether contexts merge."""
-    data = row.runs[0].finished.data
+def _about_data(data: DataFacts) -> list[str]:
+    """Return how large the data are, whether contexts merge, and what of the files is not there."""
     links = "several links lead" if data.merges else "at most one link leads"
-    return (
-        f"{plural(data.compositions, 'composition')}, {plural(data.pairs, 'pair')}, "
-        f"{plural(data.services, 'service')} that follow; {links} to a node of a context"
-    )
+    lines = [
+        f"Data: {plural(data.compositions, 'composition')}, {plural(data.pairs, 'pair')}, "
+        f"{plural(data.services, 'service')} that follow; {links} to a node of a context."
+    ]
+    if data.left_out:
+        lines.append(f"Left out: {data.left_out}.")
+    if data.dropped:
+        lines.append(f"Dropped from compositions: {count_dropped(data.dropped)}.")
+    return lines
 
 
-def _not_known(rows: Sequence[TableRow]) -> list[str]:
-    """Return what of the test models do not know, if there is anything."""
-    unknown = _joint(rows, _not_known_share)
-    return [] if unknown == KNOWS_ALL else [f"Unknown to the model: {unknown}."]
-
-
-def _not_known_share(row: TableRow) -> str:
-    """Return what of the test a row's model does not know."""
+def _not_known(row: TableRow) -> str:
+    """Return what of the test a row's model does not know, and what becomes of that."""
     parts = [runs[0].finished for runs in row.parts]
-    tested = sum(part.data.test for part in parts)
     unseen = [part.unseen for part in parts if part.unseen]
-    targets, contexts = (sum(u.targets for u in unseen), sum(u.contexts for u in unseen))
-    if not (targets or contexts):
+    if not unseen:
         return KNOWS_ALL
+    tested = sum(part.data.test for part in parts)
+    emptied = sum(each.emptied for each in unseen) / tested
     return (
-        f"{targets / tested:.1%} of the {_side(row)} targets, and some node of "
-        f"{contexts / tested:.1%} of their contexts"
+        f"{_range([each.nodes for each in unseen], 'node')} and "
+        f"{_range([each.services for each in unseen], 'target service')} of the data, which are "
+        f"{sum(each.targets for each in unseen) / tested:.1%} of the {_side(row)}targets and in "
+        f"{sum(each.contexts for each in unseen) / tested:.1%} of their contexts"
+        f"{f' ({emptied:.1%} hold nothing else)' * bool(emptied)}; {parts[0].rule}"
     )
 
 
@@ -163,22 +108,23 @@ def _is_told(key: str, value: object, split: Mapping[str, object]) -> bool:
     if key == "test_share":
         return not split.get("folds")
     is_idle = value is None or (key, value) == ("repeats", 1)
-    return not is_idle and key not in ("_target_", "graph", "part")
+    return not is_idle and key not in ("_target_", "graph")
 
 
 def _parts(row: TableRow) -> str:
-    """Return how many parts there are and which, empty if the split has one."""
+    """Return how many parts there are and which, empty of a single one."""
     part = row.runs[0].finished.data.part
-    if part is None:
+    if part is None or len(row.parts) == 1:
         return ""
     there = ", ".join(str(runs[0].part) for runs in row.parts)
     named = f"only {there} of {part.of}" if row.missing else f"{part.of}"
     return f"{named} parts of "
 
 
-def _range(numbers: Sequence[int]) -> str:
+def _range(numbers: Sequence[int], noun: str) -> str:
+    """Return ``3 pairs``, or ``3 to 5 pairs`` where parts differ."""
     low, high = min(numbers), max(numbers)
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    return f"{low:,} to " * (low < high) + plural(high, noun)
 
 
 def _seeds(row: TableRow) -> str:
@@ -193,24 +139,30 @@ def _seeds(row: TableRow) -> str:
 
 
 def _leakage(row: TableRow) -> str:
-    run = row.runs[0]
-    if run.source:
-        return f"the saved model of {run.source} may have been trained on these pairs"
-    pairs, contexts = np.mean(
-        [(run.finished.data.leakage.pairs, run.finished.data.leakage.contexts) for run in row.runs],
-        axis=0,
+    if trained_on := row.runs[0].finished.trained_on:
+        return (
+            f"the model was trained on {trained_on}: where the data overlap, these pairs may have "
+            "been trained on"
+        )
+    leakages = [run.finished.data.leakage for run in row.runs]
+    pairs, contexts = np.mean([(each.pairs, each.contexts) for each in leakages], axis=0)
+    return (
+        f"{pairs:.0%} of {_side(row)}pairs and {contexts:.0%} of their contexts also occur in "
+        "training"
     )
-    return _shared(pairs, contexts, f"{_side(row)} ")
 
 
 def _held_out(rows: Sequence[TableRow]) -> list[str]:
-    """Return how the test pairs were held out, which is the same for all, if a run tells."""
+    """Return how the test pairs were held out, if a run tells, and warnings of validation pairs."""
+    lines: dict[str, None] = {}
     for row in rows:
-        results = [runs[0].finished for runs in row.parts]
-        found = [result.data.held_out.get(result.evaluated_on) for result in results]
-        if sides := [side for side in found if side]:
-            return told(sides)
-    return []
+        parts = [runs[0].finished for runs in row.parts]
+        for side in dict.fromkeys((parts[0].evaluated_on, "validation")):
+            sides = [part.data.held_out[side] for part in parts if side in part.data.held_out]
+            is_tested = side == parts[0].evaluated_on
+            found = told(sides) if is_tested else warnings_of(sides, "validation: ")
+            lines |= dict.fromkeys(found)
+    return list(lines)
 
 
 def _mask(row: TableRow) -> str:
@@ -218,13 +170,10 @@ def _mask(row: TableRow) -> str:
     known = {"all": "all pairs, test pairs too", "train": "training pairs only"}
     edges = f"that {run.source} knew" if run.source else f"of {known[run.config['split']['graph']]}"
     n = sum(runs[0].finished.data.forbidden_test_targets for runs in row.parts)
-    return f"{edges}, and rules out {plural(n, f'{_side(row)} target')}"
+    return f"{edges}, and rules out {plural(n, f'{_side(row)}target')}"
 
 
 def _side(row: TableRow) -> str:
-    return row.runs[0].finished.evaluated_on
-
-
-def _shared(pairs: float, contexts: float, side: str) -> str:
-    """Return what a test shares with training; the side's name ends in a space, or is empty."""
-    return f"{pairs:.0%} of {side}pairs and {contexts:.0%} of their contexts also occur in training"
+    """Return what pairs are called that were evaluated: ``test ``; empty where all were."""
+    side = row.runs[0].finished.evaluated_on
+    return "" if side == "all" else f"{side} "

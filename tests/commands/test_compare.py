@@ -64,9 +64,11 @@ def test_the_report_of_runs_of_two_splits_and_a_missing_one(
     predicted = pd.read_csv(file).assign(right=lambda frame: frame.target == frame.predicted)
     content = json.loads((folder / "table_by_composition.json").read_text())
     assert "f1" not in content["columns"]
+    (means,) = (note for note in content["notes"] if note.startswith("Every figure"))
     (row,) = (row for row in content["rows"] if row["row"] == "popularity")
     of_compositions = predicted.groupby("composition")["right"].mean()
     assert row["accuracy"]["mean"] == pytest.approx(of_compositions.mean())
+    assert f" and {len(of_compositions)} compositions of synthetic paper, of each one's" in means
     assert of_compositions.mean() != pytest.approx(predicted["right"].mean(), abs=1e-3)
     assert 0 < row["detectable"] < 1
     names = {file.name for file in (folder / "pictures").glob("*.svg")}

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from omegaconf import DictConfig
 
 from dagrec_cli.config.build import build
+from dagrec_cli.data import held_out
 from dagrec_cli.data.composition import Composition
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.prequential import PrequentialSplit
@@ -107,7 +108,7 @@ def test_what_is_held_out_for_validation_is_the_latest_that_is_known(
     assert time[0].max() < time[1].min()
     assert data.part is not None
     assert (data.part.number, data.part.of, data.part.is_pooled) == (2, 3, True)
-    assert data.held_out["test"].told() == [
+    assert held_out.told([data.held_out["test"]]) == [
         "Warning: 11 compositions of 11 have no end: their start is taken for it."
     ]
     assert data.held_out["validation"].asked == 0.3

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from sklearn.model_selection import KFold, train_test_split
 
 from dagrec_cli.config.build import build
+from dagrec_cli.data import held_out
 from dagrec_cli.data.composition import Composition
 from dagrec_cli.data.dataset import Dataset, build_dataset
 from dagrec_cli.data.split_base import Sides, Split
@@ -300,7 +301,7 @@ def test_a_seed_that_decides_nothing_and_a_group_that_always_trains_are_said(
 def test_a_share_that_is_missed_is_said(walks: Walks, dataset_of: DatasetOf) -> None:
     dataset = of_sizes(walks, dataset_of, [8, 1, 1])
     split = composition_split(share=0.4)
-    assert split.report(dataset, split.split(dataset), 0.4).told() == [
+    assert held_out.told([split.report(dataset, split.split(dataset), 0.4)]) == [
         "Split: 20.0% of the pairs (asked: 40%) held out; 3 groups, the largest has 80.0%.",
         "Warning: one group has 80.0% of the pairs, more than the share, so it always trains.",
         "Warning: all other groups fit into the share: every split.seed gives the same sides.",
@@ -315,14 +316,14 @@ def test_a_moment_larger_than_the_share_is_said(walks: Walks, dataset_of: Datase
     dataset = dataset_of([walks(f"t1 s{k}", time=float(k == 0)) for k in range(5)])
     split = TemporalSplit(test_share=0.3, graph="train")
     sides = split.split(dataset)
-    assert split.report(dataset, sides, 0.3).told() == [
+    assert held_out.told([split.report(dataset, sides, 0.3)]) == [
         "Warning: 1 of 5 pairs are held out (20.0%), but 2 (40.0%) were asked for."
     ]
 
 
 def test_pairs_that_are_held_out_one_by_one_need_no_word(tiny: Dataset) -> None:
     split = PaperSplit(test_share=0.3, graph="all", seed=0, **ONCE)
-    assert split.report(tiny, split.split(tiny), 0.3).told() == []
+    assert held_out.told([split.report(tiny, split.split(tiny), 0.3)]) == []
 
 
 @pytest.mark.real
@@ -334,7 +335,7 @@ def test_the_portal_s_compositions_are_chains_so_both_joins_give_the_same_sides(
     assert all(map(np.array_equal, *sides))
     assert [len(rows) for rows in sides[0]] == [711, 305]
     for split, found in zip(splits, sides, strict=True):
-        assert split.report(geoportal, found, 0.3).told() == [
+        assert held_out.told([split.report(geoportal, found, 0.3)]) == [
             "Split: 30.0% of the pairs (asked: 30%) held out; 106 groups, the largest has 16.5%."
         ]
 

@@ -117,13 +117,13 @@ def test_notes_say_where_rows_differ(run_of: RunOf, tmp_path: Path) -> None:
     a, b = (run_of(tmp_path / name) for name in "ab")
     c = run_of(tmp_path / "c", seeds=(0, 1))
     (c.path / "config.yaml").write_text(f"{hidden}trainer: {{monitor: ndcg, epochs: 1}}\n")
-    saved = run_of(tmp_path / "s", run="/x/day/7")
+    saved = run_of(tmp_path / "s", run="/x/day/7", trained_on="data=hand split=cold")
     entries = [TableRow("a", [a]), TableRow("b", [b]), TableRow("c", [c]), TableRow("s", [saved])]
     n, data, leakage, mask, ties = basis(entries)
     assert n == (
-        "n = 3 test pairs of 2 compositions in 2 groups, data=hand split=paper (test_share=0.3 "
-        "seed=42); seeds 0; c: 0, 1; mean ± standard deviation over seeds, [95 % interval over "
-        "groups of equal compositions and seeds]."
+        "n = 3 test pairs in 2 groups, data=hand split=paper (test_share=0.3 seed=42); seeds 0; "
+        "c: 0, 1; mean ± standard deviation over seeds, [95 % interval over groups of equal "
+        "compositions and seeds]."
     )
     assert data == (
         "Data: 5 compositions, 10 pairs, 3 services that follow; at most one link leads to a node "
@@ -131,7 +131,8 @@ def test_notes_say_where_rows_differ(run_of: RunOf, tmp_path: Path) -> None:
     )
     assert leakage == (
         "Leakage: 50% of test pairs and 100% of their contexts also occur in training; "
-        "s: the saved model of day/7 may have been trained on these pairs."
+        "s: the model was trained on data=hand split=cold: where the data overlap, these pairs may "
+        "have been trained on."
     )
     assert mask == (
         "A hard mask knows the edges of training pairs only, and rules out 1 test target; "
@@ -139,7 +140,12 @@ def test_notes_say_where_rows_differ(run_of: RunOf, tmp_path: Path) -> None:
         "s: that day/7 knew, and rules out 1 test target."
     )
     assert ties.startswith("Ties: equal scores share their ranks; accuracy")
-    assert "deviation" not in basis(entries[:1])[0]
+    alone = "seeds 0; [95 % interval over groups of equal compositions; of other seeds it says"
+    assert basis(entries[:1])[0].endswith(f"{alone} nothing].")
+    own = run_of(tmp_path / "own", run="/x/day/7")  # on its own test again
+    assert basis([TableRow("own", [own])])[2] == basis(entries[:1])[2]
+    everywhere = run_of(tmp_path / "all", run="/x/day/7", evaluated_on="all")
+    assert basis([TableRow("all", [everywhere])])[0].startswith("n = 3 pairs in 2 groups, ")
 
 
 def test_a_mask_is_told_of_only_where_a_row_has_one(run_of: RunOf, tmp_path: Path) -> None:
@@ -155,12 +161,18 @@ def test_a_mask_is_told_of_only_where_a_row_has_one(run_of: RunOf, tmp_path: Pat
 
 def test_notes_say_what_models_do_not_know(run_of: RunOf, tmp_path: Path) -> None:
     unseen = {"nodes": 2, "services": 1, "contexts": 2, "emptied": 0, "targets": 1}
-    knows, lacks = run_of(tmp_path / "a"), run_of(tmp_path / "b", unseen=unseen)
-    rows = [TableRow("a", [knows]), TableRow("b", [lacks])]
-    start, share = "Unknown to the model: ", "33.3% of the test targets, and some node of 66.7% of"
-    assert not [note for note in basis(rows[:1]) if note.startswith(start)]
+    lacks = run_of(tmp_path / "b", unseen=unseen, rule="it scores 0")
+    rows = [TableRow("a", [run_of(tmp_path / "a")]), TableRow("b", [lacks])]
+    share = (
+        "2 nodes and 1 target service of the data, which are 33.3% of the test targets and in "
+        "66.7% of their contexts"
+    )
+    assert not [note for note in basis(rows[:1]) if note.startswith("Unknown")]
     for some, line in ((rows, f"nothing; b: {share}"), (rows[1:], share)):
-        assert [note for note in basis(some) if note.startswith(f"{start}{line} their contexts.")]
+        assert f"Unknown to the model: {line}; it scores 0." in basis(some)
+    row = run_of(tmp_path / "c", unseen=unseen | {"emptied": 1}, rule="it scores 0")
+    (note,) = (note for note in basis([TableRow("c", [row])]) if note.startswith("Unknown"))
+    assert "66.7% of their contexts (33.3% hold nothing else); it scores 0." in note
 
 
 def test_notes_say_what_became_of_the_share_where_a_run_tells(
@@ -171,11 +183,12 @@ def test_notes_say_what_became_of_the_share_where_a_run_tells(
     older = run_of(tmp_path / "older", data=data)  # does not tell
     run = run_of(tmp_path / "run", data=data | {"held_out": {"test": told, "validation": told}})
     notes = basis([TableRow("older", [older]), TableRow("run", [run])])
-    assert notes[3:5] == [
+    assert notes[3:6] == [
         "Split: 18.0% of the pairs (asked: 30%) held out; 9 groups, the largest has 80.0%.",
         "Warning: Oh.",
+        "Warning: validation: Oh.",
     ]
-    assert len(basis([TableRow("older", [older])])) == len(notes) - 2
+    assert len(basis([TableRow("older", [older])])) == len(notes) - 3
 
 
 def test_a_run_from_before_ruled_out_targets_had_a_rank_is_told_apart(

@@ -12,6 +12,7 @@ from dagrec_cli.config.metric_names import METRICS
 from dagrec_cli.errors import ConfigError, DataError, RunError
 from dagrec_cli.reporting.comparison import compare_rows
 from dagrec_cli.reporting.grouping import group_runs
+from dagrec_cli.reporting.notes import basis
 from dagrec_cli.reporting.report import ReportSheet, write_report
 from dagrec_cli.reporting.rows import TableRow
 from dagrec_cli.runs.folder import RunFolder
@@ -366,8 +367,8 @@ def test_runs_that_differ_in_the_part_are_one_row(run_of: RunOf, tmp_path: Path)
     assert (first["seeds"], first["parts"], second["p"]) == (1, 3, 1)
     assert table.plain["parts"] == [3, 3]
     assert table.notes[0].startswith(
-        "n = 3 parts of 3 test pairs of 2 compositions in 2 groups, data=hand split=paper (seed=42 "
-        "folds=3); seeds 0; mean ± standard deviation over parts, [95 % interval over other data"
+        "n = 3 parts of 3 test pairs in 2 groups, data=hand split=paper (seed=42 folds=3); "
+        "seeds 0; mean ± standard deviation over parts, [95 % interval over other data"
     )
 
 
@@ -399,6 +400,8 @@ def test_a_row_that_lacks_a_part_is_not_compared_with_a_whole_one(
         ("a", "hand", False),
     ]
     assert table.notes[0].startswith("hand split.parts=2 of 3: n = only 0, 2 of 3 parts of 3 test")
+    alone = basis([TableRow("a", rows[0].runs[1:])])[0]
+    assert "n = 3 test pairs in 2 groups, data=hand split=paper (seed=42 part=2 folds=3); " in alone
 
 
 def test_of_a_part_that_was_run_twice_the_newer_counts(run_of: RunOf, tmp_path: Path) -> None:
