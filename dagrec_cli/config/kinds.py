@@ -46,7 +46,6 @@ RANGE_WORDS = {  # by the bounds that there are: in a message, and in a line of 
     ("gt", "lt"): (" above {gt} and below {lt}", "above {gt}, below {lt}"),
     ("gt", "le"): (" above {gt} and up to {le}", "above {gt}, {le} at most"),
 }
-SAID = re.compile(r"[\[(]\d+, \d+[\])]|\d and up|\d or more|from \d on|number")  # in a comment
 
 
 class OneOf:
@@ -85,10 +84,10 @@ def check(name: str, value: object, kind: Any) -> None:
 
 
 def unsaid(kind: Any, words: str) -> str:
-    """Return in few words what a setting may be, unless a comment on it says so already.
+    """Return in few words what a setting may be; choices, unless a comment on it names all.
 
-    >>> unsaid(Share, "share of coordinates"), unsaid(Share, "share of coordinates, [0, 1)")
-    ('0 and up, below 1', '')
+    >>> unsaid(Share, "share of coordinates")
+    '0 and up, below 1'
     >>> unsaid(Literal["auto", "padded"], "auto: the faster"), unsaid(Literal[1, 2], "1; 2: all")
     ('auto, padded', '')
     """
@@ -103,7 +102,7 @@ def unsaid(kind: Any, words: str) -> str:
             return "" if is_said else inside[1].words.removeprefix("one of ")
         case origin if origin is Annotated:
             bounds = _bounds_of(inside[1])
-            return "" if SAID.search(words) else RANGE_WORDS[tuple(bounds)][1].format(**bounds)
+            return RANGE_WORDS[tuple(bounds)][1].format(**bounds)
         case origin if origin is Literal and _lacks(words, inside):
             return ", ".join(map(_as_yaml, inside))
         case _:

@@ -87,8 +87,11 @@ def test_help_of_train_tells_of_options_and_settings(dagrec: Dagrec) -> None:
 
 def test_help_is_as_wide_as_the_terminal(dagrec: Dagrec, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dagrec_cli.app.help.get_terminal_size", lambda: terminal_size((130, 9)))
-    meaning = "share of state coordinates zeroed between layers and before the head, [0, 1)"
-    assert f"  model.dropout_hidden=0.4  {meaning}\n" in dagrec("train", "--help").out
+    meaning = "share of state coordinates zeroed between layers and before the head"
+    assert (
+        f"  model.dropout_hidden=0.4  {meaning} (0 and up, below 1)\n"
+        in dagrec("train", "--help").out
+    )
 
 
 @pytest.mark.usefixtures("narrow")
@@ -96,7 +99,7 @@ def test_help_of_a_group_and_of_an_option(dagrec: Dagrec) -> None:
     assert "\n  bpr         BPR (Rendle et al., 2009) over" in dagrec("help", "loss").out
     text = dagrec("help", "loss=bpr_max").out
     assert text.startswith("loss=bpr_max: BPR-max (Hidasi & Karatzoglou, 2018); brings sampler=")
-    assert "\n  loss.regularisation=1.0  weight of the squared scores, 0 and up\n" in text
+    assert "\n  loss.regularisation=1.0  weight of the squared scores (0 and up)\n" in text
     assert dagrec("help", "loss", "bpr_max").out == dagrec("help", "loss.bpr_max").out == text
     both = dagrec("help", "data").out
     assert "  data describe " in both

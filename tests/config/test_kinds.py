@@ -115,7 +115,7 @@ def test_the_examples_of_what_is_left_unsaid() -> None:
 @pytest.mark.parametrize(
     ("kind", "words", "rest"),
     [
-        (Count, "width", "1 and up"),
+        (Count, "a number of 1 or more", "1 and up"),
         (Count | None, "null: all", "1 and up"),
         (FROM_0_TO_1, "share", "above 0, below 1"),
         (Probability, "share", "0 to 1"),
