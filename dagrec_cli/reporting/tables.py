@@ -81,6 +81,8 @@ class Table:
         Name of its files, without ending.
     spare
         Columns that are left out where there is no room for all, the first of them first.
+    once
+        Columns that people read once in neighbouring rows that have the same in all of them.
     """
 
     title: str
@@ -89,15 +91,15 @@ class Table:
     notes: list[str] = field(default_factory=list)
     name: str = "table"
     spare: Sequence[str] = SPARE
+    once: Sequence[str] = ()
 
     def save(self, folder: RunFolder) -> None:
         """Write ``<name>.csv``, ``.md``, ``.tex`` and ``.json``."""
-        name = self.name
-        folder.write_text(f"{name}.csv", self.to_csv())
-        folder.write_text(f"{name}.md", self.to_markdown())
-        folder.write_text(f"{name}.tex", self.to_latex())
+        folder.write_text(f"{self.name}.csv", self.to_csv())
+        folder.write_text(f"{self.name}.md", self.to_markdown())
+        folder.write_text(f"{self.name}.tex", self.to_latex())
         content = {key: getattr(self, key) for key in ("title", "columns", "rows", "notes")}
-        folder.write_json(f"{name}.json", content)
+        folder.write_json(f"{self.name}.json", content)
 
     @property
     def plain(self) -> dict[str, list[object]]:
@@ -170,16 +172,22 @@ class Table:
 
     def cells(self, columns: Sequence[str]) -> list[list[Value]]:
         """Return some columns as people read them, ``[rows][columns]``."""
-        return [[displayed(row, column) for column in columns] for row in self.rows]
+        return [
+            ["" if self.is_again(k, column) else displayed(row, column) for column in columns]
+            for k, row in enumerate(self.rows)
+        ]
+
+    def is_again(self, number: int, column: str) -> bool:
+        """Return whether the row above one, which is given by its number, says this for both."""
+        pair = self.rows[max(0, number - 1) : number + 1]
+        is_same = all(row[each] == pair[0][each] for row in pair for each in self.once)
+        return column in self.once and len(pair) > 1 and is_same
 
     @property
     def numeric(self) -> set[str]:
         """Columns without text."""
-        return {
-            column
-            for column in self.columns
-            if all(not isinstance(row.get(column), str) for row in self.rows)
-        }
+        texts = {name for row in self.rows for name, value in row.items() if type(value) is str}
+        return {*self.columns} - texts
 
 
 def displayed(row: Mapping[str, Any], column: str) -> Value:

@@ -62,12 +62,12 @@ def _upright(table: Table, columns: Sequence[str]) -> "RichTable":
         else:
             upright.add_column(_text(heading(column)), overflow="fold")
     section = None
-    for row in table.rows:
+    for row, cells in zip(table.rows, table.cells(columns), strict=True):
         if row.get(SECTION) != section:
             section = row.get(SECTION)
             upright.add_section()
             upright.add_row(_text(str(section), style="bold"))
-        upright.add_row(*(_text(short(displayed(row, column))) for column in columns))
+        upright.add_row(*(_text(short(cell)) for cell in cells))
     return upright
 
 

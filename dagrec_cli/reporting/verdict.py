@@ -145,7 +145,8 @@ def verdict_table(
             )
     columns = ["row", "metric", "paper", "ours", "difference", "verdict"]
     notes = [VERDICT, *basis([row for row, *_ in judged])]
-    return Table(f"{title}: paper and ours", columns, lines, notes, f"{name}_paper"), missed
+    title, name = f"{title}: paper and ours", f"{name}_paper"
+    return Table(title, columns, lines, notes, name, once=("row", "verdict")), missed
 
 
 def claim_table(
@@ -187,8 +188,8 @@ def claim_table(
             about = {"row": table_row.name, "metric": heading(metric)}
             lines.append({**about, **line, "verdict": verdict.text})
     notes = [CLAIM, *basis([table_row for _, table_row in rows])]
-    title = f"{title}: published, notebook, ours"
-    return Table(title, list(lines[0]), lines, notes, f"{name}_published"), missed
+    title, name = f"{title}: published, notebook, ours", f"{name}_published"
+    return Table(title, list(lines[0]), lines, notes, name, once=("row",)), missed
 
 
 def claim_verdict(line: Mapping[str, Any], why: str) -> Verdict:

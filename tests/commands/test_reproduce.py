@@ -123,6 +123,8 @@ def test_verdicts_beside_what_is_published(tabled: Tabled, tmp_path: Path) -> No
         for metric in ("accuracy", "nDCG", "F1")
     ]
     assert told[3]["difference"] == pytest.approx(-0.1)
+    page = (newest(tmp_path) / "mine_paper.md").read_text()
+    assert [page.count(once) for once in ("| lucky |", "not reproduced: a lucky seed")] == [1, 1]
     claims = {
         "published": {"accuracy": 0.9, "ndcg@3": 0.3},
         "notebook": {"accuracy": ours["accuracy"] + 0.01, "f1": ours["f1"] + 0.5},

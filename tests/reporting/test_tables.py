@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from dagrec_cli.app.output import show_tables
-from dagrec_cli.reporting.tables import Table, spell
+from dagrec_cli.reporting.tables import Table, spell, template
 from dagrec_cli.reporting.terminal import to_rich
 from dagrec_cli.runs.folder import RunFolder
 
@@ -108,6 +109,26 @@ def test_the_reference_is_marked_and_a_floor_of_p_is_no_equality() -> None:
         "is_reference": "",
         "p_is_floor": "True",
     }
+
+
+def test_what_rows_share_with_the_one_above_is_read_once() -> None:
+    rows = [
+        {"row": name, "metric": metric, "verdict": "reproduced"}
+        for name in ("one", "two")
+        for metric in ("accuracy", "F1")
+    ]
+    table = Table("", ["row", "metric", "verdict"], rows, once=("row", "verdict"))
+    assert table.to_markdown().splitlines()[4:8] == [
+        "| one | accuracy | reproduced |",
+        "|  | F1 |  |",
+        "| two | accuracy | reproduced |",
+        "|  | F1 |  |",
+    ]
+    assert [text.count("reproduced") for text in (render(table, 80), table.to_latex())] == [2, 2]
+    assert table.to_csv().count("reproduced") == 4
+    sheet = {"tables": [table], "pictures": [], "rows": [], "note": ""}
+    page = template("report.html.jinja").render(title="", sheets=[sheet], graphs=[])
+    assert re.findall('class="again">(.+)<', page) == ["one", "reproduced", "two", "reproduced"]
 
 
 def test_markdown() -> None:

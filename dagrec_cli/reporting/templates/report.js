@@ -1,4 +1,5 @@
-// A click on a column's head sorts its table; a second one turns it round. Empty cells stay last.
+// A click on a column's head sorts its table; a second one turns it round. Empty cells stay last, and
+// each line says all of it.
 for (const button of document.querySelectorAll("th button")) {
   button.addEventListener("click", () => {
     const head = button.closest("th");
@@ -14,6 +15,7 @@ for (const button of document.querySelectorAll("th button")) {
       return (a === "") - (b === "") || sign * compare(a, b);
     });
     for (const other of head.parentNode.cells) other.removeAttribute("aria-sort");
+    for (const cell of body.querySelectorAll(".again")) cell.classList.remove("again");
     head.setAttribute("aria-sort", order);
     body.append(...rows);
   });
