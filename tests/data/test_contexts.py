@@ -179,6 +179,27 @@ def test_depth_first_puts_a_context_beside_what_it_shares_most_with() -> None:
     assert entries[number.dag().depth_first(entries)].tolist() == [first, deep, merged, second]
 
 
+def test_what_leads_to_an_entry_by_few_links() -> None:
+    number = Numbering()
+    first, second = number(1), number(2)
+    middle = number(3, [first])
+    merged = number(4, [first, middle, second])  # one link from first, and two by way of middle
+    last = number(5, [merged])
+    dag, entries = number.dag(), np.array([last, middle], np.int32)
+    found = [[each.tolist() for each in dag.within(entries, k)] for k in (1, 2, 4)]
+    assert found == [
+        [[0, 1], [last, middle], [0, 0]],
+        [[0, 0, 1, 1], [merged, last, first, middle], [1, 0, 1, 0]],
+        [
+            [0, 0, 0, 0, 0, 1, 1],
+            [first, second, middle, merged, last, first, middle],
+            [2, 2, 2, 1, 0, 1, 0],
+        ],
+    ]
+    up_to = [dag.ancestors(entries[:1], k).tolist() for k in (0, 1, 2, None)]
+    assert up_to == [[last], [merged, last], *[[first, second, middle, merged, last]] * 2]
+
+
 def test_no_contexts_are_no_rows() -> None:
     dag, _ = paths([[1, 2]])
     assert dag.padded(np.array([], np.int32))[0].shape == (0, 0)
