@@ -34,6 +34,9 @@ def test_our_own_data_are_read_again(name: str) -> None:
         ({"path": "data/../../secret.json"}, "below the working folder"),
         ({"path": r"C:\secret.json"}, "below the working folder"),
         ({"path": ["fine.json", r"..\secret.json"]}, "below the working folder"),
+        ({"path": "data\0.json"}, "below the working folder"),
+        ({"max_paths": 10**7 + 1}, "data.max_paths is 10000001; from a run folder 10,000,000 is"),
+        ({"max_paths": [-(10**8)]}, "data.max_paths is -100000000; from a run folder 10,000,000"),
         ({"path": "${oc.env:HOME}"}, "must not look anything up"),
         ({"${oc.env:HOME}": 1}, "must not look anything up"),
         ({"_target_": "subprocess.Popen"}, "code of subprocess would run; if you trust it, add"),
@@ -48,6 +51,13 @@ def test_what_leads_outside_is_refused(changes: dict[str, Any], expected: str) -
     with pytest.raises(RunError) as caught:
         checked_node({"data": data_node("compositions", **changes)}, "data", FILE)
     assert expected in str(caught.value)
+
+
+def test_a_seed_may_be_large_and_a_path_that_the_user_names_lead_anywhere() -> None:
+    large = data_node("synthetic", seed=2**32 - 1, compositions=10**7)
+    assert checked_node({"data": large}, "data", FILE) == large
+    elsewhere = data_node("compositions", path="/etc/data.json")
+    assert checked_node({"data": elsewhere}, "data", FILE, is_trusted=True) == elsewhere
 
 
 def test_only_public_files_are_fetched() -> None:
