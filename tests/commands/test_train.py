@@ -21,6 +21,7 @@ from dagrec_cli.data.dataset import Dataset, build_dataset
 from dagrec_cli.losses.ce import CrossEntropy
 from dagrec_cli.models.context_batch import Contexts
 from dagrec_cli.models.gru4rec import GRU4Rec
+from dagrec_cli.runs.provenance import git_commit
 from dagrec_cli.training.split_data import SplitData
 from hand_made import paths_of
 
@@ -88,7 +89,7 @@ def test_result_holds_every_promised_key(trained: Any) -> None:
     sides = [result["data"][side] for side in ("train", "validation", "test")]
     assert sides == [639, 72, 305]
     assert {"python", "torch", "numpy"} <= set(result["versions"])
-    assert result["git_commit"] is None or len(result["git_commit"].rstrip("+")) == 40
+    assert str(result["git_commit"]).rstrip("+") == str(git_commit()).rstrip("+")
     assert result["model"]["epochs"] == [2, 2]
     assert result["model"]["parameters"] == sum(w.numel() for w in weights_of(trained.run).values())
     seconds = result["seconds"]
@@ -99,9 +100,11 @@ def test_result_holds_every_promised_key(trained: Any) -> None:
 def test_metrics_have_mean_deviation_and_an_interval_around_it(trained: Any) -> None:
     metrics = trained.result()["metrics"]
     assert list(metrics) == list(METRICS)
+    one, other = trained.result()["per_seed"].values()
     for name, summary in metrics.items():
         assert 0 <= summary["low"] <= summary["mean"] <= summary["high"] <= 1, name
-        assert summary["std"] >= 0, name
+        assert summary["mean"] == pytest.approx((one[name] + other[name]) / 2), name
+        assert summary["std"] == pytest.approx(abs(one[name] - other[name]) / 2**0.5), name
 
 
 def test_config_is_the_composed_config(trained: Any, dagrec: Dagrec) -> None:

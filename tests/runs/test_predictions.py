@@ -15,7 +15,7 @@ from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.evaluation.ranks import Outcomes
 from dagrec_cli.reporting.grouping import group_runs
 from dagrec_cli.reporting.rows import TableRow
-from dagrec_cli.runs.csv_files import check_ranks, read_contexts
+from dagrec_cli.runs.csv_files import MisfitError, check_ranks, read_contexts
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.runs.predictions import write_predictions
 from dagrec_cli.runs.run import Run
@@ -180,4 +180,7 @@ def test_a_result_that_was_changed(
 
 
 def test_a_target_that_the_model_does_not_know_has_no_rank() -> None:
-    check_ranks(np.array([1, np.inf, 2.5, 123457.0]), np.array([0, 0, 1, 0]))
+    ranks, ties = [1, np.inf, 2.5, 123457.0], np.array([0, 0, 1, 0])
+    check_ranks(np.array(ranks), ties)
+    with pytest.raises(MisfitError, match="line 6 has rank -inf with 0 ties"):
+        check_ranks(np.array([*ranks, -np.inf]), np.append(ties, 0))
