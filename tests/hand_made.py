@@ -188,6 +188,12 @@ def stopped_result(reason: BaseException) -> Stopped:
     return stopped(origin("train", Request({}, [])), reason)
 
 
+def result_of(run: Path) -> dict[str, Any]:
+    """Return what ``result.json`` of a run folder holds."""
+    found: dict[str, Any] = json.loads((run / "result.json").read_text())
+    return found
+
+
 def paths_of(run: Path) -> dict[str, list[str]]:
     """Return the nodes of each context of a run whose contexts are paths, by its number."""
     found: dict[str, list[str]] = {}

@@ -1,6 +1,5 @@
 """A user at the keyboard: command lines run in this process, in a folder of their own."""
 
-import json
 import logging
 import os
 import sys
@@ -17,6 +16,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 from dagrec_cli.cli import main
 from dagrec_cli.config.where import use_code
+from hand_made import result_of
 
 SHORT = ("trainer.epochs=2",)
 
@@ -47,8 +47,7 @@ class Answer:
         return self.err
 
     def result(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.run / "result.json").read_text())
-        return found
+        return result_of(self.run)
 
 
 Dagrec = Callable[..., Answer]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dagrec_cli.data import cache
+from hand_made import result_of
 
 Dagrec = Callable[..., Any]
 
@@ -75,7 +76,7 @@ def test_training_on_kept_data_gives_the_same_numbers(
     assert (answer.code, answer.err) == (0, "")
     assert "ceiling" in answer.out
     prepared, kept = answer.runs
-    results = [json.loads((run / "result.json").read_text()) for run in (prepared, kept)]
+    results = [result_of(run) for run in (prepared, kept)]
     assert results[0]["metrics"] == results[1]["metrics"]
     assert (prepared / "predictions.csv").read_bytes() == (kept / "predictions.csv").read_bytes()
 

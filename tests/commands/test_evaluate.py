@@ -13,7 +13,7 @@ from dagrec_cli.evaluation.metrics import evaluate
 from dagrec_cli.reporting.comparison import compare_rows
 from dagrec_cli.reporting.grouping import group_runs
 from dagrec_cli.runs.run import Run
-from hand_made import paths_of
+from hand_made import paths_of, result_of
 
 Dagrec = Callable[..., Any]
 
@@ -29,11 +29,6 @@ def chain(*nodes: str) -> dict[str, Any]:
 def write(folder: Path, name: str, *compositions: dict[str, Any]) -> str:
     (folder / name).write_text("".join(f"{json.dumps(each)}\n" for each in compositions))
     return f"data.path={name}"
-
-
-def result_of(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "result.json").read_text())
-    return found
 
 
 def test_its_own_test_gives_its_own_numbers(trained: Any, dagrec: Dagrec, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from dagrec_cli.jobs.job import without_hydra
 from dagrec_cli.models.base import Facts, TorchModel
 from dagrec_cli.training.batch import TrainingPairs
 from dagrec_cli.training.state import TrainingTask
+from hand_made import result_of
 
 Dagrec = Callable[..., Any]
 
@@ -88,7 +89,7 @@ def test_the_final_model_is_fitted_on_all_steps_for_the_epochs_that_were_kept(
     plain, run = tmp_path / "plain", tmp_path / "run"
     for name in ("predictions.csv", "model.safetensors", "graph.json"):
         assert (plain / name).read_bytes() == (run / name).read_bytes()
-    (kept,) = json.loads((run / "result.json").read_text())["model"]["best_epoch"]
+    (kept,) = result_of(run)["model"]["best_epoch"]
     assert kept < 6
 
     choices = json.loads((run / "request.json").read_text())["choices"]

@@ -13,6 +13,7 @@ import pytest
 
 from dagrec_cli.models.popularity import Popularity
 from dagrec_cli.runs.folder import RunFolder
+from hand_made import result_of
 
 Dagrec = Callable[..., Any]
 
@@ -30,11 +31,6 @@ def rows_of(sweep: Path) -> list[dict[str, str]]:
     with (sweep / "sweep.csv").open(newline="") as lines:
         rows = [row for row in csv.DictReader(lines) if "ceiling" not in row["row"]]
     return [{k: v for k, v in row.items() if "second" not in k} for row in rows]
-
-
-def result_of(job: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((job / "result.json").read_text())
-    return found
 
 
 def stamps(sweep: Path) -> list[int]:

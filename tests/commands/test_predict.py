@@ -15,7 +15,7 @@ import pytest
 
 import dagrec_cli
 from dagrec_cli.export.recommendations import answer_json
-from hand_made import paths_of
+from hand_made import paths_of, result_of
 
 Dagrec = Callable[..., Any]
 
@@ -486,7 +486,7 @@ def test_why_says_what_was_counted_and_where(trained: Any, dagrec: Dagrec, tmp_p
     assert "data.path is for why=true" in dagrec(*ask[:-1], "data.path=x").err
 
     run = shutil.copytree(trained.run, tmp_path / "run")
-    result = json.loads((run / "result.json").read_text())
+    result = result_of(run)
     result["data"]["sha256"] = "0" * 64
     (run / "result.json").write_text(json.dumps(result))
     why = json.loads(dagrec("predict", "run=run", *ask[2:]).out)["why"]

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from dagrec_cli.runs.folder import RunFolder
 from dagrec_cli.training import hardware
+from hand_made import result_of
 
 ROOT = Path(__file__).parents[2]
 KEEP = "keep_checkpoints=true"
@@ -94,14 +95,12 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(
     assert said == "Stopping after this epoch; Ctrl-C again stops at once."
     assert last == "dagrec train: interrupted; continue with: dagrec train resume=run"
     run = tmp_path / "run"
-    assert json.loads((run / "result.json").read_text())["status"] == "interrupted"
+    assert result_of(run)["status"] == "interrupted"
     assert not (run / "predictions.csv").exists()
     command = shlex.split(last.partition("continue with: dagrec ")[2])
     assert dagrec(*command).code == 0
     assert contents(run) == contents(tmp_path / "whole")
-    results = [
-        json.loads((tmp_path / name / "result.json").read_text()) for name in ("run", "whole")
-    ]
+    results = [result_of(tmp_path / name) for name in ("run", "whole")]
     for key in ("status", "metrics", "model", "choices", "data", "seeds"):
         assert results[0][key] == results[1][key], key
     assert not [path for path in run.rglob("*") if path.name.endswith((".tmp", ".lock"))]

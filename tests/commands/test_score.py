@@ -1,7 +1,6 @@
 """``dagrec score``: what another tool predicted, held against our own runs on the same steps."""
 
 import csv
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import pytest
 
 from dagrec_cli.runs.model import load_model
 from dagrec_cli.runs.run import Run
+from hand_made import result_of
 
 Dagrec = Callable[..., Any]
 WORDS = ("data.compositions=120", "split=composition")
@@ -25,8 +25,8 @@ def write(file: Path, columns: str, lines: list[tuple[object, ...]]) -> None:
     file.write_text("\n".join([columns, *(",".join(map(str, line)) for line in lines)]))
 
 
-def result_of(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "result.json").read_text())
+def figures_of(folder: Path) -> dict[str, Any]:
+    found = result_of(folder)
     return {key: found[key] for key in EQUAL}
 
 
@@ -52,10 +52,10 @@ def test_popularity_in_a_file_has_the_figures_of_popularity(
         firsts = [line[:3] for line in lines if line[1] == 1]
         write(tmp_path / "first.csv", "step,rank,service", firsts)
         assert dagrec("score", "first.csv", *WORDS, more, "name=favourite").code == 0
-    own = result_of(run.path)
+    own = figures_of(run.path)
     assert {"ndcg@10", "recall@5"} <= own["metrics"].keys()
     for folder in (tmp_path / "outputs/score").iterdir():
-        assert result_of(folder) == own
+        assert figures_of(folder) == own
     answer = dagrec("compare", "outputs/train", "outputs/score")
     assert (answer.code, answer.err) == (0, "")
     assert {"popular", "popularity"} <= {*answer.out.split()}

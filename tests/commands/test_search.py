@@ -15,6 +15,7 @@ import pytest
 
 from dagrec_cli.reporting.comparison import compare_rows
 from dagrec_cli.reporting.grouping import group_runs
+from hand_made import result_of
 
 optuna = pytest.importorskip("optuna", reason="needs the extra 'search'")
 
@@ -52,11 +53,6 @@ def _no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
 def rows_of(file: Path) -> list[dict[str, str]]:
     with file.open(newline="") as lines:
         return list(csv.DictReader(lines))
-
-
-def result_of(run: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((run / "result.json").read_text())
-    return found
 
 
 def load_study(folder: Path) -> Any:

@@ -1,12 +1,13 @@
 """Folders of a sweep's jobs that the user names himself, as ``hydra.sweep.subdir`` and ``.dir``."""
 
 import csv
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from hand_made import result_of
 
 Dagrec = Callable[..., Any]
 
@@ -101,7 +102,7 @@ def test_a_job_s_number_is_kept_as_its_own(dagrec: Dagrec) -> None:
     """So that the recorded words make the run again, and a launch of some jobs counts as before."""
     answer = dagrec(*SWEEP, "seed=${hydra:job.num}")
     assert (answer.code, answer.err) == (0, "")
-    results = [json.loads((answer.run / job / "result.json").read_text()) for job in "01"]
+    results = [result_of(answer.run / job) for job in "01"]
     assert [result["seeds"] for result in results] == [[0], [1]]
     assert "seed=1" in results[1]["overrides"]
     assert dagrec(*SWEEP, "seed=${hydra:job.num}").out.count("finished before") == 2

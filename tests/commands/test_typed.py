@@ -7,12 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hypothesis import given
-from hypothesis import strategies as st
-from omegaconf import OmegaConf
 
-from dagrec_cli.config.words import as_typed, is_path, quoted
+from dagrec_cli.config.words import as_typed, is_path
 
 Dagrec = Callable[..., Any]
 DagrecIn = Callable[..., Any]
@@ -24,12 +20,6 @@ NAMES = (
     "2024_01",
     "a${b}",
 )
-
-
-@given(st.text(st.characters(blacklist_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1))
-def test_a_quoted_text_comes_back_as_it_was(text: str) -> None:
-    parsed = OverridesParser.create().parse_override(f"run={quoted(text)}").value()
-    assert OmegaConf.create({"run": parsed}).run == text
 
 
 @pytest.mark.parametrize(

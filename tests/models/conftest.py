@@ -10,6 +10,7 @@ from torch import nn
 
 from dagrec_cli.config.build import build
 from dagrec_cli.data.composition import Composition
+from dagrec_cli.data.contexts import paths
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import Rows
 from dagrec_cli.models.base import CountingModel, Facts, TorchModel
@@ -71,6 +72,17 @@ def counted(config: Callable[..., DictConfig], facts_of: Callable[[Dataset], Fac
         contexts, pairs = Contexts.of_pairs(dataset, rows)
         model.count(pairs.distinct(), contexts)
         return model
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def probabilities() -> Callable[..., list[float]]:
+    """A function of a model, a data set and names: each service's probability after that path."""
+
+    def made(model: CountingModel, dataset: Dataset, *names: str) -> list[float]:
+        contexts = Contexts(*paths([[dataset.vocabulary.index[name] for name in names]]))
+        return model(contexts).exp()[0].tolist()  # type: ignore[no-any-return]
 
     return made
 

@@ -15,15 +15,13 @@ from dagrec_cli.models.context_batch import Contexts
 FactsOf = Callable[[Dataset], Facts]
 ContextsOf = Callable[[Dataset], Contexts]
 Counted = Callable[..., CountingModel]
+Probabilities = Callable[..., list[float]]
 Config = Callable[..., DictConfig]
 
 
-def probabilities(model: CountingModel, dataset: Dataset, *names: str) -> list[float]:
-    contexts = Contexts(*paths([[dataset.vocabulary.index[name] for name in names]]))
-    return model(contexts).exp()[0].tolist()  # type: ignore[no-any-return]
-
-
-def test_backoff_mixes_all_suffixes(counted: Counted, three_services: Dataset) -> None:
+def test_backoff_mixes_all_suffixes(
+    counted: Counted, three_services: Dataset, probabilities: Probabilities
+) -> None:
     model = counted("backoff", three_services, smoothing=2.0)
     p = [1 / 3] * 3
     for counts in ([3, 4, 4], [0, 2, 1], [0, 2, 0]):  # after nothing, s1, t1 s1

@@ -14,10 +14,7 @@ from dagrec_cli.models.base import TorchModel
 from dagrec_cli.models.context_batch import Contexts
 
 Scrambled = Callable[..., TorchModel]
-
-
-def every(dataset: Dataset) -> Contexts:
-    return Contexts(dataset.contexts, np.arange(len(dataset.contexts), dtype=np.int32))
+ContextsOf = Callable[[Dataset], Contexts]
 
 
 def by_hand(
@@ -69,12 +66,12 @@ def by_hand(
 @pytest.mark.usefixtures("layout")
 @pytest.mark.parametrize(("order", "distances"), [(32, 0), (2, 0), (32, 1)])
 def test_states_equal_those_by_hand(
-    scrambled: Scrambled, merging: Dataset, order: int, distances: int
+    scrambled: Scrambled, merging: Dataset, order: int, distances: int, contexts_of: ContextsOf
 ) -> None:
     settings = {"heads": 2, "order": order, "distances": distances}
     model = scrambled("dag_transformer", merging, hidden=8, **settings)
     expected = by_hand(merging, model.state_dict(), **settings)
-    assert torch.allclose(model.encode(every(merging)), expected, atol=1e-4)
+    assert torch.allclose(model.encode(contexts_of(merging)), expected, atol=1e-4)
     some = np.array([9, 30, 9], np.int32)  # of which one is there twice
     found = model.encode(Contexts(merging.contexts, some))
     assert torch.allclose(found, expected[some.tolist()], atol=1e-4)
@@ -82,11 +79,11 @@ def test_states_equal_those_by_hand(
 
 @pytest.mark.parametrize("distances", [0, 2])
 def test_what_reachability_hides_would_be_seen(
-    scrambled: Scrambled, merging: Dataset, distances: int
+    scrambled: Scrambled, merging: Dataset, distances: int, contexts_of: ContextsOf
 ) -> None:
     """As rows each node attends to all before it: another function of what branches alone."""
     model = scrambled("dag_transformer", merging, distances=distances)
-    contexts = every(merging)
+    contexts = contexts_of(merging)
     of_rows = model.encode(Contexts.of_rows(*contexts.rows))
     is_alike = torch.isclose(model.encode(contexts), of_rows, atol=1e-4).all(1)
     dag = merging.contexts

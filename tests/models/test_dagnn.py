@@ -5,19 +5,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from dagrec_cli.data.composition import Composition
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.models.base import TorchModel
 from dagrec_cli.models.context_batch import Contexts
 
 Scrambled = Callable[..., TorchModel]
+ContextsOf = Callable[[Dataset], Contexts]
 States = dict[int, list[Tensor]]  # of each entry: by layer, that of the embedding first
-
-
-@pytest.fixture
-def merging(random_compositions: list[Composition], dataset_of: Callable[..., Dataset]) -> Dataset:
-    dataset: Dataset = dataset_of(random_compositions[:40], context="dag")
-    return dataset
 
 
 def by_hand(dataset: Dataset, weights: dict[str, Tensor], readout: str) -> Tensor:
@@ -52,17 +46,19 @@ def step(
 
 
 @pytest.mark.parametrize("readout", ["last", "all"])
-def test_states_equal_the_equations(scrambled: Scrambled, merging: Dataset, readout: str) -> None:
+def test_states_equal_the_equations(
+    scrambled: Scrambled, merging: Dataset, readout: str, contexts_of: ContextsOf
+) -> None:
     model = scrambled("dagnn", merging, hidden=4, readout=readout)
-    every = Contexts(merging.contexts, np.arange(len(merging.contexts), dtype=np.int32))
+    every = contexts_of(merging)
     expected = by_hand(merging, model.state_dict(), readout)
     assert torch.allclose(model.encode(every), expected, atol=1e-5)
 
 
 def test_without_attention_only_what_merges_is_read_differently(
-    scrambled: Scrambled, merging: Dataset
+    scrambled: Scrambled, merging: Dataset, contexts_of: ContextsOf
 ) -> None:
-    every = Contexts(merging.contexts, np.arange(len(merging.contexts), dtype=np.int32))
+    every = contexts_of(merging)
     model, mean = (scrambled("dagnn", merging, merge=merge) for merge in ("attention", "mean"))
     mean.load_state_dict(model.state_dict(), strict=False)  # which has no query
     is_alike = torch.isclose(model.encode(every), mean.encode(every), atol=1e-5).all(1)
@@ -74,8 +70,10 @@ def test_without_attention_only_what_merges_is_read_differently(
 
 
 @pytest.mark.parametrize("readout", ["last", "all"])
-def test_rows_of_paths_are_enough(scrambled: Scrambled, tiny: Dataset, readout: str) -> None:
+def test_rows_of_paths_are_enough(
+    scrambled: Scrambled, tiny: Dataset, readout: str, contexts_of: ContextsOf
+) -> None:
     model = scrambled("dagnn", tiny, readout=readout)
-    contexts = Contexts(tiny.contexts, np.arange(len(tiny.contexts), dtype=np.int32))
+    contexts = contexts_of(tiny)
     of_rows = model.encode(Contexts.of_rows(*contexts.rows))
     assert torch.allclose(of_rows, model.encode(contexts), atol=1e-5)

@@ -4,20 +4,14 @@ import pytest
 from omegaconf import DictConfig
 
 from dagrec_cli.config.build import build
-from dagrec_cli.data.contexts import paths
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.evaluation.evaluator import evaluate_model
 from dagrec_cli.evaluation.metrics import evaluate
 from dagrec_cli.models.base import CountingModel
-from dagrec_cli.models.context_batch import Contexts
 
 Counted = Callable[..., CountingModel]
-
-
-def probabilities(model: CountingModel, dataset: Dataset, *names: str) -> list[float]:
-    contexts = Contexts(*paths([[dataset.vocabulary.index[name] for name in names]]))
-    return model(contexts).exp()[0].tolist()  # type: ignore[no-any-return]
+Probabilities = Callable[..., list[float]]
 
 
 @pytest.mark.parametrize(
@@ -37,6 +31,7 @@ def test_counts_after_the_last_nodes(
     counts: list[int],
     counted: Counted,
     three_services: Dataset,
+    probabilities: Probabilities,
 ) -> None:
     model = counted("markov", three_services, order=order, smoothing=0.5)
     expected = [(count + 0.5) / (sum(counts) + 1.5) for count in counts]

@@ -15,10 +15,7 @@ from dagrec_cli.models.base import CountingModel
 from dagrec_cli.models.context_batch import Contexts
 
 Counted = Callable[..., CountingModel]
-
-
-def every(dataset: Dataset) -> Contexts:
-    return Contexts(dataset.contexts, np.arange(len(dataset.contexts), dtype=np.int32))
+ContextsOf = Callable[[Dataset], Contexts]
 
 
 def vector(graph: "nx.DiGraph[int]", dag: ContextDag, entry: int, order: int) -> dict[int, float]:
@@ -63,16 +60,20 @@ def by_hand(dataset: Dataset, *, k: int, sample_size: int, order: int, smoothing
 
 @pytest.mark.parametrize("rows_at_once", [1, 10**6])
 def test_shares_equal_those_by_hand(
-    counted: Counted, merging: Dataset, monkeypatch: pytest.MonkeyPatch, rows_at_once: int
+    counted: Counted,
+    merging: Dataset,
+    monkeypatch: pytest.MonkeyPatch,
+    rows_at_once: int,
+    contexts_of: ContextsOf,
 ) -> None:
     monkeypatch.setattr(vsknn, "CELLS_AT_ONCE", rows_at_once * len(merging.contexts))
     settings = {"k": 4, "sample_size": 20, "order": 3, "smoothing": 0.5}
     model = counted("vsknn", merging, weighting="linear", **settings)
     expected = by_hand(merging, **settings)  # type: ignore[arg-type]
-    assert torch.allclose(model(every(merging)), expected, atol=1e-4)
+    assert torch.allclose(model(contexts_of(merging)), expected, atol=1e-4)
 
 
-def test_every_setting_decides(counted: Counted, merging: Dataset) -> None:
+def test_every_setting_decides(counted: Counted, merging: Dataset, contexts_of: ContextsOf) -> None:
     settings = [
         *({"weighting": each} for each in vsknn.WEIGHTS),
         {"order": 1},
@@ -80,7 +81,7 @@ def test_every_setting_decides(counted: Counted, merging: Dataset) -> None:
         {"sample_size": 5},
         {"smoothing": 2.0},
     ]
-    found = [counted("vsknn", merging, **each)(every(merging)) for each in settings]
+    found = [counted("vsknn", merging, **each)(contexts_of(merging)) for each in settings]
     for number, scores in enumerate(found):
         assert not any(torch.allclose(scores, other) for other in found[:number])
 
