@@ -82,7 +82,8 @@ class TruncatedCounts(CountTables):
     What occurs ``k`` times in one unit counts ``k ** repeat_alpha``, after each truncation.
 
     A node that one unit alone has is an UNKNOWN one to the test of that unit. So its rows count
-    once more, as that test would read them: that is what follows UNKNOWN nodes.
+    once more, as that test would read them, after the truncations that are others then: that is
+    what follows UNKNOWN nodes. What occurs both ways after one truncation has its ``k`` in sum.
 
     Parameters
     ----------
@@ -146,8 +147,18 @@ class TruncatedCounts(CountTables):
         if unknown is None or pairs.unit is None:
             return contexts
         dag, entries = contexts.known
-        last, target = dag.node[entries][pairs.context], self.vocabulary.service_nodes[pairs.target]
-        node, unit = np.concatenate([last, target]), np.tile(pairs.unit, 2)
+        n_units = int(pairs.unit.max(initial=0)) + 1
+        nodes, units = [self.vocabulary.service_nodes[pairs.target]], [pairs.unit]
+        key = entries[pairs.context].astype(np.int64) * n_units + pairs.unit
+        while len(key):
+            entry, in_unit = np.divmod(np.unique(key), n_units)
+            nodes.append(dag.node[entry])
+            units.append(in_unit)
+            # A link into a target is a row: its context is here already. One into a table is none.
+            is_table = self.vocabulary.service_class[nodes[-1]] < 0
+            child, parent = dag.parents_of(entry[is_table].astype(np.int32))
+            key = parent.astype(np.int64) * n_units + in_unit[is_table][child]
+        node, unit = np.concatenate(nodes), np.concatenate(units)
         one_of = np.zeros(len(unknown), np.int32)
         one_of[node] = unit
         is_own = np.zeros(len(unknown), bool)

@@ -168,3 +168,22 @@ def test_what_one_unit_alone_has_counts_as_unknown_too(
                     key = (k, *truncation(way, entry, k))
                     expected = [counted[key, c] for c in range(len(names.services))]
                     assert counts == pytest.approx(expected)
+
+
+def test_a_unit_has_what_leads_to_its_tables_too(
+    walks: Callable[..., Composition], dataset_of: Callable[..., Dataset]
+) -> None:
+    """s8 and s9 end no context of a step, as they lead to tables; s9 is in two units."""
+    chains = [walks("s8 t1 t2 s1"), walks("s9 t1 s2"), walks("s9 s1"), walks("t1 s1")]
+    every = dataset_of(chains, context="dag")
+    data = every.known_by(every.vocabulary_of(np.arange(4)))
+    pairs = data.pairs.distinct(data.pairs.composition)
+    contexts = Contexts(data.contexts, np.arange(len(data.contexts), dtype=np.int32))
+    read = TruncatedCounts(data.vocabulary, 3).as_tested(pairs, contexts).known[0].node
+    index, unknown = data.vocabulary.index, data.vocabulary.unknown
+    assert unknown is not None
+    as_tested = dict(zip(data.contexts.node.tolist(), read.tolist(), strict=True))
+    for name in ("service_8", "table_2", "service_2"):
+        assert as_tested[index[name]] == unknown[index[name]]
+    for name in ("service_9", "table_1", "service_1"):
+        assert as_tested[index[name]] == index[name]
