@@ -45,9 +45,9 @@ def print_command_help(command: str, words: Sequence[str], folders: Sequence[str
     groups = [group for group in group_words() if group in chosen]
     parts = [group for group in groups if is_part(group) and chosen[group]]
     option = option_of(OF_COMMANDS, command.replace(" ", "_"))
-    sections = {f"dagrec {command}": _settings_text(option, "", values)} | {
+    sections = {f"dagrec {command}": _settings_text(option, "", values, folders)} | {
         f"{group}={chosen[group]}": _settings_text(
-            option_of(group, chosen[group], folders), f"{group}.", values
+            option_of(group, chosen[group], folders), f"{group}.", values, folders
         )
         for group in parts
     }
@@ -95,7 +95,7 @@ def print_group_help(words: Sequence[str], commands: Iterable[str]) -> None:
         )
     option = option_of(group, name, folders)
     above = f"{group}." if is_part(group) else ""
-    _print(f"{group}={name}: {option.about}\n{_settings_text(option, above, {})}")
+    _print(f"{group}={name}: {option.about}\n{_settings_text(option, above, {}, folders)}")
 
 
 def _options(group: str, chosen: str | None, folders: Sequence[str]) -> str:
@@ -107,8 +107,12 @@ def _options(group: str, chosen: str | None, folders: Sequence[str]) -> str:
     return f"{group}: {group_words().get(group, 'options')}\n{_two_columns(rows)}"
 
 
-def _settings_text(option: Option, above: str, values: Mapping[str, Any]) -> str:
+def _settings_text(
+    option: Option, above: str, values: Mapping[str, Any], folders: Sequence[str]
+) -> str:
     """Return a line for each setting: what to type with its value, what it means, what it may be.
+
+    A setting of another group, as experiments have them, is one of the option that is chosen there.
 
     Parameters
     ----------
@@ -117,11 +121,13 @@ def _settings_text(option: Option, above: str, values: Mapping[str, Any]) -> str
     values
         A composed config, whose values are shown where it has the setting.
     """
-    kinds = annotations_of(option.target) if option.target else {}
     rows = []
     for key, value in option.settings.items():
-        words = option.words.get(key) or words_of(f"{above}{key}")
-        allowed = unsaid(kinds.get(key, Any), words)
+        of, name, (group, _, inside) = option, key, key.partition(".")
+        if (there := option.chosen.get(group)) in option_names(group, folders):
+            of, name = option_of(group, there, folders), inside
+        words = option.words.get(key) or of.words.get(name) or words_of(f"{above}{key}")
+        allowed = unsaid(annotations_of(of.target).get(name, Any), words)
         meaning = f"{words} ({allowed})" if words and allowed else words or allowed
         typed = f"  {above}{key}={_typed(_value_at(values, above + key, value))}"
         width = get_terminal_size().columns

@@ -43,12 +43,15 @@ class Option:
         What each setting means, by its dotted key, where a file says it.
     target
         The class that it describes; empty if there is none.
+    chosen
+        Options of other groups that it chooses, by group.
     """
 
     about: str
     settings: dict[str, Any]
     words: dict[str, str]
     target: str
+    chosen: dict[str, str]
 
 
 def option_names(group: str, folders: Sequence[str] = ()) -> list[str]:
@@ -72,14 +75,18 @@ def option_of(group: str, name: str, folders: Sequence[str] = ()) -> Option:
         files.append(_file(group, each, folders))
         parents = _values(files[-1]).get("defaults", ())
         names += [p for p in parents if isinstance(p, str) and p not in (*names, "_self_")]
+    chosen: dict[str, str] = {}
     words: dict[str, str] = {}
     settings: dict[str, Any] = {}
     for file in reversed(files):
+        for entry in _values(file).get("defaults", ()):
+            if isinstance(entry, dict):
+                chosen |= {key.removeprefix("override /"): option for key, option in entry.items()}
         words |= _comments(file)
         values = {key: value for key, value in _values(file).items() if key not in HIDDEN}
         settings |= _flat_settings(values, words)
     targets = [str(_values(file)["_target_"]) for file in files if "_target_" in _values(file)]
-    return Option(_about(files[0]), settings, words, next(iter(targets), ""))
+    return Option(_about(files[0]), settings, words, next(iter(targets), ""), chosen)
 
 
 def option_line(group: str, name: str, folders: Sequence[str] = ()) -> str:

@@ -106,6 +106,8 @@ def test_help_of_a_group_and_of_an_option(dagrec: Dagrec) -> None:
     assert "\n  geoportal " in both
     search = dagrec("help", "experiment=search").out
     assert "\n  trainer.patience=30           validations without a new best" in search
+    dag = dagrec("help", "experiment=dag").out  # it chooses model=gru4rec
+    assert "\n  model.num_layers=1      stacked GRU layers (1 and up)\n" in dag
 
 
 def test_help_of_an_option_of_ones_own(dagrec: Dagrec, tmp_path: Path) -> None:
