@@ -15,16 +15,17 @@ from typing import Any
 IMPORTED = ("collections.", "dagrec_cli.config.", "msgspec", "typing")  # nothing heavy
 
 
+@cache
 def annotations_of(target: str) -> dict[str, Any]:
     """Return the settings of ``package.module.Class`` and their annotations, without importing it.
 
-    What its source does not say in so many words is left out.
+    What its source does not say in so many words is left out; of no class there is nothing.
     """
     module, _, name = target.rpartition(".")
     found: dict[str, Any] = {}
     try:
         nodes = _source(module).settings(name)
-    except (ImportError, OSError, SyntaxError, KeyError):
+    except (ImportError, OSError, SyntaxError, KeyError, ValueError):
         return {}
     for setting, (source, node) in nodes.items():
         try:
