@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from unittest.mock import patch
 
@@ -13,6 +13,7 @@ from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.errors import ConfigError
 from dagrec_cli.losses.bpr import BPR
 from dagrec_cli.models.base import Facts, TorchModel
+from dagrec_cli.training import hardware
 from dagrec_cli.training.hardware import find_device
 
 Make = Callable[..., Any]
@@ -89,3 +90,31 @@ def test_bfloat16_trains_with_samples(
         losses.append(np.array([row["loss"] for row in history.rows]))
     assert (losses[0] != losses[1]).any()
     assert losses[0] == pytest.approx(losses[1], rel=0.06)
+
+
+@pytest.fixture
+def _two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("_two_threads")
+def test_small_data_gets_one_thread(tiny: Dataset) -> None:
+    assert hardware.set_threads("auto", tiny) == 1
+
+
+@pytest.mark.usefixtures("_two_threads")
+def test_large_data_gets_all_cores_also_after_small_data(
+    tiny: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hardware, "ALL_THREADS", 2)
+    hardware.set_threads("auto", tiny)
+    monkeypatch.setattr(hardware, "SMALL_EPOCH", 1)
+    assert hardware.set_threads("auto", tiny) == torch.get_num_threads() == 2
+
+
+@pytest.mark.usefixtures("_two_threads")
+def test_a_number_is_taken_as_it_is(tiny: Dataset) -> None:
+    assert hardware.set_threads(2, tiny) == torch.get_num_threads() == 2
