@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from dagrec_cli.config.untrusted import checked_node
+from dagrec_cli.config.untrusted import checked_node, read_config
 from dagrec_cli.config.where import config_dir
 from dagrec_cli.errors import RunError
 
@@ -66,3 +66,12 @@ def test_only_public_files_are_fetched() -> None:
     assert checked_node({"data": data_node("geoportal")}, "data", FILE).download == public
     with pytest.raises(RunError, match=r"data\.download is no public file"):
         checked_node({"data": data_node("geoportal", download=other)}, "data", FILE)
+
+
+def test_a_config_nests_as_deeply_as_one_does_and_holds_no_alias() -> None:
+    nested = [f"a: {'[' * lists}{']' * lists}" for lists in (19, 20)]  # in a mapping
+    assert list(read_config(nested[0], FILE)) == ["a"]
+    with pytest.raises(RunError, match=r"config\.yaml: it nests more than 20 deep"):
+        read_config(nested[1], FILE)
+    with pytest.raises(RunError, match=r"it holds an alias, \*b; write the value itself"):
+        read_config("a: &b 1\nc: *b", FILE)
