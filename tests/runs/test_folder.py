@@ -1,3 +1,4 @@
+import fcntl
 import os
 import re
 from pathlib import Path
@@ -6,7 +7,8 @@ from unittest.mock import patch
 
 import pytest
 
-from dagrec_cli.runs.folder import RunFolder
+from dagrec_cli.errors import InUseError
+from dagrec_cli.runs.folder import LOCK, RunFolder
 
 
 def names(folder: Path) -> list[str]:
@@ -56,6 +58,21 @@ def test_a_file_is_renamed_only_after_it_is_on_the_disk(tmp_path: Path) -> None:
         RunFolder(tmp_path).write_text("x.txt", "new")
     (aside,) = seen
     assert re.fullmatch(r"\.dagrec-[0-9a-f]{16}\.tmp", aside)
+
+
+def test_one_process_holds_a_folder_and_clears_what_killed_ones_were_writing(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / ".dagrec-0123456789abcdef.tmp").write_text("half")
+    held = tmp_path / ".dagrec-fedcba9876543210.tmp"
+    with held.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # it is being written
+        with RunFolder(tmp_path).locked():
+            assert names(tmp_path) == [held.name, LOCK]
+            again = RunFolder(tmp_path).locked("x.dir")
+            with pytest.raises(InUseError, match=r"elsewhere with x\.dir=FOLDER"), again:
+                pass
+    assert names(tmp_path) == [held.name]
 
 
 def test_json_holds_no_nan(tmp_path: Path) -> None:

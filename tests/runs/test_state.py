@@ -3,6 +3,7 @@
 import fcntl
 import json
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,18 @@ from dagrec_cli.errors import DagrecError, ForeignError
 from dagrec_cli.experiment.fit import run_experiment
 from dagrec_cli.jobs.job import job_state
 from dagrec_cli.runs.folder import LOCK, RunFolder
-from dagrec_cli.runs.state import TRAINING, check_new, fits, state_of
+from dagrec_cli.runs.state import (
+    EVALUATION,
+    SCORE,
+    SWEEP,
+    TABLES,
+    TRAINING,
+    check_free,
+    check_new,
+    content_of,
+    fits,
+    state_of,
+)
 from dagrec_cli.training.progress import Silent
 from train_config import compose_train
 
@@ -84,6 +96,35 @@ def test_what_took_training_is_not_replaced_unasked(folder: Path) -> None:
     (run / "checkpoints").mkdir()
     with pytest.raises(ForeignError, match=told):
         check_new(run, TRAINING, asked=False)
+
+
+MADE = {"status": "finished", "overrides": []}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "holds"),
+    [
+        ("result.json", MADE, "a training"),
+        ("result.json", MADE | {"run": "r"}, "an evaluation"),
+        ("result.json", MADE | {"command_line": "dagrec score x.csv"}, "a score"),
+        ("request.json", {"choices": {}, "overrides": [], "data_sha256": ""}, "a training"),
+        ("sweep_request.json", {"overrides": []}, "a sweep"),
+        ("x.json", dict.fromkeys(("title", "columns", "rows", "notes")), "tables"),
+        ("x.json", dict.fromkeys(("title", "columns", "rows")), None),
+        ("run.log", {}, ""),
+        (".hidden", {}, ""),
+    ],
+)
+def test_a_command_fills_what_it_left_and_what_is_empty(
+    tmp_path: Path, name: str, content: dict[str, object], holds: str | None
+) -> None:
+    (tmp_path / name).write_text(json.dumps(content))
+    owner = f"that of {holds}" if holds else "not empty, and not a folder that dagrec made"
+    for what in (TRAINING, EVALUATION, SWEEP, TABLES, SCORE):
+        with nullcontext() if holds in ("", what) else pytest.raises(ForeignError, match=owner):
+            check_free(tmp_path, what)
+    assert content_of(tmp_path) == holds
+    assert content_of(tmp_path, besides=[name]) == ""
 
 
 def test_a_folder_that_is_not_there_and_one_that_is_in_use(folder: Path) -> None:
