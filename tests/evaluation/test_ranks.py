@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dagrec_cli.errors import TrainingError
-from dagrec_cli.evaluation.ranks import outcomes
+from dagrec_cli.evaluation.ranks import UNRANKED, Membership, Outcomes, better_than, outcomes
 
 INF = np.inf
 
@@ -74,6 +74,19 @@ def test_an_allowed_service_comes_first_even_at_minus_infinity():
     found = outcomes(scores, np.zeros(3, int), np.arange(3), ruled_out)
     assert found.predicted.tolist() == [1, 1, 1]
     assert found.mean_rank.tolist() == [3.0, 1.5, 1.5]
+
+
+def test_places_are_read_back_from_mean_ranks():
+    better, tied, zeros = np.array([0, 2, 3, UNRANKED]), np.array([1, 0, 2, 0]), np.zeros(4, int)
+    ranks = Outcomes(zeros, zeros, better, tied).mean_rank
+    assert ranks.tolist() == [1.5, 3, 5, INF]
+    assert better_than(ranks, tied).tolist() == better.tolist()
+
+
+def test_pairs_count_alike_or_compositions_do():
+    belong = Membership(np.zeros(4, int), np.array([4, 7, 7, 7]), np.arange(4))
+    assert belong.weights("step").tolist() == [1] * 4
+    assert belong.weights("composition").tolist() == [1, 1 / 3, 1 / 3, 1 / 3]
 
 
 def test_equal_pairs_are_compared_once(monkeypatch):

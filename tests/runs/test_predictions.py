@@ -55,6 +55,7 @@ def harmed(run_of: RunOf, folder: Path, harm: Callable[[Path], None]) -> TableRo
         ("group", [1, 4], 5, "group 5, but there are 5"),
         ("group", [1, 4], 3, "a composition is in two groups"),
         ("group", [0, 3], 4, "a group has another number than its first composition"),
+        ("group", slice(None), [2, 3, 3] * 2, "a group has another number than its first"),
         ("group", [1, 2, 4, 5], 3, "it has 1 group, there it is 2"),
         ("pair", [2, 5], 6, "a pair is of a later composition than one after it"),
         ("pair", [1, 4], 10, "pair 10, but there are 10"),
@@ -70,7 +71,7 @@ def harmed(run_of: RunOf, folder: Path, harm: Callable[[Path], None]) -> TableRo
     ],
 )
 def test_predictions_that_were_changed(
-    run_of: RunOf, tmp_path: Path, column: str, rows: list[int], value: object, reason: str
+    run_of: RunOf, tmp_path: Path, column: str, rows: Any, value: object, reason: str
 ) -> None:
     def harm(path: Path) -> None:
         table = pd.read_csv(path / "predictions.csv")
@@ -87,6 +88,21 @@ def test_lines_of_a_seed_that_the_run_has_not(run_of: RunOf, tmp_path: Path) -> 
             file.write("2,7,3,3,0,1,service_2,service_2,1,0,0.5\n")
 
     assert harmed(run_of, tmp_path, harm).reason.startswith(f"{PREFIX}not 3 pairs for each of 2")
+
+
+def test_a_line_says_what_its_pair_belongs_to_and_what_was_made_of_it(
+    walks: Callable[..., Composition], dataset_of: Callable[..., Dataset], tmp_path: Path
+) -> None:
+    """The last composition equals the first, so it is in its group; s1 ties with s2 there."""
+    dataset = dataset_of([walks("t1 s1"), walks("t1 s2"), walks("t1 s1")])
+    outcomes = Outcomes(*(np.array(each) for each in ([1, 0], [0, 0], [1, 0], [0, 1])))
+    chances = np.array([0.25, 0.5]), np.array([0.75, 0.5])
+    write_predictions(RunFolder(tmp_path), dataset, np.array([1, 2]), {7: (outcomes, *chances)})
+    assert (tmp_path / "predictions.csv").read_text().splitlines() == [
+        "seed,pair,composition,group,context,depth,target,predicted,rank,ties,probability,confidence",
+        "7,1,1,1,0,1,service_2,service_1,2,0,0.25,0.75",
+        "7,2,2,0,0,1,service_1,service_1,1.5,1,0.5,0.5",
+    ]
 
 
 def test_contexts_are_spelt_once_by_what_leads_to_them(
