@@ -7,7 +7,14 @@ import pytest
 from scipy import stats
 
 from dagrec_cli.config.metric_names import METRICS
-from dagrec_cli.evaluation.parts import PartOutcomes, difference, over_parts, summaries
+from dagrec_cli.evaluation.parts import (
+    PartOutcomes,
+    difference,
+    over_blocks,
+    over_parts,
+    pooled,
+    summaries,
+)
 from dagrec_cli.evaluation.ranks import Membership, Outcomes
 
 N = 40  # pairs of a part, each of a group of its own
@@ -78,6 +85,18 @@ def test_a_ceiling_is_the_mean_over_parts() -> None:
     found = over_parts(best, five)["accuracy"]
     assert found["mean"] == pytest.approx(35 / N)
     assert 35 / N < found["high"] <= 1
+
+
+def test_blocks_of_one_test_weigh_as_many_as_they_have() -> None:
+    long, whole = part(0, 10, share=0.1), part(1, 20, share=0.6)
+    some = np.arange(10)  # all right
+    short = PartOutcomes([whole.outcomes[0].take(some)], whole.membership.take(some), 0.6)
+    found = pooled([long, short])
+    assert found.figures(["accuracy"], "step") == {"accuracy": 20 / 50}
+    assert found.membership.group.tolist() == [*range(N), *range(N, N + 10)]
+    assert found.share == pytest.approx((40 * 0.1 + 10 * 0.6) / 50)
+    best = [{"accuracy": {"mean": mean}} for mean in (0.5, 1.0)]
+    assert over_blocks(best, [40, 10]) == {"accuracy": {"mean": pytest.approx(0.6)}}
 
 
 CONTEXTS, SERVICES = 8, 6
