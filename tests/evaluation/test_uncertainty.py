@@ -5,7 +5,14 @@ from scipy.stats import t as student_t
 from dagrec_cli.config.metric_names import METRICS
 from dagrec_cli.evaluation.metrics import evaluate
 from dagrec_cli.evaluation.ranks import Outcomes, outcomes
-from dagrec_cli.evaluation.uncertainty import metric_summaries
+from dagrec_cli.evaluation.uncertainty import (
+    Items,
+    Spread,
+    items,
+    metric_summaries,
+    numbered,
+    spread,
+)
 from hand_outcomes import first_or_second, grouped
 
 
@@ -40,6 +47,40 @@ def test_equal_compositions_count_as_one():
     repeated = [first_or_second(np.repeat(right, 15))]
     assert bounds(repeated, np.repeat(np.arange(20), 15)) == pytest.approx(alone, abs=1e-9)
     assert width(repeated) < 0.3 * (alone[1] - alone[0])  # pairs taken for independent
+
+
+def test_the_spread_of_three_groups_by_hand():
+    """Four items of 1 in one group; its own squared deviation is more than what groups share."""
+    whole = Items(np.array([[1.0, 1, 1, 1, 0, 0]]), np.array([0, 0, 0, 0, 1, 2]), 3)
+    # shares 4/6, 1/6, 1/6, whose squares add up to 1/2; deviations 4/3, -2/3, -2/3, over 6 items
+    of_groups = (2 / 9) ** 2 / (1 - 8 / 6 + 1 / 2) + 2 * (1 / 9) ** 2 / (1 - 2 / 6 + 1 / 2)
+    assert spread([whole]) == pytest.approx(Spread(of_groups, 1, 0, 1, 2))
+
+
+@pytest.mark.parametrize(
+    ("two_seeds", "groups", "seeds"),
+    [
+        ([[1, 1, 1, 0], [0, 1, 0, 0]], 1 / 48, 1 / 16),  # 1/24 of the mean, less what is common
+        ([[1, 0, 1, 0], [1, 1, 0, 0]], 1 / 24, 0),  # all is common, and none of it in the seeds
+    ],
+)
+def test_what_seeds_and_groups_have_in_common_counts_once(two_seeds, groups, seeds):
+    found = spread([Items(np.array(two_seeds, float), np.arange(4), 4)])
+    assert found == pytest.approx(Spread(groups, 3, seeds, 1, 4))
+
+
+def test_the_tails_of_groups_and_seeds_are_mixed_by_their_shares():
+    tails = 2 * student_t.sf(2.0, [9, 2])
+    assert Spread(1, 9, 3, 2, 10).two_sided(2.0) == pytest.approx(tails @ [1 / 4, 3 / 4])
+
+
+def test_the_items_of_a_macro_average_are_pseudo_values_of_groups():
+    """Recall is 1/2, and 1/3, 2/3, 1/6 without each group: 3 times the whole, less twice these."""
+    zeros = np.zeros(4, int)
+    pairs = Outcomes(np.array([0, 0, 1, 2]), np.array([0, 1, 1, 0]), zeros, zeros)
+    found = items([pairs], numbered([pairs], grouped(np.array([0, 1, 2, 2]))), ["recall"])["recall"]
+    assert found.value[0] == pytest.approx([5 / 6, 1 / 6, 7 / 6])
+    assert (found.group.tolist(), found.most) == ([0, 1, 2], pytest.approx(16 / 6))
 
 
 def test_pairs_that_do_not_resemble_each_other_within_groups_count_alone():

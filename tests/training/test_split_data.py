@@ -9,10 +9,12 @@ import pytest
 from omegaconf import DictConfig
 
 from dagrec_cli.config.build import build
+from dagrec_cli.data.composition import Composition
 from dagrec_cli.data.dataset import Dataset
 from dagrec_cli.data.pairs import Rows
 from dagrec_cli.data.service_graph import ServiceGraph
 from dagrec_cli.data.split_base import Split
+from dagrec_cli.data.splits import Leakage
 from dagrec_cli.data.unseen import count_forbidden
 from dagrec_cli.training.split_data import SplitData
 
@@ -139,3 +141,13 @@ def test_while_validating_on_the_portal_log_the_mask_does_not_know_the_answers(
     data = validated(geoportal, split, 0.2).on_validation()
     fitted = edges_into_services(data.dataset, data.train)
     assert forbidden(data) == ruled_out(data.dataset, fitted, data.test) > len(data.test) / 2
+
+
+def test_leakage_is_that_of_the_side_that_is_tested(
+    walks: Callable[..., Composition], dataset_of: Callable[..., Dataset], config: Config
+) -> None:
+    dataset = dataset_of([walks("t1 s1"), walks("t1 s1"), walks("t1 s2"), walks("t2 s1")])
+    data = SplitData.of(dataset, build(config("split", "paper"), "split"))
+    for row, pairs, contexts in ((1, 1, 1), (2, 0, 1), (3, 0, 0)):
+        sides = replace(data, train=np.array([0]), validation=np.array([row]))
+        assert sides.on_validation().leakage == Leakage(pairs, contexts)

@@ -77,3 +77,20 @@ def test_a_forbidden_target_costs_infinitely_much(
     batch.target[0] = batch.choices.forbidden[batch.row[0]].nonzero()[0]
     loss = CrossEntropy(label_smoothing=0.0)
     assert BatchLoss(model, loss, NoSampler(), Generator())(batch).isinf()
+
+
+def test_a_batch_adds_its_share_of_the_weighted_mean(
+    config: Callable[..., DictConfig], tiny: Dataset
+) -> None:
+    """Of three rows of some, whose weights are how often they occur: by the weight of all."""
+    facts = Facts(tiny.vocabulary, tiny.graph(), tiny.followed)
+    model: TorchModel = build(config("model", "gru4rec", mask="none"), "model", facts).eval()
+    whole = TrainingPairs.of(tiny, np.arange(len(tiny.pairs.context)), None, distinct=True).whole
+    some = whole.weight.argsort(descending=True)[[0, 1, -1]]
+    row, target, weight = (each[some] for each in (whole.row, whole.target, whole.weight))
+    assert weight[0] > weight[2] == 1
+    batch = whole._replace(row=row, target=target, weight=weight)
+    chance = model(batch.contexts).softmax(1)[row, target]
+    expected = -(weight * chance.log()).sum() / len(tiny.pairs.context)
+    found = value_and_gradients(model, batch, smoothing=0.0)[0]
+    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
