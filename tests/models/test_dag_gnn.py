@@ -67,16 +67,17 @@ def test_messages_start_small(
         assert each.from_children.weight.std().item() == pytest.approx(0.02, rel=0.05)
 
 
-@pytest.mark.parametrize("setting", [{"hidden": 0}, {"num_layers": 0}, {"dropout_hidden": -0.1}])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"hidden": 0},
+        {"num_layers": 0},
+        {"dropout_hidden": -0.1},
+        {"node_features": "name"},
+        {"embedding_dim": 0},
+    ],
+)
 def test_settings_out_of_range(
-    setting: dict[str, float], scrambled: Scrambled, tiny: Dataset
-) -> None:
-    with pytest.raises(ConfigError, match=f"model.{next(iter(setting))} is"):
-        scrambled("dag_gnn", tiny, **setting)
-
-
-@pytest.mark.parametrize("setting", [{"node_features": "name"}, {"embedding_dim": 0}])
-def test_features_out_of_range(
     setting: dict[str, object], scrambled: Scrambled, tiny: Dataset
 ) -> None:
     with pytest.raises(ConfigError, match=f"model.{next(iter(setting))} is"):

@@ -128,6 +128,7 @@ def test_no_sampler_draws_nothing() -> None:
 
 
 @pytest.mark.parametrize("setting", [{"n_sample": 0}, {"sample_alpha": -0.5}])
-def test_settings_out_of_range(config: Config, setting: dict[str, float]) -> None:
+@pytest.mark.parametrize("name", ["popularity", "successors"])
+def test_settings_out_of_range(config: Config, name: str, setting: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=f"sampler.{next(iter(setting))} is"):
-        build(config("sampler", "popularity", **setting), "sampler")
+        build(config("sampler", name, **setting), "sampler")
