@@ -25,7 +25,8 @@ TRAIN: dict[str, Any] = {  # what it has beside these and its groups
     "rerun": bool,
     "notes": bool,
 }
-COMPLETED = {"model"}  # groups whose options need not name what all of ours agree on
+# What a config need not name where all our options agree; other settings are read there, too.
+COMPLETED = ("model.", "trainer.validation_draw")
 REPLACED = {  # settings that were, and what says the same
     "model.dag_mask": "model.dag_mask is now model.mask; use model.mask=hard for true, "
     "model.mask=none for false."
@@ -53,7 +54,8 @@ def factory(node: DictConfig, group: str, kind: type = object) -> partial[Any]:
     ----------
     node
         A mapping with ``_target_`` and exactly the keyword-only parameters of that class; of a
-        model's, those on which all of ours agree may be missing (:func:`agreed`).
+        model's, those on which all of ours agree may be missing (:func:`agreed`); so may what runs
+        of earlier versions do not name.
     group
         Name of the group, for messages: ``model``, ``loss``, …
     kind
@@ -79,8 +81,8 @@ def factory(node: DictConfig, group: str, kind: type = object) -> partial[Any]:
             raise ConfigError(
                 f"{group}.{name} is no setting of {target}; {hint}it has {', '.join(allowed)}."
             )
-    missing = [name for name in allowed if name not in settings] if group in COMPLETED else []
-    shared = {name: agreed(group)[name] for name in missing if name in agreed(group)}
+    missing = (name for name in agreed(group) if name in allowed and name not in settings)
+    shared = {n: agreed(group)[n] for n in missing if f"{group}.{n}".startswith(COMPLETED)}
     settings |= shared
     for name, annotation in allowed.items():
         if name not in settings:

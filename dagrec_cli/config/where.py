@@ -50,8 +50,10 @@ def agreed(group: str) -> dict[str, Any]:
 
     What options share grows. A YAML of the user's, or of an earlier run, that does not name the
     newest setting has its value from here, so that it stands in the built-in YAML files alone.
+    An option that is built upon another one, and so names no class, says what it has of its own.
     """
-    named = [item for option in options(group).values() for item in option.items()]
+    classes = [option for option in options(group).values() if "_target_" in option]
+    named = [item for option in classes for item in option.items()]
     values = {name: [value for key, value in named if key == name] for name, _ in named}
     return {name: v[0] for name, v in values.items() if len(v) > 1 and v.count(v[0]) == len(v)}
 

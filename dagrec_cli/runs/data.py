@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from dagrec_cli.config.build import build
 from dagrec_cli.config.deciding import Effect, effect
 from dagrec_cli.config.untrusted import checked_node
-from dagrec_cli.config.where import PACKAGE, options
+from dagrec_cli.config.where import PACKAGE, agreed, options
 from dagrec_cli.data.cache import CachedSource, cached_dataset
 from dagrec_cli.data.composition import Composition, Fault, Invalid, Source, as_dag
 from dagrec_cli.data.dataset import Dataset
@@ -84,9 +84,9 @@ def _fitted(run: Run, dataset: Dataset) -> Rows:
     split: Split = build(node, "split", kind=Split)
     data = SplitData.of(dataset, split)
     if result.data.validation and not result.model.refit:
-        trainer = run.config["trainer"]
-        draw = int(trainer.get("validation_draw", 0))
-        data = data.validated(split, float(trainer["validation_share"]), draw)
+        trainer = agreed("trainer") | {**run.config["trainer"]}  # an earlier run names no draw
+        share, draw = float(trainer["validation_share"]), int(trainer["validation_draw"])
+        data = data.validated(split, share, draw)
     return data.train
 
 

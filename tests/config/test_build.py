@@ -79,6 +79,19 @@ def test_a_missing_setting_is_named() -> None:
         build_uniform(n_sample=3)
 
 
+def test_a_trainer_of_an_earlier_version_draws_as_it_did(
+    config: Callable[..., DictConfig],
+) -> None:
+    node = config("trainer", "mini_batch", validation_draw=3)
+    draw, monitor = (
+        OmegaConf.masked_copy(node, [key for key in node if key != name])
+        for name in ("validation_draw", "monitor")
+    )
+    assert build(draw, "trainer").validation_draw == 0
+    with pytest.raises(ConfigError, match=r"trainer.monitor is missing"):  # tables read it there
+        build(monitor, "trainer")
+
+
 def test_a_defect_inside_a_constructor_stays_visible(
     config: Callable[..., DictConfig],
 ) -> None:

@@ -70,13 +70,15 @@ def test_scores_come_back(tmp_path: Path, tiny: Dataset, config: Config, option:
     assert np.array_equal(score_contexts(load(tmp_path), contexts).masked, expected)
 
 
-@pytest.mark.parametrize("option", ["gru4rec", "markov"])
+@pytest.mark.parametrize(
+    ("option", "later"), [("sasrec", {"owner", "block"}), ("markov", {"owner"})]
+)
 def test_settings_that_came_later_have_the_value_of_ours(
-    tmp_path: Path, tiny: Dataset, config: Config, option: str
+    tmp_path: Path, tiny: Dataset, config: Config, option: str, later: set[str]
 ) -> None:
     whole = config("model", option)
     node = OmegaConf.masked_copy(whole, [key for key in whole if key not in agreed("model")])
-    assert whole.keys() - node.keys() >= {"owner"}
+    assert whole.keys() - node.keys() >= later
     model = save_run(tmp_path, tiny, node)
     contexts = Contexts(tiny.contexts, np.arange(len(tiny.contexts), dtype=np.int32))
     assert torch.equal(load(tmp_path)(contexts), model.eval()(contexts))
