@@ -112,3 +112,17 @@ def test_what_is_held_out_for_validation_is_the_latest_that_is_known(
         "Warning: 11 compositions of 11 have no end: their start is taken for it."
     ]
     assert data.held_out["validation"].asked == 0.3
+
+
+def test_what_ends_as_it_starts_is_known_after_that_moment(
+    walks: Walks, dataset_of: Callable[..., Dataset], config: Config
+) -> None:
+    """The first is not known to the second, which starts with it and ends as the third starts."""
+    dataset = dataset_of([walks(f"t1 s{k}", time=time) for k, time in enumerate((0.0, 0.0, 5.0))])
+    dataset.end_time[:] = [0, 5, np.nan]
+    split: PrequentialSplit = build(
+        config("split", "prequential", blocks="each", delay="0s"), "split"
+    )
+    stream = split.stream(dataset)
+    assert stream is not None
+    assert (stream.known.tolist(), stream.limit.tolist()) == ([0, 1, 2], [0, 0, 2])

@@ -12,6 +12,7 @@ from dagrec_cli.config.build import build
 from dagrec_cli.data import held_out
 from dagrec_cli.data.composition import Composition
 from dagrec_cli.data.dataset import Dataset, build_dataset
+from dagrec_cli.data.held_out import about_share
 from dagrec_cli.data.split_base import Sides, Split
 from dagrec_cli.data.splits import (
     ColdSplit,
@@ -310,6 +311,10 @@ def test_a_share_that_is_missed_is_said(walks: Walks, dataset_of: DatasetOf) -> 
     two = of_sizes(walks, dataset_of, [5, 4, 1])
     (told, *_) = split.report(two, split.split(two), 0.3).warnings
     assert told == "2 groups are larger than the share (up to 50.0% of the pairs): they train"
+
+
+def test_a_tenth_of_the_share_may_be_missed() -> None:
+    assert [bool(about_share(n, 20, 100)) for n in (17, 18, 22, 23)] == [True, False, False, True]
 
 
 def test_a_moment_larger_than_the_share_is_said(walks: Walks, dataset_of: DatasetOf) -> None:
