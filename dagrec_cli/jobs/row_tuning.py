@@ -140,7 +140,8 @@ class RowTuning:
             *(f"trainer.validation_share={SHARE}", "evaluate_on=validation", f"seeds=[{seed}]"),
         )
         split: Split = build(row.config.split, "split", kind=Split)
-        self._draws = DRAWS if split.seed is not None else 1
+        has_draws = split.seed is not None and "validation_draw" in row.config.trainer
+        self._draws = DRAWS if has_draws else 1
         space = SearchSpace.of(engine.parse([*ranges.words(row.config), *self._words]))
         as_it_stands = space.standing(row.config)
         drawn = [each for each in space.draw(n_trials, SEED) if each != as_it_stands]

@@ -73,11 +73,11 @@ def tuning_of(
     """A function of a stub and a number: the tuning of a row with so many trials, all run."""
 
     def tuned(
-        stub: Stub, n_trials: int, share: float = 0.0, split: str = "temporal"
+        stub: Stub, n_trials: int, split: str = "temporal", **settings: float
     ) -> tuple[RowTuning, list[list[str]]]:
         monkeypatch.setattr("dagrec_cli.jobs.row_tuning.row_job", stub.job)
         monkeypatch.setattr("dagrec_cli.jobs.row_tuning.state_of", stub.state)
-        trainer = {"monitor": "ndcg", "validation_share": share}
+        trainer = {"monitor": "ndcg", "validation_share": 0.0, **settings}
         seeds = {"seed": 0, "seeds": [3, 4]}
         nodes = {"rate": 0, "trainer": trainer, "split": config("split", split)}
         row = OmegaConf.create({**seeds, **nodes})
@@ -104,7 +104,7 @@ def test_a_third_trains_longer(tuning_of: Any) -> None:
 def test_what_counts_or_trains_shortly_is_not_pruned(tuning_of: Any) -> None:
     for taken, lengths in ((0, [1, 9]), (14, [1, 9])):
         assert [len(batch) for batch in tuning_of(Stub(taken), 10)[1]] == lengths
-    tuning, _ = tuning_of(Stub(taken=12), 10, share=0.1)
+    tuning, _ = tuning_of(Stub(taken=12), 10, validation_share=0.1)
     assert tuning.words == (f"rate={tuning.best.settings['rate']}",)  # it finds its epochs itself
 
 
@@ -117,19 +117,21 @@ def test_a_trial_that_fails_is_out_and_a_row_that_fails_is_not_tried(tuning_of: 
 
 
 def test_the_best_third_is_judged_by_three_draws(tuning_of: Any) -> None:
-    tuning, batches = tuning_of(Stub(taken=90), 28, split="composition")
+    tuning, batches = tuning_of(Stub(taken=90), 28, split="composition", validation_draw=0)
     assert [len(batch) for batch in batches] == [1, 27, 9, 3, 4, 4]
     whole = {"0/90", *(folder[:-2] for folder in batches[3])}
     for draw in (1, 2):
         assert set(batches[3 + draw]) == {f"{folder}/{draw}" for folder in whole}
     # 19 and 39 are the best by the first draw alone, and 14 of 40 trials are judged by all.
-    tuning, batches = tuning_of(Stub(taken=0), 40, split="composition")
+    tuning, batches = tuning_of(Stub(taken=0), 40, split="composition", validation_draw=0)
     assert [len(batch) for batch in batches] == [1, 39, 15, 15]
     assert int(tuning.best.settings["rate"]) % 20 == 18
     assert tuning.best.value == (18 + 18 + 0) / 3
     stub = Stub(taken=0, failed=["18/1", "38/2"])
-    tuning, _ = tuning_of(stub, 40, split="composition")
+    tuning, _ = tuning_of(stub, 40, split="composition", validation_draw=0)
     assert tuning.best.value == (16 + 16 + 0) / 3
+    _, batches = tuning_of(Stub(taken=0), 40, split="composition")  # a trainer that has one draw
+    assert [len(batch) for batch in batches] == [1, 39]
 
 
 def test_a_whole_grid_and_the_first_of_more_draws() -> None:
