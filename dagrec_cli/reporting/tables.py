@@ -186,8 +186,8 @@ class Table:
     @property
     def numeric(self) -> set[str]:
         """Columns without text."""
-        texts = {name for row in self.rows for name, value in row.items() if type(value) is str}
-        return {*self.columns} - texts
+        cells = (cell for row in self.rows for cell in row.items())
+        return {*self.columns} - {name for name, value in cells if isinstance(value, str)}
 
 
 def displayed(row: Mapping[str, Any], column: str) -> Value:
