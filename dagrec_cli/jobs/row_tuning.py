@@ -140,8 +140,9 @@ class RowTuning:
             *(f"trainer.validation_share={SHARE}", "evaluate_on=validation", f"seeds=[{seed}]"),
         )
         split: Split = build(row.config.split, "split", kind=Split)
-        has_draws = split.seed is not None and "validation_draw" in row.config.trainer
-        self._draws = DRAWS if has_draws else 1
+        first = row.config.trainer.get("validation_draw")
+        has_draws = split.seed is not None and first is not None
+        self._further_draws = range(first + 1, first + DRAWS) if has_draws else ()
         space = SearchSpace.of(engine.parse([*ranges.words(row.config), *self._words]))
         as_it_stands = space.standing(row.config)
         drawn = [each for each in space.draw(n_trials, SEED) if each != as_it_stands]
@@ -187,10 +188,10 @@ class RowTuning:
             if number < len(rungs) - 1:
                 left = self._best(left, len(left))
         self._last = [0, *left]
-        if self._draws > 1:
+        if self._further_draws:
             self._last = [0, *self._best(left, len(self.settings))]
         outcomes = [[self.trials[k]] for k in self._last]
-        for draw in range(1, self._draws):
+        for draw in self._further_draws:
             yield from self._run(self._last, None, draw)
             for k, of_trial in zip(self._last, outcomes, strict=True):
                 of_trial.append(self.trials[k])

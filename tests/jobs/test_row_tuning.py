@@ -130,6 +130,8 @@ def test_the_best_third_is_judged_by_three_draws(tuning_of: Any) -> None:
     stub = Stub(taken=0, failed=["18/1", "38/2"])
     tuning, _ = tuning_of(stub, 40, split="composition", validation_draw=0)
     assert tuning.best.value == (16 + 16 + 0) / 3
+    _, batches = tuning_of(Stub(taken=0), 9, split="composition", validation_draw=4)
+    assert [{folder[-1] for folder in batch} for batch in batches[2:]] == [{"5"}, {"6"}]
     _, batches = tuning_of(Stub(taken=0), 40, split="composition")  # a trainer that has one draw
     assert [len(batch) for batch in batches] == [1, 39]
 
