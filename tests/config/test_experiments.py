@@ -71,12 +71,16 @@ def test_the_search_has_the_papers_ranges() -> None:
 
 
 def test_what_tuning_chose_can_be_run() -> None:
+    data = ("portal", "galaxy", "iwc", "comfyui", "n8n")
+    models = {"last_node": "backoff", "gru4rec_by_hand": "gru4rec"}
+    rows = ("gru4rec", "dag_transformer", "backoff", "last_node", "vsknn", "popularity")
+    suite = {f"{each}_{row}" for each in data for row in rows}  # what table=suite tune=chosen takes
     tuned = sorted((config_dir() / "experiment" / "tuned").glob("*.yaml"))
-    assert tuned
+    assert {path.stem for path in tuned} == {*suite, "n8n_gru4rec_by_hand"}
     for path in tuned:
         config = composed(f"experiment=tuned/{path.stem}")
-        reads_names = path.stem.endswith("_names")
-        assert path.stem.removesuffix("_names").endswith(config.hydra.runtime.choices.model)
-        assert config.model.get("names", False) is reads_names
+        row = path.stem.partition("_")[2]
+        assert config.hydra.runtime.choices.model == models.get(row, row)
+        assert (config.split.folds, config.split.part) == (3, None)
         build(config.trainer, "trainer", kind=Trainer)
         factory(config.model, "model", Model)  # raises, as does build, if there is no such setting
