@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from dagrec_cli.config.build import build
 from dagrec_cli.data.composition import Composition
 from dagrec_cli.data.dataset import Dataset
-from dagrec_cli.data.unseen import Unseen, count_unseen
+from dagrec_cli.data.unseen import Unseen, as_model_reads, count_unseen
 from dagrec_cli.evaluation.evaluator import evaluate_rows, score_contexts
 from dagrec_cli.evaluation.metrics import evaluate
 from dagrec_cli.evaluation.ranks import UNRANKED
@@ -89,6 +89,20 @@ def test_unseen_nodes_are_unknown_and_unseen_targets_gain_nothing(
     assert count_unseen(known, rows) == Unseen(
         nodes=2, services=2, contexts=3, emptied=0, targets=2
     )
+
+
+def test_a_context_whose_last_node_is_left_out_ends_where_its_deepest_known_way_ends(
+    walks: Callable[..., Composition], dataset_of: Callable[..., Dataset]
+) -> None:
+    #   t1 -> s1 -> s2 --+
+    #                    +-> s9, which the model does not know
+    #               t3 --+
+    names = dataset_of([walks("t1 s1 s2", "t3 s1")], context="dag").vocabulary
+    data = dataset_of([walks("t1 s1 s2 s9", "t3 s9")], context="dag").known_by(names)
+    (last,) = np.flatnonzero(data.contexts.node > len(names.nodes))
+    contexts, entry = as_model_reads(data)
+    assert names.spell(contexts.node[entry[[last]]]) == ["service_2"]
+    assert contexts.depth[entry[last]] == 3
 
 
 def test_a_node_that_nothing_trains_says_nothing(
