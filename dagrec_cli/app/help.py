@@ -124,7 +124,8 @@ def _settings_text(
     rows = []
     for key, value in option.settings.items():
         of, name, (group, _, inside) = option, key, key.partition(".")
-        if (there := option.chosen.get(group)) in option_names(group, folders):
+        there = option.chosen.get(group)
+        if there and there in option_names(group, folders):
             of, name = option_of(group, there, folders), inside
         words = option.words.get(key) or of.words.get(name) or words_of(f"{above}{key}")
         allowed = unsaid(annotations_of(of.target).get(name, Any), words)
